@@ -1,0 +1,85 @@
+/** Every setting: environment name, default, meaning. The only reader of process.env; docs/configuration.md is generated from this table. */
+
+interface Setting<T> {
+  readonly fallback: T;
+  parse(text: string): T;
+  readonly doc: string;
+}
+
+const text = (fallback: string, doc: string): Setting<string> => ({ fallback, parse: (value) => value, doc });
+const optionalText = (doc: string): Setting<string | undefined> => ({
+  fallback: undefined,
+  parse: (value) => value,
+  doc,
+});
+const flag = (fallback: boolean, doc: string): Setting<boolean> => ({
+  fallback,
+  parse: (value) => {
+    if (value === 'true' || value === 'false') return value === 'true';
+    throw new TypeError('must be `true` or `false`');
+  },
+  doc,
+});
+const whole = (fallback: number, low: number, high: number, doc: string): Setting<number> => ({
+  fallback,
+  parse: (value) => {
+    const number = Number(value);
+    if (Number.isInteger(number) && number >= low && number <= high) return number;
+    throw new TypeError(`must be a whole number from ${low} to ${high}`);
+  },
+  doc: `${doc} (${low} to ${high})`,
+});
+const oneOf = <T extends string>(fallback: T, choices: readonly T[], doc: string): Setting<T> => ({
+  fallback,
+  parse: (value) => {
+    const found = choices.find((choice) => choice === value);
+    if (found !== undefined) return found;
+    throw new TypeError(`must be one of ${choices.join(', ')}`);
+  },
+  doc: `${doc} (${choices.join(' | ')})`,
+});
+
+/** THE table. */
+export const SETTINGS = {
+  HOST: text('127.0.0.1', 'Address to listen on. Without an identity provider only a loopback address is accepted.'),
+  PORT: whole(8080, 0, 65535, 'Port to listen on; 0 picks a free one.'),
+  DATA_DIR: text('./data', 'Folder of the embedded database; survives restarts.'),
+  PUBLIC_URL: optionalText('Base in every link the server mints, without trailing slash. Default: http://HOST:PORT.'),
+  SEED: oneOf('demo', ['demo', 'none'], 'Load the synthetic patients of seed-data into an empty store at first start.'),
+  DATA_KEY_FILE: optionalText(
+    'File with the passphrase that encrypts the database file. Unset: not encrypted by the server.',
+  ),
+  BODY_LIMIT_MB: whole(16, 1, 256, 'Largest request body in MB; above it 413.'),
+  BUNDLE_ENTRY_LIMIT: whole(5000, 1, 50_000, 'Most entries in one batch or transaction.'),
+  DEFAULT_COUNT: whole(50, 1, 1000, 'Page size when `_count` is not given.'),
+  MAX_COUNT: whole(1000, 1, 10_000, 'Largest page size; a larger `_count` is lowered to it.'),
+  INCLUDE_LIMIT: whole(2000, 1, 100_000, 'Most resources added to a page by `_include` and `_revinclude`.'),
+  SEARCH_BUDGET_MS: whole(2000, 50, 60_000, 'Longest time one search may take; then it is refused with advice.'),
+  REFERENTIAL_INTEGRITY: flag(false, 'Refuse references to resources of this server that are not held.'),
+  CDS_DEADLINE_MS: whole(2000, 50, 60_000, 'Deadline of one CDS Hooks call.'),
+  REQUEST_TIMEOUT_MS: whole(30_000, 1000, 600_000, 'Longest time to receive a request.'),
+  DRAIN_MS: whole(20_000, 0, 120_000, 'Longest wait for requests in flight on SIGTERM.'),
+  LOG_LEVEL: oneOf('info', ['error', 'warn', 'info', 'debug'], 'Least severe log line written.'),
+} as const satisfies Record<string, Setting<unknown>>;
+
+export type Config = { readonly [Name in keyof typeof SETTINGS]: ReturnType<(typeof SETTINGS)[Name]['parse']> };
+
+/**
+ * Settings from the environment.
+ * @throws TypeError naming every variable that does not parse, and why
+ */
+export function readConfig(environment: Readonly<Record<string, string | undefined>> = process.env): Config {
+  const problems: string[] = [];
+  const values = Object.entries(SETTINGS).map(([name, setting]: [string, Setting<unknown>]) => {
+    const given = environment[name];
+    if (given === undefined || given === '') return [name, setting.fallback];
+    try {
+      return [name, setting.parse(given)];
+    } catch (error) {
+      problems.push(`${name} ${error instanceof Error ? error.message : String(error)}`);
+      return [name, setting.fallback];
+    }
+  });
+  if (problems.length > 0) throw new TypeError(`Configuration: ${problems.join('; ')}.`);
+  return Object.fromEntries(values) as Config;
+}

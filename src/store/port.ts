@@ -1,0 +1,148 @@
+/**
+ * The storage port: what an engine promises. Reference engine: sqlite.ts. Nothing here knows HTTP, FHIR interactions or audit content.
+ *
+ * Guarantees, each a test of test/store/contract.ts:
+ * 1. `commit` is all or nothing, and durable (synced) when its promise resolves; requests are serialised in one order.
+ * 2. Preconditions are judged inside that order: no other request's write lies between judgement and write.
+ * 3. Reads see every commit that was acknowledged before they started.
+ * 4. Search pages are keyset pages: a resource that does not change meanwhile appears exactly once.
+ * 5. AuditEvents are appended in the same commit, hash-chained and gapless, and there is no command that changes or removes one.
+ */
+
+import type { ResourceKey } from '../fhir/resource.ts';
+import type { IndexEntry, SearchPlan } from '../fhir/search/algebra.ts';
+
+export type WriteMethod = 'POST' | 'PUT' | 'PATCH' | 'DELETE';
+
+/** One version of one resource. `text` is the complete JSON as served, undefined for a deletion. */
+export interface StoredVersion {
+  readonly key: ResourceKey;
+  /** 1, 2, 3 ... shown as meta.versionId. */
+  readonly version: number;
+  /** Position in the one order of all writes. Never reused, strictly increasing. */
+  readonly sequence: number;
+  /** ms since 1970; meta.lastUpdated. Never decreases along `sequence`. */
+  readonly at: number;
+  readonly method: WriteMethod;
+  readonly deleted: boolean;
+  readonly text: string | undefined;
+  /** Ids of the Patients in whose compartment the version lies, for audit without parsing; a Patient names itself. */
+  readonly patients: readonly string[];
+}
+
+/** What the current state must be for a write: never existed or deleted, exactly this version, or anything. */
+export type Precondition =
+  | { readonly state: 'absent' }
+  | { readonly state: 'current'; readonly version: number }
+  | { readonly state: 'any' };
+
+/** JSON text around the instant that only the commit knows: the served text is `head + lastUpdated + tail`. */
+export interface Body {
+  readonly head: string;
+  readonly tail: string;
+}
+
+export type Command =
+  | {
+      readonly op: 'put';
+      readonly key: ResourceKey;
+      /** The version this write becomes; must be one more than the current (deleted counts) or 1. Else the commit conflicts. */
+      readonly version: number;
+      readonly method: WriteMethod;
+      readonly body: Body;
+      readonly entries: readonly IndexEntry[];
+      readonly patients: readonly string[];
+    }
+  | { readonly op: 'delete'; readonly key: ResourceKey; readonly version: number; readonly patients: readonly string[] }
+  /** The search matches exactly these ids, in any order; judged inside the commit. Conditional interactions stand on it. */
+  | { readonly op: 'expect'; readonly plan: SearchPlan; readonly ids: readonly string[] };
+
+/** A low-cardinality group of AuditEvent search values, stored once under its key: what kind of event, or which agents. */
+export interface AuditFacet {
+  readonly key: string;
+  readonly entries: readonly IndexEntry[];
+}
+/** Index of one AuditEvent rendered from a row. */
+export interface AuditIndex {
+  readonly kind: AuditFacet;
+  readonly agents: AuditFacet;
+  /** Opaque subject keys (see `AuditRow.subjects`) of this event. */
+  readonly subjects: readonly string[];
+  /** `Type/id` of the entities of this event; Patients are given by subject, not here. */
+  readonly entities: readonly string[];
+}
+/**
+ * One row of the audit log: one request, rendered on read as `events.length` AuditEvents with ids `<chain>-<sequence>-<n>` (n from 1).
+ * The hash chain runs over chain, sequence, at, form and `bytes`. `erasable` is outside the hash (the bytes hold its salted commitment).
+ */
+export interface AuditRow {
+  /** Version of the renderer; goldens freeze old ones. */
+  readonly form: number;
+  readonly bytes: string;
+  readonly erasable: string | undefined;
+  readonly events: readonly AuditIndex[];
+  /** Mapping rows to keep: opaque key -> patient id. An erasure deletes the mapping; the chain stays whole. */
+  readonly subjects: readonly { readonly key: string; readonly patient: string }[];
+}
+
+/** Everything of one request that must stand or fall together. */
+export interface CommitRequest {
+  readonly commands: readonly Command[];
+  readonly audit: readonly AuditRow[];
+}
+
+export type CommitResult =
+  | {
+      readonly ok: true;
+      readonly at: number;
+      readonly versions: readonly { readonly key: ResourceKey; readonly version: number; readonly sequence: number }[];
+      readonly auditIds: readonly string[];
+    }
+  /** A precondition did not hold; nothing was written. `command` is its index. */
+  | { readonly ok: false; readonly reason: 'conflict'; readonly command: number };
+
+export interface Page {
+  readonly count: number;
+  /** Where the previous page ended; from `SearchResult.next`. Engine-made, opaque to everyone else. */
+  readonly after?: string | undefined;
+}
+export interface SearchResult {
+  readonly matches: readonly StoredVersion[];
+  readonly next: string | undefined;
+}
+export interface HistoryScope {
+  readonly type?: string | undefined;
+  readonly id?: string | undefined;
+  /** Only versions at or after this instant, ms. */
+  readonly since?: number | undefined;
+  /** State as of this instant: versions at or before, ms. */
+  readonly before?: number | undefined;
+}
+
+/** An engine refuses with these; the door turns them into OperationOutcomes (`unavailable` 503, `too-costly` 400). */
+export class StoreError extends Error {
+  readonly reason: 'unavailable' | 'too-costly' | 'bounded-thread' | 'bad-cursor';
+  constructor(reason: StoreError['reason'], message: string, options?: { cause?: unknown }) {
+    super(message, options);
+    this.name = 'StoreError';
+    this.reason = reason;
+  }
+}
+
+export interface ResourceStore {
+  /** Resolves when durable. Rejects with StoreError `unavailable` when nothing of the group could be made durable. */
+  commit(request: CommitRequest): Promise<CommitResult>;
+  /** The current version (also a deletion), or the given one; undefined when it never existed. */
+  read(key: ResourceKey, version?: number): Promise<StoredVersion | undefined>;
+  /** Newest first. */
+  history(scope: HistoryScope, page: Page): Promise<SearchResult>;
+  /** One page in the plan's order. Throws StoreError `bounded-thread` when the plan may not run on this thread: repeat it where `budgetMs` is set. */
+  search(plan: SearchPlan, page: Page): Promise<SearchResult>;
+  /** Exact number of matches. Same refusals as `search`. */
+  count(plan: SearchPlan): Promise<number>;
+  /** Opaque, stable audit keys for patients, in order; unknown ones are minted (persisted by the commit that uses them). */
+  subjectKeys(patients: readonly string[]): readonly string[];
+  /** Cheap proof that reads and writes work: for readiness. */
+  ping(): Promise<void>;
+  close(): Promise<void>;
+}
