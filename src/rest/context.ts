@@ -1,9 +1,14 @@
 /** Who asks, and what the door is given to answer. Built in system.ts, never read from anywhere else. */
 
+import type { Access, AccessEntry } from '../audit.ts';
 import type { Capability } from '../fhir/capability.ts';
 import type { Definitions } from '../fhir/definitions.ts';
-import type { AccessFilter } from '../fhir/search/algebra.ts';
-import type { ResourceStore } from '../store/port.ts';
+import type { Issue } from '../fhir/outcome.ts';
+import type { Resource } from '../fhir/resource.ts';
+import type { AccessFilter, IndexEntry, SearchPlan } from '../fhir/search/algebra.ts';
+import type { SearchQuery } from '../fhir/search/query.ts';
+import type { AuditRow, ResourceStore } from '../store/port.ts';
+import type { FhirResponse } from './request.ts';
 
 /** Who makes a request and what they may see. Until an identity provider is configured there is one permit-all caller, on loopback only. */
 export interface Caller {
@@ -45,4 +50,26 @@ export interface RestContext {
   readonly capability: Capability;
   readonly settings: RestSettings;
   readonly ambient: Ambient;
+  /** Every finding of a resource against its StructureDefinition; empty = valid. */
+  validate(resource: Resource): readonly Issue[];
+  /** Index rows of a resource by the claimed search parameters of its type. */
+  indexEntries(resource: Resource): readonly IndexEntry[];
+  /** Ids of the Patients in whose compartment the resource lies; a Patient names itself. */
+  patientsOf(resource: Resource): readonly string[];
+  /** Throws FhirError on anything that is not claimed or not well formed. `query` is the raw query string. */
+  parseSearch(type: string, query: string, handling: 'strict' | 'lenient'): SearchQuery;
+  /** Joins the caller's access to every type the query touches. */
+  planSearch(query: SearchQuery, access: AccessFilter): SearchPlan;
+  /** The audit row of a request, with subject keys and salt bound. */
+  audit(access: Access): AuditRow;
 }
+
+/** What an interaction function returns to the door. */
+export interface Performed {
+  readonly response: FhirResponse;
+  /** What was accessed, for the audit. */
+  readonly entries: readonly AccessEntry[];
+  /** True when the function's own commit already held the AuditEvents (every write); false = the door appends them before answering. */
+  readonly audited: boolean;
+}
+export type Perform<R> = (request: R, caller: Caller, context: RestContext) => Promise<Performed>;

@@ -1,4 +1,5 @@
 /** The outcome of scoring one patient at one instant with one model: what a card and a RiskAssessment are made from. */
+import type { Resource } from '../fhir/resource.ts';
 
 /** One input as used: value in the model's unit, where it came from. */
 export interface UsedInput {
@@ -35,4 +36,47 @@ export interface Assessment {
   readonly missing: readonly MissingInput[];
   /** undefined = within the intended population; else why the model was not run. */
   readonly outsidePopulation?: string;
+}
+
+/** What a model may look at: resources of one patient, as prefetched. */
+export interface Evidence {
+  readonly patient: Resource | undefined;
+  /** Observations, Conditions, Encounters, medication requests ... of this patient only. */
+  readonly resources: readonly Resource[];
+  /** The instant judged at, ms since 1970. */
+  readonly at: number;
+}
+
+/** Loaded models. Built by risk/models.ts; used by cds through this interface. */
+export interface Models {
+  readonly manifests: ReadonlyMap<string, Manifest>;
+  /** Never rejects for clinical reasons: failure, overload or a missed deadline give the rule-based fallback, marked as such. */
+  assess(modelId: string, evidence: Evidence, deadlineAt: number): Promise<Assessment>;
+  /** One line per model for readiness: whether ONNX answers or the fallback. */
+  status(): readonly {
+    readonly id: string;
+    readonly version: string;
+    readonly ready: boolean;
+    readonly reason?: string;
+  }[];
+  close(): Promise<void>;
+}
+
+/** What cds needs of a manifest; the whole schema is models/schema.json. */
+export interface Manifest {
+  readonly id: string;
+  readonly version: string;
+  readonly sha256: string;
+  readonly title: string;
+  /** Plain words for the card: 'adults (16 years or older), not pregnant'. */
+  readonly population: string;
+  readonly limits: readonly string[];
+  readonly citation: { readonly text: string; readonly url: string };
+  /** Highest first: a band holds when its output is at least `from`. */
+  readonly bands: readonly {
+    readonly name: string;
+    readonly display: string;
+    readonly output: string;
+    readonly from: number;
+  }[];
 }
