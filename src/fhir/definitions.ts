@@ -32,17 +32,38 @@ export interface ElementDefinition {
   readonly min: number;
   /** Infinity for `*`. */
   readonly max: number;
-  readonly types: readonly { readonly code: string; readonly targets: readonly string[] }[];
+  readonly types: readonly ElementType[];
+  /** Value set of a required binding. */
+  readonly valueSet?: string;
   /** Codes of a required binding, when the value set can be enumerated. */
   readonly requiredCodes?: ReadonlySet<string>;
+  /** The same codes as `system|code`, for Coding and CodeableConcept. */
+  readonly requiredConcepts?: ReadonlySet<string>;
   /** `#Observation.referenceRange`: same content as that element. */
   readonly contentReference?: string;
+  /** isSummary: part of `_summary=true`. */
+  readonly summary: boolean;
+  /** Keys of constraints; their text is `Definitions.constraints`. ele-1 holds for every element and is not listed. */
+  readonly constraints: readonly string[];
+}
+export interface ElementType {
+  readonly code: string;
+  /** Resource types allowed as target of a Reference or canonical. Empty = any. */
+  readonly targets: readonly string[];
+  /** Only `SimpleQuantity` occurs in R4. */
+  readonly profile?: string;
+}
+export interface Constraint {
+  readonly severity: 'error' | 'warning';
+  /** FHIRPath. */
+  readonly expression: string;
 }
 export interface StructureDefinition {
   readonly url: string;
   readonly type: string;
   readonly kind: 'primitive-type' | 'complex-type' | 'resource';
   readonly abstract: boolean;
+  /** In the order of the snapshot; the first is the type itself. */
   readonly elements: readonly ElementDefinition[];
 }
 export interface OperationDefinition {
@@ -61,11 +82,75 @@ export interface Definitions {
   readonly hash: string;
   readonly resourceTypes: ReadonlySet<string>;
   structure(type: string): StructureDefinition | undefined;
+  /** Names of all types that have a structure: primitive, complex and resource, abstract ones included. */
+  readonly types: ReadonlySet<string>;
+  readonly constraints: ReadonlyMap<string, Constraint>;
   /** All parameters of a type by code, those of Resource and DomainResource included; not only the claimed ones. */
   searchParameters(type: string): ReadonlyMap<string, SearchParameter>;
   /** Codes of the reference search parameters that put a resource of `type` into the compartment `Patient`, `Encounter`...; `{def}` means the resource itself. */
   compartmentParameters(compartment: string, type: string): readonly string[];
-  operations: readonly OperationDefinition[];
+  readonly operations: readonly OperationDefinition[];
+}
+
+/**
+ * JSON names of the top-level elements that `_summary=true` keeps (choices expanded: `valueQuantity`); search.html#summary.
+ * Empty for an unknown type. resourceType, id and meta are the caller's to keep.
+ */
+export function summaryElements(definitions: Definitions, type: string): ReadonlySet<string> {
+  return topLevel(definitions, type, ({ summary }) => summary);
+}
+
+/** JSON names of the mandatory top-level elements, which `_elements` keeps too; search.html#elements. */
+export function mandatoryElements(definitions: Definitions, type: string): ReadonlySet<string> {
+  return topLevel(definitions, type, ({ min }) => min > 0);
+}
+
+function topLevel(
+  definitions: Definitions,
+  type: string,
+  keep: (element: ElementDefinition) => boolean,
+): ReadonlySet<string> {
+  const elements = definitions.structure(type)?.elements.slice(1) ?? [];
+  return new Set(elements.filter((each) => each.path.split('.').length === 2 && keep(each)).flatMap(jsonNames));
+}
+
+/** JSON property names of an element: `['status']`, `['valueQuantity', 'valueString', ...]`. */
+export function jsonNames({ path, types }: ElementDefinition): readonly string[] {
+  const name = path.slice(path.lastIndexOf('.') + 1);
+  if (!name.endsWith('[x]')) return [name];
+  return types.map(({ code }) => name.slice(0, -3) + code.charAt(0).toUpperCase() + code.slice(1));
+}
+
+/**
+ * The alternatives (`|`) of a search expression that start at the type, at Resource or at DomainResource, joined again;
+ * undefined when none does. An `as` or `where` keeps its parentheses.
+ */
+export function narrowedExpression(expression: string, type: string): string | undefined {
+  const kept = alternatives(expression).filter((each) => {
+    const start = /^[(\s]*([A-Za-z]+)/.exec(each)?.[1];
+    return start === type || start === 'Resource' || start === 'DomainResource';
+  });
+  return kept.length === 0 ? undefined : kept.join(' | ');
+}
+
+/** Splits at `|` outside parentheses and quotes. */
+function alternatives(expression: string): readonly string[] {
+  const parts: string[] = [];
+  let depth = 0;
+  let quoted = false;
+  let start = 0;
+  for (let index = 0; index <= expression.length; index++) {
+    const character = expression[index];
+    if (character === "'") quoted = !quoted;
+    else if (quoted) continue;
+    else if (character === '(') depth++;
+    else if (character === ')') depth--;
+    if (character === undefined || (character === '|' && depth === 0)) {
+      parts.push(expression.slice(start, index).trim());
+      start = index + 1;
+    }
+  }
+  return parts;
 }
 
 export type { ResourceKey };
