@@ -1,0 +1,36 @@
+/** Which test files belong to which run. Slow ones are named here, once, with why. */
+import { globSync } from 'node:fs';
+import type { Step } from './steps.ts';
+
+/** Left out of `npm run check`: they start processes, kill them, or build the product. */
+const SLOW = ['test/store/crash.test.ts', 'test/e2e/'];
+
+/** The stated counts of `npm run test:full`; the defaults in the tests are the reduced ones. */
+export const FULL_COUNTS: Readonly<Record<string, string>> = {
+  CRASH_ROUNDS: '200',
+  GENERATED_CASES: '10000',
+  STORE_ROWS: '1000000',
+};
+
+const isSlow = (file: string): boolean => SLOW.some((slow) => file.startsWith(slow));
+
+/** A step that runs the test files of a kind with Node's test runner, two files at a time. */
+export function testStep(name: string, kind: 'fast' | 'all', env: Readonly<Record<string, string>> = {}): Step {
+  const files = globSync('test/**/*.test.ts')
+    .filter((file) => kind === 'all' || !isSlow(file))
+    .toSorted();
+  return {
+    name: `${name} (${files.length} files)`,
+    command: process.execPath,
+    args: [
+      '--test',
+      '--test-concurrency=2',
+      '--test-reporter=dot',
+      '--test-reporter-destination=stdout',
+      '--test-reporter=./scripts/test-summary.mjs',
+      '--test-reporter-destination=stdout',
+      ...files,
+    ],
+    env,
+  };
+}

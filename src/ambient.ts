@@ -1,0 +1,44 @@
+/** Time and randomness, the only place they come from. Ids: UUIDv7 (RFC 9562 §5.7), rising within a process, so that index pages stay warm. */
+import { randomFillSync } from 'node:crypto';
+import type { Ambient } from './rest/context.ts';
+
+const HEX = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'));
+const POOL_BYTES = 4096;
+
+/** The real clock and ids. */
+export function systemAmbient(): Ambient {
+  const pool = new Uint8Array(POOL_BYTES);
+  let used = POOL_BYTES;
+  let last = 0;
+  let counter = 0;
+
+  const random = (): number => {
+    if (used === POOL_BYTES) {
+      randomFillSync(pool);
+      used = 0;
+    }
+    return pool[used++] ?? 0;
+  };
+  const hex = (byte: number): string => HEX[byte & 0xff] ?? '00';
+
+  return {
+    now: () => Date.now(),
+    newId: () => {
+      const now = Date.now();
+      if (now > last) {
+        last = now;
+        counter = random() & 0x7f; // leaves room below the 12 bits for ids of the same millisecond
+      } else if (++counter > 0xfff) {
+        last++;
+        counter = 0;
+      }
+      const high = Math.floor(last / 0x1_0000_0000);
+      const low = last % 0x1_0000_0000;
+      const tail = Array.from({ length: 7 }, () => hex(random())).join('');
+      return (
+        `${hex(high >>> 8)}${hex(high)}${hex(low >>> 24)}${hex(low >>> 16)}-${hex(low >>> 8)}${hex(low)}` +
+        `-7${(counter & 0xfff).toString(16).padStart(3, '0')}-${hex(0x80 | (random() & 0x3f))}${tail.slice(0, 2)}-${tail.slice(2)}`
+      );
+    },
+  };
+}
