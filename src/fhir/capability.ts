@@ -1,5 +1,6 @@
 /** capability-statement.json as the server's input: what is claimed, per type and interaction. Source: capabilitystatement.html. */
-import type { SearchParameter } from './definitions.ts';
+import type { Definitions, SearchParameter, SearchParameterType } from './definitions.ts';
+import { isJsonObject, type Json, type JsonObject } from './resource.ts';
 
 /** The claims in the form the server asks for them. */
 export interface Capability {
@@ -23,3 +24,189 @@ export interface ClaimedType {
   readonly includes: readonly string[];
   readonly revIncludes: readonly string[];
 }
+
+/** THE table: what the code can keep of a CapabilityStatement. A claim outside it stops the start. */
+export const SUPPORTED = {
+  interactions: new Set([
+    'read',
+    'vread',
+    'update',
+    'delete',
+    'history-instance',
+    'history-type',
+    'create',
+    'search-type',
+  ]),
+  system: new Set(['transaction', 'batch', 'history-system']),
+  searchTypes: new Set<string>([
+    'number',
+    'date',
+    'string',
+    'token',
+    'reference',
+    'composite',
+    'quantity',
+    'uri',
+  ] satisfies SearchParameterType[]),
+  formats: new Set(['json', 'application/fhir+json']),
+  versioning: new Set(['versioned']),
+  conditionalRead: new Set(['not-supported', 'modified-since', 'not-match', 'full-support']),
+  conditionalDelete: new Set(['not-supported', 'single']),
+  referencePolicy: new Set(['literal', 'local']),
+  operations: new Set<string>(),
+  /** Types that only ever travel: they are never stored. */
+  neverStored: new Set(['OperationOutcome', 'Parameters']),
+  /** Types with fewer interactions. AuditEvent is append-only: written once, never changed, one version. */
+  limited: new Map([['AuditEvent', new Set(['read', 'search-type', 'create'])]]),
+} as const;
+
+/**
+ * The claims of a CapabilityStatement, each checked against the definitions and `SUPPORTED`.
+ * @throws Error that lists every claim that cannot be kept, all at once.
+ */
+export function loadCapability(text: string, definitions: Definitions): Capability {
+  const statement: Json = JSON.parse(text);
+  const wrong: string[] = [];
+  const rests = isJsonObject(statement) ? objects(statement.rest) : [];
+  const rest = rests[0] ?? {};
+  if (!isJsonObject(statement) || statement.resourceType !== 'CapabilityStatement') {
+    wrong.push('It is not a CapabilityStatement.');
+  } else {
+    if (statement.fhirVersion !== '4.0.1') wrong.push('fhirVersion is not 4.0.1.');
+    if (statement.kind !== 'instance') wrong.push('kind is not instance.');
+    wrong.push(...outside(strings(statement.format), SUPPORTED.formats, 'format'));
+  }
+  if (rests.length !== 1 || rest.mode !== 'server') wrong.push('rest is not exactly one of mode server.');
+  const system = new Set(objects(rest.interaction).map(codeOf));
+  wrong.push(...outside([...system], SUPPORTED.system, 'system interaction'));
+  wrong.push(...operationFaults(rest, 'system'));
+  if (rest.searchParam !== undefined) wrong.push('rest.searchParam is claimed, but there is no search over all types.');
+  const types = new Map<string, ClaimedType>();
+  for (const resource of objects(rest.resource)) {
+    const claimed = claimedType(resource, definitions, wrong);
+    if (types.has(claimed.type)) wrong.push(`${claimed.type} is claimed twice.`);
+    types.set(claimed.type, claimed);
+  }
+  for (const claimed of types.values()) wrong.push(...includeFaults(claimed, types));
+  if (wrong.length > 0) {
+    throw new Error(
+      `capability-statement.json claims what cannot be kept:\n${wrong.map((each) => `- ${each}`).join('\n')}`,
+    );
+  }
+  return Object.freeze({ statement: text, types, system });
+}
+
+function claimedType(resource: JsonObject, definitions: Definitions, wrong: string[]): ClaimedType {
+  const type = text(resource.type) ?? '';
+  if (!definitions.resourceTypes.has(type))
+    wrong.push(`${type || 'A resource without type'}: not a resource type of R4.`);
+  if (SUPPORTED.neverStored.has(type)) wrong.push(`${type}: is never stored.`);
+  const interactions = new Set(objects(resource.interaction).map(codeOf));
+  const allowed = SUPPORTED.limited.get(type) ?? SUPPORTED.interactions;
+  const limited = SUPPORTED.limited.has(type);
+  wrong.push(...outside([...interactions], allowed, `${type} interaction`));
+  wrong.push(...choiceFaults(resource, type), ...operationFaults(resource, type));
+  const conditionalDelete = text(resource.conditionalDelete) ?? 'not-supported';
+  const needs: readonly (readonly [claim: string, made: boolean, interaction: string])[] = [
+    ['updateCreate', resource.updateCreate === true, 'update'],
+    ['conditionalCreate', resource.conditionalCreate === true, 'create'],
+    ['conditionalUpdate', resource.conditionalUpdate === true, 'update'],
+    ['conditionalDelete', conditionalDelete !== 'not-supported', 'delete'],
+  ];
+  for (const [claim, made, interaction] of needs) {
+    if (!made) continue;
+    if (!interactions.has(interaction)) wrong.push(`${type}: ${claim} without the interaction ${interaction}.`);
+    else if (limited) wrong.push(`${type}: ${claim} is not supported.`);
+  }
+  if (resource.supportedProfile !== undefined) wrong.push(`${type}: supportedProfile, but profiles are not validated.`);
+  return Object.freeze({
+    type,
+    interactions,
+    updateCreate: resource.updateCreate === true,
+    conditionalCreate: resource.conditionalCreate === true,
+    conditionalUpdate: resource.conditionalUpdate === true,
+    conditionalDelete,
+    searchParameters: claimedParameters(resource, type, definitions, wrong),
+    includes: strings(resource.searchInclude),
+    revIncludes: strings(resource.searchRevInclude),
+  });
+}
+
+function choiceFaults(resource: JsonObject, type: string): readonly string[] {
+  const choice = (element: string, allowed: ReadonlySet<string>): readonly string[] => {
+    const value = resource[element];
+    return value === undefined
+      ? []
+      : outside(Array.isArray(value) ? strings(value) : [text(value) ?? ''], allowed, `${type} ${element}`);
+  };
+  return [
+    ...choice('versioning', SUPPORTED.versioning),
+    ...choice('conditionalRead', SUPPORTED.conditionalRead),
+    ...choice('conditionalDelete', SUPPORTED.conditionalDelete),
+    ...choice('referencePolicy', SUPPORTED.referencePolicy),
+  ];
+}
+
+/** A parameter is named by the canonical of its definition, else by its code. */
+function claimedParameters(
+  resource: JsonObject,
+  type: string,
+  definitions: Definitions,
+  wrong: string[],
+): ReadonlyMap<string, SearchParameter> {
+  const known = definitions.searchParameters(type);
+  const claimed = new Map<string, SearchParameter>();
+  for (const claim of objects(resource.searchParam)) {
+    const name = text(claim.name) ?? '';
+    const url = text(claim.definition)?.split('|')[0];
+    const parameter = url === undefined ? known.get(name) : [...known.values()].find((each) => each.url === url);
+    if (parameter === undefined) wrong.push(`${type}: unknown search parameter ${name} ${url ?? ''}`.trimEnd());
+    else if (parameter.code !== name) wrong.push(`${type}: search parameter ${name} has the code ${parameter.code}.`);
+    else if (parameter.type !== claim.type)
+      wrong.push(`${type}: search parameter ${name} is of type ${parameter.type}.`);
+    else if (!SUPPORTED.searchTypes.has(parameter.type)) {
+      wrong.push(`${type}: search parameters of type ${parameter.type} are not supported: ${name}.`);
+    } else if (claimed.has(name)) wrong.push(`${type}: search parameter ${name} is claimed twice.`);
+    else claimed.set(name, parameter);
+  }
+  return claimed;
+}
+
+function includeFaults(
+  { type, includes, revIncludes }: ClaimedType,
+  types: ReadonlyMap<string, ClaimedType>,
+): readonly string[] {
+  const fault = (claim: string, forward: boolean): string | undefined => {
+    const [source = '', code = ''] = claim.split(':');
+    const parameter = types.get(source)?.searchParameters.get(code);
+    if (parameter?.type !== 'reference') return 'names no claimed reference parameter';
+    if (forward) return source === type ? undefined : 'starts at another type';
+    return parameter.targets.length === 0 || parameter.targets.includes(type) ? undefined : 'cannot point at this type';
+  };
+  const faults = (claims: readonly string[], forward: boolean): readonly string[] =>
+    claims.flatMap((claim) => {
+      const found = forward && claim === '*' ? undefined : fault(claim, forward);
+      return found === undefined
+        ? []
+        : [`${type} ${forward ? 'searchInclude' : 'searchRevInclude'} ${claim}: ${found}.`];
+    });
+  return [...faults(includes, true), ...faults(revIncludes, false)];
+}
+
+function operationFaults(claims: JsonObject, where: string): readonly string[] {
+  return outside(
+    objects(claims.operation).map(({ name }) => text(name) ?? ''),
+    SUPPORTED.operations,
+    `${where} operation`,
+  );
+}
+
+const outside = (values: readonly string[], allowed: ReadonlySet<string>, what: string): readonly string[] =>
+  values.filter((value) => !allowed.has(value)).map((value) => `${what} ${value} is not supported.`);
+
+const text = (value: Json | undefined): string | undefined => (typeof value === 'string' ? value : undefined);
+const codeOf = ({ code }: JsonObject): string => text(code) ?? '';
+const objects = (value: Json | undefined): readonly JsonObject[] =>
+  Array.isArray(value) ? value.filter(isJsonObject) : [];
+const strings = (value: Json | undefined): readonly string[] =>
+  Array.isArray(value) ? value.filter((each) => typeof each === 'string') : [];

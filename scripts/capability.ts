@@ -1,0 +1,105 @@
+/**
+ * Writes the first capability-statement.json: every claim the code can keep. Afterwards the file is an input, edited by hand:
+ * running this again throws the edits away, hence `node scripts/capability.ts --overwrite`.
+ */
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { loadCapability, SUPPORTED } from '../src/fhir/capability.ts';
+import type { Definitions, SearchParameter } from '../src/fhir/definitions.ts';
+import { loadDefinitions } from '../src/fhir/definitions-load.ts';
+
+const ROOT = join(import.meta.dirname, '..');
+const OUTPUT = join(ROOT, 'capability-statement.json');
+/** The order of the table in capabilitystatement.html. */
+const WRITES_OF_HISTORY = ['vread', 'update', 'delete', 'history-instance', 'history-type'];
+
+function claimable(definitions: Definitions, type: string): readonly SearchParameter[] {
+  return [...definitions.searchParameters(type).values()]
+    .filter((parameter) => SUPPORTED.searchTypes.has(parameter.type))
+    .sort((a, b) => (a.code < b.code ? -1 : 1));
+}
+
+function resource(definitions: Definitions, type: string, types: readonly string[]): unknown {
+  const parameters = claimable(definitions, type);
+  const allowed = SUPPORTED.limited.get(type) ?? SUPPORTED.interactions;
+  const full = WRITES_OF_HISTORY.every((each) => allowed.has(each));
+  const references = (source: string): readonly SearchParameter[] =>
+    claimable(definitions, source).filter((parameter) => parameter.type === 'reference');
+  const revIncludes = types.flatMap((source) =>
+    references(source)
+      .filter(({ targets }) => targets.length === 0 || targets.includes(type))
+      .map(({ code }) => `${source}:${code}`),
+  );
+  return {
+    type,
+    profile: `http://hl7.org/fhir/StructureDefinition/${type}`,
+    interaction: [...allowed].map((code) => ({ code })),
+    ...(full ? { versioning: 'versioned', readHistory: true, updateCreate: true, conditionalCreate: true } : {}),
+    conditionalRead: 'full-support',
+    ...(full ? { conditionalUpdate: true, conditionalDelete: 'single' } : {}),
+    referencePolicy: ['literal', 'local'],
+    searchInclude: ['*', ...references(type).map(({ code }) => `${type}:${code}`)],
+    ...(revIncludes.length === 0 ? {} : { searchRevInclude: revIncludes }),
+    searchParam: parameters.map(({ code, url, type: kind }) => ({ name: code, definition: url, type: kind })),
+  };
+}
+
+function statement(definitions: Definitions): unknown {
+  const types = [...definitions.resourceTypes].filter((type) => !SUPPORTED.neverStored.has(type)).sort();
+  return {
+    resourceType: 'CapabilityStatement',
+    status: 'active',
+    date: '2026-11-22',
+    publisher: 'Firewatch',
+    kind: 'instance',
+    software: { name: 'Firewatch' },
+    implementation: { description: 'Firewatch FHIR R4 server' },
+    fhirVersion: '4.0.1',
+    format: ['json', 'application/fhir+json'],
+    rest: [
+      {
+        mode: 'server',
+        resource: types.map((type) => resource(definitions, type, types)),
+        interaction: [...SUPPORTED.system].map((code) => ({ code })),
+      },
+    ],
+  };
+}
+
+/** Words joined by `,` into lines of at most 150 characters. */
+function filled(words: readonly string[]): readonly string[] {
+  const lines: string[] = [];
+  let line = '';
+  for (const [index, word] of words.entries()) {
+    const item = index === words.length - 1 ? word : `${word},`;
+    if (line !== '' && line.length + item.length > 150) {
+      lines.push(line);
+      line = '';
+    }
+    line += item;
+  }
+  return [...lines, line];
+}
+
+/** JSON with everything that fits on a line on one line, so that a claim is a line and edits show well. */
+function layout(value: unknown, indent = ''): string {
+  const line = JSON.stringify(value);
+  if (typeof value !== 'object' || value === null || indent.length + line.length <= 160) return line;
+  const inner = `${indent} `;
+  if (Array.isArray(value) && value.every((each) => typeof each === 'string')) {
+    return `[\n${inner}${filled(value.map((each) => JSON.stringify(each))).join(`\n${inner}`)}\n${indent}]`;
+  }
+  const entries = Array.isArray(value)
+    ? value.map((each) => layout(each, inner))
+    : Object.entries(value).map(([key, each]) => `${JSON.stringify(key)}: ${layout(each, inner)}`);
+  const [open, close] = Array.isArray(value) ? '[]' : '{}';
+  return `${open}\n${entries.map((each) => inner + each).join(',\n')}\n${indent}${close}`;
+}
+
+if (existsSync(OUTPUT) && !process.argv.includes('--overwrite')) {
+  throw new Error('capability-statement.json is an input, edited by hand; give --overwrite to replace it.');
+}
+const definitions = loadDefinitions(join(ROOT, 'profiles'));
+writeFileSync(OUTPUT, `${layout(statement(definitions))}\n`);
+const { types } = loadCapability(readFileSync(OUTPUT, 'utf8'), definitions);
+console.info(`capability-statement.json claims ${types.size} types.`);
