@@ -62,15 +62,21 @@ export type IndexEntry =
 
 export type IndexKind = IndexEntry['kind'];
 
-/** How a stored interval [low, high) must lie to the searched one; search.html#prefix. For quantities both are closed. */
-export type Relation = 'eq' | 'ne' | 'gt' | 'lt' | 'ge' | 'le' | 'sa' | 'eb';
+/**
+ * How a stored interval [l, h) must lie to the searched [a, b); search.html#prefix. One row decides, never two together.
+ * Dates: eq a<=l and h<=b; ne not eq; gt h>b; lt l<a; ge gt or eq; le lt or eq; sa l>=b; eb h<=a; ap (the two overlap) h>a and l<b.
+ * Quantities are closed on both sides: sa l>b; eb h<a; ap h>=a and l<=b; the others as above.
+ */
+export type Relation = 'eq' | 'ne' | 'gt' | 'lt' | 'ge' | 'le' | 'sa' | 'eb' | 'ap';
 
 /**
  * What an engine can be asked about the resources of one type. Leaves name a parameter of that type.
  * - token: `system` undefined = any system, '' = none; `code` undefined = any code.
- * - interval on `_lastUpdated` uses the parameter key `<Type>._lastUpdated`; the engine answers it from its own column.
+ * - interval on `_lastUpdated` uses the parameter key `<Type>._lastUpdated`; the engine answers it from its own column, as [at, at + 1).
+ * - uri: `below` = stored equals `value` or starts with it up to a `/`; `above` = stored equals `value` or is its prefix up to a `/`.
+ * - quantity: `unit` undefined = any unit as sent: rows whose unit starts with `canonical|` are left out.
  * - missing: true = the resource has no index entry of this parameter.
- * - composite: all components in one group of one resource.
+ * - composite: all components in one group of one resource; each component is a leaf.
  * - chain: the reference parameter points at a resource of `type` that satisfies `where` (access to that type already inside).
  * - has: a resource of `type` that satisfies `where` points here by its reference parameter.
  */
