@@ -1,0 +1,194 @@
+/** What every card must satisfy before it is sent: CDS Hooks 2.0.1 "CDS Service Response", and the content a clinician needs to review the basis of a statement (FDA CDS guidance, criterion 4). */
+import { isJsonObject } from '../fhir/resource.ts';
+import type { Card, CardKind } from './card.ts';
+import { hasInvisible } from './plain-text.ts';
+
+/** Longest summary, in UTF-16 units and in code points ("less than 140 characters"). */
+export const SUMMARY_LIMIT = 139;
+
+/** Phrases that a detail must hold, by kind of card. cards are built with the same constants. */
+export const HEADINGS = {
+  computed: 'What was computed',
+  inputs: 'Inputs used',
+  missing: 'Missing inputs',
+  model: 'Model',
+  population: 'Intended population',
+  limits: 'Limits',
+  evidence: 'Source',
+  severity: 'Severity',
+  disclaimer: 'does not replace, clinical judgement',
+  audience: 'not for patients',
+} as const;
+
+const REQUIRED_TEXT = {
+  score: ['computed', 'inputs', 'missing', 'model', 'population', 'limits', 'evidence', 'disclaimer', 'audience'],
+  finding: ['severity', 'evidence', 'disclaimer', 'audience'],
+  notice: ['disclaimer', 'audience'],
+} as const satisfies Record<CardKind, readonly (keyof typeof HEADINGS)[]>;
+
+const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
+const REFERENCE = /^[A-Z][A-Za-z]*\/[A-Za-z0-9\-.]{1,64}$/;
+const TOPIC_CODE = /^[A-Za-z0-9-]{1,100}$/;
+const IMPERATIVE = /(?:^|[.:;]\s+|\n[\s>*-]*)(?:start|give|administer|prescribe|order|stop|begin|initiate)\b/im;
+const CARD_KEYS = new Set([
+  'uuid',
+  'summary',
+  'detail',
+  'indicator',
+  'source',
+  'suggestions',
+  'selectionBehavior',
+  'overrideReasons',
+  'links',
+]);
+
+export interface LintFacts {
+  readonly kind: CardKind;
+  /** `Type/id` of the draft orders as received. */
+  readonly drafts: ReadonlySet<string>;
+}
+
+/** Every rule the card breaks, in words; empty = may be sent. Messages hold no card text. */
+export function lintCard(card: Card, facts: LintFacts): readonly string[] {
+  return [
+    ...emptyFields(card, 'card'),
+    ...Object.keys(card)
+      .filter((key) => !CARD_KEYS.has(key))
+      .map(() => 'card has an unknown field'),
+    ...summaryProblems(card),
+    ...detailProblems(card, facts.kind),
+    ...sourceProblems(card),
+    ...suggestionProblems(card, facts.drafts),
+    ...linkProblems(card, facts.kind),
+    ...(UUID.test(card.uuid ?? '') ? [] : ['uuid is not a UUID']),
+    ...(['info', 'warning', 'critical'].includes(card.indicator)
+      ? []
+      : ['indicator is not info, warning or critical']),
+    ...(card.indicator === 'critical' && facts.kind !== 'finding' ? ['critical without a cited contraindication'] : []),
+    ...(card.overrideReasons ?? []).flatMap((reason) =>
+      [reason.system, reason.code, reason.display].every(isText)
+        ? []
+        : ['overrideReason without system, code or display'],
+    ),
+  ];
+}
+
+const isText = (value: unknown): value is string => typeof value === 'string' && value.trim() !== '';
+
+/** null, "", [] and {} are never sent. */
+function emptyFields(value: unknown, path: string): readonly string[] {
+  if (value === null || value === '') return [`${path} is null or empty`];
+  if (Array.isArray(value)) {
+    return value.length === 0
+      ? [`${path} is an empty array`]
+      : value.flatMap((item) => emptyFields(item, `${path}[]`));
+  }
+  if (!isJsonObject(value)) return [];
+  const fields = Object.entries(value).filter(([, field]) => field !== undefined);
+  return fields.length === 0
+    ? [`${path} is an empty object`]
+    : fields.flatMap(([name, field]) => emptyFields(field, `${path}.${name}`));
+}
+
+function summaryProblems({ summary }: Card): readonly string[] {
+  if (!isText(summary)) return ['summary is missing'];
+  return [
+    ...(summary.length > SUMMARY_LIMIT || [...summary].length > SUMMARY_LIMIT
+      ? ['summary is longer than 139 characters']
+      : []),
+    ...(/[<>\n]/.test(summary) ? ['summary holds markup or a line break'] : []),
+    ...(hasInvisible(summary, false) ? ['summary holds invisible characters'] : []),
+  ];
+}
+
+function detailProblems({ detail, summary }: Card, kind: CardKind): readonly string[] {
+  if (!isText(detail)) return ['detail is missing'];
+  return [
+    ...(/[<>]/.test(detail) ? ['detail holds raw HTML'] : []),
+    ...(/(?<!\\)!\[|(?<!\\)\]\(|(?<!\\)\]:/.test(detail) ? ['detail holds an image or a link'] : []),
+    ...(/:\/\/|\bwww\.|\S@\S/i.test(detail) ? ['detail holds an address that renders as a link'] : []),
+    ...(hasInvisible(detail, true) ? ['detail holds invisible characters'] : []),
+    ...REQUIRED_TEXT[kind]
+      .filter((name) => !detail.includes(HEADINGS[name]))
+      .map((name) => `detail lacks "${HEADINGS[name]}"`),
+    ...(kind === 'score' && (IMPERATIVE.test(detail) || IMPERATIVE.test(summary ?? ''))
+      ? ['a score gives an order']
+      : []),
+  ];
+}
+
+function sourceProblems({ source }: Card): readonly string[] {
+  if (!isText(source?.label)) return ['source.label is missing'];
+  const { topic, url } = source;
+  return [
+    ...(url === undefined || isWebAddress(url) ? [] : ['source.url is not an absolute URL']),
+    ...(isText(topic?.system) && isText(topic.display) ? [] : ['source.topic is incomplete']),
+    ...(TOPIC_CODE.test(topic?.code ?? '') ? [] : ['source.topic.code is not 1 to 100 letters, digits and hyphens']),
+  ];
+}
+
+function suggestionProblems(card: Card, drafts: ReadonlySet<string>): readonly string[] {
+  const { suggestions, selectionBehavior } = card;
+  if (suggestions === undefined) {
+    return selectionBehavior === undefined ? [] : ['selectionBehavior without suggestions'];
+  }
+  return [
+    ...(selectionBehavior === 'any' || selectionBehavior === 'at-most-one'
+      ? []
+      : ['suggestions without selectionBehavior']),
+    ...(selectionBehavior === 'at-most-one' && suggestions.filter((one) => one.isRecommended === true).length > 1
+      ? ['more than one recommended suggestion under at-most-one']
+      : []),
+    ...suggestions.flatMap(({ label, uuid, actions }) => [
+      ...(isText(label) && !hasInvisible(label, false) && !/[<>]/.test(label)
+        ? []
+        : ['suggestion.label is missing or holds markup']),
+      ...(UUID.test(uuid ?? '') ? [] : ['suggestion.uuid is not a UUID']),
+      ...(actions ?? []).flatMap((action) => actionProblems(action, drafts)),
+    ]),
+  ];
+}
+
+function actionProblems(
+  { type, description, resource, resourceId }: NonNullable<Card['suggestions']>[number]['actions'][number],
+  drafts: ReadonlySet<string>,
+): readonly string[] {
+  const shape = {
+    create: () => (resource?.resourceType !== undefined && resourceId === undefined ? [] : ['create needs a resource']),
+    update: () =>
+      resource !== undefined && resourceId === undefined && drafts.has(`${resource.resourceType}/${resource.id}`)
+        ? []
+        : ['update needs a whole resource of draftOrders'],
+    delete: () =>
+      resource === undefined && resourceId !== undefined && REFERENCE.test(resourceId) && drafts.has(resourceId)
+        ? []
+        : ['delete needs the resourceId of a draft order, and no resource'],
+  } as const satisfies Record<typeof type, () => readonly string[]>;
+  return [
+    ...(isText(description) && !hasInvisible(description, false) && !/[<>]/.test(description)
+      ? []
+      : ['action.description is missing or holds markup']),
+    ...(Object.hasOwn(shape, type) ? shape[type]() : ['action.type is not create, update or delete']),
+  ];
+}
+
+function linkProblems({ links }: Card, kind: CardKind): readonly string[] {
+  return [
+    ...(kind === 'score' && !(links ?? []).some((link) => link.type === 'absolute')
+      ? ['a score without a link to its source']
+      : []),
+    ...(links ?? []).flatMap((link) => [
+      ...(isText(link.label) ? [] : ['link.label is missing']),
+      ...(isWebAddress(link.url) ? [] : ['link.url is not an absolute http(s) URL']),
+      ...(link.type === 'absolute' || link.type === 'smart' ? [] : ['link.type is not absolute or smart']),
+      ...(link.appContext !== undefined && link.type !== 'smart' ? ['appContext on a link that is not smart'] : []),
+    ]),
+  ];
+}
+
+/** True for an absolute http or https URL without user information. */
+export function isWebAddress(url: unknown): url is string {
+  if (typeof url !== 'string' || !URL.canParse(url)) return false;
+  const { protocol, username, password } = new URL(url);
+  return (protocol === 'https:' || protocol === 'http:') && username === '' && password === '';
+}

@@ -1,0 +1,79 @@
+/** A card as it goes out. Source: CDS Hooks 2.0.1 "Card Attributes". */
+import { createHash } from 'node:crypto';
+import type { Resource } from '../fhir/resource.ts';
+
+export type Indicator = 'info' | 'warning' | 'critical';
+
+export interface Coding {
+  readonly system: string;
+  readonly code: string;
+  readonly display: string;
+}
+export interface Action {
+  readonly type: 'create' | 'update' | 'delete';
+  readonly description: string;
+  readonly resource?: Resource;
+  /** `Type/id` as received; only for delete. */
+  readonly resourceId?: string;
+}
+export interface Suggestion {
+  readonly label: string;
+  readonly uuid: string;
+  readonly isRecommended?: boolean;
+  readonly actions: readonly Action[];
+}
+export interface Link {
+  readonly label: string;
+  readonly url: string;
+  readonly type: 'absolute' | 'smart';
+  readonly appContext?: string;
+}
+export interface Card {
+  readonly uuid: string;
+  readonly summary: string;
+  readonly detail: string;
+  readonly indicator: Indicator;
+  readonly source: { readonly label: string; readonly url?: string; readonly topic: Coding };
+  readonly suggestions?: readonly Suggestion[];
+  readonly selectionBehavior?: 'at-most-one' | 'any';
+  readonly overrideReasons?: readonly Coding[];
+  readonly links?: readonly Link[];
+}
+
+/** score: from a model; finding: from drug knowledge; notice: says that something could not be judged. */
+export type CardKind = 'score' | 'finding' | 'notice';
+
+export interface BuiltCard {
+  readonly kind: CardKind;
+  /** Stable for the same fact: order within an indicator. */
+  readonly key: string;
+  readonly card: Card;
+}
+
+const RANK = { critical: 0, warning: 1, info: 2 } as const satisfies Record<Indicator, number>;
+
+/** The milder of two indicators. */
+export function milder(one: Indicator, other: Indicator): Indicator {
+  return RANK[one] > RANK[other] ? one : other;
+}
+
+/** critical before warning before info; then by key, so that the same facts give the same order. */
+export function inOrder(cards: readonly BuiltCard[]): readonly BuiltCard[] {
+  return cards.toSorted(
+    (one, other) =>
+      RANK[one.card.indicator] - RANK[other.card.indicator] || (one.key < other.key ? -1 : one.key > other.key ? 1 : 0),
+  );
+}
+
+/**
+ * The UUID of a fact within one hook instance (RFC 9562 version 5, namespace = hookInstance): the same call gives the same card uuids.
+ * @param hookInstance a UUID in text form
+ */
+export function factUuid(hookInstance: string, service: string, key: string): string {
+  const namespace = Buffer.from(hookInstance.replaceAll('-', ''), 'hex');
+  const bytes = createHash('sha1').update(namespace).update(`${service}\n${key}`).digest().subarray(0, 16);
+  bytes[6] = ((bytes[6] ?? 0) & 0x0f) | 0x50;
+  bytes[8] = ((bytes[8] ?? 0) & 0x3f) | 0x80;
+  const hex = bytes.toString('hex');
+  return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20)].join('-');
+}

@@ -1,0 +1,73 @@
+/** THE table of hooks: which context fields each has, which are required, which may stand in a prefetch template. Source: CDS Hooks 2.0.1 hook library, standards table "Hook contexts". */
+
+/** id: bare FHIR id of `target`; user: `Type/id`; references: array of `Type/id`; bundle: Bundle of resources. */
+type FieldKind =
+  | { readonly kind: 'id'; readonly target: string }
+  | { readonly kind: 'user' }
+  | { readonly kind: 'reference' }
+  | { readonly kind: 'references' }
+  | { readonly kind: 'bundle' }
+  | { readonly kind: 'any' };
+
+export type ContextField = FieldKind & {
+  readonly required: boolean;
+  /** May stand in a template as `{{context.<field>}}`: only primitives at the root of the context. */
+  readonly token: boolean;
+};
+export interface Hook {
+  readonly fields: Readonly<Record<string, ContextField>>;
+}
+
+const user = { kind: 'user', required: true, token: true } as const;
+const patient = { kind: 'id', target: 'Patient', required: true, token: true } as const;
+const encounter = { kind: 'id', target: 'Encounter', required: true, token: true } as const;
+const maybeEncounter = { ...encounter, required: false } as const;
+const bundle = { kind: 'bundle', required: true, token: false } as const;
+const references = { kind: 'references', required: true, token: false } as const;
+
+/** Deprecated hooks (medication-prescribe, order-review) are left out: order-select and order-sign replace them. */
+const TABLE = {
+  'patient-view': { fields: { userId: user, patientId: patient, encounterId: maybeEncounter } },
+  'order-select': {
+    fields: {
+      userId: user,
+      patientId: patient,
+      encounterId: maybeEncounter,
+      selections: references,
+      draftOrders: bundle,
+    },
+  },
+  'order-sign': {
+    fields: { userId: user, patientId: patient, encounterId: maybeEncounter, draftOrders: bundle },
+  },
+  'order-dispatch': {
+    fields: {
+      patientId: patient,
+      dispatchedOrders: references,
+      performer: { kind: 'reference', required: true, token: true },
+      fulfillmentTasks: { kind: 'any', required: false, token: false },
+    },
+  },
+  'encounter-start': { fields: { userId: user, patientId: patient, encounterId: encounter } },
+  'encounter-discharge': { fields: { userId: user, patientId: patient, encounterId: encounter } },
+  'appointment-book': {
+    fields: { userId: user, patientId: patient, encounterId: maybeEncounter, appointments: bundle },
+  },
+} as const satisfies Record<string, Hook>;
+
+/** Hooks by name; a service on any other hook is refused at start-up. */
+export const HOOKS: ReadonlyMap<string, Hook> = new Map<string, Hook>(Object.entries(TABLE));
+
+/** Tokens that come from `context.userId`, by the user's resource type. */
+export const USER_TOKENS: ReadonlyMap<string, string> = new Map([
+  ['userPractitionerId', 'Practitioner'],
+  ['userPractitionerRoleId', 'PractitionerRole'],
+  ['userPatientId', 'Patient'],
+  ['userRelatedPersonId', 'RelatedPerson'],
+]);
+
+/** True when `{{token}}` may stand in a template of the hook: CDS Hooks 2.0 has no FHIRPath and nothing deeper than the context's root. */
+export function isLegalToken(hook: Hook, token: string): boolean {
+  if (USER_TOKENS.has(token)) return hook.fields.userId !== undefined;
+  return token.startsWith('context.') && hook.fields[token.slice('context.'.length)]?.token === true;
+}

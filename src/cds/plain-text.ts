@@ -1,0 +1,53 @@
+/** Data as text that no card renderer can mistake for markup. Source: CDS Hooks 2.0.1 "Card Attributes" and security considerations; GFM for what must be escaped. */
+
+/** Longest piece of data (a name, a unit) on a card, in UTF-16 units. */
+export const DATA_LIMIT = 60;
+
+/** Control, zero-width, bidirectional, private and unpaired-surrogate characters: nothing a person reads. */
+const INVISIBLE =
+  /[\p{Cc}\p{Cf}\p{Co}\p{Cn}\u2028\u2029\u115f\u1160\u3164\uffa0]|[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/gu;
+const SPACE = /\s+/gu;
+
+/** True when text holds a character that is invisible or changes the direction of others; line feeds are allowed on request. */
+export function hasInvisible(text: string, lineFeeds: boolean): boolean {
+  return (lineFeeds ? text.replaceAll('\n', '') : text).search(INVISIBLE) >= 0;
+}
+
+/**
+ * Cuts at a word boundary and marks the cut with an ellipsis; never splits a surrogate pair.
+ * @param limit most UTF-16 units of the answer, at least 2; code points are never more than units
+ */
+export function cut(text: string, limit: number): string {
+  if (text.length <= limit) return text;
+  const head = text.slice(0, limit - 1);
+  const space = head.lastIndexOf(' ');
+  const whole = text[limit - 1] === ' ' ? head : space > limit / 2 ? head.slice(0, space) : head;
+  return `${whole.replace(/[\ud800-\udbff]$/u, '').replace(/[\s,;:.(–-]+$/u, '')}…`;
+}
+
+/** Data for a plain-text field (summary, label): one line, visible characters only, angle brackets replaced, at most `limit` units. */
+export function plain(data: string, limit: number = DATA_LIMIT): string {
+  const visible = data.replace(SPACE, ' ').replace(INVISIBLE, '').replace(SPACE, ' ').trim();
+  return cut(visible.replaceAll('<', '‹').replaceAll('>', '›'), limit);
+}
+
+/**
+ * Data for the markdown detail: as `plain`, with every character of markdown and HTML escaped, and addresses broken so that no renderer
+ * makes links of them (GFM turns `www.`, `://` and `@` in plain text into links). Data never begins a line of a card, so list markers stay.
+ */
+export function escaped(data: string, limit: number = DATA_LIMIT): string {
+  const visible = data.replace(SPACE, ' ').replace(INVISIBLE, '').replace(SPACE, ' ').trim();
+  return cut(visible, limit)
+    .replaceAll('@', ' at ')
+    .replaceAll('://', ': //')
+    .replace(/\bwww\./giu, 'www .')
+    .replace(/[\\`*_[\]|~#!{}]/gu, '\\$&')
+    .replaceAll('&', '&amp;')
+    .replaceAll('<', '&lt;')
+    .replaceAll('>', '&gt;');
+}
+
+/** `2026-11-22 00:54 UTC` of ms since 1970. */
+export function instantText(at: number): string {
+  return `${new Date(at).toISOString().slice(0, 16).replace('T', ' ')} UTC`;
+}

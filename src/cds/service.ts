@@ -1,0 +1,174 @@
+/** cds-services/*.json -> services, cross-checked with hooks, search claims and models before the server listens. Source: CDS Hooks 2.0.1 "Discovery", "Prefetch Template". */
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { Ajv } from 'ajv';
+import { parseJson } from '../fhir/resource.ts';
+import type { RestContext } from '../rest/context.ts';
+import type { Manifest } from '../risk/assessment.ts';
+import type { Severity } from '../risk/finding.ts';
+import type { Coding, Indicator } from './card.ts';
+import { isWebAddress } from './card-lint.ts';
+import { HOOKS } from './hooks.ts';
+import { templateProblems } from './template.ts';
+
+export interface ScoreRule {
+  readonly model: string;
+  readonly band: string;
+  readonly indicator: Indicator;
+  /** Tokens {label}, {score}, {band}, {others}. */
+  readonly summary: string;
+}
+export interface ScoresEngine {
+  readonly kind: 'scores';
+  readonly models: readonly string[];
+  readonly labels?: Readonly<Record<string, string>>;
+  readonly rules: readonly ScoreRule[];
+}
+export interface DrugSafetyEngine {
+  readonly kind: 'drug-safety';
+  readonly severities: Readonly<Partial<Record<Severity, Indicator>>>;
+}
+/** One file of cds-services; every field is described in cds-services/schema.json. */
+export interface Service {
+  readonly id: string;
+  readonly enabled: boolean;
+  readonly hook: string;
+  readonly title: string;
+  readonly description: string;
+  readonly usageRequirements?: string;
+  readonly prefetch: Readonly<Record<string, string>>;
+  readonly optionalPrefetch?: readonly string[];
+  readonly engine: ScoresEngine | DrugSafetyEngine;
+  readonly source: { readonly label: string; readonly url?: string };
+  readonly topic: Coding;
+  readonly ceiling: Indicator;
+  readonly whenIncomplete: 'silent' | 'info';
+  readonly notice: string;
+  readonly disclaimer: string;
+  readonly roles: readonly string[];
+  readonly overrideReasons?: readonly Coding[];
+  readonly links?: readonly { readonly label: string; readonly url: string }[];
+  readonly cardLimit: number;
+}
+
+export interface LoadedServices {
+  /** Enabled services without problems, by id, in file order. */
+  readonly services: ReadonlyMap<string, Service>;
+  /** One sentence each; the server refuses to start when there is any. */
+  readonly problems: readonly string[];
+}
+
+/**
+ * Reads every `*.json` of the folder except schema.json.
+ * Disabled services are checked like the others, but not served.
+ */
+export function loadServices(
+  folder: string,
+  manifests: ReadonlyMap<string, Manifest>,
+  context: RestContext,
+): LoadedServices {
+  const isService = new Ajv({ allErrors: true, allowUnionTypes: true }).compile<Service>(
+    JSON.parse(readFileSync(join(folder, 'schema.json'), 'utf8')),
+  );
+  const services = new Map<string, Service>();
+  const problems: string[] = [];
+  const ids = new Set<string>();
+  for (const file of readdirSync(folder)
+    .filter((name) => name.endsWith('.json') && name !== 'schema.json')
+    .toSorted()) {
+    const found = readService(join(folder, file));
+    if (typeof found === 'string' || !isService(found)) {
+      const reasons =
+        typeof found === 'string'
+          ? [found]
+          : (isService.errors ?? []).map((error) => `${error.instancePath || 'file'} ${error.message ?? 'is invalid'}`);
+      problems.push(...reasons.map((reason) => `cds-services/${file}: ${reason}.`));
+      continue;
+    }
+    const own = [
+      ...(ids.has(found.id) ? ['the id is used by another file'] : []),
+      ...serviceProblems(found, manifests, context),
+    ];
+    ids.add(found.id);
+    problems.push(...own.map((reason) => `cds-services/${file}: ${reason}.`));
+    if (own.length === 0 && found.enabled) services.set(found.id, found);
+  }
+  return { services, problems };
+}
+
+function readService(path: string): unknown {
+  try {
+    return parseJson(readFileSync(path, 'utf8'));
+  } catch (error) {
+    return error instanceof Error ? error.message.replace(/\.$/, '') : 'is not readable';
+  }
+}
+
+function serviceProblems(
+  service: Service,
+  manifests: ReadonlyMap<string, Manifest>,
+  context: RestContext,
+): readonly string[] {
+  const hook = HOOKS.get(service.hook);
+  if (hook === undefined) return [`hook \`${service.hook}\` is not known`];
+  const urls = [service.source.url, ...(service.links ?? []).map((link) => link.url)];
+  return [
+    ...Object.entries(service.prefetch).flatMap(([key, template]) =>
+      templateProblems(template, hook, context).map((problem) => `prefetch \`${key}\` ${problem}`),
+    ),
+    ...(service.optionalPrefetch ?? [])
+      .filter((key) => !Object.hasOwn(service.prefetch, key))
+      .map((key) => `optionalPrefetch names \`${key}\`, which is not a prefetch key`),
+    ...urls
+      .filter((url) => url !== undefined && !isWebAddress(url))
+      .map(() => 'a URL is not an absolute http(s) URL'),
+    ...(hook.fields.patientId === undefined ? ['the hook has no patient'] : []),
+    ...(service.engine.kind === 'scores'
+      ? scoreProblems(service, service.engine, manifests)
+      : hook.fields.draftOrders === undefined
+        ? ['drug-safety needs a hook with draftOrders']
+        : []),
+  ];
+}
+
+function scoreProblems(
+  service: Service,
+  engine: ScoresEngine,
+  manifests: ReadonlyMap<string, Manifest>,
+): readonly string[] {
+  return [
+    ...(service.ceiling === 'critical' ? ['a score alone never gives `critical`: lower the ceiling'] : []),
+    ...engine.models.filter((id) => !manifests.has(id)).map((id) => `model \`${id}\` is not loaded`),
+    ...Object.keys(engine.labels ?? {})
+      .filter((id) => !engine.models.includes(id))
+      .map((id) => `labels names \`${id}\`, which is not among its models`),
+    ...engine.rules.flatMap((rule) => {
+      if (!engine.models.includes(rule.model)) return [`a rule names \`${rule.model}\`, which is not among its models`];
+      const bands = manifests.get(rule.model)?.bands;
+      const unknownToken = /\{(?!(?:label|score|band|others)\})[^}]*\}/.test(rule.summary);
+      return [
+        ...(bands === undefined || bands.some((band) => band.name === rule.band)
+          ? []
+          : [`model \`${rule.model}\` has no band \`${rule.band}\``]),
+        ...(unknownToken ? [`the summary of \`${rule.model}\` \`${rule.band}\` has an unknown token`] : []),
+      ];
+    }),
+  ];
+}
+
+/** Discovery's entry of a service: only fields of the specification. */
+export function discoveryEntry(service: Service): Readonly<Record<string, unknown>> {
+  const { id, hook, title, description, prefetch, usageRequirements } = service;
+  return { hook, title, description, id, prefetch, ...(usageRequirements === undefined ? {} : { usageRequirements }) };
+}
+
+/** True when prefetch of this key is needed to answer at all. */
+export function isRequiredKey(service: Service, key: string): boolean {
+  return !(service.optionalPrefetch ?? []).includes(key);
+}
+
+/** Resource type of a user reference, `Practitioner` of `Practitioner/12`; also of an absolute one. */
+export function userTypeOf(userId: string | undefined): string | undefined {
+  return userId?.split('/').at(-2);
+}
+
