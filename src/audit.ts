@@ -2,12 +2,20 @@
 import type { Caller } from './rest/context.ts';
 import type { AuditRow } from './store/port.ts';
 
+export { type CommitmentState, verifyCommitment } from './audit/commitment.ts';
+export type { EntriesOf } from './audit/facet.ts';
+export { postedAuditRow } from './audit/posted.ts';
+export { renderAuditEvent } from './audit/render.ts';
+export { auditRow } from './audit/row.ts';
+
 /** One accessed thing inside a request; a batch or transaction has one per entry. */
 export interface AccessEntry {
   /** restful-interaction code: read, vread, create, update, delete, search-type, search-system, history-instance, history-type, history-system, capabilities, operation, patch. */
   readonly interaction: string;
   /** The resource, versioned for writes: the entity `what`. */
   readonly resource?: { readonly type: string; readonly id: string; readonly version?: number };
+  /** Code of an operation, without `$`: `everything`. */
+  readonly operation?: string;
   /** Raw request of a search or history, e.g. `GET /fhir/Patient?name=x` (PHI: goes to `erasable`). */
   readonly query?: string;
   /** Patient ids; more than one gives one AuditEvent per patient. */
@@ -22,8 +30,9 @@ export interface Access {
   readonly entries: readonly AccessEntry[];
   /** HTTP status of the answer; decides AuditEvent.outcome (0 below 400, 4 for 4xx, 8 for 5xx). */
   readonly status: number;
-  /** Without PHI. */
+  /** Without names and values; may hold ids, so it goes to `erasable`. */
   readonly outcomeDescription?: string;
+  /** A CDS Hooks call gives one event after the entries' (which may be none). */
   readonly hook?: HookAccess;
 }
 
@@ -34,9 +43,11 @@ export interface HookAccess {
   readonly hookInstance: string;
   readonly startedAt: number;
   readonly endedAt: number;
-  /** context.userId, e.g. `Practitioner/12`. */
+  /** context.userId, e.g. `Practitioner/12`; goes before `caller.user`. */
   readonly user: string | undefined;
+  /** context.patientId: a Patient id, with or without `Patient/`. */
   readonly patient: string | undefined;
+  /** `Type/id` of each draft; anything else, and Patients, are left out. */
   readonly draftOrders: readonly string[];
   readonly model: { readonly id: string; readonly version: string; readonly sha256: string } | undefined;
   readonly cards: readonly { readonly uuid: string; readonly indicator: string; readonly topic: string }[];

@@ -1,0 +1,51 @@
+/** Agents and source of AuditEvents. Source: IHE BALP basic patterns: client and server exactly once each with network, user at most once without. */
+import type { AuditEventAgent, AuditEventSource, Reference } from 'fhir/r4.d.ts';
+import { APPLICATION_SERVER, DATA_ABSENT_REASON, type Pattern, URI_SYSTEM } from './codes.ts';
+import type { Form1, Form1Erasable } from './form.ts';
+
+const IP_ADDRESS = /^\d{1,3}(?:\.\d{1,3}){3}$|^[0-9a-f.]*:[0-9a-f:.]*(?:%\w+)?$/i;
+const REFERENCE = /^(?:https?:\/\/\S+\/)?[A-Z][A-Za-z]+\/[A-Za-z0-9\-.]{1,64}$/;
+
+/** Client, server, then the user when one is known. */
+export function agentsOf(row: Form1, erasable: Form1Erasable | undefined, pattern: Pattern): AuditEventAgent[] {
+  const client = agent(pattern.client, identified(row.c), row.u === undefined, row.a);
+  const server = agent(pattern.server, observerOf(row), false, row.z[1]);
+  if (row.u === undefined) return [client, server];
+  const user = { type: { coding: [pattern.user] }, who: userOf(erasable), requestor: true };
+  return [client, server, user];
+}
+
+function agent(type: Pattern['client'], who: Reference, requestor: boolean, address: string): AuditEventAgent {
+  return { type: { coding: [type] }, who, requestor, network: { address, type: networkType(address) } };
+}
+
+/** network-type: 1 machine name, 2 IP address, 5 URI. */
+function networkType(address: string): '1' | '2' | '5' {
+  if (address.includes('://')) return '5';
+  return IP_ADDRESS.test(address) ? '2' : '1';
+}
+
+/** [value] or [system, value]. */
+function identified(client: readonly string[]): Reference {
+  const value = client.at(-1) ?? '';
+  const system = client.length > 1 ? client[0] : undefined;
+  return { identifier: { ...(system === undefined ? {} : { system }), value } };
+}
+
+function userOf(erasable: Form1Erasable | undefined): Reference {
+  const user = erasable?.u;
+  if (user === undefined) return masked();
+  return REFERENCE.test(user) ? { reference: user } : { identifier: { value: user } };
+}
+
+/** A Reference whose content was erased. */
+export function masked(): Reference {
+  return { extension: [{ url: DATA_ABSENT_REASON, valueCode: 'masked' }] };
+}
+
+const observerOf = (row: Form1): Reference => ({ identifier: { system: URI_SYSTEM, value: row.z[0] } });
+
+/** This server, as it was called when the row was written. */
+export function sourceOf(row: Form1): AuditEventSource {
+  return { observer: observerOf(row), type: [APPLICATION_SERVER] };
+}

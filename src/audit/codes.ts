@@ -1,0 +1,106 @@
+/** Codes of AuditEvents: THE table interaction -> BALP pattern. Source: IHE BALP (ITI vol. 3, content profile), FHIR R4 auditevent.html, DICOM PS3.15. */
+import type { AuditEvent, Coding } from 'fhir/r4.d.ts';
+
+const DCM = 'http://dicom.nema.org/resources/ontology/DCM';
+const PARTICIPATION = 'http://terminology.hl7.org/CodeSystem/v3-ParticipationType';
+const ENTITY_TYPE = 'http://terminology.hl7.org/CodeSystem/audit-entity-type';
+const OBJECT_ROLE = 'http://terminology.hl7.org/CodeSystem/object-role';
+const BALP = 'https://profiles.ihe.net/ITI/BALP';
+const OWN = 'https://firewatch.example/fhir';
+
+export const RESTFUL_INTERACTION = 'http://hl7.org/fhir/restful-interaction';
+export const URI_SYSTEM = 'urn:ietf:rfc:3986';
+export const DATA_ABSENT_REASON = 'http://hl7.org/fhir/StructureDefinition/data-absent-reason';
+
+/** Our own systems; docs/audit.md explains each. */
+export const SUBJECT_SYSTEM = `${OWN}/NamingSystem/audit-subject`;
+export const ORIGIN_SYSTEM = `${OWN}/CodeSystem/audit-origin`;
+export const HOOK_SYSTEM = `${OWN}/CodeSystem/hook`;
+export const SERVICE_SYSTEM = `${OWN}/CodeSystem/cds-service`;
+export const MODEL_SYSTEM = `${OWN}/NamingSystem/model`;
+
+export const REST: Coding = {
+  system: 'http://terminology.hl7.org/CodeSystem/audit-event-type',
+  code: 'rest',
+  display: 'RESTful Operation',
+};
+export const APPLICATION_SERVER: Coding = {
+  system: 'http://terminology.hl7.org/CodeSystem/security-source-type',
+  code: '4',
+  display: 'Application Server',
+};
+export const TREATMENT: Coding = {
+  system: 'http://terminology.hl7.org/CodeSystem/v3-ActReason',
+  code: 'TREAT',
+  display: 'treatment',
+};
+
+export const ENTITY_TYPES = {
+  person: { system: ENTITY_TYPE, code: '1', display: 'Person' },
+  object: { system: ENTITY_TYPE, code: '2', display: 'System Object' },
+  other: { system: ENTITY_TYPE, code: '4', display: 'Other' },
+  requestId: { system: `${BALP}/CodeSystem/BasicAuditEntityType`, code: 'XrequestId' },
+} as const satisfies Record<string, Coding>;
+export const ENTITY_ROLES = {
+  patient: { system: OBJECT_ROLE, code: '1', display: 'Patient' },
+  report: { system: OBJECT_ROLE, code: '3', display: 'Report' },
+  resource: { system: OBJECT_ROLE, code: '4', display: 'Domain Resource' },
+  job: { system: OBJECT_ROLE, code: '20', display: 'Job' },
+  query: { system: OBJECT_ROLE, code: '24', display: 'Query' },
+} as const satisfies Record<string, Coding>;
+
+const source: Coding = { system: DCM, code: '110153', display: 'Source Role ID' };
+const destination: Coding = { system: DCM, code: '110152', display: 'Destination Role ID' };
+const application: Coding = { system: DCM, code: '110150', display: 'Application' };
+const custodian: Coding = {
+  system: 'http://terminology.hl7.org/CodeSystem/provenance-participant-type',
+  code: 'custodian',
+  display: 'Custodian',
+};
+const recipient: Coding = { system: PARTICIPATION, code: 'IRCP', display: 'information recipient' };
+const author: Coding = { system: PARTICIPATION, code: 'AUT', display: 'author (originator)' };
+
+/** How one kind of access is written down. `profile` is the last part of the BALP profile's name; undefined where BALP has none. */
+export interface Pattern {
+  readonly action: NonNullable<AuditEvent['action']>;
+  readonly client: Coding;
+  readonly server: Coding;
+  readonly user: Coding;
+  readonly profile?: 'Create' | 'Read' | 'Update' | 'Delete' | 'Query';
+}
+const READ = { action: 'R', client: destination, server: source, user: recipient } as const satisfies Pattern;
+const CREATE = { action: 'C', client: source, server: destination, user: author } as const satisfies Pattern;
+const UPDATE = { ...CREATE, action: 'U' } as const satisfies Pattern;
+const DELETE = { action: 'D', client: application, server: custodian, user: author } as const satisfies Pattern;
+/** Searches, and what BALP has no pattern for: operations, bundles, hook calls, requests refused before their interaction was known. */
+export const EXECUTE: Pattern = { action: 'E', client: source, server: destination, user: recipient };
+
+/** THE table. Key: restful-interaction code, which is also the subtype. */
+const PATTERNS: Readonly<Record<string, Pattern>> = {
+  read: { ...READ, profile: 'Read' },
+  vread: { ...READ, profile: 'Read' },
+  'history-instance': READ,
+  'history-type': READ,
+  'history-system': READ,
+  capabilities: READ,
+  create: { ...CREATE, profile: 'Create' },
+  update: { ...UPDATE, profile: 'Update' },
+  patch: { ...UPDATE, profile: 'Update' },
+  delete: { ...DELETE, profile: 'Delete' },
+  search: { ...EXECUTE, profile: 'Query' },
+  'search-type': { ...EXECUTE, profile: 'Query' },
+  'search-system': { ...EXECUTE, profile: 'Query' },
+  operation: EXECUTE,
+  transaction: EXECUTE,
+  batch: EXECUTE,
+};
+
+/** The pattern of an interaction; unknown codes have none. */
+export function patternOf(interaction: string): Pattern | undefined {
+  return Object.hasOwn(PATTERNS, interaction) ? PATTERNS[interaction] : undefined;
+}
+
+/** `https://profiles.ihe.net/.../IHE.BasicAudit.PatientRead`. */
+export function profileUrl(profile: string, patient: boolean): string {
+  return `${BALP}/StructureDefinition/IHE.BasicAudit.${patient ? 'Patient' : ''}${profile}`;
+}

@@ -1,0 +1,141 @@
+/** A stored audit row -> its AuditEvents. Source: IHE BALP (ITI vol. 3), FHIR R4 auditevent.html. Goldens in test/audit/golden freeze each form. */
+import type { AuditEvent, Coding } from 'fhir/r4.d.ts';
+import type { StoredAuditRow } from '../audit.ts';
+import type { Resource } from '../fhir/resource.ts';
+import { agentsOf, sourceOf } from './agents.ts';
+import {
+  EXECUTE,
+  HOOK_SYSTEM,
+  type Pattern,
+  patternOf,
+  profileUrl,
+  REST,
+  RESTFUL_INTERACTION,
+  SERVICE_SYSTEM,
+  TREATMENT,
+} from './codes.ts';
+import { objectOf } from './commitment.ts';
+import { type EntityContext, entryEntities, hookEntities, patientEntity, requestIdEntity } from './entities.ts';
+import { decodeErasable1, decodeForm1, type EventPart, eventParts, FORM, type Form1, type Form1Hook } from './form.ts';
+import { POSTED_FORM, renderPosted } from './posted-render.ts';
+
+/**
+ * JSON text of one complete AuditEvent.
+ * @param event from 1 to the number of events of the row
+ * @throws RangeError on another number; TypeError on an unknown form or bytes that are not of it
+ */
+export function renderAuditEvent(row: StoredAuditRow, event: number): string {
+  switch (row.form) {
+    case FORM:
+      return JSON.stringify(form1Event(row, event));
+    case POSTED_FORM:
+      if (event !== 1) throw new RangeError(`A posted AuditEvent has no event ${event}.`);
+      return renderPosted(row);
+    default:
+      throw new TypeError(`Audit rows of form ${row.form} are not known to this version.`);
+  }
+}
+
+/** An event of a row that is not stored yet, for the extractor: ids and instants are arbitrary. */
+export function templateOf(bytes: string, erasable: string | undefined, event: number): Resource {
+  const row = { chain: 0, sequence: 0, at: 0, form: FORM, bytes, erasable, patientOf: () => 'template' };
+  return { ...objectOf(renderAuditEvent(row, event)), resourceType: 'AuditEvent' };
+}
+
+interface Decoded {
+  readonly row: Form1;
+  readonly parts: readonly EventPart[];
+}
+/** The row decoded last: a page of AuditEvents often shows many events of one large row. Cost without it: one parse of the row for each. */
+let latest: { readonly bytes: string; readonly decoded: Decoded } | undefined;
+
+function decoded(bytes: string): Decoded {
+  if (latest?.bytes !== bytes) {
+    const row = decodeForm1(bytes);
+    latest = { bytes, decoded: { row, parts: eventParts(row) } };
+  }
+  return latest.decoded;
+}
+
+function form1Event(stored: StoredAuditRow, event: number): AuditEvent {
+  const { row, parts } = decoded(stored.bytes);
+  const part = parts[event - 1];
+  if (part === undefined) throw new RangeError(`The audit row has ${parts.length} events, not ${event}.`);
+  const erasable = stored.erasable === undefined ? undefined : decodeErasable1(stored.erasable);
+  const { pattern, subtype, entity, profile, hook } = eventOf(part, { row, erasable, patientOf: stored.patientOf });
+  const instant = new Date(stored.at).toISOString();
+  return {
+    resourceType: 'AuditEvent',
+    id: `${stored.chain}-${stored.sequence}-${event}`,
+    meta: { versionId: '1', lastUpdated: instant, ...(profile === undefined ? {} : { profile: [profile] }) },
+    type: REST,
+    ...(subtype.length === 0 ? {} : { subtype }),
+    action: pattern.action,
+    ...(hook === undefined ? {} : { period: periodOf(hook) }),
+    recorded: instant,
+    outcome: row.o,
+    ...(erasable?.d === undefined ? {} : { outcomeDesc: erasable.d }),
+    ...(hook === undefined ? {} : { purposeOfEvent: [{ coding: [TREATMENT] }] }),
+    agent: agentsOf(row, erasable, pattern),
+    source: sourceOf(row),
+    entity,
+  };
+}
+
+const periodOf = ({ start, end }: Form1Hook): NonNullable<AuditEvent['period']> => ({
+  start: new Date(start).toISOString(),
+  end: new Date(end).toISOString(),
+});
+
+interface Described {
+  readonly pattern: Pattern;
+  readonly subtype: Coding[];
+  readonly entity: NonNullable<AuditEvent['entity']>;
+  readonly profile?: string | undefined;
+  readonly hook?: Form1Hook;
+}
+
+function eventOf(part: EventPart, context: EntityContext): Described {
+  switch (part.part) {
+    case 'entry':
+      return entryEvent(part, context);
+    case 'envelope':
+      return { pattern: EXECUTE, subtype: [interactionCoding(part.code)], entity: [requestIdEntity(context.row)] };
+    case 'hook': {
+      const { hook, service } = part.hook;
+      const own = [
+        { system: HOOK_SYSTEM, code: hook },
+        { system: SERVICE_SYSTEM, code: service },
+      ];
+      const subtype = [interactionCoding('operation'), ...own];
+      return { pattern: EXECUTE, subtype, entity: hookEntities(part.hook, context), hook: part.hook };
+    }
+    default:
+      return part satisfies never;
+  }
+}
+
+const interactionCoding = (code: string): Coding => ({ system: RESTFUL_INTERACTION, code });
+
+function entryEvent(part: Extract<EventPart, { part: 'entry' }>, context: EntityContext): Described {
+  const { entry, index, patient } = part;
+  const known = patternOf(entry.i);
+  const pattern = known ?? EXECUTE;
+  const subject = patient === undefined ? [] : [patientEntity(patient, context)];
+  const entity = [...subject, requestIdEntity(context.row), ...entryEntities(entry, index, context)];
+  const subtype = known === undefined ? [] : [interactionCoding(entry.i)];
+  return { pattern, subtype, entity, profile: claimedProfile(part, context.row, pattern) };
+}
+
+/** Failures do not claim a profile, nor does an event without the entity its profile requires. */
+function claimedProfile(
+  { entry, patient }: Extract<EventPart, { part: 'entry' }>,
+  { o }: Form1,
+  { profile }: Pattern,
+): string | undefined {
+  const complete =
+    profile === 'Query'
+      ? entry.q !== undefined && entry.r === undefined
+      : entry.r !== undefined && entry.q === undefined;
+  return profile !== undefined && o === '0' && complete ? profileUrl(profile, patient !== undefined) : undefined;
+}

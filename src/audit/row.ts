@@ -1,0 +1,188 @@
+/** One request -> its audit row of form 1. Source: IHE BALP (ITI vol. 3), docs/audit.md#rows. Cost: one SHA-256 when something is erasable. */
+import type { Access, AccessEntry, AuditSource, HookAccess } from '../audit.ts';
+import type { AuditIndex, AuditRow } from '../store/port.ts';
+import { EXECUTE, patternOf } from './codes.ts';
+import { commitment } from './commitment.ts';
+import { type EntriesOf, facetsOf } from './facet.ts';
+import { type EventPart, eventParts, FORM, type Form1, type Form1Entry, type Form1Hook, type Outcome } from './form.ts';
+import { templateOf } from './render.ts';
+
+/** FHIR `Type/id`, the only form of reference that goes into bytes. */
+const LOCAL = /^([A-Z][A-Za-z]{1,63})\/([A-Za-z0-9\-.]{1,64})$/;
+const UUID = /^(?:urn:uuid:)?([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})$/i;
+
+/**
+ * The row of one request. No Patient id and nothing of `erasable` appears in `bytes`.
+ * @param subjectKeys opaque keys of distinct patients, in order, from the store
+ * @param salt unguessable text, fresh for each row
+ * @param entriesOf the ordinary extractor of AuditEvents; facets are cached for each such function
+ */
+export function auditRow(
+  access: Access,
+  subjectKeys: (patients: readonly string[]) => readonly string[],
+  salt: string,
+  source: AuditSource,
+  entriesOf: EntriesOf,
+): AuditRow {
+  const user = access.hook?.user ?? access.caller.user;
+  const patients = patientsOf(access, user);
+  const keys = patients.length === 0 ? [] : subjectKeys(patients);
+  const erasable = erasableOf(access, user, salt);
+  const row = form1(access, patients, keys, user !== undefined, source);
+  const committed: Form1 = erasable === undefined ? row : { ...row, k: commitment(salt, erasable) };
+  const bytes = canonical(committed);
+  const userPatient = patients.indexOf(patientId(user) ?? '');
+  const events = eventParts(committed).map((part, index): AuditIndex => {
+    const { kind, agents } = facetsOf(kindText(committed, part), agentsText(committed, part, user), entriesOf, () =>
+      templateOf(bytes, erasable, index + 1),
+    );
+    const subjects = [...new Set([...subjectsOf(part), ...(userPatient < 0 ? [] : [userPatient])])];
+    return { kind, agents, subjects: subjects.map((subject) => keys[subject] ?? ''), entities: entitiesOf(part) };
+  });
+  const subjects = patients.map((patient, index) => ({ key: keys[index] ?? '', patient }));
+  return { form: FORM, bytes, erasable, events, subjects };
+}
+
+/** `Patient/1` -> `1`; other texts give undefined. */
+function patientId(reference: string | undefined): string | undefined {
+  const [, type, id] = LOCAL.exec(reference ?? '') ?? [];
+  return type === 'Patient' ? id : undefined;
+}
+const hookPatient = (hook: HookAccess | undefined): string | undefined => hook?.patient?.replace(/^Patient\//, '');
+
+/** Patients of one entry; a Patient that is itself accessed is one of them, also when it was not found. */
+function entryPatients({ resource, patients }: AccessEntry): ReadonlySet<string> {
+  return new Set(resource?.type === 'Patient' ? [...patients, resource.id] : patients);
+}
+
+/** Every patient of the request, once. */
+function patientsOf({ entries, hook }: Access, user: string | undefined): readonly string[] {
+  const all = new Set(entries.flatMap((entry) => [...entryPatients(entry)]));
+  for (const patient of [hookPatient(hook), patientId(user)]) if (patient !== undefined) all.add(patient);
+  return [...all];
+}
+
+function erasableOf(access: Access, user: string | undefined, salt: string): string | undefined {
+  const queries = access.entries.flatMap(({ query }) => (query === undefined ? [] : [query]));
+  const { outcomeDescription } = access;
+  if (queries.length === 0 && user === undefined && outcomeDescription === undefined) return undefined;
+  return JSON.stringify({ d: outcomeDescription, q: queries.length === 0 ? undefined : queries, t: salt, u: user });
+}
+
+function form1(
+  { caller, entries, envelope, hook, status }: Access,
+  patients: readonly string[],
+  keys: readonly string[],
+  user: boolean,
+  source: AuditSource,
+): Form1 {
+  const positions = new Map(patients.map((patient, index) => [patient, index]));
+  const indexOf = (patient: string): number => positions.get(patient) ?? 0;
+  const { system, value } = caller.client;
+  return {
+    a: caller.address,
+    c: system === undefined ? [value] : [system, value],
+    e: entries.map((entry) => form1Entry(entry, indexOf)),
+    ...(hook === undefined ? {} : { h: form1Hook(hook, indexOf) }),
+    o: outcomeOf(status),
+    s: keys,
+    ...(user ? { u: 1 as const } : {}),
+    ...(envelope === undefined ? {} : { w: envelope }),
+    x: caller.requestId,
+    z: [source.observer, source.address],
+  };
+}
+
+/** auditevent-outcome: 0 success, 4 minor (4xx), 8 serious (5xx). */
+function outcomeOf(status: number): Outcome {
+  if (status < 400) return '0';
+  return status < 500 ? '4' : '8';
+}
+
+function form1Entry(entry: AccessEntry, indexOf: (patient: string) => number): Form1Entry {
+  const { interaction, resource, operation, query } = entry;
+  return {
+    i: interaction.replace(/^conditional-/, ''),
+    ...(operation === undefined ? {} : { o: operation }),
+    p: [...entryPatients(entry)].map(indexOf),
+    ...(query === undefined ? {} : { q: 1 as const }),
+    ...(resource === undefined
+      ? {}
+      : { r: `${resource.type}/${resource.type === 'Patient' ? `#${indexOf(resource.id)}` : resource.id}` }),
+    ...(resource?.version === undefined ? {} : { v: resource.version }),
+  };
+}
+
+function form1Hook(hook: HookAccess, indexOf: (patient: string) => number): Form1Hook {
+  const instance = UUID.exec(hook.hookInstance)?.[1]?.toLowerCase();
+  const patient = hookPatient(hook);
+  const { model } = hook;
+  return {
+    cards: hook.cards.map(({ uuid, indicator, topic }) => [uuid, indicator, topic]),
+    drafts: hook.draftOrders.filter((draft) => LOCAL.test(draft) && patientId(draft) === undefined),
+    end: Math.trunc(hook.endedAt),
+    fetched: hook.prefetch.fetched,
+    given: hook.prefetch.given,
+    hook: hook.hook,
+    ...(instance === undefined ? {} : { instance }),
+    missing: hook.prefetch.missing,
+    ...(model === undefined ? {} : { model: [model.id, model.version, model.sha256] }),
+    ...(patient === undefined ? {} : { patient: indexOf(patient) }),
+    service: hook.service,
+    start: Math.trunc(hook.startedAt),
+  };
+}
+
+/** Keys in alphabetical order; empty lists of patients are left out of entries. */
+function canonical({ a, c, e, h, k, o, s, u, w, x, z }: Form1): string {
+  const entries = e.map(({ i, o, p, q, r, v }) => ({ i, o, p: p.length === 0 ? undefined : p, q, r, v }));
+  return JSON.stringify({ a, c, e: entries, h, k, o, s, u, w, x, z });
+}
+
+/** Everything that decides the values of the kind facet; checked against the renderer by test/audit/facet.test.ts. */
+function kindText({ o, z }: Form1, event: EventPart): string {
+  switch (event.part) {
+    case 'entry': {
+      const { i, o: operation, q, r, v } = event.entry;
+      return JSON.stringify([
+        'k',
+        z[0],
+        o,
+        i,
+        operation,
+        event.patient !== undefined,
+        q,
+        r !== undefined,
+        v !== undefined,
+      ]);
+    }
+    case 'envelope':
+      return JSON.stringify(['k', z[0], o, event.code]);
+    case 'hook': {
+      const { hook, service, patient, instance, drafts, model, cards } = event.hook;
+      const present = [patient, instance, drafts[0], cards[0]].map((value) => value !== undefined);
+      return JSON.stringify(['k', z[0], o, 'hook', hook, service, model, ...present]);
+    }
+    default:
+      return event satisfies never;
+  }
+}
+
+/** Everything that decides the values of the agents facet. */
+function agentsText({ a, c, z }: Form1, event: EventPart, user: string | undefined): string {
+  const pattern = (event.part === 'entry' ? patternOf(event.entry.i) : undefined) ?? EXECUTE;
+  return JSON.stringify(['a', a, c, z, pattern.client.code, user]);
+}
+
+function subjectsOf(event: EventPart): readonly number[] {
+  if (event.part === 'entry') return event.patient === undefined ? [] : [event.patient];
+  return event.part === 'hook' && event.hook.patient !== undefined ? [event.hook.patient] : [];
+}
+
+/** `Type/id` of what the event's entities refer to, Patients left out. */
+function entitiesOf(event: EventPart): readonly string[] {
+  if (event.part === 'hook') return [...new Set(event.hook.drafts)];
+  if (event.part !== 'entry') return [];
+  const { r } = event.entry;
+  return r === undefined || r.startsWith('Patient/#') ? [] : [r];
+}
