@@ -41,6 +41,10 @@ export interface RestSettings {
   readonly defaultCount: number;
   readonly maxCount: number;
   readonly includeLimit: number;
+  /** Secret of this installation, at least 16 bytes: the cursors of next links are sealed with it. */
+  readonly cursorKey: Uint8Array;
+  /** CapabilityStatement.software.version. */
+  readonly softwareVersion: string;
 }
 
 /** What every interaction is given. */
@@ -62,6 +66,10 @@ export interface RestContext {
   planSearch(query: SearchQuery, access: AccessFilter): SearchPlan;
   /** The audit row of a request, with subject keys and salt bound. */
   audit(access: Access): AuditRow;
+  /** The row of an AuditEvent that a client sent: kept as theirs, marked as such. */
+  postedAudit(resource: Resource, caller: Caller): AuditRow;
+  /** A fault that the client is told nothing about, with the request it belongs to; for the log. */
+  report(error: unknown, requestId: string): void;
 }
 
 /** What an interaction function returns to the door. */

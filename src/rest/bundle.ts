@@ -1,0 +1,159 @@
+/** batch and transaction: http.html#transaction. A batch re-enters the door for each entry; a transaction is one commit (transaction.ts). */
+import { FhirError, fhirError } from '../fhir/outcome.ts';
+import type { Json } from '../fhir/resource.ts';
+import { StoreError } from '../store/port.ts';
+import {
+  type BundleEntry,
+  entryOf,
+  forEach,
+  rawEntries,
+  refusal,
+  responseBundle,
+  responseEntry,
+} from './bundle-entry.ts';
+import { answer } from './change.ts';
+import type { Caller, Perform, RestContext } from './context.ts';
+import type { FhirRequest, FhirResponse } from './request.ts';
+import { phaseOf, Transaction, type TransactionPlan } from './transaction.ts';
+import { committed } from './write.ts';
+
+/** The way back in, given by the door itself. Both may throw FhirError. */
+export interface Door {
+  /** Answers one request completely: claims, access, audit. */
+  interact(request: FhirRequest, caller: Caller, context: RestContext): Promise<FhirResponse>;
+  /** Refuses (404, 405) what the capability statement does not claim. */
+  assertClaimed(request: FhirRequest, context: RestContext): void;
+}
+
+/** Most times a transaction is decided anew before 409. */
+const TRIES = 20;
+/** Most searches in one batch or transaction: each may cost as much as a search alone. */
+const SEARCH_LIMIT = 100;
+/** Entries of a batch that are in work at once: enough to share the store's group commits. */
+const CONCURRENT = 32;
+
+/** Order of a batch's entries. What can be repeated without harm comes first: a thread that may not run a search gives the whole batch away. */
+const REPEATABLE = ['read', 'conditional', 'write'] as const;
+
+/** 200 with the answer to each entry, refused or not; an entry's failure leaves the others alone. */
+export const batch =
+  (door: Door): Perform<Extract<FhirRequest, { interaction: 'batch' }>> =>
+  async (request, caller, context) => {
+    const raw = rawEntries(request.bundle, context);
+    const responses: FhirResponse[] = new Array(raw.length);
+    const entries = raw.flatMap((json, index) => {
+      try {
+        return [entryOf(json, index, request, context)];
+      } catch (error) {
+        responses[index] = refused(error);
+        return [];
+      }
+    });
+    limitSearches(entries);
+    for (const stage of REPEATABLE) {
+      const due = entries.filter((entry) => stageOf(entry) === stage);
+      for (let start = 0; start < due.length; start += CONCURRENT) {
+        const group = due.slice(start, start + CONCURRENT);
+        const answers = await Promise.all(
+          group.map((entry) => door.interact(entry.request, caller, context).catch(stage === 'write' ? late : refused)),
+        );
+        group.forEach(({ index }, position) => {
+          responses[index] = answers[position] ?? refused(undefined);
+        });
+      }
+    }
+    await context.store.commit({
+      commands: [],
+      audit: [context.audit({ caller, envelope: 'batch', entries: [], status: 200 })],
+    });
+    const { pretty } = request.representation;
+    return { response: responseBundle('batch', responses.map(responseEntry), pretty), entries: [], audited: true };
+  };
+
+/** 200 with the answer to each entry when every entry succeeded; otherwise nothing is stored and every refusal is named. */
+export const transaction =
+  (door: Door): Perform<Extract<FhirRequest, { interaction: 'transaction' }>> =>
+  async (request, caller, context) => {
+    const entries = await decoded(rawEntries(request.bundle, context), request, door, context);
+    limitSearches(entries);
+    let plan: TransactionPlan | undefined;
+    const done = await committed(TRIES, 'transaction', caller, context, async () => {
+      plan = await new Transaction(caller, context).decide(entries);
+      return plan;
+    });
+    const final = new Map(plan?.changes.map((change, position) => [change, done.changes[position] ?? change]));
+    const responses: FhirResponse[] = [];
+    for (const { index, request: asked } of entries) {
+      if (phaseOf(asked) === 'read') {
+        responses.push(await afterwards(door, asked, caller, context));
+        continue;
+      }
+      const planned = plan?.byEntry.get(index);
+      const change = planned && final.get(planned.change);
+      if (change === undefined) responses.push({ status: 204, headers: {}, body: undefined });
+      else {
+        const own = planned?.repeated === true ? ({ ...change, status: 200 } as const) : change;
+        responses.push(answer(own, done.at, asked.representation, context));
+      }
+    }
+    const { pretty } = request.representation;
+    const response = responseBundle('transaction', responses.map(responseEntry), pretty);
+    return { response, entries: done.entries, audited: true };
+  };
+
+/** Every entry as a request that is claimed and has a place in a transaction; refusals of all entries together. */
+async function decoded(
+  raw: readonly Json[],
+  outer: FhirRequest,
+  door: Door,
+  context: RestContext,
+): Promise<readonly BundleEntry[]> {
+  const entries: BundleEntry[] = [];
+  await forEach(
+    raw.map((json, index) => ({ json, index })),
+    ({ json, index }) => {
+      const entry = entryOf(json, index, outer, context);
+      door.assertClaimed(entry.request, context);
+      phaseOf(entry.request);
+      entries.push(entry);
+    },
+  );
+  return entries;
+}
+
+/** A read after the commit: what was written stays, so whatever goes wrong is told in the entry. */
+async function afterwards(door: Door, request: FhirRequest, caller: Caller, context: RestContext) {
+  try {
+    return await door.interact(request, caller, context);
+  } catch (error) {
+    return late(error);
+  }
+}
+
+function limitSearches(entries: readonly BundleEntry[]): void {
+  const searches = entries.filter(({ request }) => request.interaction.startsWith('search-'));
+  if (searches.length > SEARCH_LIMIT) {
+    throw fhirError('too-costly', `A Bundle may hold at most ${SEARCH_LIMIT} searches.`);
+  }
+}
+
+function stageOf({ request }: BundleEntry): (typeof REPEATABLE)[number] {
+  if (request.wire.method === 'GET' || request.wire.method === 'HEAD') return 'read';
+  const isConditional = request.interaction.startsWith('conditional-') || request.interaction === 'search-type';
+  return isConditional || (request.interaction === 'create' && request.ifNoneExist !== undefined)
+    ? 'conditional'
+    : 'write';
+}
+
+function refused(error: unknown): FhirResponse {
+  if (error instanceof FhirError) return refusal(error);
+  throw error;
+}
+
+/** Once something is written, the whole Bundle must not be tried again: what the store refuses is told in the entry. */
+function late(error: unknown): FhirResponse {
+  if (!(error instanceof StoreError)) return refused(error);
+  return refusal(
+    fhirError('transient', 'This entry could not be answered now, other entries were; ask it again alone.'),
+  );
+}

@@ -1,0 +1,213 @@
+/**
+ * One write, ready to commit and to be answered: shared by single interactions and transactions.
+ * Source: FHIR R4 http.html#create, #update, #delete, #ops (Prefer), resource.html#Meta.
+ */
+import type { AccessEntry } from '../audit.ts';
+import { FhirError, fhirError, type Issue, operationOutcome } from '../fhir/outcome.ts';
+import { isJsonObject, type Json, label, type Resource, type ResourceKey, serialize } from '../fhir/resource.ts';
+import { instantText } from '../fhir/time.ts';
+import type { AuditRow, Body, Command, StoredVersion } from '../store/port.ts';
+import type { Caller, RestContext } from './context.ts';
+import { localTarget } from './references.ts';
+import { respond, versionHeaders } from './represent.ts';
+import type { FhirResponse, Representation } from './request.ts';
+
+/** A write that is decided: what the store is told, what the audit says, what the client will hear. */
+export interface Change {
+  readonly interaction: 'create' | 'update' | 'delete';
+  readonly key: ResourceKey;
+  readonly status: 200 | 201 | 204;
+  /** Version after the change; 0 when nothing is or was there. */
+  readonly version: number;
+  /** Absent when nothing has to be written: a conditional create that found its match, a delete of what is not there. */
+  readonly command: Extract<Command, { op: 'put' | 'delete' }> | undefined;
+  /** The version that stays, when there is no command. */
+  readonly held: StoredVersion | undefined;
+  /** Own resources the new version points at, `Type/id`. */
+  readonly targets: ReadonlySet<string>;
+  /** Warnings of validation. */
+  readonly findings: readonly Issue[];
+  readonly patients: readonly string[];
+  /** An AuditEvent a client sent: a row of the audit log, never a resource row. */
+  readonly posted: AuditRow | undefined;
+}
+
+const NOTHING = { command: undefined, held: undefined, targets: new Set<string>(), findings: [], posted: undefined };
+
+/** Types that can be created but never changed: their creates become rows of the audit log. */
+const APPEND_ONLY: ReadonlySet<string> = new Set(['AuditEvent']);
+
+/** Refuses callers whose view of a type is narrower than everything: whether a new version lies in their view cannot be proved here. */
+export function assertMayWrite(type: string, caller: Caller): void {
+  if (caller.access.visible(type).kind !== 'all') {
+    throw fhirError('forbidden', `Writing ${type} is not permitted to this caller.`);
+  }
+}
+
+/**
+ * A new version of `key`: 201 when nothing is there now, otherwise 200.
+ * @param current the stored version that is current, a deletion included
+ * @throws FhirError with every error validation found; its first issue decides the status
+ */
+export function put(
+  resource: Resource,
+  key: ResourceKey,
+  current: StoredVersion | undefined,
+  method: 'POST' | 'PUT',
+  caller: Caller,
+  context: RestContext,
+): Change {
+  assertMayWrite(key.type, caller);
+  const prepared = withServerMeta(resource, key.id);
+  const findings = validated(prepared, context);
+  const exists = current !== undefined && !current.deleted;
+  const common = { ...NOTHING, interaction: method === 'POST' ? 'create' : 'update', key, findings } as const;
+  if (APPEND_ONLY.has(key.type)) {
+    if (method !== 'POST') throw fhirError('method-not-allowed', `${key.type} can only be created, never changed.`);
+    const patients = context.patientsOf(prepared);
+    return { ...common, status: 201, version: 1, patients, posted: context.postedAudit(prepared, caller) };
+  }
+  const version = (current?.version ?? 0) + 1;
+  const patients = context.patientsOf(prepared);
+  const entries = context.indexEntries(prepared);
+  const body = bodyOf(prepared, version);
+  return {
+    ...common,
+    status: exists ? 200 : 201,
+    version,
+    command: { op: 'put', key, version, method, body, entries, patients },
+    targets: targetsOf(prepared, context),
+    patients: exists ? [...new Set([...patients, ...current.patients])] : patients,
+  };
+}
+
+/** A deletion of `key`; nothing to write when it is deleted already or never was. */
+export function deletion(key: ResourceKey, current: StoredVersion | undefined, caller: Caller): Change {
+  assertMayWrite(key.type, caller);
+  if (APPEND_ONLY.has(key.type)) throw fhirError('method-not-allowed', `${key.type} is never deleted.`);
+  const patients = current?.patients ?? [];
+  const common = { ...NOTHING, interaction: 'delete', key, status: 204, patients } as const;
+  if (current === undefined || current.deleted) return { ...common, version: current?.version ?? 0, held: current };
+  const version = current.version + 1;
+  return { ...common, version, command: { op: 'delete', key, version, patients } };
+}
+
+/** A conditional create that found its match: nothing changes. */
+export function unchanged(held: StoredVersion): Change {
+  const { key, version, patients } = held;
+  return { ...NOTHING, interaction: 'create', key, status: 200, version, held, patients };
+}
+
+/** If-Match and If-None-Match of a write against what is stored; 412 when they do not hold. */
+export function assertPreconditions(
+  key: ResourceKey,
+  current: StoredVersion | undefined,
+  { ifMatch, ifNoneMatch }: { readonly ifMatch: number | undefined; readonly ifNoneMatch: number | '*' | undefined },
+): void {
+  const version = current === undefined || current.deleted ? undefined : current.version;
+  if (ifMatch !== undefined && ifMatch !== version) {
+    const state = version === undefined ? 'does not exist' : `is at version ${version}`;
+    throw fhirError('version-mismatch', `\`${label(key)}\` ${state}; If-Match names version ${ifMatch}.`);
+  }
+  if (ifNoneMatch === undefined || version === undefined) return;
+  if (ifNoneMatch === '*' || ifNoneMatch === version) {
+    throw fhirError('precondition-failed', `\`${label(key)}\` exists at version ${version}; If-None-Match refuses it.`);
+  }
+}
+
+/** The audit's view of a change. The id of an AuditEvent a client sent is known only after the commit. */
+export function accessOf({ interaction, key, version, patients, posted }: Change): AccessEntry {
+  if (posted !== undefined) return { interaction, patients };
+  return { interaction, resource: version > 0 ? { ...key, version } : key, patients };
+}
+
+/**
+ * The answer to a change, after the commit.
+ * @param at instant of the commit, ms; not used when nothing was written
+ */
+export function answer(
+  change: Change,
+  at: number,
+  { prefer, pretty }: Representation,
+  { settings }: RestContext,
+): FhirResponse {
+  const { version, command, held } = change;
+  const location = change.interaction === 'delete' ? {} : { Location: locationOf(change, settings.fhirBase) };
+  const headers = { ...location, ...(version > 0 ? versionHeaders({ version, at: held?.at ?? at }) : {}) };
+  if (prefer.return === 'OperationOutcome') {
+    return respond(change.status === 204 ? 200 : change.status, outcomeText(change), pretty, headers);
+  }
+  if (prefer.return === 'minimal' || change.interaction === 'delete') {
+    return respond(change.status, undefined, pretty, headers);
+  }
+  const text = command?.op === 'put' ? textOf(command.body, at) : held?.text;
+  return respond(change.status, text, pretty, headers);
+}
+
+function outcomeText({ interaction, key, findings }: Change): string {
+  const diagnostics = `\`${label(key)}\` ${RESULT[interaction]}.`;
+  const issue = { severity: 'information', code: 'informational', diagnostics } as const;
+  const warnings = findings.length === 0 ? [] : operationOutcome(findings).issue;
+  return JSON.stringify({ resourceType: 'OperationOutcome', issue: [issue, ...warnings] });
+}
+
+const RESULT = { create: 'is created or was there', update: 'is updated', delete: 'is deleted' } as const;
+
+/** `<base>/Patient/1/_history/1`; AuditEvents have no versions. */
+export function locationOf({ key, version, posted }: Change, fhirBase: string): string {
+  return posted === undefined ? `${fhirBase}/${label(key)}/_history/${version}` : `${fhirBase}/${label(key)}`;
+}
+
+/** The text that is stored, with its instant. */
+export function textOf({ head, tail }: Body, at: number): string {
+  return `${head}${instantText(at)}${tail}`;
+}
+
+/** The id is ours and meta.versionId, meta.lastUpdated go; profile, tag, security, source and extension stay. */
+function withServerMeta(resource: Resource, id: string): Resource {
+  const { resourceType, id: _id, meta, ...rest } = resource;
+  if (meta === undefined) return { resourceType, id, ...rest };
+  if (!isJsonObject(meta)) return { resourceType, id, meta, ...rest };
+  const { versionId, lastUpdated, _versionId, _lastUpdated, ...kept } = meta;
+  return Object.keys(kept).length === 0 && Object.keys(meta).length > 0
+    ? { resourceType, id, ...rest }
+    : { resourceType, id, meta: kept, ...rest };
+}
+
+function bodyOf({ resourceType, id, meta, ...rest }: Resource, version: number): Body {
+  const start = serialize({ resourceType, id, meta: { versionId: String(version) } });
+  return {
+    head: `${start.slice(0, -2)},"lastUpdated":"`,
+    tail: `"${following(isJsonObject(meta) ? meta : {})}${following(rest)}`,
+  };
+}
+
+/** `,"a":1}` of `{"a":1}`, and `}` of `{}`: the end of an object that has members before. */
+function following(members: { readonly [name: string]: Json | undefined }): string {
+  const text = serialize(members);
+  return text === '{}' ? '}' : `,${text.slice(1)}`;
+}
+
+function validated(prepared: Resource, context: RestContext): readonly Issue[] {
+  const findings = context.validate(prepared);
+  const isError = ({ severity }: Issue): boolean => severity === undefined || severity === 'error';
+  const [first, ...others] = findings.filter(isError);
+  if (first !== undefined) throw new FhirError([first, ...others, ...findings.filter((found) => !isError(found))]);
+  return findings;
+}
+
+/** Own resources a resource points at; walked only when they have to be held. */
+function targetsOf(resource: Resource, { settings }: RestContext): ReadonlySet<string> {
+  const found = new Set<string>();
+  if (!settings.referentialIntegrity) return found;
+  const visit = (value: Json | undefined): void => {
+    if (Array.isArray(value)) for (const item of value) visit(item);
+    if (!isJsonObject(value)) return;
+    const { reference } = value;
+    const target = typeof reference === 'string' && localTarget(reference);
+    if (target) found.add(label(target));
+    for (const child of Object.values(value)) visit(child);
+  };
+  visit(resource);
+  return found;
+}
