@@ -60,7 +60,10 @@ interface UcumUnit {
   readonly moleExp_: number;
 }
 interface UcumLibrary {
-  getSpecifiedUnit(code: string, purpose: string): { readonly unit: UcumUnit | null; readonly origString?: string | null };
+  getSpecifiedUnit(
+    code: string,
+    purpose: string,
+  ): { readonly unit: UcumUnit | null; readonly origString?: string | null };
   convertUnitTo(from: string, value: number, to: string): { readonly status: string; readonly toVal: number | null };
 }
 
@@ -105,15 +108,15 @@ function shifted(code: string): Conversion | undefined {
   const [zero, one, hundred] = kelvin;
   if (typeof zero !== 'number' || typeof one !== 'number' || typeof hundred !== 'number') return undefined;
   const factor = (hundred - zero) / 100;
-  return Math.abs(one - zero - factor) < 1e-9
-    ? { base: KELVIN, factor, offset: zero }
-    : undefined;
+  return Math.abs(one - zero - factor) < 1e-9 ? { base: KELVIN, factor, offset: zero } : undefined;
 }
 
 /** The shape of a UCUM term with at most one level of parentheses. The library prints what it cannot parse, so it is not asked. */
 const COMPONENT = String.raw`(?:(?:10[*^][+-]?\d+|\d+|(?:[A-Za-z%'"_]|\[[\w%'"/^.-]+\])+(?:[+-]?\d+)?)(?:\{[^{}]*\})?|\{[^{}]*\})`;
 const TERM = String.raw`\/?${COMPONENT}(?:[./]${COMPONENT})*`;
-const UNIT_CODE = new RegExp(String.raw`^(?=[\x21-\x7e]{1,64}$)(?:${TERM}|(?:\/|${TERM}[./])?\(${TERM}\)(?:[./]${TERM})?)$`);
+const UNIT_CODE = new RegExp(
+  String.raw`^(?=[\x21-\x7e]{1,64}$)(?:${TERM}|(?:\/|${TERM}[./])?\(${TERM}\)(?:[./]${TERM})?)$`,
+);
 
 function derive(code: string): Conversion | undefined {
   if (!UNIT_CODE.test(code)) return undefined;

@@ -16,8 +16,7 @@ const MINUTE = 60 * SECOND;
 const HOUR = 60 * MINUTE;
 const DAY = 24 * HOUR;
 const MONTH_DAYS = [31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31] as const;
-const FORM =
-  /^(\d{4})(?:-(\d\d)(?:-(\d\d)(?:T(\d\d):(\d\d)(?::(\d\d)(?:\.(\d{1,30}))?)?(Z|[+-]\d\d:\d\d)?)?)?)?$/;
+const FORM = /^(\d{4})(?:-(\d\d)(?:-(\d\d)(?:T(\d\d):(\d\d)(?::(\d\d)(?:\.(\d{1,30}))?)?(Z|[+-]\d\d:\d\d)?)?)?)?$/;
 
 /** Days from 1970-01-01 to a Gregorian date; month 1 to 12. Source: Hinnant, chrono-compatible low-level date algorithms. */
 function dayNumber(year: number, month: number, day: number): number {
@@ -25,7 +24,9 @@ function dayNumber(year: number, month: number, day: number): number {
   const era = Math.floor(shifted / 400);
   const yearOfEra = shifted - era * 400;
   const dayOfYear = Math.floor((153 * (month + (month > 2 ? -3 : 9)) + 2) / 5) + day - 1;
-  return era * 146_097 + yearOfEra * 365 + Math.floor(yearOfEra / 4) - Math.floor(yearOfEra / 100) + dayOfYear - 719_468;
+  return (
+    era * 146_097 + yearOfEra * 365 + Math.floor(yearOfEra / 4) - Math.floor(yearOfEra / 100) + dayOfYear - 719_468
+  );
 }
 
 const isLeap = (year: number): boolean => (year % 4 === 0 && year % 100 !== 0) || year % 400 === 0;
@@ -100,9 +101,9 @@ const textInterval = (value: Json | undefined): Interval | undefined =>
 
 /** Period: from the start of `start` to the end of `end`; an open end is DAWN or DUSK. Undefined when empty, malformed or reversed. */
 export function periodInterval(period: JsonObject): Interval | undefined {
-  const start = textInterval(period['start']);
-  const end = textInterval(period['end']);
-  if ((start === undefined && period['start'] !== undefined) || (end === undefined && period['end'] !== undefined)) {
+  const start = textInterval(period.start);
+  const end = textInterval(period.end);
+  if ((start === undefined && period.start !== undefined) || (end === undefined && period.end !== undefined)) {
     return undefined;
   }
   if (start === undefined && end === undefined) return undefined;
@@ -113,10 +114,12 @@ export function periodInterval(period: JsonObject): Interval | undefined {
 
 /** Timing: outer bounds of its events and `repeat.boundsPeriod`; undefined when it has neither. */
 export function timingInterval(timing: JsonObject): Interval | undefined {
-  const events = Array.isArray(timing['event']) ? timing['event'].map(textInterval) : [];
-  const repeat = timing['repeat'];
-  const bounds = isJsonObject(repeat) ? repeat['boundsPeriod'] : undefined;
-  const known = [...events, isJsonObject(bounds) ? periodInterval(bounds) : undefined].filter((one) => one !== undefined);
+  const events = Array.isArray(timing.event) ? timing.event.map(textInterval) : [];
+  const repeat = timing.repeat;
+  const bounds = isJsonObject(repeat) ? repeat.boundsPeriod : undefined;
+  const known = [...events, isJsonObject(bounds) ? periodInterval(bounds) : undefined].filter(
+    (one) => one !== undefined,
+  );
   if (known.length === 0) return undefined;
   let low = DUSK;
   let high = DAWN;

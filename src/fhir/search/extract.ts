@@ -1,0 +1,148 @@
+/** Resource -> index rows, by the claimed search parameters compiled once per type. Source: FHIR R4 search.html; the rows themselves: rows.ts. */
+import type { SearchParameter } from '../definitions.ts';
+import { compilePath, type Place, rootPlace, type Structures, type Terminal } from '../path.ts';
+import type { Resource } from '../resource.ts';
+import type { IndexEntry, ParameterKey } from './algebra.ts';
+import { type RowScope, type RowSettings, type RowVisit, rowVisit } from './rows.ts';
+
+export interface ExtractSettings extends RowSettings {
+  readonly definitions: Structures;
+}
+
+const META = [
+  ['_profile', 'uri', 'Resource.meta.profile'],
+  ['_source', 'uri', 'Resource.meta.source'],
+  ['_tag', 'token', 'Resource.meta.tag'],
+  ['_security', 'token', 'Resource.meta.security'],
+] as const;
+
+/** Answered by the engine from its own columns: never extracted. */
+const ENGINE_OWN = new Set(['_id', '_lastUpdated']);
+
+/** Parameters of `meta` every resource is indexed by, claimed or not. */
+const META_PARAMETERS: readonly SearchParameter[] = META.map(([code, type, expression]) => ({
+  url: `http://hl7.org/fhir/SearchParameter/Resource-${code.slice(1)}`,
+  code,
+  type,
+  expression,
+  targets: [],
+  components: [],
+}));
+
+interface CompiledParameter {
+  readonly visits: readonly RowVisit[];
+  readonly problem: string | undefined;
+}
+
+/** Follows an extension to its value, so that a parameter on an extension indexes what the extension holds. */
+function terminalOf(type: SearchParameter['type'], key: ParameterKey, settings: ExtractSettings): Terminal<RowScope> {
+  const terminal: Terminal<RowScope> = (place) => {
+    if (place.type !== 'Extension') return rowVisit(type, key, place, settings);
+    const visits = visitsOf(compilePath('value', place, settings.definitions, terminal));
+    return visits.length === 0 ? undefined : (value, scope) => runAll(visits, value, scope);
+  };
+  return terminal;
+}
+
+function visitsOf(compiled: {
+  readonly visits?: readonly RowVisit[];
+  readonly problem?: string | undefined;
+}): readonly RowVisit[] {
+  return compiled.visits ?? [];
+}
+
+function runAll(visits: readonly RowVisit[], value: Parameters<RowVisit>[0], scope: RowScope): void {
+  for (const visit of visits) visit(value, scope);
+}
+
+function compileParameter(parameter: SearchParameter, type: string, settings: ExtractSettings): CompiledParameter {
+  const key = `${type}.${parameter.code}`;
+  const problems: string[] = [];
+  const terminal: Terminal<RowScope> =
+    parameter.type === 'composite'
+      ? (place) => compositeVisit(parameter, key, place, settings, problems)
+      : terminalOf(parameter.type, key, settings);
+  const compiled = compilePath(
+    parameter.expression,
+    rootPlace(type, settings.definitions),
+    settings.definitions,
+    terminal,
+  );
+  const visits = visitsOf(compiled);
+  const problem = compiled.problem ?? problems[0];
+  if (problem !== undefined) return { visits: [], problem };
+  return {
+    visits,
+    problem: visits.length === 0 ? `no element is of a type that a ${parameter.type} can index` : undefined,
+  };
+}
+
+/** One group for each occurrence of the composite's element; rows only when every component has a value. */
+function compositeVisit(
+  parameter: SearchParameter,
+  key: ParameterKey,
+  place: Place,
+  settings: ExtractSettings,
+  problems: string[],
+): RowVisit | undefined {
+  const components = parameter.components.map((component, index) => {
+    const terminal = terminalOf(component.parameter.type, `${key}$${index + 1}`, settings);
+    const compiled = compilePath(component.expression, place, settings.definitions, terminal);
+    const visits = visitsOf(compiled);
+    if (visits.length === 0) problems.push(compiled.problem ?? `component ${index + 1} has nothing to index`);
+    return visits;
+  });
+  if (components.length === 0) return undefined;
+  return (value, scope) => {
+    const before = scope.rows.length;
+    scope.group++;
+    for (const visits of components) {
+      const had = scope.rows.length;
+      runAll(visits, value, scope);
+      if (scope.rows.length > had) continue;
+      scope.rows.length = before;
+      scope.group--;
+      return;
+    }
+  };
+}
+
+/**
+ * Index rows of resources of one type. Parameters that cannot be compiled give no rows: see `uncompilable`.
+ * `_profile`, `_source`, `_tag` and `_security` are always extracted; `_id` and `_lastUpdated` never.
+ * A parameter whose first element is absent costs one property look-up. Elements of the wrong JSON type are passed over, never thrown at.
+ */
+export function extractor(
+  parameters: Iterable<SearchParameter>,
+  type: string,
+  settings: ExtractSettings,
+): (resource: Resource) => IndexEntry[] {
+  const byCode = new Map(META_PARAMETERS.map((parameter) => [parameter.code, parameter]));
+  for (const parameter of parameters) byCode.set(parameter.code, parameter);
+  const compiled = [...byCode.values()]
+    .filter(({ code }) => !ENGINE_OWN.has(code))
+    .map((parameter) => compileParameter(parameter, type, settings).visits)
+    .filter((visits) => visits.length > 0);
+  return (resource) => {
+    const scope: RowScope = { root: resource, rows: [], start: 0, group: 0 };
+    for (const visits of compiled) {
+      scope.start = scope.rows.length;
+      scope.group = 0;
+      for (const visit of visits) visit(resource, scope);
+    }
+    return scope.rows;
+  };
+}
+
+/** The parameters of a type that this server cannot index, with the reason; a claim on one of them must be refused. */
+export function uncompilable(
+  parameters: Iterable<SearchParameter>,
+  type: string,
+  definitions: Structures,
+): readonly { readonly code: string; readonly problem: string }[] {
+  return [...parameters].flatMap((parameter) => {
+    if (ENGINE_OWN.has(parameter.code)) return [];
+    const { problem } = compileParameter(parameter, type, { definitions, fhirBase: '' });
+    return problem === undefined ? [] : [{ code: parameter.code, problem }];
+  });
+}
