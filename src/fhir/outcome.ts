@@ -28,6 +28,7 @@ const KINDS = {
   // existence
   'not-found': { code: 'not-found', status: 404 },
   'unknown-type': { code: 'not-supported', status: 404 },
+  'unknown-operation': { code: 'not-supported', status: 404 },
   'method-not-allowed': { code: 'not-supported', status: 405 },
   'not-acceptable': { code: 'not-supported', status: 406 },
   deleted: { code: 'deleted', status: 410 },

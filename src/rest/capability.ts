@@ -1,0 +1,63 @@
+/** capabilities: what this server claims, with the fields that only a running server knows. Source: http.html#capabilities, capabilitystatement.html. */
+import { createHash } from 'node:crypto';
+import { isJsonObject, type Json, parseJson, serialize } from '../fhir/resource.ts';
+import { instantText } from '../fhir/time.ts';
+import type { Perform, RestContext } from './context.ts';
+import { respond, shapedText } from './represent.ts';
+import type { FhirRequest } from './request.ts';
+
+type Capabilities = Extract<FhirRequest, { interaction: 'capabilities' }>;
+
+interface LiveStatement {
+  readonly text: string;
+  readonly etag: string;
+}
+
+/** Built once a system: its date is when the claims came into force, so that ETag and text stay the same. */
+const STATEMENTS = new WeakMap<RestContext['capability'], LiveStatement>();
+
+const SECURITY =
+  'No identity provider is configured: the server answers on the loopback interface only and permits everything to whoever reaches it. ' +
+  'Requests with a foreign Host or Origin, or with forwarding headers, are refused. Every request is recorded as an AuditEvent.';
+
+/** 200 with the CapabilityStatement, or 304. */
+export const capabilities: Perform<Capabilities> = async ({ representation, wire }, _caller, context) => {
+  const { text, etag } = STATEMENTS.get(context.capability) ?? remembered(context);
+  const headers = { ETag: etag };
+  const entries = [{ interaction: 'capabilities', patients: [] }];
+  if (wire.headers['if-none-match']?.trim() === etag) {
+    return { response: respond(304, undefined, false, headers), entries, audited: false };
+  }
+  const shaped = shapedText(text, representation, context.definitions);
+  return { response: respond(200, shaped, representation.pretty, headers), entries, audited: false };
+};
+
+function remembered(context: RestContext): LiveStatement {
+  const text = liveText(context);
+  const hash = createHash('sha256').update(text).digest('hex').slice(0, 16);
+  const statement = { text, etag: `W/"${hash}"` };
+  STATEMENTS.set(context.capability, statement);
+  return statement;
+}
+
+function liveText({ capability, settings, ambient }: RestContext): string {
+  const statement = parseJson(capability.statement);
+  if (!isJsonObject(statement)) throw new TypeError('The capability statement is not a JSON object.');
+  const { resourceType, software, implementation, rest, ...others } = statement;
+  const [server, ...more]: readonly Json[] = Array.isArray(rest) ? rest : [];
+  return serialize({
+    resourceType,
+    url: `${settings.fhirBase}/metadata`,
+    ...others,
+    date: instantText(ambient.now()),
+    software: { ...objectOf(software), version: settings.softwareVersion },
+    implementation: { ...objectOf(implementation), url: settings.fhirBase },
+    rest: [{ ...objectOf(server), security: { cors: false, ...securityOf(server) } }, ...more],
+  });
+}
+
+const objectOf = (value: Json | undefined) => (value !== undefined && isJsonObject(value) ? value : {});
+
+function securityOf(server: Json | undefined) {
+  return { description: SECURITY, ...objectOf(objectOf(server).security) };
+}

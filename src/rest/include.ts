@@ -1,0 +1,151 @@
+/** `_include` and `_revinclude`, with `:iterate`. Source: search.html#include. Everything included is fetched under the caller's access filter. */
+import { fhirError } from '../fhir/outcome.ts';
+import { ID_PATTERN, label, type ResourceKey } from '../fhir/resource.ts';
+import type { Predicate, SearchPlan } from '../fhir/search/algebra.ts';
+import type { Include, SearchQuery } from '../fhir/search/query.ts';
+import type { StoredVersion } from '../store/port.ts';
+import type { Caller, RestContext } from './context.ts';
+import { storedResource } from './represent.ts';
+
+/**
+ * Resources to add to a page, each once, none of the matches. Rounds end when nothing new is found, so cycles end too.
+ * @throws FhirError `too-costly` (400) when more than `includeLimit` would be added: a cut page would look complete
+ */
+export async function included(
+  matches: readonly StoredVersion[],
+  { includes, revIncludes }: Pick<SearchQuery, 'includes' | 'revIncludes'>,
+  caller: Caller,
+  context: RestContext,
+): Promise<readonly StoredVersion[]> {
+  if (includes.length === 0 && revIncludes.length === 0) return [];
+  const page = new Page(matches, context.settings.includeLimit);
+  let layer = matches;
+  let forward = includes;
+  let reverse = revIncludes;
+  while (layer.length > 0 && forward.length + reverse.length > 0) {
+    const before = page.added.length;
+    for (const plan of [
+      ...forwardPlans(layer, forward, page, caller, context),
+      ...reversePlans(layer, reverse, caller, context),
+    ]) {
+      await page.fetch(plan, context);
+    }
+    layer = page.added.slice(before);
+    forward = includes.filter(({ iterate }) => iterate);
+    reverse = revIncludes.filter(({ iterate }) => iterate);
+  }
+  return page.added;
+}
+
+/** Which resources a page holds already, and how many more it may take. */
+class Page {
+  readonly added: StoredVersion[] = [];
+  readonly #held: Set<string>;
+  readonly #limit: number;
+
+  constructor(matches: readonly StoredVersion[], limit: number) {
+    this.#held = new Set(matches.map(({ key }) => label(key)));
+    this.#limit = limit;
+  }
+
+  holds(name: string): boolean {
+    return this.#held.has(name);
+  }
+
+  async fetch(plan: SearchPlan, { store }: RestContext): Promise<void> {
+    let after: string | undefined;
+    do {
+      // held resources may come again and must not count: ask for as many as could be new, and one to see the limit passed
+      const result = await store.search(plan, { count: this.#limit - this.added.length + 1, after });
+      for (const version of result.matches) this.#add(version);
+      after = result.next;
+    } while (after !== undefined);
+  }
+
+  #add(version: StoredVersion): void {
+    const name = label(version.key);
+    if (this.#held.has(name)) return;
+    if (this.added.length >= this.#limit) {
+      throw fhirError(
+        'too-costly',
+        `More than ${this.#limit} resources would be included. Use a smaller \`_count\` or search for them directly.`,
+      );
+    }
+    this.#held.add(name);
+    this.added.push(version);
+  }
+}
+
+/** One plan a target type: the resources that the layer points at. */
+function forwardPlans(
+  layer: readonly StoredVersion[],
+  includes: readonly Include[],
+  page: Page,
+  caller: Caller,
+  context: RestContext,
+): readonly SearchPlan[] {
+  if (includes.length === 0) return [];
+  const wanted = new Map<string, Set<string>>();
+  for (const version of layer) {
+    for (const { type, id } of targetsOf(version, includes, context)) {
+      if (page.holds(`${type}/${id}`) || !context.capability.types.has(type)) continue;
+      const ids = wanted.get(type) ?? new Set<string>();
+      wanted.set(type, ids.add(id));
+    }
+  }
+  return [...wanted].map(([type, ids]) => planOf(type, { kind: 'ids', ids: [...ids] }, caller));
+}
+
+/** References of this server by the asked parameters. The index rows know them: no second reading of expressions. */
+function targetsOf(version: StoredVersion, includes: readonly Include[], context: RestContext): readonly ResourceKey[] {
+  const own = includes.filter(({ source }) => source === version.key.type);
+  if (own.length === 0 || version.text === undefined) return [];
+  const entries = context.indexEntries(storedResource(version.text));
+  return entries.flatMap((entry): readonly ResourceKey[] => {
+    if (entry.kind !== 'reference' || entry.parameter.includes('$')) return [];
+    const key = localKey(entry.target);
+    return key !== undefined && own.some((include) => asks(include, entry.parameter, key.type)) ? [key] : [];
+  });
+}
+
+function asks({ source, parameter, target }: Include, entry: string, type: string): boolean {
+  if (target !== undefined && target !== type) return false;
+  return parameter === '*' || entry === `${source}.${parameter.code}`;
+}
+
+/** `Patient/1` as a key; undefined for absolute URLs, urns and canonicals. */
+function localKey(target: string): ResourceKey | undefined {
+  const [type = '', id = '', ...more] = target.split('/');
+  return more.length === 0 && /^[A-Z][A-Za-z]+$/.test(type) && ID_PATTERN.test(id) ? { type, id } : undefined;
+}
+
+/** One plan a parameter: the resources that point at the layer. */
+function reversePlans(
+  layer: readonly StoredVersion[],
+  includes: readonly Include[],
+  caller: Caller,
+  context: RestContext,
+): readonly SearchPlan[] {
+  return includes.flatMap((include) =>
+    parametersOf(include, context).flatMap(({ code, targets: types }) => {
+      const aimed = layer.filter(({ key }) => isTarget(key.type, include.target, types)).map(({ key }) => label(key));
+      if (aimed.length === 0) return [];
+      const parameter = `${include.source}.${code}`;
+      return [planOf(include.source, { kind: 'reference', parameter, targets: aimed }, caller)];
+    }),
+  );
+}
+
+function isTarget(type: string, asked: string | undefined, allowed: readonly string[]): boolean {
+  return (asked === undefined || asked === type) && (allowed.length === 0 || allowed.includes(type));
+}
+
+function parametersOf({ source, parameter }: Include, { capability }: RestContext) {
+  if (parameter !== '*') return [parameter];
+  const claimed = capability.types.get(source)?.searchParameters.values() ?? [];
+  return [...claimed].filter(({ type }) => type === 'reference');
+}
+
+function planOf(type: string, where: Predicate, { access }: Caller): SearchPlan {
+  return { type, where: { kind: 'and', of: [where, access.visible(type)] }, sort: [], principal: access.principal };
+}

@@ -1,0 +1,187 @@
+/**
+ * The door: the only way to clinical data. Each request goes through the same steps in the same order:
+ *
+ *   parse      wire -> FhirRequest                            400, 404, 405, 406, 415
+ *   claimed    is it in capability-statement.json             404, 405, 412
+ *   perform    the interaction, under the caller's access     everything else
+ *   audit      durable before the answer leaves               503, and no data
+ *   respond
+ *
+ * Refusals and failures are audited like successes. Writes commit their AuditEvents together with the data, so the audit step
+ * is already done when they return.
+ */
+import type { Access } from '../audit.ts';
+import { FhirError, fhirError, operationOutcome } from '../fhir/outcome.ts';
+import { StoreError } from '../store/port.ts';
+import { attempted, attemptedWire } from './access-entry.ts';
+import { batch, transaction } from './bundle.ts';
+import { capabilities } from './capability.ts';
+import { allowedMethods, assertClaimed } from './claimed.ts';
+import type { Caller, Performed, RestContext } from './context.ts';
+import { history } from './history.ts';
+import { parseRequest } from './parse-request.ts';
+import { read, vread } from './read.ts';
+import { respond } from './represent.ts';
+import type { FhirRequest, FhirResponse, WireRequest } from './request.ts';
+import { search } from './search.ts';
+import { conditionalDelete, conditionalUpdate, create, remove, update } from './write.ts';
+
+/**
+ * Answers what a transport hands over.
+ * @throws StoreError `bounded-thread` only: nothing is committed yet, repeat the request on the thread that has a time budget
+ */
+export async function answer(wire: WireRequest, caller: Caller, context: RestContext): Promise<FhirResponse> {
+  let request: FhirRequest;
+  try {
+    request = parseRequest(wire, context.capability);
+  } catch (error) {
+    return refuse(error, wire, caller, context);
+  }
+  return interact(request, caller, context);
+}
+
+/**
+ * Answers a parsed request. Never rejects with a refusal: refusals are answers.
+ * @throws StoreError `bounded-thread` only, see `answer`
+ */
+export async function interact(request: FhirRequest, caller: Caller, context: RestContext): Promise<FhirResponse> {
+  let performed: Performed;
+  try {
+    assertClaimed(request, context);
+    performed = await perform(request, caller, context);
+  } catch (error) {
+    const response = refusal(error, request.wire, caller, context, request.representation.pretty);
+    return recorded(
+      { ...attempted(request, context.settings.fhirBase), ...failure(response, error) },
+      response,
+      caller,
+      context,
+    );
+  }
+  const { response, entries, audited } = performed;
+  return audited ? response : recorded({ entries, status: response.status }, response, caller, context);
+}
+
+/** Answers a request that was refused before it could be parsed, audited like any other. */
+export async function refuse(
+  error: unknown,
+  wire: WireRequest,
+  caller: Caller,
+  context: RestContext,
+): Promise<FhirResponse> {
+  const response = refusal(error, wire, caller, context, false);
+  const access = { ...attemptedWire(wire, context.settings.fhirBase), ...failure(response, error) };
+  return recorded(access, response, caller, context);
+}
+
+/** Bundle entries come back in through the same door. */
+const DOOR = { interact, assertClaimed };
+const asBatch = batch(DOOR);
+const asTransaction = transaction(DOOR);
+
+function perform(request: FhirRequest, caller: Caller, context: RestContext): Promise<Performed> {
+  switch (request.interaction) {
+    case 'read':
+      return read(request, caller, context);
+    case 'vread':
+      return vread(request, caller, context);
+    case 'history-instance':
+    case 'history-type':
+    case 'history-system':
+      return history(request, caller, context);
+    case 'search-type':
+      return search(request, caller, context);
+    case 'create':
+      return create(request, caller, context);
+    case 'update':
+      return update(request, caller, context);
+    case 'conditional-update':
+      return conditionalUpdate(request, caller, context);
+    case 'delete':
+      return remove(request, caller, context);
+    case 'conditional-delete':
+      return conditionalDelete(request, caller, context);
+    case 'capabilities':
+      return capabilities(request, caller, context);
+    case 'batch':
+      return asBatch(request, caller, context);
+    case 'transaction':
+      return asTransaction(request, caller, context);
+    case 'search-system':
+    case 'patch':
+    case 'conditional-patch':
+    case 'operation':
+      throw fhirError('method-not-allowed', `The interaction ${request.interaction} is not supported.`);
+    default:
+      return request satisfies never;
+  }
+}
+
+/** The answer, once the access is durably recorded; otherwise 503 without data. */
+async function recorded(
+  access: Omit<Access, 'caller'>,
+  response: FhirResponse,
+  caller: Caller,
+  context: RestContext,
+): Promise<FhirResponse> {
+  try {
+    const result = await context.store.commit({ commands: [], audit: [context.audit({ caller, ...access })] });
+    if (result.ok) return response;
+    throw new Error('An audit row was refused.');
+  } catch (error) {
+    context.report(error, caller.requestId);
+    return outcomeOf(
+      fhirError('transient', 'The access could not be recorded, so it is not answered. Try again.'),
+      {},
+      false,
+    );
+  }
+}
+
+const failure = ({ status }: FhirResponse, error: unknown): Pick<Access, 'status' | 'outcomeDescription'> =>
+  error instanceof FhirError ? { status, outcomeDescription: error.message } : { status };
+
+/** The answer to whatever went wrong; a fault of ours tells the client nothing about itself. */
+function refusal(
+  error: unknown,
+  wire: WireRequest,
+  caller: Caller,
+  context: RestContext,
+  pretty: boolean,
+): FhirResponse {
+  if (error instanceof StoreError && error.reason === 'bounded-thread') throw error;
+  const known = asFhirError(error);
+  if (known.kind === 'exception' || known.kind === 'transient') context.report(error, caller.requestId);
+  const headers: Record<string, string> = {};
+  if (known.kind === 'method-not-allowed') headers.Allow = allowedMethods(wire.path, context.capability).join(', ');
+  return outcomeOf(known, headers, pretty);
+}
+
+function outcomeOf(error: FhirError, headers: Readonly<Record<string, string>>, pretty: boolean): FhirResponse {
+  const retry: Record<string, string> = error.kind === 'transient' ? { 'Retry-After': '1' } : {};
+  return respond(error.status, JSON.stringify(operationOutcome(error.issues)), pretty, { ...headers, ...retry });
+}
+
+/** FhirErrors as they are, the store's refusals by their reason, anything else as `exception`. */
+function asFhirError(error: unknown): FhirError {
+  if (error instanceof FhirError) return error;
+  if (error instanceof StoreError) {
+    switch (error.reason) {
+      case 'unavailable':
+        return fhirError('transient', 'The store is not available. Try again.', { cause: error });
+      case 'too-costly':
+        return fhirError(
+          'too-costly',
+          'This search takes too long. Narrow it: name a patient, a code or a period, or leave out `_sort` and `_total`.',
+          { cause: error },
+        );
+      case 'bad-cursor':
+        return fhirError('value', 'The `_cursor` is not one of this search. Start the search again.', { cause: error });
+      case 'bounded-thread':
+        break;
+      default:
+        error.reason satisfies never;
+    }
+  }
+  return fhirError('exception', 'The server failed to answer. The request id names this in its log.', { cause: error });
+}

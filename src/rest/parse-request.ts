@@ -1,0 +1,270 @@
+/** Wire -> FhirRequest: the only parser of paths, queries and headers, also for Bundle entries. Source: http.html#summary. */
+import { fhirError } from '../fhir/outcome.ts';
+import { ID_PATTERN, isJsonObject, type Json, parseJson, type Resource } from '../fhir/resource.ts';
+import { ifNoneExistOf, preconditionsOf, preferOf } from './conditions.ts';
+import { checkAcceptable, checkFormBody, checkJsonBody } from './negotiate.ts';
+import { type Asked, askedOf, type Place, placeOf } from './place.ts';
+import { onlyThese, type Pair, pairsOf, single, without } from './query-text.ts';
+import type { FhirRequest, Representation, WireRequest } from './request.ts';
+
+export interface ParseSettings {
+  /** Types that exist here; any other is 404 before anything else is looked at. */
+  readonly types: { has(type: string): boolean };
+}
+
+const GENERAL = ['_format', '_pretty'] as const;
+const SHAPING = [...GENERAL, '_summary', '_elements'] as const;
+const HISTORY = [...SHAPING, '_count', '_since', '_at', '_cursor'] as const;
+/** Shape only the answer's text; everything else in a search's query belongs to search.html. */
+const NOT_CRITERIA: ReadonlySet<string> = new Set(GENERAL);
+
+/** Query parameters of interactions whose query is not search criteria. */
+const PARAMETERS: Partial<Record<Asked, readonly string[]>> = {
+  read: SHAPING,
+  vread: SHAPING,
+  capabilities: [...SHAPING, 'mode'],
+  'history-instance': HISTORY,
+  'history-type': HISTORY,
+  'history-system': HISTORY,
+  create: GENERAL,
+  update: GENERAL,
+  delete: GENERAL,
+  patch: GENERAL,
+  bundle: GENERAL,
+};
+
+/**
+ * The request as FHIR sees it.
+ * @param given the body when it is already parsed (a Bundle entry); then the Content-Type does not matter
+ * @throws FhirError 400, 404, 405, 406 or 415; never anything else, whatever the text
+ */
+export function parseRequest(wire: WireRequest, settings: ParseSettings, given?: Resource): FhirRequest {
+  const place = placeOf(wire.path);
+  if (place === undefined) throw fhirError('not-found', 'This is not a path of the FHIR RESTful API.');
+  if (place.type !== '' && !settings.types.has(place.type)) {
+    throw fhirError('unknown-type', `The resource type \`${place.type}\` is not supported.`);
+  }
+  const asked = askedOf(place, wire.method);
+  const rawQuery = asked === 'search-type' || asked === 'search-system' ? searchText(wire, asked) : wire.query;
+  const pairs = pairsOf(rawQuery);
+  const valid = PARAMETERS[asked];
+  if (valid !== undefined) onlyThese(pairs, valid);
+  const representation = representationOf(pairs, wire.headers);
+  const common = { representation, rawQuery, wire };
+  return { ...common, ...parsePlace(asked, place, { wire, rawQuery, pairs, given }) };
+}
+
+interface Parts {
+  readonly wire: WireRequest;
+  readonly rawQuery: string;
+  readonly pairs: readonly Pair[];
+  readonly given: Resource | undefined;
+}
+/** The part of a request that its interaction defines. */
+type Specific = FhirRequest extends infer R
+  ? R extends FhirRequest
+    ? Omit<R, 'representation' | 'rawQuery' | 'wire'>
+    : never
+  : never;
+
+function parsePlace(asked: Asked, place: Place, parts: Parts): Specific {
+  const { wire, rawQuery } = parts;
+  const key = { type: place.type, id: place.id };
+  if (WITHOUT_BODY.has(asked) && wire.method !== 'POST' && (wire.body ?? '') !== '') {
+    throw fhirError('invalid', `${wire.method} takes no body here.`);
+  }
+  switch (asked) {
+    case 'read':
+      return { interaction: asked, key: known(key), ...preconditionsOf(wire.headers) };
+    case 'vread':
+      return { interaction: asked, key, version: place.version };
+    case 'history-instance':
+      return { interaction: asked, key };
+    case 'history-type':
+      return { interaction: asked, type: place.type };
+    case 'history-system':
+      return { interaction: asked };
+    case 'search-type':
+      return { interaction: asked, type: place.type, query: without(rawQuery, NOT_CRITERIA) };
+    case 'search-system':
+      return { interaction: asked, query: without(rawQuery, NOT_CRITERIA) };
+    case 'create':
+      return {
+        interaction: asked,
+        type: place.type,
+        resource: resourceOf(parts, place.type),
+        ifNoneExist: ifNoneExistOf(wire.headers),
+      };
+    case 'update':
+      return {
+        interaction: asked,
+        key: wellFormed(key),
+        resource: sameId(resourceOf(parts, place.type), key.id),
+        ...preconditionsOf(wire.headers),
+      };
+    case 'conditional-update': {
+      const criteria = criteriaOf(rawQuery);
+      const resource = resourceOf(parts, place.type);
+      return { interaction: asked, type: place.type, criteria, resource, ...preconditionsOf(wire.headers) };
+    }
+    case 'delete':
+      return { interaction: asked, key: known(key), ...preconditionsOf(wire.headers) };
+    case 'conditional-delete':
+      return { interaction: asked, type: place.type, criteria: criteriaOf(rawQuery) };
+    case 'patch':
+      return { interaction: asked, key: known(key) };
+    case 'conditional-patch':
+      return { interaction: asked, type: place.type, criteria: rawQuery };
+    case 'capabilities':
+      return capabilities(parts.pairs);
+    case 'bundle':
+      return bundleOf(parts);
+    case 'operation':
+      return {
+        interaction: asked,
+        code: place.code,
+        type: place.type || undefined,
+        id: place.id || undefined,
+        resource: wire.method === 'POST' && hasBody(parts) ? resourceOf(parts, undefined) : undefined,
+        query: without(rawQuery, NOT_CRITERIA),
+      };
+    default:
+      return asked satisfies never;
+  }
+}
+
+const WITHOUT_BODY: ReadonlySet<Asked> = new Set<Asked>([
+  'read',
+  'vread',
+  'history-instance',
+  'history-type',
+  'history-system',
+  'search-type',
+  'search-system',
+  'delete',
+  'conditional-delete',
+  'capabilities',
+  'operation',
+]);
+
+/** A GET's query; a POST's query and form body together, which mean the same as one GET (search.html#searching). */
+function searchText(wire: WireRequest, asked: Asked): string {
+  if (wire.method !== 'POST') return wire.query;
+  if ((wire.body ?? '') !== '' || wire.headers['content-type'] !== undefined) {
+    checkFormBody(wire.headers['content-type']);
+  }
+  const parts = [wire.query, (wire.body ?? '').trim()].filter((part) => part !== '');
+  if (asked === 'search-type' || asked === 'search-system') return parts.join('&');
+  return wire.query;
+}
+
+const SUMMARIES: readonly Representation['summary'][] = ['true', 'false', 'text', 'data', 'count'];
+const ELEMENT = /^[a-zA-Z][A-Za-z0-9]{0,63}(?:\.[a-zA-Z][A-Za-z0-9]{0,63})*$/;
+const ELEMENTS_LIMIT = 100;
+
+function representationOf(pairs: readonly Pair[], headers: WireRequest['headers']): Representation {
+  checkAcceptable(single(pairs, '_format'), headers.accept);
+  const prefer = preferOf(headers.prefer);
+  if (pairs.length === 0) return { pretty: false, summary: undefined, elements: [], prefer };
+  const pretty = single(pairs, '_pretty');
+  if (pretty !== undefined && pretty !== 'true' && pretty !== 'false') {
+    throw fhirError('value', '`_pretty` must be `true` or `false`.');
+  }
+  const summary = summaryOf(single(pairs, '_summary'));
+  const elements = elementsOf(single(pairs, '_elements'));
+  if (elements.length > 0 && summary !== undefined && summary !== 'false') {
+    throw fhirError('invalid', '`_summary` and `_elements` contradict each other.');
+  }
+  return { pretty: pretty === 'true', summary, elements, prefer };
+}
+
+function summaryOf(text: string | undefined): Representation['summary'] {
+  if (text === undefined) return undefined;
+  const summary = SUMMARIES.find((known) => known === text);
+  if (summary === undefined) throw fhirError('value', '`_summary` must be true, false, text, data or count.');
+  return summary;
+}
+
+function elementsOf(text: string | undefined): readonly string[] {
+  if (text === undefined) return [];
+  const elements = text.split(',').map((name) => name.trim());
+  if (elements.length > ELEMENTS_LIMIT || !elements.every((name) => ELEMENT.test(name))) {
+    throw fhirError('value', `\`_elements\` takes at most ${ELEMENTS_LIMIT} element names, separated by commas.`);
+  }
+  return elements;
+}
+
+function capabilities(pairs: readonly Pair[]): Specific {
+  const mode = single(pairs, 'mode') ?? 'full';
+  if (mode !== 'full') throw fhirError('unsupported-parameter', 'The only supported `mode` is `full`.');
+  return { interaction: 'capabilities' };
+}
+
+/** An id that is not of the grammar names nothing that could exist. */
+function known<K extends { readonly type: string; readonly id: string }>(key: K): K {
+  if (!ID_PATTERN.test(key.id)) throw fhirError('not-found', `No \`${key.type}\` can have this id.`);
+  return key;
+}
+
+function wellFormed<K extends { readonly id: string }>(key: K): K {
+  if (!ID_PATTERN.test(key.id)) {
+    throw fhirError('value', 'An id has 1 to 64 letters, digits, `-` and `.`.');
+  }
+  return key;
+}
+
+function criteriaOf(rawQuery: string): string {
+  const criteria = without(rawQuery, NOT_CRITERIA);
+  if (criteria === '') {
+    throw fhirError(
+      'required',
+      'A conditional interaction needs search parameters; without them name a resource by its id.',
+    );
+  }
+  return criteria;
+}
+
+const hasBody = ({ wire, given }: Parts): boolean => given !== undefined || (wire.body ?? '').trim() !== '';
+
+/** @param type the type that the path names; undefined = any */
+function resourceOf(parts: Parts, type: string | undefined): Resource {
+  const resource = parts.given ?? decode(parts);
+  if (type !== undefined && resource.resourceType !== type) {
+    throw fhirError('invalid', `The body must be a \`${type}\`, as the path says.`, {
+      expression: `${type}.resourceType`,
+    });
+  }
+  return resource;
+}
+
+function decode({ wire }: Parts): Resource {
+  const text = wire.body ?? '';
+  if (wire.headers['content-type'] !== undefined || text !== '') checkJsonBody(wire.headers['content-type']);
+  if (text.trim() === '') throw fhirError('required', 'The request has no body.');
+  const json = parseJson(text);
+  if (isResource(json)) return json;
+  throw fhirError('structure', 'The body must be a JSON object with a `resourceType`.');
+}
+
+const RESOURCE_TYPE = /^[A-Z][A-Za-z]{0,63}$/;
+
+/** True for an object that names its type; nothing else is checked here. */
+function isResource(json: Json): json is Resource {
+  return isJsonObject(json) && typeof json.resourceType === 'string' && RESOURCE_TYPE.test(json.resourceType);
+}
+
+/** http.html#update: the body holds an id and it is the URL's. */
+function sameId(resource: Resource, id: string): Resource {
+  const expression = `${resource.resourceType}.id`;
+  if (resource.id === undefined) throw fhirError('required', 'The body of an update must hold the id.', { expression });
+  if (resource.id !== id) throw fhirError('invalid', 'The id in the body is not the id in the URL.', { expression });
+  return resource;
+}
+
+function bundleOf(parts: Parts): Specific {
+  const bundle = resourceOf(parts, 'Bundle');
+  if (bundle.type === 'batch' || bundle.type === 'transaction') return { interaction: bundle.type, bundle };
+  throw fhirError('value', 'A Bundle posted to the base must be of type `batch` or `transaction`.', {
+    expression: 'Bundle.type',
+  });
+}
