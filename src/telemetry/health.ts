@@ -1,0 +1,72 @@
+/** Liveness and readiness. Shape after draft-inadarei-api-health-check: status pass | warn | fail and checks. No PHI: fixed names and ids of models only. */
+import { setTimeout as elapsed } from 'node:timers/promises';
+
+export type HealthStatus = 'pass' | 'warn' | 'fail';
+export interface HealthCheck {
+  /** `store`, `listening`, or `model:<id>|<version>`. */
+  readonly name: string;
+  readonly status: HealthStatus;
+  /** A fixed word, never an error's message. */
+  readonly reason?: 'unavailable' | 'timeout' | 'loading' | 'failed' | 'draining';
+}
+export interface HealthReport {
+  /** The worst of the checks. */
+  readonly status: HealthStatus;
+  readonly checks: readonly HealthCheck[];
+}
+
+export interface ModelHealth {
+  readonly id: string;
+  readonly version: string;
+  readonly state: 'ready' | 'loading' | 'failed';
+}
+/** What readiness asks. */
+export interface HealthSources {
+  /** Resolves when the store reads and writes. */
+  ping(): Promise<void>;
+  models(): readonly ModelHealth[];
+  /** False before listening and while draining. */
+  listening(): boolean;
+}
+
+/** Longest wait for the store, ms. */
+const PING_DEADLINE_MS = 1000;
+
+/** The process answers. Never touches the store, so a full disk does not get a healthy process killed. */
+export function live(): HealthReport {
+  return { status: 'pass', checks: [] };
+}
+
+/** Whether requests should be sent here. Never rejects. A model that is not ready only warns: FHIR and rule-based cards still work. */
+export async function ready(sources: HealthSources, deadlineMs: number = PING_DEADLINE_MS): Promise<HealthReport> {
+  const checks = [await storeCheck(sources, deadlineMs), listeningCheck(sources), ...sources.models().map(modelCheck)];
+  return { status: worst(checks), checks };
+}
+
+async function storeCheck({ ping }: HealthSources, deadlineMs: number): Promise<HealthCheck> {
+  const name = 'store';
+  const timer = new AbortController();
+  const timeout = elapsed(deadlineMs, 'timeout' as const, { signal: timer.signal, ref: false });
+  const answer = ping().then(
+    () => 'pass' as const,
+    () => 'unavailable' as const,
+  );
+  const first = await Promise.race([answer, timeout.catch(() => 'timeout' as const)]);
+  timer.abort();
+  return first === 'pass' ? { name, status: 'pass' } : { name, status: 'fail', reason: first };
+}
+
+function listeningCheck({ listening }: HealthSources): HealthCheck {
+  const name = 'listening';
+  return listening() ? { name, status: 'pass' } : { name, status: 'fail', reason: 'draining' };
+}
+
+function modelCheck({ id, version, state }: ModelHealth): HealthCheck {
+  const name = `model:${id}|${version}`;
+  return state === 'ready' ? { name, status: 'pass' } : { name, status: 'warn', reason: state };
+}
+
+function worst(checks: readonly HealthCheck[]): HealthStatus {
+  if (checks.some(({ status }) => status === 'fail')) return 'fail';
+  return checks.some(({ status }) => status === 'warn') ? 'warn' : 'pass';
+}

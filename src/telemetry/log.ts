@@ -1,0 +1,124 @@
+/** Logs as JSON lines without PHI: one closed list of events, one closed list of fields (field.ts). Source: docs/decisions/0010-logging.md. */
+import { sep } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import winston from 'winston';
+import { checkedFields, isFrame, type LogFields, type Vocabulary } from './field.ts';
+
+export type { LogFields, Vocabulary } from './field.ts';
+
+export type LogLevel = 'error' | 'warn' | 'info' | 'debug';
+
+/** THE table: every event that can be logged, and how severe it is. `request` is the one line of a request. */
+const EVENTS = {
+  starting: 'info',
+  listening: 'info',
+  draining: 'info',
+  stopped: 'info',
+  seeded: 'info',
+  request: 'info',
+  'model-loaded': 'info',
+  'model-failed': 'error',
+  'service-loaded': 'info',
+  'hook-degraded': 'warn',
+  'search-refused': 'warn',
+  reindexing: 'info',
+  'reindex-done': 'info',
+  checkpoint: 'debug',
+  'commit-group': 'debug',
+  'store-unavailable': 'error',
+  'audit-unwritable': 'error',
+  'thread-lost': 'error',
+  'request-failed': 'error',
+  'start-failed': 'error',
+} as const satisfies Record<string, LogLevel>;
+export type LogEvent = keyof typeof EVENTS;
+
+export interface Log {
+  event(name: LogEvent, fields?: LogFields): void;
+  /** With class, code and stack positions of the error; its message is never written. */
+  failure(name: LogEvent, error: unknown, fields?: LogFields): void;
+}
+
+export interface LogOptions {
+  readonly level: LogLevel;
+  readonly vocabulary: Vocabulary;
+  /** ms since 1970. */
+  now(): number;
+  /** Where lines go; standard output when absent. */
+  readonly output?: NodeJS.WritableStream;
+}
+
+const ROOT = fileURLToPath(new URL('../../', import.meta.url));
+const MAX_FRAMES = 12;
+
+/** The log. One JSON object a line: `time`, `level`, `event`, then the fields. */
+export function createLog({ level, vocabulary, now, output }: LogOptions): Log {
+  const logger = winston.createLogger({
+    level,
+    levels: { error: 0, warn: 1, info: 2, debug: 3 },
+    format: winston.format.printf(({ line }) => String(line)),
+    transports: [new winston.transports.Stream({ stream: output ?? process.stdout })],
+  });
+  const write = (name: LogEvent, fields: Readonly<Record<string, unknown>>, stack?: readonly string[]): void => {
+    if (!Object.hasOwn(EVENTS, name)) return;
+    const severity = EVENTS[name];
+    if (!logger.isLevelEnabled(severity)) return;
+    const time = new Date(now()).toISOString();
+    const line = JSON.stringify({ time, level: severity, event: name, ...checkedFields(fields, vocabulary), stack });
+    logger.log({ level: severity, message: '', line });
+  };
+  return {
+    event: (name, fields = {}) => write(name, fields),
+    failure: (name, error, fields = {}) => write(name, { ...fields, ...described(error) }, framesOf(error)),
+  };
+}
+
+/** Class and code of an error; both are checked like every field. */
+function described(error: unknown): LogFields {
+  if (!(error instanceof Error)) return { errorClass: typeof error };
+  const code = 'code' in error ? error.code : 'kind' in error ? error.kind : undefined;
+  return { errorClass: error.name, ...(typeof code === 'string' ? { errorCode: code } : {}) };
+}
+
+/**
+ * `src/rest/read.ts:12` of each frame inside this project or Node. The message, which a stack repeats, is cut off first; when it is not
+ * found where it must be there are no frames, because its lines could look like frames.
+ */
+function framesOf(error: unknown): readonly string[] | undefined {
+  if (!(error instanceof Error) || typeof error.stack !== 'string') return undefined;
+  const start = error.stack.indexOf(error.message);
+  const prefix = error.stack.slice(0, Math.max(start, 0));
+  if (start < 0 || prefix.includes('\n')) return undefined;
+  const lines = error.stack
+    .slice(start + error.message.length)
+    .split('\n')
+    .slice(1);
+  const frames = lines.flatMap((line) => frameOf(line) ?? []);
+  return frames.length === 0 ? undefined : frames.slice(0, MAX_FRAMES);
+}
+
+/** '' when the error's own fields are not texts: V8 formats the stack when it is first read, and may throw. */
+function _stackOf(error: Error): string {
+  try {
+    return typeof error.message === 'string' && typeof error.stack === 'string' ? error.stack : '';
+  } catch {
+    return '';
+  }
+}
+
+function frameOf(line: string): string | undefined {
+  const [, place, row] = /^ {4}at (?:.* \()?([^()]+):(\d+):\d+\)?$/.exec(line) ?? [];
+  if (place === undefined || row === undefined) return undefined;
+  const path = place.startsWith('file://') ? pathOf(place) : place;
+  const shown = path.startsWith(ROOT) ? path.slice(ROOT.length).replaceAll(sep, '/') : path;
+  const frame = `${shown}:${row}`;
+  return (path.startsWith(ROOT) || path.startsWith('node:')) && isFrame(frame) ? frame : undefined;
+}
+
+function pathOf(url: string): string {
+  try {
+    return fileURLToPath(url);
+  } catch {
+    return ''; // not a URL of a file: not one of ours
+  }
+}
