@@ -85,20 +85,21 @@ function described(error: unknown): LogFields {
  * found where it must be there are no frames, because its lines could look like frames.
  */
 function framesOf(error: unknown): readonly string[] | undefined {
-  if (!(error instanceof Error) || typeof error.stack !== 'string') return undefined;
-  const start = error.stack.indexOf(error.message);
-  const prefix = error.stack.slice(0, Math.max(start, 0));
-  if (start < 0 || prefix.includes('\n')) return undefined;
-  const lines = error.stack
+  if (!(error instanceof Error)) return undefined;
+  const stack = stackOf(error);
+  if (stack === '') return undefined;
+  const start = stack.indexOf(error.message);
+  if (start < 0 || stack.slice(0, start).includes('\n')) return undefined;
+  const lines = stack
     .slice(start + error.message.length)
     .split('\n')
-    .slice(1);
+    .slice(1); // the rest of the header line is no frame
   const frames = lines.flatMap((line) => frameOf(line) ?? []);
   return frames.length === 0 ? undefined : frames.slice(0, MAX_FRAMES);
 }
 
 /** '' when the error's own fields are not texts: V8 formats the stack when it is first read, and may throw. */
-function _stackOf(error: Error): string {
+function stackOf(error: Error): string {
   try {
     return typeof error.message === 'string' && typeof error.stack === 'string' ? error.stack : '';
   } catch {
