@@ -1,0 +1,64 @@
+/**
+ * Who may talk to a server without identity provider: programs of this machine that address it by its own name.
+ * Host is checked against DNS rebinding, Origin against foreign pages, forwarding headers against a proxy that would make strangers local.
+ * Source: docs/threat-model.md; RFC 9110 §7.2 (Host), §15.5.20 (421); Fetch standard (Origin); RFC 7239 (Forwarded).
+ */
+import type { IncomingMessage } from 'node:http';
+import { type FhirError, fhirError } from '../fhir/outcome.ts';
+
+const LOOPBACK_NAMES = ['127.0.0.1', 'localhost', '[::1]'] as const;
+const FORWARDING = ['forwarded', 'x-real-ip', 'via'] as const;
+
+/** True for an address of the loopback interface, or the name `localhost`. */
+export function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || host === '[::1]' || /^127(?:\.\d{1,3}){3}$/.test(host);
+}
+
+/** A refusal, or undefined when the request may pass. */
+export type Guard = (request: IncomingMessage) => FhirError | undefined;
+
+/**
+ * @param publicUrl PUBLIC_URL, whose host is a name of this server too; undefined when not configured
+ */
+export function loopbackGuard(publicUrl: string | undefined): Guard {
+  const publicHost = publicUrl === undefined ? undefined : new URL(publicUrl).host.toLowerCase();
+  return (request) => {
+    const hosts = hostsOf(request.socket.localPort ?? 0, publicHost);
+    return forwarded(request) ?? misdirected(request, hosts) ?? foreign(request, hosts);
+  };
+}
+
+function hostsOf(port: number, publicHost: string | undefined): ReadonlySet<string> {
+  const names = LOOPBACK_NAMES.map((name) => (port === 80 ? name : `${name}:${port}`));
+  return new Set(publicHost === undefined ? names : [...names, publicHost]);
+}
+
+function misdirected({ headersDistinct }: IncomingMessage, hosts: ReadonlySet<string>): FhirError | undefined {
+  const given = headersDistinct.host ?? [];
+  if (given.length === 1 && hosts.has(given[0]?.toLowerCase() ?? '')) return undefined;
+  return fhirError(
+    'refused-origin',
+    `The Host header does not name this server. Without an identity provider it answers to ${[...hosts].join(', ')} only.`,
+  );
+}
+
+function foreign({ headers }: IncomingMessage, hosts: ReadonlySet<string>): FhirError | undefined {
+  const { origin } = headers;
+  if (origin === undefined) return undefined;
+  if (URL.canParse(origin) && hosts.has(new URL(origin).host)) return undefined;
+  return fhirError(
+    'forbidden',
+    'Requests from pages of another origin are refused: no origins can be registered without an identity provider.',
+  );
+}
+
+function forwarded({ headers }: IncomingMessage): FhirError | undefined {
+  const name =
+    FORWARDING.find((header) => headers[header] !== undefined) ??
+    Object.keys(headers).find((header) => header.startsWith('x-forwarded-'));
+  if (name === undefined) return undefined;
+  return fhirError(
+    'forbidden',
+    `The header ${name} shows a proxy. Without an identity provider this server must not stand behind one: call it directly on the loopback interface.`,
+  );
+}

@@ -1,0 +1,112 @@
+/** Mounts the rooms on Express, which only carries bytes: no query parser, no ETag, no body parser. Also listening and draining. */
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import express, { type Express, type NextFunction, type Request, type RequestHandler, type Response } from 'express';
+import { fhirError, operationOutcome } from '../fhir/outcome.ts';
+import type { FhirHandler } from './fhir.ts';
+import { send, setCommonHeaders } from './headers.ts';
+import { liveHandler, type Readiness, readyHandler } from './ops.ts';
+
+export interface HttpParts {
+  readonly fhir: FhirHandler;
+  /** Everything below `/cds-services`; guards its own access. Mounted: `url` is what follows. */
+  readonly cds: RequestHandler;
+  ready(): Promise<Readiness>;
+  newId(): string;
+  /** A fault nobody was told about. */
+  report(error: unknown, requestId: string): void;
+}
+
+/** The whole HTTP surface. */
+export function httpApp({ fhir, cds, ready, newId, report }: HttpParts): Express {
+  const app = express();
+  app.disable('x-powered-by');
+  app.disable('etag');
+  app.set('query parser', false);
+  app.set('case sensitive routing', true);
+  app.use((request, response, next) => {
+    response.locals.requestId = setCommonHeaders(request, response, newId);
+    next();
+  });
+  app.use('/fhir', (request, response) => fhir(request, response, belowBase(request), requestIdOf(response)));
+  app.use('/cds-services', cds);
+  app.get('/health/live', liveHandler());
+  app.get('/health/ready', readyHandler(ready));
+  app.use((request, response) => refuse(request, response, 404));
+  app.use((error: unknown, request: Request, response: Response, _next: NextFunction) => {
+    report(error, requestIdOf(response));
+    refuse(request, response, 500);
+  });
+  return app;
+}
+
+function requestIdOf({ locals }: Response): string {
+  const { requestId } = locals;
+  return typeof requestId === 'string' ? requestId : '';
+}
+
+/** `/Patient/1?x` of `/fhir/Patient/1?x`, from the URL as it came: Express turns `/fhir` into `/`, and so loses a trailing slash. */
+function belowBase({ originalUrl }: Request): string {
+  return originalUrl.slice('/fhir'.length);
+}
+
+function refuse(request: IncomingMessage, response: ServerResponse, status: 404 | 500): void {
+  const error =
+    status === 404
+      ? fhirError('not-found', 'There is nothing here. FHIR is at `/fhir`, CDS Hooks at `/cds-services`.')
+      : fhirError('exception', 'The server failed to answer. The request id names this in its log.');
+  const type = { 'Content-Type': 'application/fhir+json; charset=utf-8' };
+  send(request, response, status, type, JSON.stringify(operationOutcome(error.issues)));
+}
+
+export interface ListenSettings {
+  readonly HOST: string;
+  readonly PORT: number;
+  readonly REQUEST_TIMEOUT_MS: number;
+}
+
+const HEADERS_TIMEOUT_MS = 10_000;
+const KEEP_ALIVE_MS = 5_000;
+const MAX_HEADER_BYTES = 16_384;
+const MAX_CONNECTIONS = 2_000;
+
+/** Resolves when the server accepts connections; rejects when it can't listen. */
+export function listen(app: Express, { HOST, PORT, REQUEST_TIMEOUT_MS }: ListenSettings): Promise<Server> {
+  const server = createServer(
+    {
+      headersTimeout: Math.min(HEADERS_TIMEOUT_MS, REQUEST_TIMEOUT_MS),
+      requestTimeout: REQUEST_TIMEOUT_MS,
+      keepAliveTimeout: KEEP_ALIVE_MS,
+      maxHeaderSize: MAX_HEADER_BYTES,
+      insecureHTTPParser: false,
+    },
+    app,
+  );
+  server.maxConnections = MAX_CONNECTIONS;
+  return new Promise((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(PORT, HOST, () => {
+      server.off('error', reject);
+      resolve(server);
+    });
+  });
+}
+
+/** How often a draining server looks for connections that have become idle. */
+const SWEEP_MS = 20;
+
+/**
+ * Stops accepting, lets requests in flight finish, then ends their connections.
+ * @param ms longest wait; then connections are cut
+ */
+export function closeGracefully(server: Server, ms: number): Promise<void> {
+  return new Promise((resolve) => {
+    const sweep = setInterval(() => server.closeIdleConnections(), SWEEP_MS);
+    const cut = setTimeout(() => server.closeAllConnections(), ms);
+    server.close(() => {
+      clearInterval(sweep);
+      clearTimeout(cut);
+      resolve();
+    });
+    server.closeIdleConnections();
+  });
+}

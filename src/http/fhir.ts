@@ -1,0 +1,130 @@
+/** Carries bytes between HTTP and the FHIR door; decides only which thread answers. */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { fhirError } from '../fhir/outcome.ts';
+import { type CallerFacts, localCaller, localFacts } from '../rest/caller.ts';
+import type { RestContext } from '../rest/context.ts';
+import { answer, refuse } from '../rest/interact.ts';
+import { placeOf } from '../rest/place.ts';
+import type { FhirResponse, WireRequest } from '../rest/request.ts';
+import { StoreError } from '../store/port.ts';
+import type { Guard } from './access.ts';
+import { AbortedRequest, readBody } from './body.ts';
+import { send } from './headers.ts';
+
+export interface FhirHandlerParts {
+  readonly context: RestContext;
+  readonly guard: Guard;
+  readonly bodyLimitBytes: number;
+  /** The same `answer` on the thread with a time budget. Rejects only when that thread is gone. */
+  heavy(wire: WireRequest, caller: CallerFacts): Promise<FhirResponse>;
+  /** Default: see `isHeavy`. */
+  isHeavy?(wire: WireRequest): boolean;
+}
+
+/** Answers requests below the FHIR base; `url` is what follows the base, `requestId` is safe text. */
+export type FhirHandler = (
+  request: IncomingMessage,
+  response: ServerResponse,
+  url: string,
+  requestId: string,
+) => Promise<void>;
+
+const HEAVY_BODY_CHARACTERS = 65_536;
+const URL_LIMIT = 8192;
+
+/**
+ * Bodies that take milliseconds to parse and validate; and every batch, since its entries commit one by one and a batch that were moved
+ * to the other thread half-way would write twice.
+ */
+export function isHeavy({ method, path, body }: WireRequest): boolean {
+  if (body === undefined) return false;
+  if (body.length > HEAVY_BODY_CHARACTERS) return true;
+  return method === 'POST' && placeOf(path)?.kind === 'base' && /"type"\s*:\s*"batch"/.test(body);
+}
+
+/** The handler of `/fhir`. It always answers, unless the client has gone away. */
+export function fhirHandler(parts: FhirHandlerParts): FhirHandler {
+  return async (request, response, url, requestId) => {
+    const facts = localFacts(requestId, request.socket.remoteAddress ?? '');
+    const wire = wireOf(request, url);
+    try {
+      const body = await checkedBody(request, url, parts);
+      carry(request, response, await routed({ ...wire, body }, facts, parts));
+    } catch (error) {
+      if (error instanceof AbortedRequest) return;
+      if (!request.complete) response.setHeader('Connection', 'close');
+      request.resume(); // what is left of the body is read and dropped, so that the answer reaches the client
+      carry(request, response, await refuse(error, wire, localCaller(facts), parts.context));
+    }
+  };
+}
+
+async function checkedBody(
+  request: IncomingMessage,
+  url: string,
+  { guard, bodyLimitBytes }: FhirHandlerParts,
+): Promise<string | undefined> {
+  const refusal = guard(request);
+  if (refusal !== undefined) throw refusal;
+  if (url.length > URL_LIMIT) {
+    throw fhirError('uri-too-long', `The URL is longer than ${URL_LIMIT} characters. Search by POST.`);
+  }
+  for (const name of ONCE) {
+    if ((request.headersDistinct[name]?.length ?? 0) > 1) {
+      throw fhirError('invalid', `The header ${name} is given more than once.`);
+    }
+  }
+  return readBody(request, bodyLimitBytes);
+}
+
+/** Headers of which Node would silently keep the first; or that mean nothing twice. */
+const ONCE = ['content-type', 'if-match', 'if-modified-since', 'if-none-exist', 'content-encoding'] as const;
+
+async function routed(wire: WireRequest, facts: CallerFacts, parts: FhirHandlerParts): Promise<FhirResponse> {
+  if ((parts.isHeavy ?? isHeavy)(wire)) return onHeavy(wire, facts, parts);
+  try {
+    return await answer(wire, localCaller(facts), parts.context);
+  } catch (error) {
+    if (error instanceof StoreError && error.reason === 'bounded-thread') return onHeavy(wire, facts, parts);
+    throw error;
+  }
+}
+
+async function onHeavy(wire: WireRequest, facts: CallerFacts, parts: FhirHandlerParts): Promise<FhirResponse> {
+  try {
+    return await parts.heavy(wire, facts);
+  } catch (cause) {
+    throw fhirError('transient', 'The thread for large requests is not available. Try again.', { cause });
+  }
+}
+
+/** Headers the API reads; the others stay outside. */
+const READ_HEADERS = [
+  'accept',
+  'content-type',
+  'if-match',
+  'if-none-match',
+  'if-modified-since',
+  'if-none-exist',
+  'prefer',
+] as const;
+
+function wireOf(request: IncomingMessage, url: string): Omit<WireRequest, 'body'> & { readonly body: undefined } {
+  const at = url.indexOf('?');
+  const headers: Record<string, string | undefined> = {};
+  for (const name of READ_HEADERS) {
+    const value = request.headers[name];
+    if (typeof value === 'string') headers[name] = value;
+  }
+  return {
+    method: request.method ?? 'GET',
+    path: at < 0 ? url : url.slice(0, at),
+    query: at < 0 ? '' : url.slice(at + 1),
+    headers,
+    body: undefined,
+  };
+}
+
+function carry(request: IncomingMessage, response: ServerResponse, answered: FhirResponse): void {
+  send(request, response, answered.status, answered.headers, answered.body);
+}

@@ -1,0 +1,38 @@
+/** Headers of every answer, and request ids. Source: docs/threat-model.md (headers, caches); http.html#custom-headers (X-Request-Id). */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+
+/** Answers hold PHI and are never a document to render, frame or keep. */
+const SECURITY_HEADERS = [
+  ['X-Content-Type-Options', 'nosniff'],
+  ['Referrer-Policy', 'no-referrer'],
+  ['Content-Security-Policy', "default-src 'none'; frame-ancestors 'none'"],
+  ['Cache-Control', 'no-store'],
+] as const;
+
+/** Safe in a header, a log line and an AuditEvent. */
+const REQUEST_ID = /^[A-Za-z0-9._-]{1,128}$/;
+
+/** Sets what every answer carries. @returns the request id: the client's when it is safe, otherwise a new one */
+export function setCommonHeaders(request: IncomingMessage, response: ServerResponse, newId: () => string): string {
+  for (const [name, value] of SECURITY_HEADERS) response.setHeader(name, value);
+  const given = request.headers['x-request-id'];
+  const id = typeof given === 'string' && REQUEST_ID.test(given) ? given : newId();
+  response.setHeader('X-Request-Id', id);
+  return id;
+}
+
+/** Sends a complete text; HEAD gets its headers only. A client that has gone away is no error. */
+export function send(
+  request: IncomingMessage,
+  response: ServerResponse,
+  status: number,
+  headers: Readonly<Record<string, string>>,
+  body: string | undefined,
+): void {
+  if (response.headersSent || response.destroyed) return;
+  const hasBody = body !== undefined && status !== 204 && status !== 304;
+  const length: Record<string, string> = hasBody ? { 'Content-Length': String(Buffer.byteLength(body)) } : {};
+  const empty: Record<string, string> = hasBody || status === 204 || status === 304 ? {} : { 'Content-Length': '0' };
+  response.writeHead(status, { ...headers, ...length, ...empty });
+  response.end(hasBody && request.method !== 'HEAD' ? body : undefined);
+}
