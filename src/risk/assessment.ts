@@ -14,18 +14,24 @@ export interface UsedInput {
   readonly source: string | undefined;
   /** Points the input adds, for additive scores. */
   readonly points?: number;
+  /** What a reader must know of this value: 'a newer value was skipped: ...'. */
+  readonly note?: string;
 }
 export interface MissingInput {
   readonly name: string;
   readonly display: string;
   /** 'no usable Observation within 24 h', 'unit not convertible', 'implausible value'. */
   readonly reason: string;
+  /** The model does without it, e.g. PaCO2 in SIRS. */
+  readonly optional?: true;
 }
 export interface Assessment {
   readonly model: { readonly id: string; readonly version: string; readonly sha256: string };
   /** 'model' = ONNX answered; 'fallback' = the rule-based stand-in did, with low confidence. */
   readonly answeredBy: 'model' | 'fallback';
   readonly fallbackReason?: string;
+  /** Present when the fallback answered. */
+  readonly confidence?: 'low';
   /** Outputs by name: a score's total, probability or acuity level. */
   readonly outputs: Readonly<Record<string, number>>;
   /** True when inputs are missing and an additive total is a lower bound: "at least N". */

@@ -1,0 +1,208 @@
+/** What a model folder says of itself: manifest.json, card.json, golden.json, and the vocabulary they share. Schemas: models/*schema.json. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { Ajv, type ErrorObject, type ValidateFunction } from 'ajv';
+import type { Resource } from '../fhir/resource.ts';
+import type { Manifest } from './assessment.ts';
+
+export type FeatureKind =
+  | 'latest-observation'
+  | 'consciousness'
+  | 'oxygen'
+  | 'spo2-scale'
+  | 'age'
+  | 'sex'
+  | 'pregnancy'
+  | 'complaint';
+
+/** One input of the vector, in the order of the manifest. Missing is NaN; the graph decides what that means. */
+export interface FeatureSpec {
+  readonly name: string;
+  readonly display: string;
+  readonly kind: FeatureKind;
+  /** Codes read, the primary first; LOINC unless `system` says otherwise. */
+  readonly codes?: readonly string[];
+  readonly system?: string;
+  /** UCUM; for coded inputs `1`. */
+  readonly unit: string;
+  /** A value counts when measured in (at - window, at]. */
+  readonly windowHours?: number;
+  /** Plausible values, both ends included, in `unit`. */
+  readonly range?: readonly [low: number, high: number];
+  /** Decimals of the chart; values are rounded half up to it before they are scored. */
+  readonly precision?: number;
+  /** Row of models/units.json for conversions between mass and substance. */
+  readonly analyte?: string;
+  /** Ages at which the result changes: a partial birth date that leaves one of them open makes the age missing. */
+  readonly cuts?: readonly number[];
+  readonly required: boolean;
+}
+
+export interface OutputSpec {
+  readonly tensor: string;
+  readonly columns: readonly string[];
+  /** points: columns are feature names, shown beside the input. result: columns become `Assessment.outputs`. */
+  readonly role: 'points' | 'result';
+}
+
+export interface ModelManifest extends Manifest {
+  /** Input tensor, float32 [1, features]. */
+  readonly input: { readonly tensor: string };
+  readonly outputs: readonly OutputSpec[];
+  readonly features: readonly FeatureSpec[];
+  /** More required inputs missing than this: no statement at all, not even a lower bound. */
+  readonly maxMissing: number;
+  readonly intendedPopulation: {
+    readonly minAgeYears?: number;
+    readonly maxAgeYears?: number;
+    readonly excludes: readonly 'pregnancy'[];
+  };
+  /** Row of scores.ts that stands in. */
+  readonly fallback: string;
+}
+
+/** One of the 31 source attributes of 45 CFR 170.315(b)(11)(iv). */
+export interface SourceAttribute {
+  readonly number: number;
+  readonly name: string;
+  readonly value: string;
+}
+export interface ModelCard {
+  readonly model: string;
+  readonly version: string;
+  readonly attributes: readonly SourceAttribute[];
+}
+
+/** A worked case: resources give the vector (1e-6), the vector gives the outputs (1e-5); null stands for NaN. */
+export interface Golden {
+  readonly name: string;
+  readonly at: string;
+  readonly patient?: Resource;
+  readonly resources: readonly Resource[];
+  readonly vector: readonly (number | null)[];
+  readonly outputs: Readonly<Record<string, readonly number[]>>;
+}
+
+export interface CodedTerm {
+  readonly system: string;
+  readonly code: string;
+}
+/** Codes and words that mean something to the features; models/vocabulary.json. */
+export interface Vocabulary {
+  readonly consciousness: readonly {
+    readonly level: number;
+    readonly shown: string;
+    readonly codes: readonly CodedTerm[];
+    readonly words: readonly string[];
+  }[];
+  /** GCS total of at least `from` is shown as this ACVPU level; highest first. */
+  readonly gcs: readonly { readonly from: number; readonly level: number }[];
+  readonly air: { readonly codes: readonly CodedTerm[]; readonly words: readonly string[] };
+  readonly onOxygen: { readonly codes: readonly CodedTerm[] };
+  readonly no: readonly CodedTerm[];
+  readonly saturationTarget: { readonly measures: readonly CodedTerm[]; readonly low: number; readonly high: number };
+  readonly pregnant: { readonly codes: readonly CodedTerm[]; readonly prefixes: readonly CodedTerm[] };
+  readonly complaints: readonly {
+    readonly category: string;
+    readonly display: string;
+    /** 2: needs a life-saving intervention now; 1: high-risk situation. */
+    readonly level: 1 | 2;
+    readonly codes: readonly CodedTerm[];
+    readonly words: readonly string[];
+  }[];
+  readonly negations: readonly string[];
+}
+/** models/units.json. */
+export interface UnitTable {
+  /** Text of Quantity.unit that stands for a UCUM code when no code is given. */
+  readonly aliases: Readonly<Record<string, string>>;
+  /** value in `to` = value in `from` * factor. */
+  readonly analytes: readonly {
+    readonly analyte: string;
+    readonly from: string;
+    readonly to: string;
+    readonly factor: number;
+  }[];
+}
+
+export interface Schemas {
+  readonly manifest: ValidateFunction<ModelManifest>;
+  readonly card: ValidateFunction<ModelCard>;
+  readonly golden: ValidateFunction<readonly Golden[]>;
+  readonly vocabulary: ValidateFunction<Vocabulary>;
+  readonly units: ValidateFunction<UnitTable>;
+}
+
+function readJson(file: string): unknown {
+  return JSON.parse(readFileSync(file, 'utf8'));
+}
+
+/** Compiled schemas of a models folder. @throws Error when a schema file is missing or malformed */
+export function loadSchemas(folder: string): Schemas {
+  const ajv = new Ajv({ allErrors: true, strict: true, allowUnionTypes: true, strictTuples: false });
+  const root = 'https://firewatch.invalid/models/schema.json';
+  ajv.addSchema(JSON.parse(readFileSync(join(folder, 'schema.json'), 'utf8')), root);
+  const card: unknown = readJson(join(folder, 'card-schema.json'));
+  if (typeof card !== 'object' || card === null) throw new TypeError('`models/card-schema.json` is not an object.');
+  return {
+    manifest: ajv.compile<ModelManifest>({ $ref: `${root}#/definitions/manifest` }),
+    golden: ajv.compile<readonly Golden[]>({ $ref: `${root}#/definitions/golden` }),
+    vocabulary: ajv.compile<Vocabulary>({ $ref: `${root}#/definitions/vocabulary` }),
+    units: ajv.compile<UnitTable>({ $ref: `${root}#/definitions/units` }),
+    card: ajv.compile<ModelCard>(card),
+  };
+}
+
+const told = (errors: readonly ErrorObject[] | null | undefined): string =>
+  (errors ?? [])
+    .slice(0, 3)
+    .map(({ instancePath, message }) => `${instancePath || '/'} ${message ?? 'is wrong'}`)
+    .join('; ');
+
+/**
+ * A JSON file as the type its schema proves.
+ * @throws Error naming the file (without its folder) and the first three violations
+ */
+export function readChecked<T>(folder: string, file: string, check: ValidateFunction<T>): T {
+  const value: unknown = readJson(join(folder, file));
+  if (check(value)) return value;
+  throw new Error(`${file}: ${told(check.errors)}`);
+}
+
+/** Attributes that may say "not available", 170.315(b)(11)(v)(A)(2). */
+const MAY_BE_UNAVAILABLE = new Set([17, 18, 19, 20, 23, 24, 25, 27, 29, 30, 31]);
+
+/** Why a card is refused; empty when it is complete. */
+export function cardProblems(card: ModelCard, manifest: ModelManifest): readonly string[] {
+  const problems: string[] = [];
+  if (card.model !== manifest.id || card.version !== manifest.version) {
+    problems.push(`the card is for ${card.model} ${card.version}`);
+  }
+  const byNumber = new Map(card.attributes.map((attribute) => [attribute.number, attribute.value.trim()]));
+  for (let number = 1; number <= 31; number++) {
+    const value = byNumber.get(number) ?? '';
+    if (value === '') problems.push(`attribute ${number} is missing`);
+    else if (/^not available\.?$/i.test(value) && !MAY_BE_UNAVAILABLE.has(number)) {
+      problems.push(`attribute ${number} must not be "not available"`);
+    }
+  }
+  return problems;
+}
+
+/** Contradictions inside a manifest that a schema cannot say; empty when there are none. */
+export function manifestProblems(manifest: ModelManifest): readonly string[] {
+  const names = manifest.features.map(({ name }) => name);
+  const results = manifest.outputs.filter(({ role }) => role === 'result').flatMap(({ columns }) => columns);
+  const points = manifest.outputs.filter(({ role }) => role === 'points').flatMap(({ columns }) => columns);
+  return [
+    ...(new Set(names).size < names.length ? ['two features share a name'] : []),
+    ...(new Set(results).size < results.length ? ['two result columns share a name'] : []),
+    ...points.filter((column) => !names.includes(column)).map((column) => `points column ${column} is no feature`),
+    ...manifest.bands
+      .filter(({ output }) => !results.includes(output))
+      .map(({ name }) => `band ${name} reads no result column`),
+    ...manifest.features
+      .filter(({ kind, codes }) => kind === 'latest-observation' && (codes ?? []).length === 0)
+      .map(({ name }) => `feature ${name} names no code`),
+  ];
+}

@@ -1,0 +1,236 @@
+/** Loads models/<id>/<version>/, proves each folder before it may answer, and keeps the stand-ins for those that fail. Decision 0005. */
+import { createHash } from 'node:crypto';
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fhirError } from '../fhir/outcome.ts';
+import { intervalOf } from '../fhir/time.ts';
+import { assess, featuresOf, type ReadyModel } from './assess.ts';
+import type { Assessment, Models } from './assessment.ts';
+import type { Knowledge } from './features.ts';
+import {
+  cardProblems,
+  type Golden,
+  loadSchemas,
+  type ModelCard,
+  type ModelManifest,
+  manifestProblems,
+  readChecked,
+  type Schemas,
+} from './manifest.ts';
+import { refuseUnsafeOnnx } from './onnx-file.ts';
+import { isFallback } from './scores.ts';
+import { type ModelSession, openSession, type RunnerContract, type SessionOptions } from './session.ts';
+
+/** Largest differences of a golden case. */
+const VECTOR_TOLERANCE = 1e-6;
+const OUTPUT_TOLERANCE = 1e-5;
+
+/** What loading needs: the clock (ms since 1970), and how sessions run. */
+export type ModelOptions = SessionOptions;
+
+export interface LoadedModels extends Models {
+  /** Source attributes by `id|version`, every version on disk whose card is complete. */
+  readonly cards: ReadonlyMap<string, ModelCard>;
+}
+
+interface Entry {
+  readonly id: string;
+  readonly version: string;
+  /** Undefined when the manifest itself is unreadable: then nothing can be said. */
+  readonly model: ReadyModel | undefined;
+  readonly reason: string | undefined;
+}
+
+const reasonOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+
+const foldersIn = (folder: string): readonly string[] =>
+  readdirSync(folder, { withFileTypes: true })
+    .filter((entry) => entry.isDirectory())
+    .map(({ name }) => name)
+    .toSorted((a, b) => a.localeCompare(b, 'en', { numeric: true }));
+
+const VERSION = /^\d+\.\d+\.\d+$/;
+
+/** Model id -> versions on disk, lowest first. */
+function versionsOnDisk(folder: string): ReadonlyMap<string, readonly string[]> {
+  const found = foldersIn(folder).map((id) => {
+    const versions = foldersIn(join(folder, id)).filter((version) => VERSION.test(version));
+    return [id, versions] as const;
+  });
+  return new Map(found.filter(([, versions]) => versions.length > 0));
+}
+
+function readManifest(folder: string, id: string, version: string, schemas: Schemas): ModelManifest {
+  const manifest = readChecked(folder, 'manifest.json', schemas.manifest);
+  const problems = [
+    ...(manifest.id === id && manifest.version === version ? [] : [`it is for ${manifest.id} ${manifest.version}`]),
+    ...(isFallback(manifest.fallback) ? [] : [`fallback ${manifest.fallback} is not known`]),
+    ...manifestProblems(manifest),
+  ];
+  if (problems.length > 0) throw new Error(`manifest.json: ${problems.join('; ')}`);
+  return manifest;
+}
+
+function readCard(folder: string, manifest: ModelManifest, schemas: Schemas): ModelCard {
+  const card = readChecked(folder, 'card.json', schemas.card);
+  const problems = cardProblems(card, manifest);
+  if (problems.length > 0) throw new Error(`card.json: ${problems.slice(0, 3).join('; ')}`);
+  return card;
+}
+
+/** Bytes of model.onnx. @throws Error on another hash, on external data, or when it is no ONNX file */
+function readOnnx(folder: string, manifest: ModelManifest): Uint8Array {
+  const bytes = new Uint8Array(readFileSync(join(folder, 'model.onnx')));
+  if (createHash('sha256').update(bytes).digest('hex') !== manifest.sha256) {
+    throw new Error('model.onnx: the hash is not the one in the manifest');
+  }
+  refuseUnsafeOnnx(bytes);
+  return bytes;
+}
+
+const contractOf = ({ input, features, outputs }: ModelManifest): RunnerContract => ({
+  input: { tensor: input.tensor, width: features.length },
+  outputs: outputs.map(({ tensor, columns }) => ({ tensor, width: columns.length })),
+});
+
+const close = (a: number, b: number, tolerance: number): boolean =>
+  (Number.isNaN(a) && Number.isNaN(b)) || Math.abs(a - b) <= tolerance;
+
+const sameValues = (found: readonly number[], wanted: readonly (number | null)[], tolerance: number): boolean =>
+  found.length === wanted.length && found.every((value, index) => close(value, wanted[index] ?? Number.NaN, tolerance));
+
+/** Runs a golden case twice: resources -> vector, vector -> outputs. @throws Error naming the case and the step */
+async function checkGolden(
+  golden: Golden,
+  manifest: ModelManifest,
+  session: ModelSession,
+  knowledge: Knowledge,
+): Promise<void> {
+  const at = intervalOf(golden.at)?.low;
+  if (at === undefined) throw new Error(`golden.json: ${golden.name}: \`at\` is no instant`);
+  const evidence = { patient: golden.patient, resources: golden.resources, at };
+  const vector = featuresOf(manifest, evidence, knowledge).map(({ value }) => value);
+  if (!sameValues(vector, golden.vector, VECTOR_TOLERANCE)) {
+    throw new Error(`golden.json: ${golden.name}: the resources give another vector`);
+  }
+  const given = Float32Array.from(golden.vector, (value) => value ?? Number.NaN);
+  const outputs = await session.run(given, Number.POSITIVE_INFINITY);
+  for (const [tensor, wanted] of Object.entries(golden.outputs)) {
+    if (!sameValues(outputs[tensor] ?? [], wanted, OUTPUT_TOLERANCE)) {
+      throw new Error(`golden.json: ${golden.name}: the vector gives another ${tensor}`);
+    }
+  }
+}
+
+/** The session of a folder whose card, file, tensors and golden cases all hold. @throws Error with the first reason that they do not */
+async function provenSession(
+  folder: string,
+  manifest: ModelManifest,
+  schemas: Schemas,
+  knowledge: Knowledge,
+  options: ModelOptions,
+): Promise<ModelSession> {
+  readCard(folder, manifest, schemas);
+  const goldens = readChecked(folder, 'golden.json', schemas.golden);
+  const session = await openSession(readOnnx(folder, manifest), contractOf(manifest), options);
+  try {
+    for (const golden of goldens) await checkGolden(golden, manifest, session, knowledge);
+    return session;
+  } catch (error) {
+    await session.close();
+    throw error;
+  }
+}
+
+async function loadEntry(
+  root: string,
+  id: string,
+  version: string,
+  schemas: Schemas,
+  knowledge: Knowledge,
+  options: ModelOptions,
+): Promise<Entry> {
+  const folder = join(root, id, version);
+  let manifest: ModelManifest;
+  try {
+    manifest = readManifest(folder, id, version, schemas);
+  } catch (error) {
+    return { id, version, model: undefined, reason: reasonOf(error) };
+  }
+  try {
+    const session = await provenSession(folder, manifest, schemas, knowledge, options);
+    return { id, version, model: { manifest, session, reason: undefined }, reason: undefined };
+  } catch (error) {
+    const reason = reasonOf(error);
+    return { id, version, model: { manifest, session: undefined, reason }, reason };
+  }
+}
+
+/** Cards of every version on disk that are complete; the links on cards name the version they were made with. */
+function loadCards(root: string, schemas: Schemas): ReadonlyMap<string, ModelCard> {
+  const cards = new Map<string, ModelCard>();
+  for (const [id, versions] of versionsOnDisk(root)) {
+    for (const version of versions) {
+      try {
+        const folder = join(root, id, version);
+        cards.set(`${id}|${version}`, readCard(folder, readManifest(folder, id, version, schemas), schemas));
+      } catch {
+        // Said by status(): the same refusal keeps the model from answering.
+      }
+    }
+  }
+  return cards;
+}
+
+/** An Assessment that says nothing, for a model whose manifest cannot be read. */
+function silent({ id, version, reason }: Entry): Assessment {
+  return {
+    model: { id, version, sha256: '' },
+    answeredBy: 'fallback',
+    fallbackReason: reason ?? 'the model is not loaded',
+    confidence: 'low',
+    outputs: {},
+    atLeast: false,
+    band: undefined,
+    used: [],
+    missing: [],
+  };
+}
+
+/**
+ * Loads the highest version of each model of a folder. A folder that fails any check (schema, card, hash, external data, tensors, golden
+ * cases) does not stop the others: its stand-in answers, and `status()` says why.
+ * @throws Error when the folder, its schemas, vocabulary.json or units.json are missing or malformed
+ */
+export async function loadModels(folder: string, options: ModelOptions): Promise<LoadedModels> {
+  const schemas = loadSchemas(folder);
+  const knowledge: Knowledge = {
+    vocabulary: readChecked(folder, 'vocabulary.json', schemas.vocabulary),
+    units: readChecked(folder, 'units.json', schemas.units),
+  };
+  const entries = new Map<string, Entry>();
+  for (const [id, versions] of versionsOnDisk(folder)) {
+    const version = versions.at(-1);
+    if (version !== undefined) {
+      entries.set(id, await loadEntry(folder, id, version, schemas, knowledge, options));
+    }
+  }
+  const loaded = [...entries.values()].flatMap(({ model }) => (model === undefined ? [] : [model]));
+  return {
+    manifests: new Map(loaded.map(({ manifest }) => [manifest.id, manifest])),
+    cards: loadCards(folder, schemas),
+    async assess(modelId, evidence, deadlineAt) {
+      const entry = entries.get(modelId);
+      if (entry === undefined) throw fhirError('not-found', `Model \`${modelId}\` is not known.`);
+      return entry.model === undefined ? silent(entry) : assess(entry.model, evidence, knowledge, deadlineAt);
+    },
+    status: () =>
+      [...entries.values()].map(({ id, version, model, reason }) => {
+        const why = reason ?? model?.session?.failure;
+        return { id, version, ready: why === undefined, ...(why === undefined ? {} : { reason: why }) };
+      }),
+    async close() {
+      await Promise.all(loaded.map(({ session }) => session?.close()));
+    },
+  };
+}

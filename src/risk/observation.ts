@@ -1,0 +1,206 @@
+/** Reads measurements out of Observations. Source: FHIR R4 observation.html; Observation.status and effective[x]; US Core vital signs. */
+import { convertUnit, UCUM } from '../fhir/quantity.ts';
+import { isJsonObject, isNumber, type Json, type JsonObject, numberOf, type Resource } from '../fhir/resource.ts';
+import { intervalOf, periodInterval, timingInterval } from '../fhir/time.ts';
+import type { CodedTerm, FeatureSpec, UnitTable } from './manifest.ts';
+
+export const LOINC = 'http://loinc.org';
+const HOUR_MS = 3_600_000;
+
+/** Statuses whose value may be scored. A preliminary value may still change; the others are no results. */
+const SCORED: ReadonlySet<Json | undefined> = new Set(['final', 'amended', 'corrected']);
+
+/** One value of an Observation or of one of its components, not yet interpreted. */
+export interface Reading {
+  /** Element that holds value[x]: the Observation or the component. */
+  readonly element: JsonObject;
+  /** ms since 1970: earliest instant the effective time can mean. */
+  readonly at: number;
+  readonly issued: number;
+  readonly version: string;
+  /** `Observation/12`; undefined when the resource has no id. */
+  readonly source: string | undefined;
+}
+export interface Readings {
+  /** Newest first; ties by later `issued`, then by higher version. */
+  readonly newestFirst: readonly Reading[];
+  /** Why readings of these codes were left out, for the reason of a missing input. */
+  readonly refused: readonly string[];
+}
+
+/** One input as read. */
+export interface Feature {
+  /** In the feature's unit; NaN when missing, never 0. */
+  readonly value: number;
+  /** What people read instead of the number: `V` for a level of consciousness. */
+  readonly shown?: string;
+  readonly at?: number | undefined;
+  readonly source?: string | undefined;
+  readonly note?: string;
+  /** Why it is missing. */
+  readonly reason?: string;
+}
+
+const asArray = (value: Json | undefined): readonly Json[] => (Array.isArray(value) ? value : []);
+const objects = (value: Json | undefined): readonly JsonObject[] => asArray(value).filter(isJsonObject);
+export const textOf = (value: Json | undefined): string | undefined => (typeof value === 'string' ? value : undefined);
+
+/** Codings of one CodeableConcept or of a list of them. */
+export function codings(concept: Json | undefined): readonly CodedTerm[] {
+  const concepts = isJsonObject(concept) ? [concept] : objects(concept);
+  return concepts.flatMap((one) =>
+    objects(one['coding']).flatMap((coding) => {
+      const system = textOf(coding['system']);
+      const code = textOf(coding['code']);
+      return system === undefined || code === undefined ? [] : [{ system, code }];
+    }),
+  );
+}
+
+/** Words of a CodeableConcept or a list of them: `text` and the displays. */
+export function words(concept: Json | undefined): readonly string[] {
+  const concepts = isJsonObject(concept) ? [concept] : objects(concept);
+  return concepts.flatMap((one) =>
+    [textOf(one['text']), ...objects(one['coding']).map((coding) => textOf(coding['display']))].filter(
+      (word) => word !== undefined,
+    ),
+  );
+}
+
+export const isOneOf = (terms: readonly CodedTerm[], wanted: readonly CodedTerm[]): boolean =>
+  terms.some(({ system, code }) => wanted.some((one) => one.system === system && one.code === code));
+
+/** `Observation/12`. */
+export const sourceOf = (resource: Resource): string | undefined =>
+  resource.id === undefined ? undefined : `${resource.resourceType}/${resource.id}`;
+
+/**
+ * The instant a measurement is judged by, ms since 1970: the earliest one its effective time can mean, so that a bare date is never taken
+ * for something fresher than it is. A Period counts by its end (by its start while it has none), a Timing by its last event.
+ */
+export function effectiveAt(observation: JsonObject): number | undefined {
+  const instant = textOf(observation['effectiveDateTime']) ?? textOf(observation['effectiveInstant']);
+  if (instant !== undefined) return intervalOf(instant)?.low;
+  const period = observation['effectivePeriod'];
+  if (isJsonObject(period)) {
+    if (periodInterval(period) === undefined) return undefined;
+    const end = textOf(period['end']) ?? textOf(period['start']);
+    return end === undefined ? undefined : intervalOf(end)?.low;
+  }
+  const timing = observation['effectiveTiming'];
+  if (!isJsonObject(timing)) return undefined;
+  const events = asArray(timing['event']).map((event) => intervalOf(textOf(event) ?? '')?.low);
+  const known = events.filter((event) => event !== undefined);
+  return known.length > 0 ? Math.max(...known) : timingInterval(timing)?.low;
+}
+
+const byNewest = (a: Reading, b: Reading): number =>
+  b.at - a.at || b.issued - a.issued || b.version.localeCompare(a.version, 'en', { numeric: true });
+
+/** Elements of an Observation that carry one of the codes: itself, or its components. */
+function elementsWith(observation: Resource, wanted: readonly CodedTerm[]): readonly JsonObject[] {
+  const own = isOneOf(codings(observation['code']), wanted) ? [observation] : [];
+  const components = objects(observation['component']).filter(({ code }) => isOneOf(codings(code), wanted));
+  // A panel may share its code with a component that holds the value: the element with the value counts.
+  const valued = [...own, ...components].filter((element) =>
+    Object.keys(element).some((key) => key.startsWith('value')),
+  );
+  return valued.length > 0 ? valued : [...own, ...components];
+}
+
+/**
+ * Readings with one of the codes, measured in (at - window, at].
+ * Left out, with the reason: status other than final, amended, corrected; no usable effective time; measured after `at`.
+ */
+export function readings(
+  resources: readonly Resource[],
+  wanted: readonly CodedTerm[],
+  window: { readonly at: number; readonly hours: number },
+): Readings {
+  const found: Reading[] = [];
+  const refused = new Set<string>();
+  for (const resource of resources) {
+    if (resource.resourceType !== 'Observation') continue;
+    const elements = elementsWith(resource, wanted);
+    if (elements.length === 0) continue;
+    const at = effectiveAt(resource);
+    if (!SCORED.has(resource['status'])) refused.add(`status ${textOf(resource['status']) ?? 'absent'} is not scored`);
+    else if (at === undefined) refused.add('no usable effective time');
+    else if (at > window.at) refused.add('measured after the instant judged at');
+    else if (at > window.at - window.hours * HOUR_MS) {
+      const meta = resource['meta'];
+      const facts = {
+        at,
+        issued: intervalOf(textOf(resource['issued']) ?? '')?.low ?? Number.NEGATIVE_INFINITY,
+        version: (isJsonObject(meta) ? textOf(meta['versionId']) : undefined) ?? '',
+        source: sourceOf(resource),
+      };
+      found.push(...elements.map((element) => ({ element, ...facts })));
+    }
+  }
+  return { newestFirst: found.toSorted(byNewest), refused: [...refused] };
+}
+
+/**
+ * A value in another unit, to 12 significant digits: by UCUM, or for a named analyte between mass and substance by the table.
+ * @returns undefined when the units do not convert
+ */
+export function convertAnalyte(
+  value: number,
+  from: string,
+  to: string,
+  analyte: string | undefined,
+  units: UnitTable,
+): number | undefined {
+  const direct = convertUnit(value, from, to);
+  if (direct !== undefined || analyte === undefined) return direct;
+  for (const row of units.analytes) {
+    if (row.analyte !== analyte) continue;
+    const source = convertUnit(value, from, row.from);
+    const target = source === undefined ? undefined : convertUnit(source * row.factor, row.to, to);
+    if (target !== undefined) return Number(target.toPrecision(12));
+  }
+  return undefined;
+}
+
+/** UCUM code of a Quantity. A unit text without system and code counts only when the alias table or UCUM itself knows it. */
+function unitOf(quantity: JsonObject, units: UnitTable): string | undefined {
+  const system = textOf(quantity['system']);
+  const code = textOf(quantity['code']);
+  if (code !== undefined) return system === UCUM ? code : undefined;
+  const unit = textOf(quantity['unit'])?.trim();
+  return unit === undefined || unit === '' || system !== undefined ? undefined : (units.aliases[unit] ?? unit);
+}
+
+/** Half up at the chart's last decimal; 38.05 becomes 38.1 although its double lies below. */
+export function roundTo(value: number, decimals: number): number {
+  const scale = 10 ** decimals;
+  return Math.floor(Number((value * scale).toPrecision(12)) + 0.5) / scale;
+}
+
+/**
+ * A reading as a number in the feature's unit.
+ * `skip`: nothing was measured (no value, implausible value), an older reading may be used. `stop`: something was measured that cannot be
+ * read (comparator, no unit, other unit), so an older reading must not hide it.
+ */
+export type Numeric = { readonly value: number } | { readonly reason: string; readonly then: 'skip' | 'stop' };
+
+/** Scores have no unit: `{score}` accepts valueInteger and Quantities of unit 1. */
+const isCount = (unit: string): boolean => unit === '1' || /^\{[^{}]*\}$/.test(unit);
+
+export function numericValue({ element }: Reading, spec: FeatureSpec, units: UnitTable): Numeric {
+  const quantity = element['valueQuantity'];
+  const integer = element['valueInteger'];
+  let value: number | undefined;
+  if (isNumber(integer) && isCount(spec.unit)) value = numberOf(integer);
+  else if (isJsonObject(quantity) && isNumber(quantity['value'])) {
+    if (quantity['comparator'] !== undefined) return { reason: 'value has a comparator', then: 'stop' };
+    const unit = unitOf(quantity, units);
+    if (unit === undefined) return { reason: 'no UCUM unit', then: 'stop' };
+    value = convertAnalyte(numberOf(quantity['value']), unit, spec.unit, spec.analyte, units);
+    if (value === undefined) return { reason: `unit not convertible to ${spec.unit}`, then: 'stop' };
+  } else return { reason: 'no numeric value', then: 'skip' };
+  const [low, high] = spec.range ?? [Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY];
+  if (!(value >= low && value <= high)) return { reason: 'implausible value', then: 'skip' };
+  return { value: spec.precision === undefined ? value : roundTo(value, spec.precision) };
+}
