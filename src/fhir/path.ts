@@ -88,6 +88,16 @@ export function pathNodes(
   };
 }
 
+/** Names of the types an expression can give; empty when it cannot be compiled. */
+export function pathNodeTypes(expression: string, type: string, structures: Structures): ReadonlySet<string> {
+  const types = new Set<string>();
+  compilePath(expression, rootPlace(type, structures), structures, (place) => {
+    types.add(place.type);
+    return undefined;
+  });
+  return types;
+}
+
 /** Cheaper than isJsonObject: a raw number passes, but has no elements. */
 const isObject = (value: Json): value is JsonObject =>
   typeof value === 'object' && value !== null && !Array.isArray(value);

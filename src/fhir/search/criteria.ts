@@ -1,0 +1,151 @@
+/** Parameter names -> criteria: modifiers, chains and `_has`, each step checked against the claims. Source: search.html#modifiers, #chaining, #has. */
+import type { Capability } from '../capability.ts';
+import type { Definitions, SearchParameter } from '../definitions.ts';
+import { fhirError } from '../outcome.ts';
+import { pathNodeTypes } from '../path.ts';
+import { shownName } from './form.ts';
+import type { Criterion } from './query.ts';
+import { SEARCH_LIMITS, searchType } from './types.ts';
+
+export interface Claims {
+  readonly definitions: Definitions;
+  readonly capability: Capability;
+}
+/** A problem that is not `fatal` may be ignored under lenient handling. */
+export type Resolved = { readonly criterion: Criterion } | { readonly problem: string; readonly fatal: boolean };
+
+interface Search extends Claims {
+  readonly values: readonly string[];
+  /** Counts the links of untyped chains over the whole search. */
+  readonly budget: { links: number };
+}
+/** How many chain links and `_has` steps lie above. */
+interface Depth {
+  readonly chain: number;
+  readonly has: number;
+}
+
+/** Most targets that chains without a type may fan out to, in one search. */
+const LINK_LIMIT = 60;
+
+/** The criterion of a parameter name. @throws FhirError `too-costly` beyond the depth or fan-out limits */
+export function criterionOf(
+  type: string,
+  name: string,
+  values: readonly string[],
+  { definitions, capability }: Claims,
+  budget: { links: number },
+): Resolved {
+  return resolve(type, name, { definitions, capability, values, budget }, { chain: 0, has: 0 });
+}
+
+function resolve(type: string, name: string, search: Search, depth: Depth): Resolved {
+  if (name.startsWith('_has:')) return resolveHas(type, name, search, depth);
+  const dot = name.indexOf('.');
+  return dot === -1
+    ? resolveValue(type, name, search)
+    : resolveChain(type, name.slice(0, dot), name.slice(dot + 1), search, depth);
+}
+
+const claimedParameter = (search: Claims, type: string, code: string): SearchParameter | undefined => {
+  const parameter = search.capability.types.get(type)?.searchParameters.get(code);
+  return parameter?.type === 'special' ? undefined : parameter;
+};
+
+const unknown = (problem: string): Resolved => ({ problem, fatal: false });
+
+function unknownParameter(search: Claims, type: string, code: string): Resolved {
+  const valid = [...(search.capability.types.get(type)?.searchParameters.keys() ?? [])].sort().join(', ');
+  return unknown(`\`${shownName(code)}\` is not a search parameter of ${type}. Valid are: ${valid}.`);
+}
+
+function resolveValue(type: string, name: string, search: Search): Resolved {
+  const colon = name.indexOf(':');
+  const code = colon === -1 ? name : name.slice(0, colon);
+  const modifier = colon === -1 ? undefined : name.slice(colon + 1);
+  const parameter = claimedParameter(search, type, code);
+  if (parameter === undefined) return unknownParameter(search, type, code);
+  if (modifier !== undefined && !isModifier(type, parameter, modifier, search)) {
+    const valid = searchType(parameter.type).modifiers.map((each) => `:${each}`);
+    const problem = `Modifier \`${shownName(modifier)}\` is not supported on ${type} \`${code}\` (${parameter.type}). Valid are: ${valid.join(', ')}.`;
+    return { problem, fatal: true };
+  }
+  return { criterion: { kind: 'value', parameter, modifier, values: search.values } };
+}
+
+/** `_id` and `_lastUpdated` have no rows of their own kind. */
+const ENGINE_MODIFIERS: ReadonlyMap<string, readonly string[]> = new Map([
+  ['_id', ['missing', 'not']],
+  ['_lastUpdated', ['missing']],
+]);
+
+function isModifier(type: string, parameter: SearchParameter, modifier: string, { definitions }: Claims): boolean {
+  const own = ENGINE_MODIFIERS.get(parameter.code);
+  if (own !== undefined) return own.includes(modifier);
+  const { modifiers } = searchType(parameter.type);
+  if (modifier === 'of-type') {
+    return modifiers.includes(modifier) && pathNodeTypes(parameter.expression, type, definitions).has('Identifier');
+  }
+  if (modifiers.includes(modifier)) return modifier !== '[type]';
+  return modifiers.includes('[type]') && definitions.resourceTypes.has(modifier) && canTarget(parameter, modifier);
+}
+
+function canTarget({ targets }: SearchParameter, type: string): boolean {
+  return targets.length === 0 || targets.includes(type) || targets.includes('Resource');
+}
+
+/** Claimed types a reference parameter can point at. */
+export function claimedTargets(parameter: SearchParameter, capability: Capability): readonly string[] {
+  return [...capability.types.keys()].filter((type) => canTarget(parameter, type));
+}
+
+function resolveChain(type: string, step: string, rest: string, search: Search, depth: Depth): Resolved {
+  if (depth.chain >= SEARCH_LIMITS.chainDepth) {
+    throw fhirError('too-costly', `A chain is longer than ${SEARCH_LIMITS.chainDepth} references.`);
+  }
+  const colon = step.indexOf(':');
+  const code = colon === -1 ? step : step.slice(0, colon);
+  const parameter = claimedParameter(search, type, code);
+  if (parameter === undefined) return unknownParameter(search, type, code);
+  if (parameter.type !== 'reference') return unknown(`${type} \`${code}\` is not a reference: it can't be chained.`);
+  const wanted = colon === -1 ? undefined : step.slice(colon + 1);
+  const targets = claimedTargets(parameter, search.capability).filter(
+    (each) => wanted === undefined || each === wanted,
+  );
+  if (targets.length === 0)
+    return unknown(`${type} \`${code}\` has no served target \`${shownName(wanted ?? 'type')}\`.`);
+  const resolved = targets.map((target) => ({
+    target,
+    found: resolve(target, rest, search, { ...depth, chain: depth.chain + 1 }),
+  }));
+  const links = resolved.flatMap(({ target, found }) =>
+    'criterion' in found ? [{ type: target, where: found.criterion }] : [],
+  );
+  const failed = resolved.find(({ found }) => 'problem' in found);
+  if (links.length === 0) {
+    if (failed !== undefined && targets.length === 1) return failed.found;
+    return unknown(`No target of ${type} \`${code}\` has a search parameter \`${shownName(rest)}\`.`);
+  }
+  search.budget.links += links.length;
+  if (search.budget.links > LINK_LIMIT) {
+    throw fhirError('too-costly', `Chains fan out to more than ${LINK_LIMIT} types; name one: \`${code}:Type.\`.`);
+  }
+  return { criterion: { kind: 'chain', parameter, links } };
+}
+
+/** `_has:Observation:patient:code`. */
+function resolveHas(type: string, name: string, search: Search, depth: Depth): Resolved {
+  if (depth.has >= SEARCH_LIMITS.hasDepth) {
+    throw fhirError('too-costly', `_has is nested deeper than ${SEARCH_LIMITS.hasDepth} levels.`);
+  }
+  const [, source = '', code = '', ...rest] = name.split(':');
+  if (rest.length === 0) return unknown('_has is written `_has:Type:reference:parameter`.');
+  if (!search.capability.types.has(source)) return unknown(`_has: \`${shownName(source)}\` is not served.`);
+  const parameter = claimedParameter(search, source, code);
+  if (parameter === undefined) return unknownParameter(search, source, code);
+  if (parameter.type !== 'reference' || !canTarget(parameter, type)) {
+    return unknown(`_has: ${source} \`${code}\` can't point at ${type}.`);
+  }
+  const inner = resolve(source, rest.join(':'), search, { ...depth, has: depth.has + 1 });
+  return 'problem' in inner ? inner : { criterion: { kind: 'has', type: source, parameter, where: inner.criterion } };
+}
