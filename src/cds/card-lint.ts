@@ -61,9 +61,7 @@ export function lintCard(card: Card, facts: LintFacts): readonly string[] {
     ...suggestionProblems(card, facts.drafts),
     ...linkProblems(card, facts.kind),
     ...(UUID.test(card.uuid ?? '') ? [] : ['uuid is not a UUID']),
-    ...(['info', 'warning', 'critical'].includes(card.indicator)
-      ? []
-      : ['indicator is not info, warning or critical']),
+    ...(['info', 'warning', 'critical'].includes(card.indicator) ? [] : ['indicator is not info, warning or critical']),
     ...(card.indicator === 'critical' && facts.kind !== 'finding' ? ['critical without a cited contraindication'] : []),
     ...(card.overrideReasons ?? []).flatMap((reason) =>
       [reason.system, reason.code, reason.display].every(isText)
@@ -79,9 +77,7 @@ const isText = (value: unknown): value is string => typeof value === 'string' &&
 function emptyFields(value: unknown, path: string): readonly string[] {
   if (value === null || value === '') return [`${path} is null or empty`];
   if (Array.isArray(value)) {
-    return value.length === 0
-      ? [`${path} is an empty array`]
-      : value.flatMap((item) => emptyFields(item, `${path}[]`));
+    return value.length === 0 ? [`${path} is an empty array`] : value.flatMap((item) => emptyFields(item, `${path}[]`));
   }
   if (!isJsonObject(value)) return [];
   const fields = Object.entries(value).filter(([, field]) => field !== undefined);

@@ -20,7 +20,9 @@ export interface Drafts {
 export type ByReference = ReadonlyMap<string, Resource>;
 
 /** Entries of a Bundle with their resources; entries without one are skipped. */
-export function entriesOf(bundle: JsonObject): readonly { readonly fullUrl: string | undefined; readonly resource: Resource; readonly mode: string | undefined }[] {
+export function entriesOf(
+  bundle: JsonObject,
+): readonly { readonly fullUrl: string | undefined; readonly resource: Resource; readonly mode: string | undefined }[] {
   const entries: readonly Json[] = Array.isArray(bundle.entry) ? bundle.entry : [];
   return entries.flatMap((entry) => {
     if (!isJsonObject(entry) || !isResource(entry.resource)) return [];
@@ -63,7 +65,15 @@ export function draftOrders(bundle: JsonObject, selections: readonly string[] | 
 }
 
 /** Everything in the Bundle is a draft order, except what orders only point at. */
-const SUPPORTING: ReadonlySet<string> = new Set(['Medication', 'Patient', 'Practitioner', 'PractitionerRole', 'Encounter', 'Organization', 'Device']);
+const SUPPORTING: ReadonlySet<string> = new Set([
+  'Medication',
+  'Patient',
+  'Practitioner',
+  'PractitionerRole',
+  'Encounter',
+  'Organization',
+  'Device',
+]);
 const isOrder = (resource: Resource) => !SUPPORTING.has(resource.resourceType);
 
 /** True for an order or statement about a medication: it has a `medication[x]`, or is of a type that must have one. */

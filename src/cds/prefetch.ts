@@ -4,7 +4,13 @@ import { parseJson, type Resource } from '../fhir/resource.ts';
 import type { Caller, RestContext } from '../rest/context.ts';
 import type { FhirResponse, WireRequest } from '../rest/request.ts';
 import { within } from './deadline.ts';
-import { type ByReference, byReference, isAboutMedication, unresolvedMedications, withMedication } from './draft-orders.ts';
+import {
+  type ByReference,
+  byReference,
+  isAboutMedication,
+  unresolvedMedications,
+  withMedication,
+} from './draft-orders.ts';
 import type { HookRequest } from './hook-request.ts';
 import { type Entry, type Received, received } from './received.ts';
 import { isRequiredKey, type Service } from './service.ts';
@@ -89,9 +95,7 @@ export async function prefetch(service: Service, request: HookRequest, source: S
     given: obtained.filter(({ from, failed }) => from === 'client' && !failed).map(({ key }) => key),
     fetched: obtained.filter(({ from, failed }) => from === 'store' && !failed).map(({ key }) => key),
     missing: obtained.filter(({ from, failed }) => from === undefined || failed).map(({ key }) => key),
-    incomplete: obtained
-      .filter(({ complete }) => !complete || own.length > RESOURCE_LIMIT)
-      .map(({ key }) => key),
+    incomplete: obtained.filter(({ complete }) => !complete || own.length > RESOURCE_LIMIT).map(({ key }) => key),
     foreign: entries.length - own.length,
   };
 }
@@ -122,9 +126,7 @@ async function obtain(
 }
 
 function cannotHave(key: string, allowed: boolean) {
-  const why = allowed
-    ? 'the patient is not known to this server'
-    : 'this server does not read from other FHIR servers';
+  const why = allowed ? 'the patient is not known to this server' : 'this server does not read from other FHIR servers';
   return fhirError('precondition-failed', `Prefetch \`${key}\` was not sent, and ${why}.`, {
     expression: `prefetch.${key}`,
   });
@@ -136,7 +138,9 @@ function refuseOtherPatient(entries: readonly Entry[], asked: Template, patientI
     ({ resource }) => resource.resourceType === 'Patient' && resource.id !== undefined && resource.id !== patientId,
   );
   if (asked.type === 'Patient' && other) {
-    throw fhirError('value', 'The Patient in `prefetch` is not the patient of the context.', { expression: 'prefetch' });
+    throw fhirError('value', 'The Patient in `prefetch` is not the patient of the context.', {
+      expression: 'prefetch',
+    });
   }
 }
 
@@ -171,7 +175,8 @@ function ownReader(request: HookRequest, source: Source): OwnReader {
   const reads = new Map<string, Promise<Received>>();
   const readOnce = (asked: Template) => {
     const name = `${asked.type}/${asked.id ?? ''}?${asked.query}`;
-    const read = reads.get(name) ?? within(throughDoor(asked, source), source.remainingMs(), { kind: 'failed' } as const);
+    const read =
+      reads.get(name) ?? within(throughDoor(asked, source), source.remainingMs(), { kind: 'failed' } as const);
     reads.set(name, read);
     return read;
   };

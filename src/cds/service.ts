@@ -7,7 +7,7 @@ import type { RestContext } from '../rest/context.ts';
 import type { Manifest } from '../risk/assessment.ts';
 import type { Severity } from '../risk/finding.ts';
 import type { Coding, Indicator } from './card.ts';
-import { isWebAddress } from './card-lint.ts';
+import { HEADINGS, isWebAddress } from './card-lint.ts';
 import { HOOKS } from './hooks.ts';
 import { templateProblems } from './template.ts';
 
@@ -22,6 +22,8 @@ export interface ScoresEngine {
   readonly kind: 'scores';
   readonly models: readonly string[];
   readonly labels?: Readonly<Record<string, string>>;
+  /** Output that is the model's score; a model without one is shown by its band only. */
+  readonly scoreOutputs?: Readonly<Record<string, string>>;
   readonly rules: readonly ScoreRule[];
 }
 export interface DrugSafetyEngine {
@@ -119,15 +121,29 @@ function serviceProblems(
     ...(service.optionalPrefetch ?? [])
       .filter((key) => !Object.hasOwn(service.prefetch, key))
       .map((key) => `optionalPrefetch names \`${key}\`, which is not a prefetch key`),
-    ...urls
-      .filter((url) => url !== undefined && !isWebAddress(url))
-      .map(() => 'a URL is not an absolute http(s) URL'),
+    ...urls.filter((url) => url !== undefined && !isWebAddress(url)).map(() => 'a URL is not an absolute http(s) URL'),
+    ...textProblems(service),
     ...(hook.fields.patientId === undefined ? ['the hook has no patient'] : []),
     ...(service.engine.kind === 'scores'
       ? scoreProblems(service, service.engine, manifests)
       : hook.fields.draftOrders === undefined
         ? ['drug-safety needs a hook with draftOrders']
         : []),
+  ];
+}
+
+/** Texts of the file stand on every card as they are: no markup, no addresses, and the disclaimer says what it must. */
+function textProblems({ notice, disclaimer, source, topic, links, overrideReasons }: Service): readonly string[] {
+  const texts = [notice, disclaimer, source.label, topic.display, ...(links ?? []).map(({ label }) => label)];
+  return [
+    ...(texts.some((text) => /[<>]|:\/\/|www\./i.test(text)) ? ['a text holds markup or an address'] : []),
+    ...[HEADINGS.disclaimer, HEADINGS.audience]
+      .filter((phrase) => !disclaimer.includes(phrase))
+      .map((phrase) => `the disclaimer lacks "${phrase}"`),
+    ...(new Set((overrideReasons ?? []).map(({ system, code }) => `${system}|${code}`)).size <
+    (overrideReasons ?? []).length
+      ? ['overrideReasons repeats a code']
+      : []),
   ];
 }
 
@@ -139,9 +155,9 @@ function scoreProblems(
   return [
     ...(service.ceiling === 'critical' ? ['a score alone never gives `critical`: lower the ceiling'] : []),
     ...engine.models.filter((id) => !manifests.has(id)).map((id) => `model \`${id}\` is not loaded`),
-    ...Object.keys(engine.labels ?? {})
+    ...Object.keys({ ...engine.labels, ...engine.scoreOutputs })
       .filter((id) => !engine.models.includes(id))
-      .map((id) => `labels names \`${id}\`, which is not among its models`),
+      .map((id) => `labels or scoreOutputs names \`${id}\`, which is not among its models`),
     ...engine.rules.flatMap((rule) => {
       if (!engine.models.includes(rule.model)) return [`a rule names \`${rule.model}\`, which is not among its models`];
       const bands = manifests.get(rule.model)?.bands;
@@ -171,4 +187,3 @@ export function isRequiredKey(service: Service, key: string): boolean {
 export function userTypeOf(userId: string | undefined): string | undefined {
   return userId?.split('/').at(-2);
 }
-

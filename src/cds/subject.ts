@@ -7,7 +7,9 @@ const SUBJECT_ELEMENTS = ['subject', 'patient', 'individual', 'beneficiary', 'fo
 /** True for a JSON object that can be a resource. */
 export function isResource(value: Json | undefined): value is Resource {
   return (
-    isJsonObject(value) && typeof value.resourceType === 'string' && (value.id === undefined || typeof value.id === 'string')
+    isJsonObject(value) &&
+    typeof value.resourceType === 'string' &&
+    (value.id === undefined || typeof value.id === 'string')
   );
 }
 

@@ -1,0 +1,60 @@
+/** What every card of a service shares: identity, source, links, reasons to override, disclaimer. */
+
+import { type BuiltCard, type Card, type CardKind, factUuid, type Indicator, type Link, milder } from './card.ts';
+import { isWebAddress, SUMMARY_LIMIT } from './card-lint.ts';
+import { cut, escaped } from './plain-text.ts';
+import type { Prefetched } from './prefetch.ts';
+import type { Service } from './service.ts';
+
+/** What one call's cards are built from. */
+export interface Frame {
+  readonly service: Service;
+  readonly hookInstance: string;
+  /** The instant judged at, ms since 1970. */
+  readonly at: number;
+  readonly prefetched: Pick<Prefetched, 'missing' | 'incomplete' | 'foreign'>;
+}
+
+interface Content {
+  readonly kind: CardKind;
+  readonly key: string;
+  readonly indicator: Indicator;
+  readonly summary: string;
+  /** Paragraphs of markdown; data in them is already escaped. */
+  readonly detail: readonly string[];
+  readonly links: readonly { readonly label: string; readonly url: string }[];
+  readonly suggestions?: Card['suggestions'];
+}
+
+/** A complete card; the indicator never goes above the service's ceiling, and above info only for what was judged. */
+export function framed({ service, hookInstance, ...frame }: Frame, content: Content): BuiltCard {
+  const links = linksOf([...content.links, ...(service.links ?? [])]);
+  const detail = [service.notice, ...content.detail, ...dataNotes(frame.prefetched), `*${service.disclaimer}*`];
+  const card: Card = {
+    uuid: factUuid(hookInstance, service.id, content.key),
+    summary: cut(content.summary, SUMMARY_LIMIT),
+    detail: detail.join('\n\n'),
+    indicator: milder(content.indicator, content.kind === 'notice' ? 'info' : service.ceiling),
+    source: { ...service.source, topic: service.topic },
+    ...(content.suggestions === undefined ? {} : { suggestions: content.suggestions, selectionBehavior: 'any' }),
+    ...(service.overrideReasons === undefined ? {} : { overrideReasons: service.overrideReasons }),
+    ...(links.length === 0 ? {} : { links }),
+  };
+  return { kind: content.kind, key: content.key, card };
+}
+
+/** Absolute links, each address once; what is not an http(s) address is left out. */
+function linksOf(links: Content['links']): readonly Link[] {
+  const once = new Map(links.filter(({ url }) => isWebAddress(url)).map((link) => [link.url, link]));
+  return [...once.values()].map(({ label, url }) => ({ label, url, type: 'absolute' }));
+}
+
+/** What was not seen, by prefetch key: a card never looks more complete than its data. */
+export function dataNotes({ missing, incomplete, foreign }: Frame['prefetched']): readonly string[] {
+  const names = (keys: readonly string[]) => keys.map((key) => escaped(key)).join(', ');
+  return [
+    ...(missing.length === 0 ? [] : [`**Not received:** ${names(missing)}. What they hold was not considered.`]),
+    ...(incomplete.length === 0 ? [] : [`**Incomplete data:** ${names(incomplete)} went on beyond what was received.`]),
+    ...(foreign === 0 ? [] : ['**Dropped:** data about somebody else was received and not used.']),
+  ];
+}

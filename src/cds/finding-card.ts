@@ -1,0 +1,181 @@
+/** Drug-safety findings -> cards: one a finding, with the removal of the draft order as a suggestion. Source: CDS Hooks 2.0.1 "Suggestion", "Action". */
+import type { DrugMention, DrugSafety, Finding, Severity } from '../risk/finding.ts';
+import { type BuiltCard, type Card, factUuid } from './card.ts';
+import { type Frame, framed } from './card-frame.ts';
+import { HEADINGS } from './card-lint.ts';
+import type { DraftOrder } from './draft-orders.ts';
+import { escaped, instantText, plain } from './plain-text.ts';
+import type { DrugSafetyEngine } from './service.ts';
+
+export type Checked = ReturnType<DrugSafety['check']>;
+
+const SEVERITY_TEXT = {
+  contraindicated: 'Contraindicated',
+  major: 'Major',
+  moderate: 'Moderate',
+  low: 'Low',
+} as const satisfies Record<Severity, string>;
+
+const STATE_TEXT = {
+  draft: 'being ordered',
+  active: 'current',
+  washout: 'stopped, effect may last',
+} as const satisfies Record<DrugMention['state'], string>;
+
+/**
+ * Cards of a drug check. Findings that touch no selected order, and severities that the service does not name, are silent.
+ * Orders whose drug no table knows, and lists that were not received, are said: on every card, and as a notice of their own when the service asks for it.
+ */
+export function findingCards(
+  frame: Frame,
+  engine: DrugSafetyEngine,
+  checked: Checked,
+  orders: readonly DraftOrder[],
+  knowledge: DrugSafety['knowledge'],
+): readonly BuiltCard[] {
+  const selected = new Map(orders.filter((order) => order.selected).map((order) => [namedAs(order), order]));
+  const once = new Map(checked.findings.map((finding) => [factKey(finding), finding]));
+  const cards = [...once.values()].flatMap((finding) => {
+    const indicator = engine.severities[finding.severity];
+    const concerned = [finding.draft, finding.other].flatMap((mention) => {
+      const order =
+        mention === undefined ? undefined : (selected.get(mention.source) ?? byReceived(selected, mention.source));
+      return order === undefined || mention === undefined ? [] : [{ order, mention }];
+    });
+    if (indicator === undefined || concerned.length === 0) return [];
+    return [
+      framed(frame, {
+        kind: 'finding',
+        key: factKey(finding),
+        indicator: indicator === 'critical' && finding.severity !== 'contraindicated' ? 'warning' : indicator,
+        summary: summaryOf(finding),
+        detail: detailOf(finding, checked.unresolved, knowledge),
+        links: finding.rule.url === undefined ? [] : [{ label: 'Source of this rule', url: finding.rule.url }],
+        ...suggestionsOf(frame, finding, concerned),
+      }),
+    ];
+  });
+  return [...cards, ...incompleteCard(frame, checked, selected.size)];
+}
+
+/** The name by which the drug check knows an order. */
+const namedAs = ({ resource }: DraftOrder) => `${resource.resourceType}/${resource.id}`;
+
+const byReceived = (orders: ReadonlyMap<string, DraftOrder>, source: string) =>
+  [...orders.values()].find(({ reference }) => reference === source);
+
+const factKey = (finding: Finding) =>
+  `${finding.key} ${finding.draft.source} ${finding.other?.source ?? finding.allergy?.source ?? ''}`;
+
+const drugName = (mention: DrugMention) => plain(mention.display, 45);
+
+function summaryOf(finding: Finding): string {
+  const severity = SEVERITY_TEXT[finding.severity];
+  const draft = drugName(finding.draft);
+  const other = finding.other === undefined ? '' : drugName(finding.other);
+  const what = {
+    interaction: () => `${severity} interaction: ${draft} with ${other}`,
+    allergy: () =>
+      `${severity} allergy conflict: ${draft}, allergy to ${plain(finding.allergy?.display ?? 'unknown', 45)}`,
+    duplicate: () => `${severity} duplicate therapy: ${draft} and ${other}`,
+  } as const satisfies Record<Finding['kind'], () => string>;
+  return `${what[finding.kind]()}. ${plain(finding.effect, 200)}`;
+}
+
+function detailOf(
+  finding: Finding,
+  unresolved: readonly string[],
+  knowledge: DrugSafety['knowledge'],
+): readonly string[] {
+  const { draft, other, allergy, rule } = finding;
+  const lines = [
+    mentionLine(draft),
+    ...(other === undefined ? [] : [mentionLine(other)]),
+    ...(allergy === undefined
+      ? []
+      : [
+          `- Allergy: ${escaped(allergy.display)}${allergy.at === undefined ? '' : `, recorded ${instantText(allergy.at)}`}`,
+        ]),
+  ];
+  const sources = knowledge.sources.map((source) => escaped(source, 120)).join(', ');
+  return [
+    lines.join('\n'),
+    `**${HEADINGS.severity}:** ${SEVERITY_TEXT[finding.severity].toLowerCase()}. ${escaped(finding.effect, 600)}`,
+    `**${HEADINGS.evidence}:** ${escaped(rule.citation, 400)} (rule ${escaped(rule.id)}; knowledge ${escaped(knowledge.version)}${sources === '' ? '' : `: ${sources}`}).`,
+    ...unresolvedNote(unresolved),
+  ];
+}
+
+function mentionLine({ display, ingredients, state, at }: DrugMention): string {
+  const contains = ingredients.filter((ingredient) => ingredient.toLowerCase() !== display.toLowerCase());
+  const contents = contains.length === 0 ? '' : ` (${contains.map((name) => escaped(name)).join(', ')})`;
+  return `- ${escaped(display)}${contents}: ${STATE_TEXT[state]}${at === undefined ? ', no date' : `, ${instantText(at)}`}`;
+}
+
+function unresolvedNote(unresolved: readonly string[]): readonly string[] {
+  const names = unresolved.slice(0, 10).map((name) => escaped(name));
+  const rest = unresolved.length - names.length;
+  return unresolved.length === 0
+    ? []
+    : [`**Not checked** (drug not recognised): ${names.join(', ')}${rest > 0 ? ` and ${rest} more` : ''}.`];
+}
+
+/** Removal of each selected order that the finding concerns; only orders that were received under a `Type/id`. */
+function suggestionsOf(
+  { service, hookInstance }: Frame,
+  finding: Finding,
+  concerned: readonly { readonly order: DraftOrder; readonly mention: DrugMention }[],
+): { readonly suggestions?: Card['suggestions'] } {
+  const suggestions = concerned
+    .filter(({ order }) => /^[A-Z][A-Za-z]*\/[A-Za-z0-9\-.]+$/.test(order.reference))
+    .map(({ order, mention }) => ({
+      label: `Remove the draft order: ${drugName(mention)}`,
+      uuid: factUuid(hookInstance, service.id, `${factKey(finding)} remove ${order.reference}`),
+      actions: [
+        {
+          type: 'delete' as const,
+          description: `Removes the draft order ${drugName(mention)}.`,
+          resourceId: order.reference,
+        },
+      ],
+    }));
+  return suggestions.length === 0 ? {} : { suggestions };
+}
+
+/** Says that the check saw less than it needs: unrecognised drugs or a list that was not received. Nothing was selected = nothing to say. */
+function incompleteCard(frame: Frame, { unresolved }: Checked, orders: number): readonly BuiltCard[] {
+  const { missing, incomplete } = frame.prefetched;
+  const gaps = unresolved.length + missing.length + incomplete.length;
+  if (frame.service.whenIncomplete === 'silent' || gaps === 0 || orders === 0) return [];
+  const what = [
+    ...(unresolved.length === 0
+      ? []
+      : [`${unresolved.length} drug${unresolved.length === 1 ? '' : 's'} not recognised`]),
+    ...(missing.length + incomplete.length === 0 ? [] : ['data not received in full']),
+  ];
+  return [
+    framed(frame, {
+      kind: 'notice',
+      key: 'incomplete',
+      indicator: 'info',
+      summary: `Medication check is incomplete: ${what.join('; ')}`,
+      detail: [...unresolvedNote(unresolved), 'The absence of other cards does not mean that there is no hazard.'],
+      links: [],
+    }),
+  ];
+}
+
+/** One notice that the check itself did not answer. */
+export function failedCheckCard(frame: Frame, orders: number): readonly BuiltCard[] {
+  if (frame.service.whenIncomplete === 'silent' || orders === 0) return [];
+  return [
+    framed(frame, {
+      kind: 'notice',
+      key: 'failed',
+      indicator: 'info',
+      summary: 'Medication check is not available for these orders',
+      detail: ['The check did not answer. The absence of other cards does not mean that there is no hazard.'],
+      links: [],
+    }),
+  ];
+}

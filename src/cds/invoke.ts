@@ -1,0 +1,312 @@
+/** One hook call: check, gather, judge, build cards, audit, answer; one deadline for all of it. Source: CDS Hooks 2.0.1 "Calling a CDS Service", "CDS Service Response". */
+import type { HookAccess } from '../audit.ts';
+import { FhirError, fhirError, operationOutcome } from '../fhir/outcome.ts';
+import type { Ambient, Caller, RestContext } from '../rest/context.ts';
+import type { Models } from '../risk/assessment.ts';
+import type { DrugSafety } from '../risk/finding.ts';
+import { type BuiltCard, type Card, inOrder } from './card.ts';
+import { type Frame, framed } from './card-frame.ts';
+import { lintCard } from './card-lint.ts';
+import { within } from './deadline.ts';
+import { type DraftOrder, draftOrders, isAboutMedication, withMedication } from './draft-orders.ts';
+import { failedCheckCard, findingCards } from './finding-card.ts';
+import { type HookRequest, parseHookRequest } from './hook-request.ts';
+import { type Door, type Prefetched, prefetch } from './prefetch.ts';
+import { type Scored, scoreCards } from './score-card.ts';
+import { type DrugSafetyEngine, type ScoresEngine, type Service, userTypeOf } from './service.ts';
+import { referenceOf, relativeOf } from './subject.ts';
+
+export interface CdsAnswer {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: string;
+}
+/** What is counted: never with ids or texts. */
+export type CdsEvent =
+  | 'card-refused'
+  | 'cards-over-limit'
+  | 'prefixed-id'
+  | 'dangling-selection'
+  | 'foreign-resource'
+  | 'engine-failed'
+  | 'audit-failed';
+
+export interface CdsParts {
+  readonly models: Models;
+  readonly drugSafety: DrugSafety;
+  readonly context: RestContext;
+  readonly door: Door;
+  readonly fhirBase: string;
+  readonly deadlineMs: number;
+  readonly ambient: Ambient;
+  observe(event: CdsEvent, count: number): void;
+}
+
+/** Shares of the deadline: reading data ends at the first, judging at the second; the rest is for the audit. */
+const READ_SHARE = 0.6;
+const JUDGE_SHARE = 0.9;
+
+/** What one call came to, whether answered or refused. */
+interface Outcome {
+  readonly status: number;
+  readonly body: string;
+  /** What the audit records: as `status`, but 500 when an engine failed behind a 200. */
+  readonly auditStatus: number;
+  readonly request: HookRequest | undefined;
+  readonly prefetched: Prefetched | undefined;
+  readonly cards: readonly Card[];
+  readonly drafts: readonly string[];
+  readonly model: HookAccess['model'];
+  /** Codes and counts, no PHI. */
+  readonly remarks: readonly string[];
+}
+
+/** What the judging of one call gives. */
+interface Judged {
+  readonly cards: readonly BuiltCard[];
+  readonly model: HookAccess['model'];
+  readonly failed: boolean;
+  readonly remarks: readonly string[];
+}
+
+const HEADERS = { 'Content-Type': 'application/json; charset=utf-8', 'Cache-Control': 'no-store' } as const;
+
+/**
+ * Answers one call. The audit row is durable before the answer: 503 when it cannot be written.
+ * @param service undefined when no such service exists: 404, audited
+ */
+export async function invoke(
+  service: Service | undefined,
+  text: string,
+  caller: Caller,
+  parts: CdsParts,
+): Promise<CdsAnswer> {
+  const startedAt = parts.ambient.now();
+  const outcome = await outcomeOf(service, text, caller, startedAt, parts);
+  try {
+    await auditCall(service, outcome, caller, startedAt, parts);
+  } catch (cause) {
+    parts.observe('audit-failed', 1);
+    parts.context.report(cause, caller.requestId);
+    return refusal(fhirError('transient', 'The access could not be recorded, so it is not answered.', { cause }));
+  }
+  return { status: outcome.status, headers: HEADERS, body: outcome.body };
+}
+
+/** An OperationOutcome as answer. */
+export function refusal(error: FhirError): CdsAnswer {
+  return { status: error.status, headers: HEADERS, body: JSON.stringify(operationOutcome(error.issues)) };
+}
+
+const NOTHING_KNOWN = {
+  request: undefined,
+  prefetched: undefined,
+  cards: [],
+  drafts: [],
+  model: undefined,
+} as const;
+
+async function outcomeOf(
+  service: Service | undefined,
+  text: string,
+  caller: Caller,
+  startedAt: number,
+  parts: CdsParts,
+): Promise<Outcome> {
+  let request: HookRequest | undefined;
+  try {
+    if (service === undefined) throw fhirError('not-found', 'There is no CDS service of this id.');
+    request = parseHookRequest(text, service.hook);
+    if (request.prefixedIds) parts.observe('prefixed-id', 1);
+    return await answerCall(service, request, caller, startedAt, parts);
+  } catch (error) {
+    if (error instanceof FhirError) {
+      const { status, body } = refusal(error);
+      return { ...NOTHING_KNOWN, request, status, body, auditStatus: status, remarks: [`refused: ${error.kind}`] };
+    }
+    parts.context.report(error, caller.requestId);
+    parts.observe('engine-failed', 1);
+    const body = JSON.stringify({ cards: [] });
+    return { ...NOTHING_KNOWN, request, status: 200, body, auditStatus: 500, remarks: ['the service failed'] };
+  }
+}
+
+async function answerCall(
+  service: Service,
+  request: HookRequest,
+  caller: Caller,
+  startedAt: number,
+  parts: CdsParts,
+): Promise<Outcome> {
+  const { orders, danglingSelections } = draftOrders(request.draftOrders ?? {}, request.selections);
+  refuseOtherSubject(orders, request.patientId);
+  if (danglingSelections > 0) parts.observe('dangling-selection', danglingSelections);
+  const medicationOrders = orders.filter(({ resource }) => isAboutMedication(resource));
+  const isShown = request.userId === undefined || service.roles.includes(userTypeOf(request.userId) ?? '');
+  const isSilent =
+    !isShown || (service.engine.kind === 'drug-safety' && !medicationOrders.some(({ selected }) => selected));
+  const common = { status: 200, request, drafts: orders.map(({ reference }) => reference) };
+  const dangling = danglingSelections > 0 ? [`${danglingSelections} dangling selections`] : [];
+  if (isSilent) {
+    const remarks = isShown ? dangling : [...dangling, 'role is not shown cards'];
+    return { ...NOTHING_KNOWN, ...common, auditStatus: 200, body: JSON.stringify({ cards: [] }), remarks };
+  }
+  const { ambient, deadlineMs, context, door, fhirBase } = parts;
+  const remaining = (share: number) => startedAt + deadlineMs * share - ambient.now();
+  const prefetched = await prefetch(service, request, {
+    door,
+    caller,
+    context,
+    fhirBase,
+    remainingMs: () => remaining(READ_SHARE),
+  });
+  if (prefetched.foreign > 0) parts.observe('foreign-resource', prefetched.foreign);
+  const frame: Frame = { service, hookInstance: request.hookInstance, at: startedAt, prefetched };
+  const judged =
+    service.engine.kind === 'scores'
+      ? await judgeScores(frame, service.engine, prefetched, startedAt + deadlineMs * JUDGE_SHARE, parts)
+      : judgeOrders(frame, service.engine, prefetched, medicationOrders, caller.requestId, parts);
+  if (judged.failed) parts.observe('engine-failed', 1);
+  const cards = sendable(frame, judged.cards, new Set(common.drafts), parts);
+  return {
+    ...common,
+    body: JSON.stringify({ cards }),
+    auditStatus: judged.failed ? 500 : 200,
+    prefetched,
+    cards,
+    model: judged.model,
+    remarks: [
+      ...dangling,
+      ...(prefetched.foreign > 0 ? [`${prefetched.foreign} resources of others dropped`] : []),
+      ...judged.remarks,
+    ],
+  };
+}
+
+/** Orders for another patient than the context's: the client has mixed up charts. */
+function refuseOtherSubject(orders: readonly DraftOrder[], patientId: string): void {
+  const other = orders.some(({ resource }) => {
+    const subject = relativeOf(referenceOf(resource.subject ?? resource.patient) ?? '');
+    return subject?.startsWith('Patient/') === true && subject !== `Patient/${patientId}`;
+  });
+  if (other) {
+    throw fhirError('value', 'A draft order is for another patient than the context.', {
+      expression: 'context.draftOrders',
+    });
+  }
+}
+
+/** Every model that answers in time; the others are left out and recorded. */
+async function judgeScores(
+  frame: Frame,
+  engine: ScoresEngine,
+  { patient, resources }: Prefetched,
+  deadlineAt: number,
+  { models, ambient }: CdsParts,
+): Promise<Judged> {
+  const evidence = { patient, resources, at: frame.at };
+  const answers = await Promise.all(
+    engine.models.map(async (id): Promise<Scored | undefined> => {
+      const manifest = models.manifests.get(id);
+      const run = async () => models.assess(id, evidence, deadlineAt);
+      const assessment = await within(run(), deadlineAt - ambient.now(), undefined);
+      return manifest === undefined || assessment === undefined ? undefined : { manifest, assessment };
+    }),
+  );
+  const scored = answers.filter((answer) => answer !== undefined);
+  const silent = engine.models.length - scored.length;
+  const stoodIn = scored.filter(({ assessment }) => assessment.answeredBy === 'fallback').length;
+  return {
+    cards: scoreCards(frame, engine, scored),
+    model: scored[0]?.assessment.model,
+    failed: silent > 0,
+    remarks: [
+      ...scored.map(({ assessment: { model } }) => `${model.id}@${model.version}`),
+      ...(silent > 0 ? [`${silent} models did not answer`] : []),
+      ...(stoodIn > 0 ? [`${stoodIn} answered by fallback`] : []),
+    ],
+  };
+}
+
+function judgeOrders(
+  frame: Frame,
+  engine: DrugSafetyEngine,
+  { resources, index }: Prefetched,
+  received: readonly DraftOrder[],
+  requestId: string,
+  { drugSafety, context }: CdsParts,
+): Judged {
+  const { knowledge } = drugSafety;
+  const orders = received.map((order) => ({ ...order, resource: withMedication(order.resource, index) }));
+  const own = new Set(orders.map(({ resource }) => `${resource.resourceType}/${resource.id}`));
+  const others = resources.filter(({ resourceType, id }) => !own.has(`${resourceType}/${id}`));
+  const model = { id: 'drug-safety', version: knowledge.version, sha256: knowledge.sha256 };
+  try {
+    const drafts = orders.map(({ resource }) => resource);
+    const checked = drugSafety.check(drafts, others, frame.at);
+    return { cards: findingCards(frame, engine, checked, orders, knowledge), model, failed: false, remarks: [] };
+  } catch (error) {
+    context.report(error, requestId);
+    return { cards: failedCheckCard(frame, orders.length), model, failed: true, remarks: ['drug check failed'] };
+  }
+}
+
+/** In order, linted, within the limit. A card that breaks a rule is never sent. */
+function sendable(
+  frame: Frame,
+  cards: readonly BuiltCard[],
+  drafts: ReadonlySet<string>,
+  { observe }: CdsParts,
+): readonly Card[] {
+  const clean = inOrder(cards).filter(({ card, kind }) => lintCard(card, { kind, drafts }).length === 0);
+  if (clean.length < cards.length) observe('card-refused', cards.length - clean.length);
+  const { cardLimit } = frame.service;
+  if (clean.length <= cardLimit) return clean.map(({ card }) => card);
+  const hidden = clean.length - cardLimit + 1;
+  observe('cards-over-limit', hidden);
+  const more = framed(frame, {
+    kind: 'notice',
+    key: 'over-limit',
+    indicator: 'info',
+    summary: `${hidden} more findings are not shown`,
+    detail: [`The service shows at most ${cardLimit} cards, the most severe first.`],
+    links: [],
+  });
+  return [...clean.slice(0, cardLimit - 1), more].map(({ card }) => card);
+}
+
+/** One durable row: who called what about whom, which data and model, which cards; never their text, values or scores. */
+async function auditCall(
+  service: Service | undefined,
+  outcome: Outcome,
+  caller: Caller,
+  startedAt: number,
+  { context, ambient, deadlineMs }: CdsParts,
+): Promise<void> {
+  const { request, prefetched } = outcome;
+  const hook: HookAccess = {
+    hook: service?.hook ?? 'unknown',
+    service: service?.id ?? 'unknown',
+    hookInstance: request?.hookInstance ?? '',
+    startedAt,
+    endedAt: ambient.now(),
+    user: request?.userId,
+    patient: request?.patientId,
+    draftOrders: outcome.drafts.filter((reference) => relativeOf(reference) === reference),
+    model: outcome.model,
+    cards: outcome.cards.map(({ uuid, indicator, source }) => ({ uuid, indicator, topic: source.topic.code })),
+    prefetch: {
+      given: prefetched?.given ?? [],
+      fetched: prefetched?.fetched ?? [],
+      missing: prefetched?.missing ?? [],
+    },
+  };
+  const description = outcome.remarks.length === 0 ? {} : { outcomeDescription: outcome.remarks.join('; ') };
+  const row = context.audit({ caller, entries: [], status: outcome.auditStatus, ...description, hook });
+  const written = await within(
+    context.store.commit({ commands: [], audit: [row] }),
+    Math.max(deadlineMs, 1000),
+    undefined,
+  );
+  if (written?.ok !== true) throw new Error('audit row was not written');
+}
