@@ -8,7 +8,7 @@ import { isJsonObject, type Json, label, type Resource, type ResourceKey, serial
 import { instantText } from '../fhir/time.ts';
 import type { AuditRow, Body, Command, StoredVersion } from '../store/port.ts';
 import type { Caller, RestContext } from './context.ts';
-import { localTarget } from './references.ts';
+import { isApart, localTarget } from './references.ts';
 import { respond, versionHeaders } from './represent.ts';
 import type { FhirResponse, Representation } from './request.ts';
 
@@ -23,7 +23,7 @@ export interface Change {
   readonly command: Extract<Command, { op: 'put' | 'delete' }> | undefined;
   /** The version that stays, when there is no command. */
   readonly held: StoredVersion | undefined;
-  /** Own resources the new version points at, `Type/id`. */
+  /** What the new version points at and must be held: `Type/id`, or a urn no entry of the bundle resolved. */
   readonly targets: ReadonlySet<string>;
   /** Warnings of validation. */
   readonly findings: readonly Issue[];
@@ -196,18 +196,21 @@ function validated(prepared: Resource, context: RestContext): readonly Issue[] {
   return findings;
 }
 
-/** Own resources a resource points at; walked only when they have to be held. */
+/** What a resource points at and must be held: own resources, and placeholders that no entry resolved. Walked only when that is checked. */
 function targetsOf(resource: Resource, { settings }: RestContext): ReadonlySet<string> {
   const found = new Set<string>();
   if (!settings.referentialIntegrity) return found;
-  const visit = (value: Json | undefined): void => {
-    if (Array.isArray(value)) for (const item of value) visit(item);
-    if (!isJsonObject(value)) return;
+  const visit = (value: Json | undefined, key: string): void => {
+    if (Array.isArray(value)) for (const item of value) visit(item, key);
+    if (!isJsonObject(value) || (value !== resource && isApart(value, key))) return;
     const { reference } = value;
-    const target = typeof reference === 'string' && localTarget(reference);
-    if (target) found.add(label(target));
-    for (const child of Object.values(value)) visit(child);
+    if (typeof reference === 'string') {
+      const target = localTarget(reference);
+      if (target !== undefined) found.add(label(target));
+      else if (/^urn:(?:uuid|oid):/.test(reference)) found.add(reference);
+    }
+    for (const name of Object.keys(value)) visit(value[name], name);
   };
-  visit(resource);
+  visit(resource, '');
   return found;
 }

@@ -83,7 +83,15 @@ function element(value: Json, key: string, place: Place, rules: LinkRules, defin
     const after = items.map((item) => element(item, key, place, rules, definitions));
     return after.some((item, index) => item !== items[index]) ? after : value;
   }
-  return isJsonObject(value) ? object(value, place, rules, definitions) : value;
+  return isJsonObject(value) && !isApart(value, key) ? object(value, place, rules, definitions) : value;
+}
+
+/**
+ * True for a resource inside another one that is not contained in it: an entry of a document Bundle, a parameter. Its links are resolved
+ * where it comes from, and a signature may cover it.
+ */
+export function isApart(value: JsonObject, key: string): boolean {
+  return key !== 'contained' && typeof value.resourceType === 'string';
 }
 
 function text(value: string, key: string, place: Place, { reference, links }: LinkRules, definitions: Definitions) {

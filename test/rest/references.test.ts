@@ -54,6 +54,14 @@ test('#trules: contained resources are walked by their own type', () => {
   assert.equal(at(after, 'contained.0.gender'), URN);
 });
 
+test('resources inside a resource that are not contained keep their links', () => {
+  const document = {
+    resourceType: 'Bundle',
+    entry: [{ resource: { resourceType: 'Observation', subject: { reference: URN }, implicitRules: URN } }],
+  };
+  assert.equal(rewritten(document, rules, context.definitions), document);
+});
+
 test('#trules: narrative links', () => {
   const links = new Map([...rules.links, ['http://x/a?b=1&c=2', 'Patient/8']]);
   const rows: readonly [before: string, after: string][] = [
