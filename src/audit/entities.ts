@@ -2,7 +2,7 @@
 import type { AuditEventEntity, AuditEventEntityDetail, Reference } from 'fhir/r4.d.ts';
 import type { StoredAuditRow } from '../audit.ts';
 import { DATA_ABSENT_REASON, ENTITY_ROLES, ENTITY_TYPES, MODEL_SYSTEM, SUBJECT_SYSTEM, URI_SYSTEM } from './codes.ts';
-import type { Form1, Form1Entry, Form1Erasable, Form1Hook } from './form.ts';
+import { type Form1, type Form1Entry, type Form1Erasable, type Form1Hook, ownSubject } from './form.ts';
 
 /** What entities are made of besides their own part of the row. */
 export interface EntityContext {
@@ -41,9 +41,9 @@ export function entryEntities(entry: Form1Entry, index: number, context: EntityC
 
 function dataEntity(resource: string, version: number | undefined, context: EntityContext): AuditEventEntity {
   const suffix = version === undefined ? '' : `/_history/${version}`;
-  const subject = /^Patient\/#(\d+)$/.exec(resource)?.[1];
+  const subject = ownSubject(resource);
   const what =
-    subject === undefined ? { reference: `${resource}${suffix}` } : patientReference(Number(subject), suffix, context);
+    subject === undefined ? { reference: `${resource}${suffix}` } : patientReference(subject, suffix, context);
   return { what, type: ENTITY_TYPES.object, role: ENTITY_ROLES.resource };
 }
 

@@ -91,6 +91,11 @@ export function eventParts(row: Pick<Form1, 'e' | 'w' | 'h'>): EventPart[] {
   return parts;
 }
 
+/** `Patient/#3` -> 3: the index of the subject that is itself the data; undefined for other resources. */
+export function ownSubject(resource: string | undefined): number | undefined {
+  return resource?.startsWith('Patient/#') === true ? Number(resource.slice('Patient/#'.length)) : undefined;
+}
+
 /** Bytes of form 1. @throws TypeError when they are not form 1 */
 export function decodeForm1(bytes: string): Form1 {
   const json = objectOf(bytes);

@@ -4,7 +4,16 @@ import type { AuditIndex, AuditRow } from '../store/port.ts';
 import { EXECUTE, patternOf } from './codes.ts';
 import { commitment } from './commitment.ts';
 import { type EntriesOf, facetsOf } from './facet.ts';
-import { type EventPart, eventParts, FORM, type Form1, type Form1Entry, type Form1Hook, type Outcome } from './form.ts';
+import {
+  type EventPart,
+  eventParts,
+  FORM,
+  type Form1,
+  type Form1Entry,
+  type Form1Hook,
+  type Outcome,
+  ownSubject,
+} from './form.ts';
 import { templateOf } from './render.ts';
 
 /** FHIR `Type/id`, the only form of reference that goes into bytes. */
@@ -174,9 +183,12 @@ function agentsText({ a, c, z }: Form1, event: EventPart, user: string | undefin
   return JSON.stringify(['a', a, c, z, pattern.client.code, user]);
 }
 
+/** Subjects an event shows: its patient, and a Patient that is itself the data. */
 function subjectsOf(event: EventPart): readonly number[] {
-  if (event.part === 'entry') return event.patient === undefined ? [] : [event.patient];
-  return event.part === 'hook' && event.hook.patient !== undefined ? [event.hook.patient] : [];
+  if (event.part === 'hook') return event.hook.patient === undefined ? [] : [event.hook.patient];
+  if (event.part === 'envelope') return [];
+  const own = ownSubject(event.entry.r);
+  return [event.patient, own].filter((subject) => subject !== undefined);
 }
 
 /** `Type/id` of what the event's entities refer to, Patients left out. */
@@ -184,5 +196,5 @@ function entitiesOf(event: EventPart): readonly string[] {
   if (event.part === 'hook') return [...new Set(event.hook.drafts)];
   if (event.part !== 'entry') return [];
   const { r } = event.entry;
-  return r === undefined || r.startsWith('Patient/#') ? [] : [r];
+  return r === undefined || ownSubject(r) !== undefined ? [] : [r];
 }

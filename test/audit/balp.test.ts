@@ -1,0 +1,172 @@
+// IHE BALP (ITI vol. 3, BasicAudit Create|Read|Update|Delete|Query and their Patient twins); FHIR R4 auditevent.html. Rules as our own checks.
+import assert from 'node:assert/strict';
+import test from 'node:test';
+import type { AuditEvent, AuditEventAgent, Coding } from 'fhir/r4.d.ts';
+import { AT, accessOf, caller, findings, REQUEST_ID, rendered, rowOf, SAMPLES, SOURCE } from './world.ts';
+
+const BALP = 'https://profiles.ihe.net/ITI/BALP/StructureDefinition/IHE.BasicAudit.';
+const DCM = 'http://dicom.nema.org/resources/ontology/DCM|';
+const PROVENANCE = 'http://terminology.hl7.org/CodeSystem/provenance-participant-type|';
+const PARTICIPATION = 'http://terminology.hl7.org/CodeSystem/v3-ParticipationType|';
+const ENTITY = 'http://terminology.hl7.org/CodeSystem/audit-entity-type|';
+const ROLE = 'http://terminology.hl7.org/CodeSystem/object-role|';
+
+const pair = (coding: Coding | undefined): string => `${coding?.system}|${coding?.code}`;
+const typeOf = (agent: AuditEventAgent | undefined): string => pair(agent?.type?.coding?.[0]);
+const entitiesOf = (event: AuditEvent, type: string, role?: string) =>
+  (event.entity ?? []).filter(
+    (entity) => pair(entity.type) === type && (role === undefined || pair(entity.role) === role),
+  );
+
+/** THE table of BALP: interaction -> action, client, server, user, profile. */
+const rows: readonly [
+  interaction: string,
+  action: string,
+  client: string,
+  server: string,
+  user: string,
+  profile: string,
+][] = [
+  ['read', 'R', `${DCM}110152`, `${DCM}110153`, 'IRCP', 'Read'],
+  ['vread', 'R', `${DCM}110152`, `${DCM}110153`, 'IRCP', 'Read'],
+  ['create', 'C', `${DCM}110153`, `${DCM}110152`, 'AUT', 'Create'],
+  ['update', 'U', `${DCM}110153`, `${DCM}110152`, 'AUT', 'Update'],
+  ['patch', 'U', `${DCM}110153`, `${DCM}110152`, 'AUT', 'Update'],
+  ['delete', 'D', `${DCM}110150`, `${PROVENANCE}custodian`, 'AUT', 'Delete'],
+  ['search-type', 'E', `${DCM}110153`, `${DCM}110152`, 'IRCP', 'Query'],
+  ['search-system', 'E', `${DCM}110153`, `${DCM}110152`, 'IRCP', 'Query'],
+  ['search', 'E', `${DCM}110153`, `${DCM}110152`, 'IRCP', 'Query'],
+  ['history-instance', 'R', `${DCM}110152`, `${DCM}110153`, 'IRCP', ''],
+  ['history-type', 'R', `${DCM}110152`, `${DCM}110153`, 'IRCP', ''],
+  ['history-system', 'R', `${DCM}110152`, `${DCM}110153`, 'IRCP', ''],
+  ['capabilities', 'R', `${DCM}110152`, `${DCM}110153`, 'IRCP', ''],
+  ['operation', 'E', `${DCM}110153`, `${DCM}110152`, 'IRCP', ''],
+];
+
+for (const [interaction, action, client, server, userType, profile] of rows)
+  for (const patients of [[], ['p1']])
+    for (const user of [undefined, 'Practitioner/12'])
+      for (const [status, outcome] of [
+        [200, '0'],
+        [399, '0'],
+        [400, '4'],
+        [499, '4'],
+        [500, '8'],
+      ] as const) {
+        const name = `balp ${interaction}, ${patients.length} patients, ${user ?? 'no user'}, ${status}`;
+        test(name, () => {
+          const query = interaction.startsWith('search') ? 'GET /fhir/Observation?code=x' : undefined;
+          const resource = { type: 'Observation', id: 'o1', version: 3 };
+          const entry = { interaction, patients, ...(query === undefined ? { resource } : { query }) };
+          const [event, ...more] = rendered(rowOf(accessOf([entry], { caller: caller(user), status })));
+          assert.ok(event);
+          assert.equal(more.length, 0);
+          const twin = patients.length === 0 ? '' : 'Patient';
+          const claimed = outcome === '0' && profile !== '' ? [`${BALP}${twin}${profile}`] : undefined;
+          assert.deepEqual(event.meta?.profile, claimed);
+          assert.equal(pair(event.type), 'http://terminology.hl7.org/CodeSystem/audit-event-type|rest');
+          assert.deepEqual(event.subtype?.map(pair), [`http://hl7.org/fhir/restful-interaction|${interaction}`]);
+          assert.equal(event.action, action);
+          assert.equal(event.outcome, outcome);
+          assert.deepEqual(event.agent.map(typeOf), [client, server, ...(user ? [`${PARTICIPATION}${userType}`] : [])]);
+          assert.deepEqual(
+            event.agent.map(({ requestor }) => requestor),
+            user ? [false, false, true] : [true, false],
+          );
+          assert.equal(entitiesOf(event, `${ENTITY}1`, `${ROLE}1`).length, patients.length);
+          const keyEntities = entitiesOf(event, `${ENTITY}2`, query === undefined ? `${ROLE}4` : `${ROLE}24`);
+          assert.equal(keyEntities.length, 1);
+          if (query === undefined) assert.equal(keyEntities[0]?.what?.reference, 'Observation/o1/_history/3');
+        });
+      }
+
+/** Rules every AuditEvent of ours keeps, also failures and our own patterns. */
+const everywhere: readonly [rule: string, holds: (event: AuditEvent) => boolean][] = [
+  [
+    'client and server agents have a network address of type 1, 2 or 5',
+    ({ agent }) =>
+      agent.slice(0, 2).every(({ network }) => !!network?.address && ['1', '2', '5'].includes(network.type ?? '')),
+  ],
+  ['a user agent has no network', ({ agent }) => agent.slice(2).every(({ network }) => network === undefined)],
+  ['no agent has media', ({ agent }) => agent.every(({ media }) => media === undefined)],
+  [
+    'every agent has who and type',
+    ({ agent }) => agent.every(({ who, type }) => who !== undefined && type !== undefined),
+  ],
+  ['two or three agents', ({ agent }) => agent.length === 2 || agent.length === 3],
+  ['exactly one agent is the requestor', ({ agent }) => agent.filter(({ requestor }) => requestor).length === 1],
+  ['the observer is this server', ({ source }) => source.observer.identifier?.value === SOURCE.observer],
+  [
+    'one X-Request-Id entity',
+    (event) => {
+      const found = entitiesOf(event, 'https://profiles.ihe.net/ITI/BALP/CodeSystem/BasicAuditEntityType|XrequestId');
+      return found.length === 1 && found[0]?.what?.identifier?.value === REQUEST_ID;
+    },
+  ],
+  ['at most one patient entity', (event) => entitiesOf(event, `${ENTITY}1`, `${ROLE}1`).length <= 1],
+  [
+    'a patient entity names its patient',
+    (event) =>
+      entitiesOf(event, `${ENTITY}1`).every(
+        ({ what }) => what?.reference?.startsWith('Patient/') || what?.identifier?.value !== undefined,
+      ),
+  ],
+  ['name and query are never together', ({ entity }) => (entity ?? []).every(({ name, query }) => !name || !query)],
+  [
+    'a query entity has no what, lifecycle, name or detail',
+    ({ entity }) =>
+      (entity ?? []).every(
+        ({ role, what, lifecycle, name, detail }) =>
+          role?.code !== '24' || [what, lifecycle, name, detail].every((part) => part === undefined),
+      ),
+  ],
+  [
+    'a query has a value or says why not',
+    ({ entity }) =>
+      (entity ?? []).every(
+        ({ role, query, _query }) => role?.code !== '24' || query !== undefined || _query?.extension !== undefined,
+      ),
+  ],
+  [
+    'recorded, lastUpdated and version are ours',
+    ({ recorded, meta }) =>
+      recorded === new Date(AT).toISOString() && meta?.lastUpdated === recorded && meta.versionId === '1',
+  ],
+  ['only successes claim a profile', ({ outcome, meta }) => outcome === '0' || meta?.profile === undefined],
+  [
+    'a claimed twin fits the patient entity',
+    (event) => {
+      const profile = event.meta?.profile?.[0];
+      const patients = entitiesOf(event, `${ENTITY}1`, `${ROLE}1`).length;
+      return profile === undefined || profile.startsWith(`${BALP}Patient`) === (patients === 1);
+    },
+  ],
+  [
+    'valid against the base AuditEvent',
+    (event) => {
+      const found = findings(JSON.parse(JSON.stringify(event)));
+      assert.deepEqual(found, []);
+      return true;
+    },
+  ],
+];
+for (const [name, access] of Object.entries(SAMPLES))
+  for (const erased of [false, true])
+    test(`balp rules: ${name}${erased ? ', erased' : ''}`, () => {
+      for (const event of rendered(rowOf(access), { erased }))
+        for (const [rule, holds] of everywhere) assert.ok(holds(event), `${event.id}: ${rule}`);
+    });
+
+const addresses: readonly [address: string, type: string][] = [
+  ['192.0.2.7', '2'],
+  ['2001:db8::1', '2'],
+  ['::ffff:192.0.2.7', '2'],
+  ['fe80::1%eth0', '2'],
+  ['ward-3.example.org', '1'],
+  ['https://ehr.example.org/', '5'],
+];
+for (const [address, type] of addresses)
+  test(`network-type of ${address} is ${type}`, () => {
+    const [event] = rendered(rowOf(accessOf([], { caller: { ...caller(), address } })));
+    assert.deepEqual(event?.agent[0]?.network, { address, type });
+  });
