@@ -207,7 +207,7 @@ class Compiler {
     const checks: Check[] = [];
     if (type?.code === 'Reference') checks.push(this.#referenceCheck(type));
     if (element.requiredCodes !== undefined && element.requiredConcepts !== undefined) {
-      checks.push(bindingCheck(element.requiredCodes, element.requiredConcepts, element.valueSet ?? ''));
+      checks.push(bindingCheck(element, element.requiredCodes, element.requiredConcepts));
     }
     if (type?.profile === 'SimpleQuantity') checks.push(withoutComparator);
     const onType = element.types.length > 0 && !this.#hasOwnShape(element);
@@ -361,15 +361,23 @@ function hasEntry(list: Json | undefined, index: number): boolean {
   return Array.isArray(list) && list[index] !== undefined && list[index] !== null;
 }
 
-function bindingCheck(codes: ReadonlySet<string>, concepts: ReadonlySet<string>, valueSet: string): Check {
-  const holds = (value: Json): boolean => {
-    if (typeof value === 'string') return codes.has(value);
-    if (!isJsonObject(value)) return true;
-    if (value.coding === undefined) return concepts.has(`${value.system}|${value.code}`);
-    return Array.isArray(value.coding) && value.coding.some((coding) => isJsonObject(coding) && holds(coding));
-  };
+/** A required binding: the code, or at least one coding of the concept, is in the value set. */
+function bindingCheck(
+  { types, valueSet = '' }: ElementDefinition,
+  codes: ReadonlySet<string>,
+  concepts: ReadonlySet<string>,
+): Check {
+  const isCoded = ({ system, code }: JsonObject): boolean =>
+    typeof system === 'string' && typeof code === 'string' && concepts.has(`${system}|${code}`);
+  const ofConcept = ({ coding }: JsonObject): boolean =>
+    Array.isArray(coding) && coding.some((each) => isJsonObject(each) && isCoded(each));
+  const onText = types.some(({ code }) => PRIMITIVES.has(code));
+  const onConcept = types.some(({ code }) => code === 'CodeableConcept');
   return (value, findings) => {
-    if (!holds(value)) findings.report('code-invalid', `The code is not in the required value set ${valueSet}.`);
+    let holds = true;
+    if (typeof value === 'string') holds = !onText || codes.has(value);
+    else if (isJsonObject(value)) holds = onText || (onConcept ? ofConcept(value) : isCoded(value));
+    if (!holds) findings.report('code-invalid', `The code is not in the required value set ${valueSet}.`);
   };
 }
 
