@@ -164,7 +164,12 @@ function parseSearch(type: string, text: string): SearchQuery {
     type,
     criteria: used
       .filter(([name]) => !/^_(count|sort|include)$/.test(name))
-      .map(([name, value]) => ({ name, modifier: undefined, values: [value] })),
+      .map(([name, value]) => ({
+        kind: 'value',
+        parameter: parameter(type, name, 'token')[1],
+        modifier: undefined,
+        values: [value],
+      })),
     sort: has('_sort') ? [{ parameter: '_id', indexed: 'id', descending: false }] : [],
     count: has('_count') ? 1 : undefined,
     total: undefined,
@@ -179,7 +184,11 @@ function parseSearch(type: string, text: string): SearchQuery {
 }
 
 function planOf({ type, criteria }: SearchQuery, visible: Predicate) {
-  const of = criteria.map(({ name, values: [value = ''] }): Predicate => {
+  const of = criteria.map((criterion): Predicate => {
+    if (criterion.kind !== 'value') throw new TypeError('These tests use no chains.');
+    const { parameter: asked, values } = criterion;
+    const [value = ''] = values;
+    const name = asked.code;
     if (name === '_id') return { kind: 'ids', ids: [value] };
     if (name === 'subject') return { kind: 'reference', parameter: `${type}.subject`, targets: [value] };
     const [system, code] = value.includes('|') ? value.split('|') : [undefined, value];
