@@ -130,17 +130,21 @@ function form1Hook(hook: HookAccess, indexOf: (patient: string) => number): Form
     cards: hook.cards.map(({ uuid, indicator, topic }) => [uuid, indicator, topic]),
     drafts: hook.draftOrders.filter((draft) => LOCAL.test(draft) && patientId(draft) === undefined),
     end: Math.trunc(hook.endedAt),
-    fetched: hook.prefetch.fetched,
-    given: hook.prefetch.given,
-    hook: hook.hook,
+    fetched: hook.prefetch.fetched.filter(isCode),
+    given: hook.prefetch.given.filter(isCode),
+    hook: codeOf(hook.hook),
     ...(instance === undefined ? {} : { instance }),
-    missing: hook.prefetch.missing,
+    missing: hook.prefetch.missing.filter(isCode),
     ...(model === undefined ? {} : { model: [model.id, model.version, model.sha256] }),
     ...(patient === undefined ? {} : { patient: indexOf(patient) }),
-    service: hook.service,
+    service: codeOf(hook.service),
     start: Math.trunc(hook.startedAt),
   };
 }
+
+/** Names of hooks, services and prefetch keys may come from a refused request: what does not look like one is not written down. */
+const isCode = (text: string): boolean => /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/.test(text);
+const codeOf = (text: string): string => (isCode(text) ? text : 'unknown');
 
 /** Keys in alphabetical order; empty lists of patients are left out of entries. */
 function canonical({ a, c, e, h, k, o, s, u, w, x, z }: Form1): string {

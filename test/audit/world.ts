@@ -175,13 +175,15 @@ export const SAMPLES: Readonly<Record<string, Access>> = {
     status: 412,
     hook: {
       ...HOOK,
+      hook: 'mary canary',
+      service: 'Mary Canary?',
       hookInstance: 'Mary Canary',
       user: undefined,
       patient: undefined,
       draftOrders: [],
       model: undefined,
       cards: [],
-      prefetch: { given: [], fetched: [], missing: [] },
+      prefetch: { given: ['Mary Canary'], fetched: [], missing: [] },
     },
   }),
 };
