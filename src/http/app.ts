@@ -2,15 +2,16 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import express, { type Express, type NextFunction, type Request, type RequestHandler, type Response } from 'express';
 import { fhirError, operationOutcome } from '../fhir/outcome.ts';
+import type { HealthReport } from '../telemetry/health.ts';
 import type { FhirHandler } from './fhir.ts';
 import { send, setCommonHeaders } from './headers.ts';
-import { liveHandler, type Readiness, readyHandler } from './ops.ts';
+import { liveHandler, readyHandler } from './ops.ts';
 
 export interface HttpParts {
   readonly fhir: FhirHandler;
   /** Everything below `/cds-services`; guards its own access. Mounted: `url` is what follows. */
   readonly cds: RequestHandler;
-  ready(): Promise<Readiness>;
+  ready(): Promise<HealthReport>;
   newId(): string;
   /** A fault nobody was told about. */
   report(error: unknown, requestId: string): void;
