@@ -1,0 +1,121 @@
+/** SearchQuery + AccessFilter -> SearchPlan. The only way to a plan: access is joined at the root and wherever another type is touched. */
+import type { Capability } from '../capability.ts';
+import type { SearchParameter } from '../definitions.ts';
+import { fhirError } from '../outcome.ts';
+import { ID_PATTERN } from '../resource.ts';
+import type { AccessFilter, ParameterKey, Predicate, SearchPlan, SortKey } from './algebra.ts';
+import { claimedTargets } from './criteria.ts';
+import { type ValueContext, valuePredicates } from './predicates.ts';
+import type { Criterion, SearchQuery } from './query.ts';
+import { ALL, and, chain, has, NONE, not, or } from './simplify.ts';
+
+export interface PlanContext {
+  readonly capability: Capability;
+  /** Base of our own references, no trailing slash. */
+  readonly fhirBase: string;
+  /** ms since 1970; only `ap` looks at it. */
+  readonly now: number;
+}
+
+interface Planning {
+  readonly access: AccessFilter;
+  readonly values: ValueContext;
+}
+
+/**
+ * The plan of a parsed search, with the caller's access in it.
+ * @throws FhirError `value` when a search value is not of its parameter's grammar; TypeError without an access filter
+ */
+export function planSearch(query: SearchQuery, access: AccessFilter, context: PlanContext): SearchPlan {
+  const planning = {
+    access: checkedAccess(access),
+    values: {
+      fhirBase: context.fhirBase,
+      now: context.now,
+      targets: (parameter: SearchParameter) => claimedTargets(parameter, context.capability),
+    },
+  };
+  const where = and(query.criteria.map((criterion) => predicateOf(criterion, query.type, planning)));
+  return planOf(query.type, where, access, query.sort);
+}
+
+/**
+ * A plan for a predicate of our own making (`_include`, `_revinclude`, references); the caller's access is joined all the same.
+ * The predicate must not hold `chain` or `has`: their types' access would be missing.
+ */
+export function planOf(
+  type: string,
+  where: Predicate,
+  access: AccessFilter,
+  sort: readonly SortKey[] = [],
+): SearchPlan {
+  const { principal } = checkedAccess(access);
+  return { type, where: and([access.visible(type), where]), sort, principal };
+}
+
+/** Types do not exist at run time; an absent filter must never mean "everything". */
+function checkedAccess(access: AccessFilter): AccessFilter {
+  if (typeof access?.visible !== 'function' || typeof access.principal !== 'string') {
+    throw new TypeError('A search plan needs an access filter.');
+  }
+  return access;
+}
+
+function predicateOf(criterion: Criterion, type: string, planning: Planning): Predicate {
+  switch (criterion.kind) {
+    case 'value':
+      return valueCriterion(criterion, type, planning);
+    case 'chain': {
+      const key = `${type}.${criterion.parameter.code}`;
+      return or(criterion.links.map((link) => chain(key, link.type, visibleAnd(link.type, link.where, planning))));
+    }
+    case 'has': {
+      const key = `${criterion.type}.${criterion.parameter.code}`;
+      return has(criterion.type, key, visibleAnd(criterion.type, criterion.where, planning));
+    }
+    default:
+      return criterion satisfies never;
+  }
+}
+
+function visibleAnd(type: string, where: Criterion, planning: Planning): Predicate {
+  return and([planning.access.visible(type), predicateOf(where, type, planning)]);
+}
+
+type ValueCriterion = Extract<Criterion, { kind: 'value' }>;
+
+function valueCriterion(criterion: ValueCriterion, type: string, { values: context }: Planning): Predicate {
+  const { parameter, modifier, values } = criterion;
+  const key = `${type}.${parameter.code}`;
+  if (modifier === 'missing') return or(values.map((value) => missing(value, parameter, key)));
+  const negated = modifier === 'not';
+  const found =
+    parameter.code === '_id'
+      ? ids(values)
+      : or(values.flatMap((value) => valuePredicates(value, parameter, key, negated ? undefined : modifier, context)));
+  return negated ? not(found) : found;
+}
+
+function ids(values: readonly string[]): Predicate {
+  if (!values.every((value) => ID_PATTERN.test(value))) {
+    throw fhirError('value', 'A value of `_id` is not an id: up to 64 letters, digits, `-` and `.`.');
+  }
+  return { kind: 'ids', ids: [...new Set(values)] };
+}
+
+/** Parameters every resource has a value of. */
+const NEVER_MISSING = new Set(['_id', '_lastUpdated']);
+
+function missing(value: string, parameter: SearchParameter, key: ParameterKey): Predicate {
+  if (value !== 'true' && value !== 'false') throw fhirError('value', '`:missing` is `true` or `false`.');
+  const absent = value === 'true';
+  if (NEVER_MISSING.has(parameter.code)) return absent ? NONE : ALL;
+  const each = rowKeys(parameter, key).map((one): Predicate => ({ kind: 'missing', parameter: one, missing: absent }));
+  return absent ? and(each) : or(each);
+}
+
+/** Keys whose rows say that the element is there. A composite has rows of its first component only together with the others. */
+function rowKeys({ type }: SearchParameter, key: ParameterKey): readonly ParameterKey[] {
+  if (type === 'composite') return [`${key}$1`];
+  return type === 'reference' ? [key, `${key}:identifier`] : [key];
+}
