@@ -1,0 +1,253 @@
+// The CDS room with the real definitions, claims, search parser and manifests; models, drug knowledge, door and store are stand-ins that record.
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Access } from '../../src/audit.ts';
+import type { Card } from '../../src/cds/card.ts';
+import { buildCds, type Cds } from '../../src/cds/cds.ts';
+import type { CdsEvent } from '../../src/cds/invoke.ts';
+import { loadCapability } from '../../src/fhir/capability.ts';
+import { loadDefinitions } from '../../src/fhir/definitions-load.ts';
+import { fhirError, operationOutcome } from '../../src/fhir/outcome.ts';
+import type { Resource } from '../../src/fhir/resource.ts';
+import { parseSearch } from '../../src/fhir/search/query.ts';
+import { localCaller, localFacts } from '../../src/rest/caller.ts';
+import type { RestContext } from '../../src/rest/context.ts';
+import type { FhirResponse, WireRequest } from '../../src/rest/request.ts';
+import type { Assessment, Evidence, Manifest, Models } from '../../src/risk/assessment.ts';
+import type { DrugSafety, Finding } from '../../src/risk/finding.ts';
+
+export const ROOT = join(import.meta.dirname, '..', '..');
+export const AT = Date.parse('2026-01-15T12:00:00Z');
+export const FHIR_BASE = 'http://127.0.0.1:8080/fhir';
+export const INSTANCE = 'd1577c69-dfbe-44ad-ba6d-3e05e953b2ea';
+
+const definitions = loadDefinitions(join(ROOT, 'profiles'));
+const capability = loadCapability(readFileSync(join(ROOT, 'capability-statement.json'), 'utf8'), definitions);
+const settings = {
+  fhirBase: FHIR_BASE,
+  referentialIntegrity: false,
+  bundleEntryLimit: 100,
+  defaultCount: 50,
+  maxCount: 1000,
+  includeLimit: 100,
+  cursorKey: new Uint8Array(16),
+  softwareVersion: 'test',
+};
+
+export const MANIFESTS: ReadonlyMap<string, Manifest> = new Map(
+  ['news2', 'qsofa', 'sirs', 'triage-vitals'].map((id) => {
+    const manifest: Manifest = JSON.parse(readFileSync(join(ROOT, 'models', id, '1.0.0', 'manifest.json'), 'utf8'));
+    return [id, manifest];
+  }),
+);
+
+/** An assessment of a model that found nothing remarkable. */
+export function assessment(id: string, change: Partial<Assessment> = {}): Assessment {
+  const manifest = MANIFESTS.get(id);
+  return {
+    model: { id, version: '1.0.0', sha256: 'a'.repeat(64) },
+    answeredBy: 'model',
+    outputs: { total: 0 },
+    atLeast: false,
+    band: manifest?.bands.at(-1)?.name,
+    used: [],
+    missing: [],
+    ...change,
+  };
+}
+
+export const FINDING: Finding = {
+  kind: 'interaction',
+  severity: 'contraindicated',
+  key: 'interaction clarithromycin simvastatin r1',
+  draft: {
+    display: 'clarithromycin 500 mg',
+    rxcui: '21212',
+    ingredients: ['clarithromycin'],
+    source: 'MedicationRequest/new',
+    state: 'draft',
+    at: undefined,
+  },
+  other: {
+    display: 'simvastatin 40 mg',
+    rxcui: '36567',
+    ingredients: ['simvastatin'],
+    source: 'MedicationRequest/old',
+    state: 'active',
+    at: AT,
+  },
+  effect: 'Raised statin levels can cause rhabdomyolysis.',
+  rule: { id: 'r1', citation: 'Product label of simvastatin', url: 'https://example.org/label' },
+};
+
+const noRoom = (): never => {
+  throw new Error('not used by cds');
+};
+
+export interface WorldOptions {
+  readonly folder?: string;
+  readonly assess?: (id: string, evidence: Evidence) => Promise<Assessment>;
+  readonly findings?: readonly Finding[];
+  readonly unresolved?: readonly string[];
+  readonly check?: DrugSafety['check'];
+  /** Answers of our own store by `path?query` prefix; anything else is an empty searchset, a read is 404. */
+  readonly stored?: Readonly<Record<string, Resource>>;
+  readonly door?: (wire: WireRequest) => Promise<FhirResponse>;
+  readonly auditFails?: boolean;
+  readonly deadlineMs?: number;
+}
+
+export interface World {
+  readonly cds: Cds;
+  readonly reads: string[];
+  readonly audits: Access[];
+  readonly events: [CdsEvent, number][];
+  readonly evidence: Evidence[];
+  readonly checks: { readonly drafts: readonly Resource[]; readonly context: readonly Resource[] }[];
+  call(id: string, body: unknown): Promise<{ status: number; cards: readonly Card[]; text: string }>;
+}
+
+export const bundle = (...resources: readonly object[]): Resource => ({
+  resourceType: 'Bundle',
+  type: 'searchset',
+  entry: resources.map((resource) => ({ resource: resource as Resource })),
+});
+
+export function world(options: WorldOptions = {}): World {
+  const reads: string[] = [];
+  const audits: Access[] = [];
+  const events: [CdsEvent, number][] = [];
+  const evidence: Evidence[] = [];
+  const checks: { drafts: readonly Resource[]; context: readonly Resource[] }[] = [];
+  const door = async (wire: WireRequest): Promise<FhirResponse> => {
+    const name = `${wire.path}${wire.query === '' ? '' : `?${wire.query}`}`;
+    reads.push(name);
+    if (options.door !== undefined) return options.door(wire);
+    const found = Object.entries(options.stored ?? {}).find(([prefix]) => name.startsWith(prefix))?.[1];
+    if (found !== undefined) return { status: 200, headers: {}, body: JSON.stringify(found) };
+    if (wire.query !== '') return { status: 200, headers: {}, body: JSON.stringify(bundle()) };
+    const issues = fhirError('not-found', 'Not known.').issues;
+    return { status: 404, headers: {}, body: JSON.stringify(operationOutcome(issues)) };
+  };
+  const models: Models = {
+    manifests: MANIFESTS,
+    assess: (id, seen) => {
+      evidence.push(seen);
+      return options.assess?.(id, seen) ?? Promise.resolve(assessment(id));
+    },
+    status: () => [],
+    close: async () => undefined,
+  };
+  const drugSafety: DrugSafety = {
+    check: (drafts, context, at) => {
+      checks.push({ drafts, context });
+      if (options.check !== undefined) return options.check(drafts, context, at);
+      return { findings: options.findings ?? [], unresolved: options.unresolved ?? [], considered: [] };
+    },
+    knowledge: { version: '2026.1', sha256: 'b'.repeat(64), sources: ['test table'] },
+  };
+  const context: RestContext = {
+    store: {
+      commit: async ({ audit }) => {
+        if (options.auditFails === true) throw new Error('disk full');
+        return { ok: true, at: AT, versions: [], auditIds: audit.map((_row, index) => String(index)) };
+      },
+      read: noRoom,
+      history: noRoom,
+      search: noRoom,
+      count: noRoom,
+      subjectKeys: noRoom,
+      ping: noRoom,
+      close: noRoom,
+    },
+    definitions,
+    capability,
+    settings,
+    ambient: { now: () => AT, newId: noRoom },
+    validate: noRoom,
+    indexEntries: noRoom,
+    patientsOf: noRoom,
+    parseSearch: (type, query, handling) => parseSearch(type, query, handling, { definitions, capability, settings }),
+    planSearch: noRoom,
+    audit: (access) => {
+      audits.push(access);
+      return { form: 1, bytes: '', erasable: undefined, events: [], subjects: [] };
+    },
+    postedAudit: noRoom,
+    report: () => undefined,
+  };
+  const cds = buildCds({
+    folder: options.folder ?? join(ROOT, 'cds-services'),
+    models,
+    drugSafety,
+    context,
+    interact: door,
+    settings: { publicUrl: 'http://127.0.0.1:8080', fhirBase: FHIR_BASE, deadlineMs: options.deadlineMs ?? 2000 },
+    ambient: context.ambient,
+    observe: (event, count) => events.push([event, count]),
+  });
+  return {
+    cds,
+    reads,
+    audits,
+    events,
+    evidence,
+    checks,
+    call: async (id, body) => {
+      const text = typeof body === 'string' ? body : JSON.stringify(body);
+      const answer = await cds.invoke(id, text, localCaller(localFacts('r1', '127.0.0.1')));
+      const parsed: { cards?: readonly Card[] } = JSON.parse(answer.body);
+      return { status: answer.status, cards: parsed.cards ?? [], text: answer.body };
+    },
+  };
+}
+
+/** Every prefetch key of the patient-view services, present and empty. */
+export const PATIENT = { resourceType: 'Patient', id: '1288992', birthDate: '1960-01-01' };
+export const FULL_PREFETCH = {
+  patient: PATIENT,
+  vitals: bundle(),
+  labs: null,
+  pregnancy: null,
+  conditions: null,
+  goals: null,
+};
+export const DRUG_PREFETCH = { medications: null, stopped: null, statements: null, allergies: null };
+
+/** The specification's patient-view request, with our prefetch keys. */
+export function patientView(change: Readonly<Record<string, unknown>> = {}): Record<string, unknown> {
+  return {
+    hookInstance: INSTANCE,
+    hook: 'patient-view',
+    context: { userId: 'Practitioner/example', patientId: '1288992', encounterId: '89284' },
+    prefetch: FULL_PREFETCH,
+    ...change,
+  };
+}
+
+export const ORDER = {
+  resourceType: 'MedicationRequest',
+  id: 'new',
+  status: 'draft',
+  intent: 'order',
+  subject: { reference: 'Patient/1288992' },
+  medicationCodeableConcept: { text: 'clarithromycin 500 mg' },
+};
+
+/** The specification's order-sign request, with one order. */
+export function orderSign(
+  change: Readonly<Record<string, unknown>> = {},
+  entries: readonly object[] = [{ resource: ORDER }],
+): Record<string, unknown> {
+  return {
+    hookInstance: INSTANCE,
+    hook: 'order-sign',
+    context: {
+      userId: 'Practitioner/example',
+      patientId: '1288992',
+      draftOrders: { resourceType: 'Bundle', entry: entries },
+    },
+    prefetch: DRUG_PREFETCH,
+    ...change,
+  };
+}
