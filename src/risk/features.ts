@@ -48,7 +48,7 @@ const latestObservation: Read = (spec, evidence, { units }) => {
       const note = skipped === undefined ? {} : { note: `a newer reading was skipped: ${skipped}` };
       return { value: numeric.value, at: reading.at, source: reading.source, ...note };
     }
-    if (numeric.then === 'stop') return missing(numeric.reason);
+    if (numeric.next === 'stop') return missing(numeric.reason);
     skipped ??= numeric.reason;
   }
   return skipped === undefined ? noneFound(spec, refused) : missing(skipped);
@@ -216,7 +216,8 @@ const age: Read = (spec, { patient, at }) => {
   if ((spec.cuts ?? []).some((cut) => youngest < cut && cut <= oldest)) {
     return missing('birth date is too imprecise for this age limit');
   }
-  return { value: youngest, source: patient === undefined ? undefined : sourceOf(patient) };
+  const years = spec.unit === 'mo' && youngest >= 24 ? { shown: `${Math.floor(youngest / 12)} years` } : {};
+  return { value: youngest, ...years, source: patient === undefined ? undefined : sourceOf(patient) };
 };
 
 const SEX: Readonly<Record<string, number>> = { male: 0, female: 1 };

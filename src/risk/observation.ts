@@ -180,10 +180,10 @@ export function roundTo(value: number, decimals: number): number {
 
 /**
  * A reading as a number in the feature's unit.
- * `skip`: nothing was measured (no value, implausible value), an older reading may be used. `stop`: something was measured that cannot be
+ * `older`: nothing was measured (no value, implausible value), an older reading may be used. `stop`: something was measured that cannot be
  * read (comparator, no unit, other unit), so an older reading must not hide it.
  */
-export type Numeric = { readonly value: number } | { readonly reason: string; readonly then: 'skip' | 'stop' };
+export type Numeric = { readonly value: number } | { readonly reason: string; readonly next: 'older' | 'stop' };
 
 /** Scores have no unit: `{score}` accepts valueInteger and Quantities of unit 1. */
 const isCount = (unit: string): boolean => unit === '1' || /^\{[^{}]*\}$/.test(unit);
@@ -194,13 +194,13 @@ export function numericValue({ element }: Reading, spec: FeatureSpec, units: Uni
   let value: number | undefined;
   if (isNumber(integer) && isCount(spec.unit)) value = numberOf(integer);
   else if (isJsonObject(quantity) && isNumber(quantity['value'])) {
-    if (quantity['comparator'] !== undefined) return { reason: 'value has a comparator', then: 'stop' };
+    if (quantity['comparator'] !== undefined) return { reason: 'value has a comparator', next: 'stop' };
     const unit = unitOf(quantity, units);
-    if (unit === undefined) return { reason: 'no UCUM unit', then: 'stop' };
+    if (unit === undefined) return { reason: 'no UCUM unit', next: 'stop' };
     value = convertAnalyte(numberOf(quantity['value']), unit, spec.unit, spec.analyte, units);
-    if (value === undefined) return { reason: `unit not convertible to ${spec.unit}`, then: 'stop' };
-  } else return { reason: 'no numeric value', then: 'skip' };
+    if (value === undefined) return { reason: `unit not convertible to ${spec.unit}`, next: 'stop' };
+  } else return { reason: 'no numeric value', next: 'older' };
   const [low, high] = spec.range ?? [Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY];
-  if (!(value >= low && value <= high)) return { reason: 'implausible value', then: 'skip' };
+  if (!(value >= low && value <= high)) return { reason: 'implausible value', next: 'older' };
   return { value: spec.precision === undefined ? value : roundTo(value, spec.precision) };
 }
