@@ -1,5 +1,6 @@
 /** One request -> its audit row of form 1. Source: IHE BALP (ITI vol. 3), docs/audit.md#rows. Cost: one SHA-256 when something is erasable. */
 import type { Access, AccessEntry, AuditSource, HookAccess } from '../audit.ts';
+import { ID_PATTERN } from '../fhir/resource.ts';
 import type { AuditIndex, AuditRow } from '../store/port.ts';
 import { EXECUTE, patternOf } from './codes.ts';
 import { commitment } from './commitment.ts';
@@ -33,7 +34,7 @@ export function auditRow(
   source: AuditSource,
   entriesOf: EntriesOf,
 ): AuditRow {
-  const user = access.hook?.user ?? access.caller.user;
+  const user = access.hook?.user || access.caller.user || undefined;
   const patients = patientsOf(access, user);
   const keys = patients.length === 0 ? [] : subjectKeys(patients);
   const erasable = erasableOf(access, user, salt);
@@ -57,7 +58,11 @@ function patientId(reference: string | undefined): string | undefined {
   const [, type, id] = LOCAL.exec(reference ?? '') ?? [];
   return type === 'Patient' ? id : undefined;
 }
-const hookPatient = (hook: HookAccess | undefined): string | undefined => hook?.patient?.replace(/^Patient\//, '');
+/** What is no id at all is not a patient. */
+function hookPatient(hook: HookAccess | undefined): string | undefined {
+  const id = hook?.patient?.replace(/^Patient\//, '');
+  return id !== undefined && ID_PATTERN.test(id) ? id : undefined;
+}
 
 /** Patients of one entry; a Patient that is itself accessed is one of them, also when it was not found. */
 function entryPatients({ resource, patients }: AccessEntry): ReadonlySet<string> {
@@ -89,18 +94,21 @@ function form1(
   const indexOf = (patient: string): number => positions.get(patient) ?? 0;
   const { system, value } = caller.client;
   return {
-    a: caller.address,
-    c: system === undefined ? [value] : [system, value],
+    a: stated(caller.address),
+    c: system ? [system, stated(value)] : [stated(value)],
     e: entries.map((entry) => form1Entry(entry, indexOf)),
     ...(hook === undefined ? {} : { h: form1Hook(hook, indexOf) }),
     o: outcomeOf(status),
     s: keys,
     ...(user ? { u: 1 as const } : {}),
     ...(envelope === undefined ? {} : { w: envelope }),
-    x: caller.requestId,
-    z: [source.observer, source.address],
+    x: stated(caller.requestId),
+    z: [source.observer, stated(source.address)],
   };
 }
+
+/** FHIR has no empty strings. */
+const stated = (text: string): string => (text === '' ? 'unknown' : text);
 
 /** auditevent-outcome: 0 success, 4 minor (4xx), 8 serious (5xx). */
 function outcomeOf(status: number): Outcome {

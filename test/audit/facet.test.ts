@@ -4,7 +4,7 @@ import test from 'node:test';
 import fc from 'fast-check';
 import { type Access, auditRow } from '../../src/audit.ts';
 import type { IndexEntry } from '../../src/fhir/search/algebra.ts';
-import { accessOf, caller, entriesOf, HOOK, keyMint, rendered, SALT, SAMPLES, SOURCE } from './world.ts';
+import { accessOf, caller, entriesOf, findings, HOOK, keyMint, rendered, SALT, SAMPLES, SOURCE } from './world.ts';
 
 const ELSEWHERE = /^AuditEvent\.(patient|entity|date)(?![\w-])/;
 const text = (entries: readonly IndexEntry[]): string[] => entries.map((entry) => JSON.stringify(entry)).toSorted();
@@ -17,7 +17,9 @@ function agrees(access: Access): void {
   const row = auditRow(access, keyMint().keys, SALT, SOURCE, entriesOf);
   const patients = new Map(row.subjects.map(({ key, patient }) => [key, `Patient/${patient}`]));
   for (const [index, event] of rendered(row).entries()) {
-    const extracted = entriesOf(JSON.parse(JSON.stringify(event)));
+    const resource = JSON.parse(JSON.stringify(event));
+    assert.deepEqual(findings(resource), []);
+    const extracted = entriesOf(resource);
     const indexed = row.events[index];
     assert.ok(indexed);
     const facets = [...indexed.kind.entries, ...indexed.agents.entries];
@@ -55,9 +57,22 @@ const access = fc
   .record({
     entries: fc.array(fc.tuple(entry, more, fc.boolean()), { maxLength: 3 }),
     status: fc.constantFrom(200, 404, 503),
-    user: fc.constantFrom(undefined, 'Practitioner/1', 'Patient/a', 'https://ehr.example/Practitioner/2', 'odd one'),
+    user: fc.constantFrom(
+      undefined,
+      'Practitioner/1',
+      'Patient/a',
+      'https://ehr.example/Practitioner/2',
+      'odd one',
+      '',
+    ),
     address: fc.constantFrom('192.0.2.1', 'host.example', ''),
-    hook: fc.constantFrom(undefined, HOOK, { ...HOOK, model: undefined }, { ...HOOK, patient: undefined, cards: [] }),
+    hook: fc.constantFrom(
+      undefined,
+      HOOK,
+      { ...HOOK, model: undefined },
+      { ...HOOK, patient: undefined, cards: [] },
+      { ...HOOK, patient: 'no id' },
+    ),
     envelope: fc.constantFrom(undefined, 'batch' as const),
   })
   .map(({ entries, status, user, address, hook, envelope }) =>
