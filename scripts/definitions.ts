@@ -85,12 +85,17 @@ function typeText(type: ElementDefinitionType, path: string): string {
   return profile === undefined ? type.code : `${type.code}<${profile}>`;
 }
 
+/** R4 uses `inv-1` for three different constraints; they are kept apart by their type. */
+function constraintKey(key: string, type: string): string {
+  return key === 'inv-1' ? `${type}:${key}` : key;
+}
+
 function element(definition: ElementDefinition, type: StructureDefinition): ElementFile {
   const { path, min, max } = definition;
   const isRoot = path === type.type;
   const keys = (definition.constraint ?? [])
-    .map(({ key }) => key)
-    .filter((key) => key !== 'ele-1' && (isRoot || key !== 'ext-1'));
+    .filter(({ key }) => key !== 'ele-1' && (isRoot || key !== 'ext-1'))
+    .map(({ key }) => constraintKey(key, type.type));
   const resourceId = type.kind === 'resource' ? path : '';
   return {
     path: path.slice(type.type.length + 1),
@@ -115,7 +120,11 @@ function structures(all: readonly StructureDefinition[]): StructuresFile {
       continue;
     const snapshot = definition.snapshot?.element ?? [];
     for (const { key, severity, expression } of snapshot.flatMap(({ constraint }) => constraint ?? [])) {
-      if (expression !== undefined) constraints[key] = { severity, expression };
+      const name = constraintKey(key, definition.type);
+      if (expression === undefined) continue;
+      if ((constraints[name]?.expression ?? expression) !== expression)
+        throw new Error(`Two constraints are called ${name}.`);
+      constraints[name] = { severity, expression };
     }
     types.push({
       url: definition.url,

@@ -159,6 +159,11 @@ export const INVARIANTS: ReadonlyMap<string, Invariant> = new Map(
     'grp-1': (group) => !has(group, 'member') || group.actual === true,
     'imm-1': (education) => has(education, 'documentType') || has(education, 'reference'),
     'imr-1': (recommendation) => has(recommendation, 'vaccineCode') || has(recommendation, 'targetDisease'),
+    'Parameters:inv-1': (parameter) => {
+      const contents = [has(parameter, 'part'), hasChoice(parameter, 'value'), has(parameter, 'resource')];
+      return contents.filter(Boolean).length === 1;
+    },
+    'Task:inv-1': (task) => inOrder(task.authoredOn, task.lastModified),
     'ipn-1': (plan) => has(plan, 'identifier') || has(plan, 'name'),
     'lnk-1': (linkage) => list(linkage.item).length > 1,
     'lst-1': (resource) => !has(resource, 'emptyReason') || !has(resource, 'entry'),

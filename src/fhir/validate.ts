@@ -2,6 +2,7 @@
  * Validates a resource against base R4: closures generated once per type from the StructureDefinition snapshots, no code from text.
  * Source: json.html, datatypes.html, references.html, narrative.html, terminologies.html#strength. Profiles are not validated.
  */
+import { listCheck, siblingCheck, siblingListCheck, single } from './cardinality.ts';
 import { containedTypes, pointed, reportContained, reportUnreferenced } from './contained.ts';
 import type { Definitions, ElementDefinition, ElementType, StructureDefinition } from './definitions.ts';
 import { jsonNames } from './definitions.ts';
@@ -128,7 +129,7 @@ class Compiler {
     const holds = INVARIANTS.get(key);
     const constraint = this.#definitions.constraints.get(key);
     if (holds === undefined || constraint === undefined) return [];
-    return [{ key, holds, message: `${key}: ${constraint.expression}` }];
+    return [{ key, holds, message: `${key.replace(/^.*:/, '')}: ${constraint.expression}` }];
   }
 
   #structureOf(path: string): StructureDefinition {
@@ -155,9 +156,9 @@ class Compiler {
       const each = this.#check(element, type, structure);
       const check = isList ? listCheck(each, element, isPrimitive ? jsonName : undefined) : single(each);
       properties.set(jsonName, { name, check, bit, choice });
-      if (!isPrimitive || name === 'id') continue;
+      if (!isPrimitive || name === 'id' || type.code === 'xhtml') continue;
       const extra = this.#complex('Element');
-      const sibling = isList ? siblingListCheck(extra, jsonName) : single(extra);
+      const sibling = isList ? siblingListCheck(extra, jsonName) : siblingCheck(extra, jsonName);
       properties.set(`_${jsonName}`, { name, check: sibling, bit, choice });
     }
   }
@@ -301,64 +302,6 @@ function reportChoice(choice: Choice, key: string, value: JsonObject, findings: 
   if (present.length > 1 && keys.at(-1) === key) {
     findings.report('structure', `Only one of ${choice.name}[x] is allowed.`, choice.name);
   }
-}
-
-function single(check: Check): Check {
-  return (value, findings, parent) => {
-    if (value === null) findings.report('structure', 'null is not a value.');
-    else if (Array.isArray(value)) findings.report('structure', 'The element does not repeat: it is not an array.');
-    else check(value, findings, parent);
-  };
-}
-
-/** A repeating element. `primitive` is the JSON name of a primitive, whose null entries have a partner in `_name`. */
-function listCheck(check: Check, { min, max }: ElementDefinition, primitive: string | undefined): Check {
-  return (value, findings, parent) => {
-    if (!Array.isArray(value)) {
-      findings.report('structure', 'The element repeats: it is a JSON array.');
-      return;
-    }
-    if (value.length === 0) {
-      findings.report('structure', 'The array is empty.');
-      return;
-    }
-    if (value.length < min || value.length > max)
-      findings.report('structure', `The element has ${min} to ${max} entries.`);
-    const { path } = findings;
-    for (let index = 0; index < value.length && !findings.full; index++) {
-      const each: Json = value[index];
-      path.push(index);
-      if (each !== null) check(each, findings, parent);
-      else if (primitive === undefined || !hasEntry(parent[`_${primitive}`], index)) {
-        findings.report('structure', 'null is not a value.');
-      }
-      path.pop();
-    }
-  };
-}
-
-/** The array of ids and extensions beside an array of primitives: same length, null where there is nothing. */
-function siblingListCheck(check: Check, name: string): Check {
-  return (value, findings, parent) => {
-    if (!Array.isArray(value) || value.length === 0)
-      return findings.report('structure', 'The element is a JSON array with entries.');
-    const values = parent[name];
-    if (Array.isArray(values) && values.length !== value.length) {
-      findings.report('structure', 'The arrays of values and of extensions have different lengths.');
-    }
-    const { path } = findings;
-    for (let index = 0; index < value.length && !findings.full; index++) {
-      const each: Json = value[index];
-      path.push(index);
-      if (each !== null) check(each, findings, parent);
-      else if (!hasEntry(values, index)) findings.report('structure', 'null is not a value.');
-      path.pop();
-    }
-  };
-}
-
-function hasEntry(list: Json | undefined, index: number): boolean {
-  return Array.isArray(list) && list[index] !== undefined && list[index] !== null;
 }
 
 /** A required binding: the code, or at least one coding of the concept, is in the value set. */

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { loadDefinitions } from '../../src/fhir/definitions-load.ts';
 import { ISSUE_LIMIT } from '../../src/fhir/finding.ts';
+import { INVARIANTS } from '../../src/fhir/invariant.ts';
 import { narrativeFault } from '../../src/fhir/narrative.ts';
 import { PRIMITIVES } from '../../src/fhir/primitive.ts';
 import {
@@ -116,6 +117,18 @@ for (const row of Array.isArray(rows) ? rows : []) {
   test(`${String(row.rule)}`, () => assert.deepEqual(found(resource), expected));
 }
 
+test('every invariant compiled by hand is declared by an element', () => {
+  const declared = new Set(
+    [...definitions.types].flatMap(
+      (type) => definitions.structure(type)?.elements.flatMap((each) => each.constraints) ?? [],
+    ),
+  );
+  assert.deepEqual(
+    [...INVARIANTS.keys()].filter((key) => !declared.has(key) || !definitions.constraints.has(key)),
+    [],
+  );
+});
+
 // ---- what is allowed ----
 
 const allowed: readonly (readonly [why: string, base: string, elements: JsonObject])[] = [
@@ -149,6 +162,8 @@ const allowed: readonly (readonly [why: string, base: string, elements: JsonObje
       _valueString: { extension: [{ url: 'http://x', valueBoolean: true }] },
     },
   ],
+  ['id beside a value', 'Patient', { birthDate: '2020', _birthDate: { id: 'a' } }],
+  ['ids beside values', 'Patient', { name: [{ given: ['x', 'y'], _given: [{ id: 'a' }, null] }] }],
   [
     'null beside an extension list only',
     'Patient',
