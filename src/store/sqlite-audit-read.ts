@@ -1,0 +1,268 @@
+/** AuditEvents out of audit rows: read, search and count. Their order is the chain's; `at` never decreases along it, so dates are key ranges. */
+import type { RenderAuditEvent } from '../audit.ts';
+import type { Predicate, SearchPlan } from '../fhir/search/algebra.ts';
+import { type Page, type SearchResult, type StoredVersion, StoreError } from './port.ts';
+import { CHAIN, HAS, HOME } from './sqlite-audit.ts';
+import { decodeCursor, encodeCursor } from './sqlite-cursor.ts';
+import { oneOf } from './sqlite-leaf.ts';
+import { isUpdated } from './sqlite-plan.ts';
+import { CHAIN_SPAN } from './sqlite-schema.ts';
+import type { Searcher } from './sqlite-search.ts';
+import { join, raw, type Sql, type Statements, sql } from './sqlite-sql.ts';
+
+const DATE = 'AuditEvent.date';
+const PATIENT = 'AuditEvent.patient';
+const ENTITY = 'AuditEvent.entity';
+const MINE = sql`e.key >= ${CHAIN * CHAIN_SPAN} AND e.key < ${(CHAIN + 1) * CHAIN_SPAN}`;
+const ID = /^([1-9]\d{0,3})-([1-9]\d{0,12})-([1-9]\d{0,8})$/;
+
+interface EventKey {
+  readonly key: number;
+  readonly event: number;
+}
+interface Order {
+  readonly descending: boolean;
+  readonly after: EventKey | undefined;
+}
+
+function parseId(id: string): EventKey | undefined {
+  const found = ID.exec(id);
+  if (found === null) return undefined;
+  const sequence = Number(found[2]);
+  return sequence < CHAIN_SPAN ? { key: Number(found[1]) * CHAIN_SPAN + sequence, event: Number(found[3]) } : undefined;
+}
+
+export class AuditReader {
+  readonly #statements: Statements;
+  readonly #searcher: Searcher;
+  readonly #render: RenderAuditEvent;
+
+  constructor(statements: Statements, searcher: Searcher, render: RenderAuditEvent) {
+    this.#statements = statements;
+    this.#searcher = searcher;
+    this.#render = render;
+  }
+
+  read(id: string): StoredVersion | undefined {
+    const key = parseId(id);
+    return key === undefined ? undefined : this.#event(key);
+  }
+
+  #event({ key, event }: EventKey): StoredVersion | undefined {
+    const row = this.#statements.get(sql`SELECT at, form, events, bytes, erasable FROM audit WHERE key=${key}`);
+    if (row === undefined || event > Number(row[2])) return undefined;
+    const [chain, sequence, at] = [Math.floor(key / CHAIN_SPAN), key % CHAIN_SPAN, Number(row[0])];
+    const patients = new Set<string>();
+    const patientOf = (subject: string): string | undefined => {
+      const patient = this.#statements.text(sql`SELECT patient FROM subject WHERE key=${subject}`);
+      if (patient !== undefined) patients.add(patient);
+      return patient;
+    };
+    const erasable = typeof row[4] === 'string' ? row[4] : undefined;
+    const stored = { chain, sequence, at, form: Number(row[1]), bytes: String(row[3]), erasable, patientOf };
+    const text = this.#render(stored, event);
+    const id = `${chain}-${sequence}-${event}`;
+    return {
+      key: { type: 'AuditEvent', id },
+      version: 1,
+      sequence,
+      at,
+      method: 'POST',
+      deleted: false,
+      text,
+      patients: [...patients],
+    };
+  }
+
+  search(plan: SearchPlan, page: Page): SearchResult {
+    this.#searcher.start();
+    const bound = JSON.stringify([plan.type, plan.sort, plan.principal]);
+    const after = page.after === undefined ? undefined : decodeCursor(bound, page.after, 2);
+    const order: Order = {
+      descending: isDescending(plan),
+      after: after && { key: Number(after[0]), event: Number(after[1]) },
+    };
+    const found = this.#keys(plan.where, order, page.count + 1);
+    const kept = found.slice(0, page.count);
+    const last = kept.at(-1);
+    return {
+      matches: kept.map((key) => this.#event(key)).filter((version) => version !== undefined),
+      next: found.length > page.count && last ? encodeCursor(bound, [last.key, last.event]) : undefined,
+    };
+  }
+
+  /** Type history: every AuditEvent has one version; newest first. */
+  history(low: number | undefined, high: number | undefined, page: Page): SearchResult {
+    const where: Predicate[] = [];
+    if (low !== undefined) where.push({ kind: 'interval', parameter: DATE, relation: 'ge', low, high: low });
+    if (high !== undefined)
+      where.push({ kind: 'interval', parameter: DATE, relation: 'lt', low: high + 1, high: high + 1 });
+    const newest = [{ parameter: DATE, indexed: 'date', descending: true }] as const;
+    return this.search({ type: 'AuditEvent', where: { kind: 'and', of: where }, sort: newest, principal: '' }, page);
+  }
+
+  count({ where }: SearchPlan): number {
+    this.#searcher.start();
+    return this.#statements.number(sql`SELECT count(*) FROM (${this.#select(where, undefined)})`) ?? 0;
+  }
+
+  #keys(where: Predicate, order: Order, limit: number): readonly EventKey[] {
+    const way = raw(order.descending ? 'DESC' : 'ASC');
+    const query = sql`${this.#select(where, order)} ORDER BY e.key ${way}, e.event ${way} LIMIT ${limit}`;
+    return this.#statements.all(query).map(([key, event]) => ({ key: Number(key), event: Number(event) }));
+  }
+
+  /** From the smallest posting list when there is a small one, else along the chain. Postings and chain are both in key order. */
+  #select(where: Predicate, order: Order | undefined): Sql {
+    const comparison = raw(order?.descending ? '<' : '>');
+    const after = order?.after;
+    const beyond = after === undefined ? raw('1') : sql`(e.key, e.event) ${comparison} (${after.key}, ${after.event})`;
+    const condition = this.#condition(where);
+    const posting = this.#posting(where);
+    if (posting === undefined) {
+      return sql`SELECT e.key, e.event FROM audit_event e WHERE ${MINE} AND tick() AND ${beyond} AND ${condition}`;
+    }
+    return sql`SELECT e.key, e.event FROM (SELECT DISTINCT key, event FROM (${posting})) p CROSS JOIN audit_event e ON e.key=p.key AND e.event=p.event WHERE ${beyond} AND ${condition}`;
+  }
+
+  #posting(where: Predicate): Sql | undefined {
+    const limit = this.#searcher.collectLimit;
+    const candidates = (where.kind === 'and' ? where.of : [where]).flatMap((child) => this.#postings(child));
+    return candidates.find((posting) => this.#searcher.planner.probe(posting, limit) <= limit);
+  }
+
+  #postings(where: Predicate): readonly Sql[] {
+    if (where.kind === 'none') return [raw('SELECT 0 AS key, 0 AS event WHERE 0')];
+    if (where.kind === 'ids') {
+      const keys = where.ids.map(parseId).filter((key) => key !== undefined);
+      const pairs = JSON.stringify(keys.map(({ key, event }) => [key, event]));
+      return [sql`SELECT value->>0 AS key, value->>1 AS event FROM json_each(${pairs})`];
+    }
+    if (where.kind === 'reference' && (where.parameter === PATIENT || where.parameter === ENTITY)) {
+      return [this.#referencePosting(where)];
+    }
+    const facets = this.#facets(where);
+    if (facets === undefined) return [];
+    return [
+      sql`SELECT key, event FROM audit_index WHERE home IN (${HOME.kind}, ${HOME.agents}) AND value IN (${facets})`,
+    ];
+  }
+
+  #referencePosting({ parameter, targets }: Extract<Predicate, { kind: 'reference' }>): Sql {
+    const patients = targets.filter((target) => target.startsWith('Patient/')).map((target) => target.slice(8));
+    const others = parameter === ENTITY ? targets.filter((target) => !target.startsWith('Patient/')) : [];
+    const subjects = sql`SELECT key, event FROM audit_index WHERE home=${HOME.subject} AND value IN (SELECT id FROM subject WHERE patient IS NOT NULL AND ${oneOf(raw('patient'), patients)})`;
+    if (others.length === 0) return subjects;
+    const entities = sql`SELECT key, event FROM audit_index WHERE home=${HOME.entity} AND ${oneOf(raw('value'), others)}`;
+    return patients.length === 0 ? entities : sql`${subjects} UNION ALL ${entities}`;
+  }
+
+  /** Facets that satisfy a leaf; undefined for predicates that no facet answers. */
+  #facets(where: Predicate): Sql | undefined {
+    switch (where.kind) {
+      case 'token':
+      case 'string':
+      case 'reference':
+      case 'uri':
+      case 'quantity':
+        return this.#searcher.planner.leaves.seek(where);
+      case 'interval':
+        return isDate(where.parameter) ? undefined : this.#searcher.planner.leaves.seek(where);
+      default:
+        return undefined;
+    }
+  }
+
+  #condition(where: Predicate): Sql {
+    switch (where.kind) {
+      case 'all':
+        return raw('1');
+      case 'none':
+        return raw('0');
+      case 'ids':
+        return sql`(e.key, e.event) IN (${join(this.#postings(where), ' UNION ALL ', '')})`;
+      case 'and':
+      case 'or': {
+        const pieces = where.of.map((child) => this.#condition(child));
+        return where.kind === 'and' ? sql`(${join(pieces, ' AND ', '1')})` : sql`(${join(pieces, ' OR ', '0')})`;
+      }
+      case 'not':
+        return sql`NOT (${this.#condition(where.of)})`;
+      case 'missing':
+        return where.missing ? sql`NOT (${this.#present(where.parameter)})` : this.#present(where.parameter);
+      case 'chain':
+      case 'has':
+      case 'composite':
+        throw new StoreError('too-costly', `A ${where.kind} over AuditEvent is not supported.`);
+      default:
+        return this.#leaf(where);
+    }
+  }
+
+  #leaf(where: Extract<Predicate, { parameter: string }>): Sql {
+    if (where.kind === 'interval' && isDate(where.parameter)) return this.#during(where);
+    if (where.kind === 'reference' && (where.parameter === PATIENT || where.parameter === ENTITY)) {
+      return sql`(e.key, e.event) IN (${this.#referencePosting(where)})`;
+    }
+    const facets = this.#facets(where) ?? raw('SELECT 0 WHERE 0');
+    return sql`(e.kind IN (${facets}) OR e.agents IN (${facets}))`;
+  }
+
+  #present(parameter: string): Sql {
+    if (isDate(parameter)) return raw('1');
+    if (parameter === PATIENT) return sql`(e.has & ${HAS.subject}) > 0`;
+    if (parameter === ENTITY) return raw('e.has > 0');
+    const number = this.#searcher.planner.leaves.parameter(parameter);
+    return sql`EXISTS(SELECT 1 FROM entry WHERE rid IN (e.kind, e.agents) AND parameter=${number})`;
+  }
+
+  /** recorded is the instant [at, at + 1). */
+  #during({ relation, low, high }: Extract<Predicate, { kind: 'interval' }>): Sql {
+    const since = (at: number): Sql => sql`e.key >= ${this.#firstKey(at)}`;
+    const until = (at: number): Sql => sql`e.key < ${this.#firstKey(at)}`;
+    switch (relation) {
+      case 'eq':
+      case 'ap':
+        return sql`(${since(low)} AND ${until(high)})`;
+      case 'ne':
+        return sql`(${until(low)} OR ${since(high)})`;
+      case 'gt':
+      case 'sa':
+        return since(high);
+      case 'ge':
+        return since(Math.min(low, high));
+      case 'lt':
+      case 'eb':
+        return until(low);
+      case 'le':
+        return until(Math.max(low, high));
+      default:
+        throw new TypeError(`Unknown relation ${String(relation satisfies never)}`);
+    }
+  }
+
+  /** Smallest key whose `at` is not before `instant`: bisection, since `at` never decreases. */
+  #firstKey(instant: number): number {
+    let low = CHAIN * CHAIN_SPAN + 1;
+    let high = (this.#statements.number(sql`SELECT max(key) FROM audit`) ?? low - 1) + 1;
+    while (low < high) {
+      const middle = low + Math.floor((high - low) / 2);
+      const at = this.#statements.number(sql`SELECT at FROM audit WHERE key=${middle}`) ?? 0;
+      if (at >= instant) high = middle;
+      else low = middle + 1;
+    }
+    return low;
+  }
+}
+
+function isDate(parameter: string): boolean {
+  return parameter === DATE || isUpdated(parameter);
+}
+
+/** Only the chain's own order can be asked for. */
+function isDescending({ sort }: SearchPlan): boolean {
+  const [first] = sort;
+  if (first === undefined) return false;
+  if (first.indexed === 'updated' || first.indexed === 'id' || isDate(first.parameter)) return first.descending;
+  throw new StoreError('too-costly', 'AuditEvents are sorted by `date`, `_lastUpdated` or `_id` only.');
+}

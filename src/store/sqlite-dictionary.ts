@@ -1,0 +1,112 @@
+/** Small dictionaries: names that repeat (types, parameters, code systems, units) as integers. The writer mints, readers look up. */
+import { raw, type Statements, sql } from './sqlite-sql.ts';
+
+const TABLES = ['type', 'parameter', 'system', 'unit'] as const;
+export type DictionaryName = (typeof TABLES)[number];
+
+/** No row has this number: what a name that was never written means to a reader. */
+export const UNKNOWN = -1;
+
+/** What a number stands for, per table; a miss is read again, since the writer may have added it meanwhile. */
+export class Dictionary {
+  protected readonly statements: Statements;
+  readonly #numbers: Record<DictionaryName, Map<string, number>>;
+  readonly #names = new Map<number, string>();
+
+  constructor(statements: Statements) {
+    this.statements = statements;
+    this.#numbers = { type: new Map(), parameter: new Map(), system: new Map(), unit: new Map() };
+  }
+
+  /** Everything is read again on its next use. */
+  forget(): void {
+    for (const table of TABLES) this.#numbers[table].clear();
+    this.#names.clear();
+  }
+
+  protected remember(table: DictionaryName, name: string, id: number): number {
+    this.#numbers[table].set(name, id);
+    if (table === 'type') this.#names.set(id, name);
+    return id;
+  }
+
+  /** The number, or UNKNOWN when nothing was ever written under this name. */
+  number(table: DictionaryName, name: string): number {
+    const known = this.#numbers[table].get(name);
+    if (known !== undefined) return known;
+    const found = this.statements.number(sql`SELECT id FROM ${raw(table)} WHERE name=${name}`);
+    return found === undefined ? UNKNOWN : this.remember(table, name, found);
+  }
+
+  typeName(id: number): string {
+    const known = this.#names.get(id);
+    if (known !== undefined) return known;
+    const found = this.statements.text(sql`SELECT name FROM type WHERE id=${id}`);
+    if (found === undefined) throw new TypeError(`Type number ${id} is not in the dictionary.`);
+    this.remember('type', found, id);
+    return found;
+  }
+}
+
+/** The writer's: mints what is missing, inside its transaction. After a rollback it forgets what was undone. */
+export class MintingDictionary extends Dictionary {
+  readonly #systems = new Set<string>();
+  readonly #units = new Set<string>();
+  readonly #shapes = new Map<string, number>();
+
+  override forget(): void {
+    super.forget();
+    this.#systems.clear();
+    this.#units.clear();
+    this.#shapes.clear();
+  }
+
+  mint(table: DictionaryName, name: string): number {
+    const found = this.number(table, name);
+    if (found !== UNKNOWN) return found;
+    return this.remember(table, name, this.statements.run(`INSERT INTO ${table}(name) VALUES(?)`, [name]));
+  }
+
+  /** System number, noted as one this parameter occurs with. */
+  systemOf(parameter: number, name: string): number {
+    const system = this.mint('system', name);
+    const pair = `${parameter} ${system}`;
+    if (!this.#systems.has(pair)) {
+      this.statements.run('INSERT OR IGNORE INTO parameter_system VALUES(?,?)', [parameter, system]);
+      this.#systems.add(pair);
+    }
+    return system;
+  }
+
+  /** Unit number, noted as one this parameter occurs with; converted rows apart from rows as sent. */
+  unitOf(parameter: number, name: string): number {
+    const unit = this.mint('unit', name);
+    const pair = `${parameter} ${unit}`;
+    if (!this.#units.has(pair)) {
+      this.statements.run('INSERT OR IGNORE INTO parameter_unit VALUES(?,?,?)', [
+        parameter,
+        name.startsWith('canonical|') ? 1 : 0,
+        unit,
+      ]);
+      this.#units.add(pair);
+    }
+    return unit;
+  }
+
+  /** Number of the set of parameters that a resource of `type` has index rows for. */
+  shape(type: number, parameters: ReadonlySet<number>): number {
+    const text = [...parameters].sort((a, b) => a - b).join(',');
+    const key = `${type}:${text}`;
+    const known = this.#shapes.get(key);
+    if (known !== undefined) return known;
+    let id = this.statements.number(sql`SELECT id FROM shape WHERE type=${type} AND parameters=${text}`);
+    if (id === undefined) {
+      id = this.statements.run('INSERT INTO shape(type, parameters) VALUES(?,?)', [type, text]);
+      for (const parameter of parameters) {
+        this.statements.run('INSERT INTO shape_parameter VALUES(?,?)', [parameter, id]);
+      }
+    }
+    this.#shapes.set(key, id);
+    return id;
+  }
+}

@@ -1,0 +1,251 @@
+/**
+ * Leaf predicates as SQL, each in two forms: `lookup` asks it of one known resource by key, `seek` yields the resources that satisfy it
+ * from one index range. Dates are half-open [low, high), quantities closed [low, high]; search.html#prefix.
+ */
+import type { Predicate, Relation } from '../fhir/search/algebra.ts';
+import { type Dictionary, UNKNOWN } from './sqlite-dictionary.ts';
+import { KIND } from './sqlite-message.ts';
+import { LONG_INTERVAL } from './sqlite-schema.ts';
+import { join, raw, type Sql, sql } from './sqlite-sql.ts';
+
+export type Leaf = Extract<Predicate, { kind: 'token' | 'string' | 'reference' | 'uri' | 'interval' | 'quantity' }>;
+export type ByParameter = Leaf | Extract<Predicate, { kind: 'missing' }>;
+
+/** A resource by its rid; within one group of a composite when `group` is given. */
+export interface Subject {
+  readonly rid: Sql;
+  readonly group?: Sql;
+}
+
+/** First text after every text that starts with `prefix`: its last code point plus one; undefined when there is none. */
+export function prefixEnd(prefix: string): string | undefined {
+  const points = [...prefix];
+  for (let last = points.length - 1; last >= 0; last--) {
+    const point = points[last]?.codePointAt(0) ?? 0;
+    if (point < 0x10ffff) {
+      // Surrogates are no characters: the next one after U+D7FF is U+E000.
+      return points.slice(0, last).join('') + String.fromCodePoint(point === 0xd7ff ? 0xe000 : point + 1);
+    }
+  }
+  return undefined;
+}
+
+/** `column` starts with `prefix`, as a range of it. */
+export function startsWith(column: Sql, prefix: string): Sql {
+  if (prefix === '') return raw('1');
+  const end = prefixEnd(prefix);
+  return end === undefined ? sql`${column} >= ${prefix}` : sql`${column} >= ${prefix} AND ${column} < ${end}`;
+}
+
+/** `column` is one of `values`: bound as one JSON text when there are several. */
+export function oneOf(column: Sql, values: readonly string[]): Sql {
+  const [only] = values;
+  if (values.length === 1 && only !== undefined) return sql`${column}=${only}`;
+  return sql`${column} IN (SELECT value FROM json_each(${JSON.stringify(values)}))`;
+}
+
+/** The URI and its ancestors by path segment, with and without trailing slash: what `above` accepts. */
+export function ancestors(uri: string): readonly string[] {
+  const found = new Set([uri]);
+  for (let at = uri.lastIndexOf('/'); at > 0; at = uri.lastIndexOf('/', at - 1)) {
+    found.add(uri.slice(0, at + 1));
+    found.add(uri.slice(0, at));
+  }
+  return [...found];
+}
+
+/** How stored `low` and `high` must lie to the searched interval. `closed`: quantities; a stored point then has low = high. */
+export function relationHolds(relation: Relation, low: Sql, high: Sql, from: number, to: number, closed: boolean): Sql {
+  switch (relation) {
+    case 'eq':
+      return sql`${low}>=${from} AND ${low}<=${to} AND ${high}<=${to}`;
+    case 'ne':
+      return sql`(${low}<${from} OR ${high}>${to})`;
+    case 'gt':
+      return sql`${high}>${to}`;
+    case 'lt':
+      return sql`${low}<${from}`;
+    case 'ge':
+      return sql`(${low}>=${from} OR ${high}>${to})`;
+    case 'le':
+      return sql`(${low}<${from} OR ${high}<=${to})`;
+    case 'sa':
+      return closed ? sql`${low}>${to}` : sql`${low}>=${to}`;
+    case 'eb':
+      return closed ? sql`${high}<${from}` : sql`${high}<=${from}`;
+    case 'ap':
+      return closed ? sql`${high}>=${from} AND ${low}<=${to}` : sql`${high}>${from} AND ${low}<${to}`;
+    default:
+      throw new TypeError(`Unknown relation ${String(relation satisfies never)}`);
+  }
+}
+
+export class Leaves {
+  readonly #dictionary: Dictionary;
+
+  constructor(dictionary: Dictionary) {
+    this.#dictionary = dictionary;
+  }
+
+  parameter(name: string): number {
+    return this.#dictionary.number('parameter', name);
+  }
+
+  /** `parameter` and system of token rows: one seek for each system the parameter occurs with when none is given. */
+  #token(parameter: number, system: string | undefined): Sql {
+    if (system !== undefined) {
+      return sql`parameter=${parameter} AND system=${this.#dictionary.number('system', system)}`;
+    }
+    return sql`parameter=${parameter} AND system IN (SELECT system FROM parameter_system WHERE parameter=${parameter})`;
+  }
+
+  /** Without a unit: every unit as sent, not the converted rows. */
+  #unit(parameter: number, column: Sql, unit: string | undefined): Sql {
+    if (unit !== undefined) return sql`${column}=${this.#dictionary.number('unit', unit)}`;
+    return sql`${column} IN (SELECT unit FROM parameter_unit WHERE parameter=${parameter} AND converted=0)`;
+  }
+
+  /** Whether a known resource has a row that satisfies the leaf: key lookups only. */
+  lookup(leaf: Leaf, { rid, group }: Subject): Sql {
+    const parameter = this.parameter(leaf.parameter);
+    const grp = group === undefined ? raw('') : sql` AND grp=${group}`;
+    if (leaf.kind === 'token' && leaf.code !== undefined) {
+      return sql`EXISTS(SELECT 1 FROM token WHERE ${this.#token(parameter, leaf.system)} AND code=${leaf.code} AND rid=${rid}${grp})`;
+    }
+    if (leaf.kind === 'reference') {
+      const version = leaf.version === undefined ? raw('') : sql` AND version=${leaf.version}`;
+      return sql`EXISTS(SELECT 1 FROM reference WHERE parameter=${parameter} AND ${oneOf(raw('target'), leaf.targets)} AND rid=${rid}${grp}${version})`;
+    }
+    const [kind, test] = this.#entryTest(leaf, parameter);
+    return sql`EXISTS(SELECT 1 FROM entry WHERE rid=${rid} AND parameter=${parameter} AND kind=${kind}${grp} AND ${test})`;
+  }
+
+  /** The same on the columns of `entry`. */
+  #entryTest(leaf: Exclude<Leaf, { kind: 'reference' }>, parameter: number): readonly [kind: number, test: Sql] {
+    const [a, b, c] = [raw('a'), raw('b'), raw('c')];
+    switch (leaf.kind) {
+      case 'token':
+        return [
+          KIND.token,
+          leaf.system === undefined ? raw('1') : sql`c=${this.#dictionary.number('system', leaf.system)}`,
+        ];
+      case 'string':
+        return [KIND.string, stringTest(leaf, a, b)];
+      case 'uri':
+        return [KIND.uri, uriTest(leaf, a)];
+      case 'interval':
+        return [KIND.date, relationHolds(leaf.relation, a, b, leaf.low, leaf.high, false)];
+      case 'quantity':
+        return [
+          KIND.quantity,
+          sql`${this.#unit(parameter, c, leaf.unit)} AND ${relationHolds(leaf.relation, a, b, leaf.low, leaf.high, true)}`,
+        ];
+      default:
+        throw new TypeError(`Unknown leaf ${String(leaf satisfies never)}`);
+    }
+  }
+
+  /** `SELECT rid` of the resources that satisfy the leaf, from index ranges; a resource may come twice. */
+  seek(leaf: Leaf): Sql {
+    const parameter = this.parameter(leaf.parameter);
+    switch (leaf.kind) {
+      case 'token': {
+        const code = leaf.code === undefined ? raw('') : sql` AND code=${leaf.code}`;
+        return sql`SELECT rid FROM token WHERE ${this.#token(parameter, leaf.system)}${code}`;
+      }
+      case 'string':
+        return sql`SELECT rid FROM string WHERE parameter=${parameter} AND ${stringTest(leaf, raw('folded'), raw('exact'))}`;
+      case 'reference': {
+        const version = leaf.version === undefined ? raw('') : sql` AND version=${leaf.version}`;
+        return sql`SELECT rid FROM reference WHERE parameter=${parameter} AND ${oneOf(raw('target'), leaf.targets)}${version}`;
+      }
+      case 'uri':
+        return sql`SELECT rid FROM uri WHERE parameter=${parameter} AND ${uriTest(leaf, raw('value'))}`;
+      case 'interval':
+        return dateSeek(leaf, parameter);
+      case 'quantity':
+        return quantitySeek(leaf, sql`parameter=${parameter} AND ${this.#unit(parameter, raw('unit'), leaf.unit)}`);
+      default:
+        throw new TypeError(`Unknown leaf ${String(leaf satisfies never)}`);
+    }
+  }
+
+  /** True when `seek` yields ascending rids by itself, so that it can be walked page by page. */
+  isOrdered(leaf: Leaf): boolean {
+    if (leaf.kind === 'token') return leaf.system !== undefined && leaf.code !== undefined;
+    if (leaf.kind === 'reference') return leaf.targets.length === 1;
+    return leaf.kind === 'uri' && leaf.match === 'exact';
+  }
+
+  /** True when no row can satisfy it, because its parameter was never written. */
+  isUnknown(leaf: Leaf): boolean {
+    return this.parameter(leaf.parameter) === UNKNOWN;
+  }
+}
+
+function stringTest({ match, value }: Extract<Leaf, { kind: 'string' }>, folded: Sql, exact: Sql): Sql {
+  if (match === 'prefix') return startsWith(folded, value);
+  return match === 'exact' ? sql`${exact}=${value}` : sql`instr(${folded}, ${value}) > 0`;
+}
+
+function uriTest({ match, value }: Extract<Leaf, { kind: 'uri' }>, column: Sql): Sql {
+  if (match === 'exact') return sql`${column}=${value}`;
+  if (match === 'above') return oneOf(column, ancestors(value));
+  return sql`(${column}=${value} OR (${startsWith(column, value.endsWith('/') ? value : `${value}/`)}))`;
+}
+
+type Part = (extra: Sql) => Sql;
+
+/** Ranges whose union is the answer, so that every part is one seek. `above` yields rows whose high lies above (at least: at) a bound. */
+function parts(
+  { relation, low, high }: { relation: Relation; low: number; high: number },
+  all: Part,
+  above: (bound: number) => readonly Sql[],
+  closed: boolean,
+): Sql {
+  const test = relationHolds(relation, raw('low'), raw('high'), low, high, closed);
+  switch (relation) {
+    case 'eq':
+    case 'lt':
+    case 'sa':
+    case 'ne':
+      return all(test);
+    case 'eb':
+      return all(sql`low<=${low} AND ${test}`);
+    case 'le':
+      return all(sql`low<=${high} AND ${test}`);
+    case 'gt':
+      return join(above(high), ' UNION ALL ', '');
+    case 'ap':
+      // Starts within, or starts before and reaches in.
+      return join(
+        [all(sql`low>=${low} AND ${test}`), ...above(low).map((part) => sql`${part} AND ${test}`)],
+        ' UNION ALL ',
+        '',
+      );
+    case 'ge':
+      return join([all(sql`low>=${low}`), ...above(high)], ' UNION ALL ', '');
+    default:
+      throw new TypeError(`Unknown relation ${String(relation satisfies never)}`);
+  }
+}
+
+function dateSeek(leaf: Extract<Leaf, { kind: 'interval' }>, parameter: number): Sql {
+  const all: Part = (extra) => sql`SELECT rid FROM date WHERE parameter=${parameter} AND ${extra}`;
+  const above = (bound: number) => [
+    all(sql`low>${bound - LONG_INTERVAL} AND high>${bound}`),
+    sql`SELECT rid FROM date INDEXED BY date_long WHERE parameter=${parameter} AND high>${bound} AND high - low > ${raw(String(LONG_INTERVAL))}`,
+  ];
+  return parts(leaf, all, above, false);
+}
+
+function quantitySeek(leaf: Extract<Leaf, { kind: 'quantity' }>, within: Sql): Sql {
+  const all: Part = (extra) => sql`SELECT rid FROM quantity WHERE ${within} AND ${extra}`;
+  // A closed interval that overlaps may end exactly at the bound.
+  const comparison = raw(leaf.relation === 'ap' ? '>=' : '>');
+  const above = (bound: number) => [
+    all(sql`low${comparison}${bound}`),
+    sql`SELECT rid FROM quantity INDEXED BY quantity_wide WHERE ${within} AND high${comparison}${bound} AND high > low`,
+  ];
+  return parts(leaf, all, above, true);
+}

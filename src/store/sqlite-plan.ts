@@ -1,0 +1,291 @@
+/** Predicate trees as SQL: what drives a search (an index range, small by probe) and what is asked of each candidate (key lookups). */
+import type { ParameterKey, Predicate } from '../fhir/search/algebra.ts';
+import { StoreError } from './port.ts';
+import type { Dictionary } from './sqlite-dictionary.ts';
+import { type Leaf, Leaves, oneOf, relationHolds, type Subject, startsWith } from './sqlite-leaf.ts';
+import { KIND } from './sqlite-message.ts';
+import { TYPE_SPAN } from './sqlite-schema.ts';
+import { join, raw, type Sql, type Statements, sql } from './sqlite-sql.ts';
+
+/** `base` yields rids (superset, may repeat); `rest` must be asked of each; `bound` is how many rows `base` has, at most probed. */
+export interface Drive {
+  readonly base: Sql;
+  readonly rest: readonly Predicate[];
+  readonly bound: number;
+}
+
+/** Below this a driver is taken without looking at the others. */
+const FEW = 200;
+
+/** Cheapest and most selective first, by experience; decides only the order of probes. */
+const RANK = {
+  none: 0,
+  ids: 0,
+  reference: 1,
+  uri: 2,
+  token: 2,
+  string: 3,
+  and: 3,
+  composite: 4,
+  or: 4,
+  chain: 5,
+  has: 5,
+  quantity: 6,
+  interval: 6,
+  missing: 7,
+  not: 9,
+  all: 9,
+} as const satisfies Record<Predicate['kind'], number>;
+
+const rangeOf = (type: number): readonly [low: number, high: number] => [type * TYPE_SPAN, (type + 1) * TYPE_SPAN];
+
+export class Planner {
+  readonly statements: Statements;
+  readonly leaves: Leaves;
+  readonly #dictionary: Dictionary;
+
+  constructor(statements: Statements, dictionary: Dictionary) {
+    this.statements = statements;
+    this.leaves = new Leaves(dictionary);
+    this.#dictionary = dictionary;
+  }
+
+  typeNumber(type: string): number {
+    return this.#dictionary.number('type', type);
+  }
+
+  /** Rows that `base` yields, counted up to `limit` + 1. */
+  probe(base: Sql, limit: number): number {
+    return this.statements.number(sql`SELECT count(*) FROM (SELECT 1 FROM (${base}) LIMIT ${limit + 1})`) ?? 0;
+  }
+
+  /** The most selective index range of a predicate; undefined when none has at most `limit` rows. */
+  drive(where: Predicate, type: string, limit: number): Drive | undefined {
+    switch (where.kind) {
+      case 'all':
+      case 'not':
+        return undefined;
+      case 'and':
+        return this.#driveAnd(where.of, type, limit);
+      case 'or':
+        return this.#driveOr(where.of, type, limit);
+      case 'composite':
+        return this.#driveComposite(where, type, limit);
+      case 'chain':
+      case 'has':
+        return this.#driveJoin(where, type, limit);
+      default: {
+        const base = this.seek(where, type);
+        const bound = this.probe(base, limit);
+        return bound > limit ? undefined : { base, rest: [], bound };
+      }
+    }
+  }
+
+  #driveAnd(of: readonly Predicate[], type: string, limit: number): Drive | undefined {
+    let best: Drive | undefined;
+    for (const child of of.toSorted((a, b) => RANK[a.kind] - RANK[b.kind])) {
+      const found = this.drive(child, type, best === undefined ? limit : best.bound - 1);
+      if (found === undefined) continue;
+      best = { ...found, rest: [...found.rest, ...of.filter((other) => other !== child)] };
+      if (best.bound <= FEW) break;
+    }
+    return best;
+  }
+
+  #driveOr(of: readonly Predicate[], type: string, limit: number): Drive | undefined {
+    const bases: Sql[] = [];
+    let bound = 0;
+    for (const child of of) {
+      const found = this.drive(child, type, limit - bound);
+      if (found === undefined) return undefined;
+      bound += found.bound;
+      bases.push(this.exact(found, type));
+    }
+    if (bases.length === 0) return { base: raw('SELECT 0 AS rid WHERE 0'), rest: [], bound: 0 };
+    return { base: join(bases, ' UNION ALL ', ''), rest: [], bound };
+  }
+
+  #driveComposite(where: Extract<Predicate, { kind: 'composite' }>, type: string, limit: number): Drive | undefined {
+    const found = this.#driveAnd(where.components, type, limit);
+    return found === undefined ? undefined : { base: found.base, rest: [where], bound: found.bound };
+  }
+
+  #driveJoin(where: Extract<Predicate, { kind: 'chain' | 'has' }>, type: string, limit: number): Drive | undefined {
+    refuseAudit(where.type);
+    const inner = this.drive(where.where, where.type, limit);
+    if (inner === undefined) return undefined;
+    const ends = this.exact(inner, where.type);
+    const parameter = this.leaves.parameter(where.parameter);
+    const base =
+      where.kind === 'chain'
+        ? sql`SELECT r.rid AS rid FROM (${ends}) t CROSS JOIN resource x ON x.rid=t.rid CROSS JOIN reference r ON r.parameter=${parameter} AND r.target=${`${where.type}/`}||x.id`
+        : sql`SELECT x.rid AS rid FROM (${ends}) t CROSS JOIN entry e ON e.rid=t.rid AND e.parameter=${parameter} AND e.kind=${KIND.reference} AND ${startsWith(raw('e.a'), `${type}/`)} CROSS JOIN resource x ON x.type=${this.typeNumber(type)} AND x.id=substr(e.a, ${type.length + 2}) AND x.rid > 0`;
+    const bound = this.probe(base, limit);
+    return bound > limit ? undefined : { base, rest: [], bound };
+  }
+
+  /** The driver with what remains to be asked: `SELECT rid` of exactly the matches. */
+  exact({ base, rest }: Drive, type: string): Sql {
+    if (rest.length === 0) return base;
+    return sql`SELECT rid FROM (${base}) b WHERE ${this.conditions(rest, type, { rid: raw('b.rid') })}`;
+  }
+
+  /** `SELECT rid` by index range of a predicate that stands alone. */
+  seek(where: Predicate, type: string): Sql {
+    const number = this.typeNumber(type);
+    switch (where.kind) {
+      case 'none':
+        return raw('SELECT 0 AS rid WHERE 0');
+      case 'ids':
+        return sql`SELECT rid FROM resource WHERE type=${number} AND ${oneOf(raw('id'), where.ids)} AND rid > 0`;
+      case 'missing':
+        return this.#seekMissing(where, number);
+      case 'interval':
+        if (isUpdated(where.parameter)) return this.#seekUpdated(where, number);
+        return this.leaves.seek(where);
+      case 'token':
+      case 'string':
+      case 'reference':
+      case 'uri':
+      case 'quantity':
+        return this.leaves.seek(where);
+      default:
+        throw new TypeError(`A predicate ${where.kind} has no index range of its own.`);
+    }
+  }
+
+  #seekMissing({ parameter, missing }: Extract<Predicate, { kind: 'missing' }>, type: number): Sql {
+    const having = sql`SELECT shape FROM shape_parameter WHERE parameter=${this.leaves.parameter(parameter)}`;
+    return missing
+      ? sql`SELECT rid FROM resource WHERE shape IN (SELECT id FROM shape WHERE type=${type} AND id NOT IN (${having}))`
+      : sql`SELECT rid FROM resource WHERE shape IN (${having})`;
+  }
+
+  #seekUpdated({ relation, low, high }: Extract<Predicate, { kind: 'interval' }>, type: number): Sql {
+    return sql`SELECT rid FROM resource WHERE type=${type} AND ${updatedHolds(relation, low, high)} AND rid > 0`;
+  }
+
+  conditions(all: readonly Predicate[], type: string, of: Subject): Sql {
+    const pieces = all.map((predicate) => this.condition(predicate, type, of));
+    return join(pieces, ' AND ', '1');
+  }
+
+  /** True or false for one known resource of `type`; key lookups only. */
+  condition(where: Predicate, type: string, of: Subject): Sql {
+    const { rid } = of;
+    switch (where.kind) {
+      case 'all':
+        return raw('1');
+      case 'none':
+        return raw('0');
+      case 'ids':
+        return sql`${rid} IN (${this.seek(where, type)})`;
+      case 'missing': {
+        const exists = sql`EXISTS(SELECT 1 FROM entry WHERE rid=${rid} AND parameter=${this.leaves.parameter(where.parameter)})`;
+        return where.missing ? sql`NOT ${exists}` : exists;
+      }
+      case 'interval':
+        if (isUpdated(where.parameter)) {
+          return sql`EXISTS(SELECT 1 FROM resource WHERE rid=${rid} AND ${updatedHolds(where.relation, where.low, where.high)})`;
+        }
+        return this.leaves.lookup(where, of);
+      case 'token':
+      case 'string':
+      case 'reference':
+      case 'uri':
+      case 'quantity':
+        return this.leaves.lookup(where, of);
+      case 'composite':
+        return this.#composite(where.components, type, of);
+      case 'chain':
+      case 'has':
+        return this.#join(where, type, of);
+      case 'and':
+        return sql`(${this.conditions(where.of, type, of)})`;
+      case 'or':
+        return sql`(${join(
+          where.of.map((child) => this.condition(child, type, of)),
+          ' OR ',
+          '0',
+        )})`;
+      case 'not':
+        return sql`NOT (${this.condition(where.of, type, of)})`;
+      default:
+        throw new TypeError(`Unknown predicate ${String(where satisfies never)}`);
+    }
+  }
+
+  /** Some group of the first component's rows satisfies every component. */
+  #composite(components: readonly Predicate[], type: string, { rid }: Subject): Sql {
+    const [first] = components;
+    if (first === undefined) return raw('0');
+    const parameters = [...parametersOf(first)].map((name) => this.leaves.parameter(name));
+    const numbers = raw(parameters.join(',') || '-1');
+    const inGroup = components.map((child) => this.condition(child, type, { rid, group: raw('g.grp') }));
+    return sql`EXISTS(SELECT 1 FROM entry g WHERE g.rid=${rid} AND g.parameter IN (${numbers}) AND g.grp>0 AND ${join(inGroup, ' AND ', '1')})`;
+  }
+
+  /** From the side with few ends when there is one, else by key from the candidate. */
+  #join(where: Extract<Predicate, { kind: 'chain' | 'has' }>, type: string, { rid }: Subject): Sql {
+    refuseAudit(where.type);
+    const driven = this.#driveJoin(where, type, FEW);
+    if (driven !== undefined) return sql`${rid} IN (${driven.base})`;
+    const parameter = this.leaves.parameter(where.parameter);
+    const inner = this.condition(where.where, where.type, { rid: raw(where.kind === 'chain' ? 'x.rid' : 'r.rid') });
+    if (where.kind === 'chain') {
+      return sql`EXISTS(SELECT 1 FROM entry e CROSS JOIN resource x ON x.type=${this.typeNumber(where.type)} AND x.id=substr(e.a, ${where.type.length + 2}) AND x.rid > 0 WHERE e.rid=${rid} AND e.parameter=${parameter} AND e.kind=${KIND.reference} AND ${startsWith(raw('e.a'), `${where.type}/`)} AND tick() AND ${inner})`;
+    }
+    return sql`EXISTS(SELECT 1 FROM reference r WHERE r.parameter=${parameter} AND r.target=${`${type}/`}||(SELECT id FROM resource WHERE rid=${rid}) AND tick() AND ${inner})`;
+  }
+
+  /** Every live resource of a type, in rid order between the bounds (exclusive). */
+  range(type: string): readonly [low: number, high: number] {
+    return rangeOf(this.typeNumber(type));
+  }
+
+  /** The leaf of a conjunction that can be walked in rid order, if any; not `rest`. */
+  orderedLeaf(where: Predicate): Leaf | undefined {
+    const candidates = where.kind === 'and' ? where.of : [where];
+    return candidates
+      .filter((child) => child.kind === 'token' || child.kind === 'reference' || child.kind === 'uri')
+      .filter((leaf) => this.leaves.isOrdered(leaf))
+      .toSorted((a, b) => RANK[a.kind] - RANK[b.kind])[0];
+  }
+}
+
+export function isUpdated(parameter: ParameterKey): boolean {
+  return parameter.endsWith('._lastUpdated');
+}
+
+function refuseAudit(type: string): void {
+  if (type === 'AuditEvent') throw new StoreError('too-costly', 'Chains and `_has` over AuditEvent are not supported.');
+}
+
+/** lastUpdated is an instant of one ms: [at, at + 1). */
+function updatedHolds(relation: Parameters<typeof relationHolds>[0], low: number, high: number): Sql {
+  const open = Math.ceil(low);
+  switch (relation) {
+    case 'eq':
+      return sql`at>=${open} AND at<=${high - 1}`;
+    case 'gt':
+      return sql`at>${high - 1}`;
+    case 'ge':
+      return sql`at>=${Math.min(low, high)}`;
+    case 'le':
+      return sql`at<=${Math.max(low - 1, high - 1)}`;
+    case 'eb':
+      return sql`at<=${low - 1}`;
+    default:
+      return relationHolds(relation, raw('at'), raw('(at+1)'), low, high, false);
+  }
+}
+
+/** Parameters of the leaves of a component. */
+function parametersOf(predicate: Predicate): ReadonlySet<ParameterKey> {
+  if ('parameter' in predicate) return new Set([predicate.parameter]);
+  if (predicate.kind === 'and' || predicate.kind === 'or')
+    return new Set(predicate.of.flatMap((child) => [...parametersOf(child)]));
+  if (predicate.kind === 'not') return parametersOf(predicate.of);
+  return new Set();
+}

@@ -1,0 +1,262 @@
+/**
+ * Running a plan: collect and sort when an index range is small, else walk an index in the order asked for.
+ * Thread without budget: at most BOUNDED candidate rows, refused with `bounded-thread`. Thread with a budget: `too-costly` when it is spent.
+ */
+import type { Predicate, SearchPlan, SortKey } from '../fhir/search/algebra.ts';
+import { type Page, StoreError } from './port.ts';
+import { type CursorValue, decodeCursor, encodeCursor } from './sqlite-cursor.ts';
+import type { Dictionary } from './sqlite-dictionary.ts';
+import { KIND } from './sqlite-message.ts';
+import { Planner } from './sqlite-plan.ts';
+import { join, raw, type Sql, type Statements, sql } from './sqlite-sql.ts';
+
+/** Candidates a bounded thread may collect, and rows it may walk past. */
+const BOUNDED = { collect: 2000, walk: 4000 } as const;
+/** Candidates a thread with a budget collects before it prefers to walk. */
+const COLLECT = 20_000;
+
+export interface Match {
+  readonly rid: number;
+  /** One value a sort key, null = missing. */
+  readonly keys: readonly CursorValue[];
+}
+/** A page of rids and where it ended. */
+export interface Matches {
+  readonly rids: readonly number[];
+  readonly next: string | undefined;
+}
+
+interface Ordered {
+  readonly where: Predicate;
+  readonly type: string;
+  readonly sort: readonly SortKey[];
+  /** Ties go by rid in this direction. */
+  readonly descending: boolean;
+  readonly after: readonly CursorValue[] | undefined;
+  readonly limit: number;
+}
+
+/** The index a sort key can be walked along: table, value column, restriction. Others are collected. */
+const WALKS: Partial<Record<SortKey['indexed'], readonly [table: string, column: string]>> = {
+  string: ['string', 'folded'],
+  reference: ['reference', 'target'],
+  date: ['date', 'low'],
+  uri: ['uri', 'value'],
+  id: ['resource', 'id'],
+  updated: ['resource', 'at'],
+};
+
+export class Searcher {
+  readonly #statements: Statements;
+  readonly #planner: Planner;
+  readonly #budgetMs: number | undefined;
+  readonly #collect: number;
+  #walked = 0;
+  #deadline = 0;
+
+  constructor(statements: Statements, dictionary: Dictionary, budgetMs: number | undefined) {
+    this.#statements = statements;
+    this.#planner = new Planner(statements, dictionary);
+    this.#budgetMs = budgetMs;
+    this.#collect = budgetMs === undefined ? BOUNDED.collect : COLLECT;
+    statements.connection.function('tick', { deterministic: false }, () => this.#tick());
+  }
+
+  get planner(): Planner {
+    return this.#planner;
+  }
+
+  /** Most candidates to collect on this thread. */
+  get collectLimit(): number {
+    return this.#collect;
+  }
+
+  /** Called before every statement sequence of one search. */
+  start(): void {
+    this.#walked = 0;
+    this.#deadline = performance.now() + (this.#budgetMs ?? 0);
+  }
+
+  #tick(): 1 {
+    this.#walked++;
+    if (this.#budgetMs === undefined) {
+      if (this.#walked > BOUNDED.walk)
+        throw new StoreError('bounded-thread', 'The search visits too many rows for this thread.');
+    } else if (this.#walked % 256 === 0 && performance.now() > this.#deadline) {
+      throw new StoreError(
+        'too-costly',
+        `The search took longer than ${this.#budgetMs} ms. Narrow it by patient, code or date.`,
+      );
+    }
+    return 1;
+  }
+
+  search(plan: SearchPlan, page: Page): Matches {
+    this.start();
+    const bound = boundTo(plan);
+    const count = plan.sort.length + 1;
+    const after = page.after === undefined ? undefined : decodeCursor(bound, page.after, count);
+    const descending = plan.sort[0]?.descending ?? false;
+    const found = this.#ordered({ ...plan, descending, after, limit: page.count + 1 });
+    const matches = found.slice(0, page.count);
+    const last = matches.at(-1);
+    const next = found.length > page.count && last ? encodeCursor(bound, [...last.keys, last.rid]) : undefined;
+    return { rids: matches.map(({ rid }) => rid), next };
+  }
+
+  /** Logical ids of at most `limit` matches, in no order. */
+  ids(plan: SearchPlan, limit: number): readonly string[] {
+    this.start();
+    const found = this.#ordered({ ...plan, sort: [], descending: false, after: undefined, limit });
+    return found.map(({ rid }) => this.#statements.text(sql`SELECT id FROM resource WHERE rid=${rid}`) ?? '');
+  }
+
+  count({ where, type }: SearchPlan): number {
+    this.start();
+    const driven = this.#planner.drive(where, type, this.#collect);
+    if (driven !== undefined) {
+      const exact = this.#planner.exact(driven, type);
+      return this.#statements.number(sql`SELECT count(DISTINCT rid) FROM (${exact})`) ?? 0;
+    }
+    if (this.#budgetMs === undefined)
+      throw new StoreError('bounded-thread', 'The count visits too many rows for this thread.');
+    const walk = this.#walk({ where, type, sort: [], descending: false, after: undefined, limit: 0 }, true);
+    return this.#statements.number(sql`SELECT count(*) FROM (${walk})`) ?? 0;
+  }
+
+  #ordered(order: Ordered): readonly Match[] {
+    if (order.limit <= 0) return [];
+    const driven = this.#planner.drive(order.where, order.type, this.#collect);
+    const [first] = order.sort;
+    if (driven !== undefined) return this.#rows(this.#collected(order, driven), order);
+    if (first === undefined) return this.#rows(this.#walk(order, false), order);
+    return this.#alongSort(order, first);
+  }
+
+  #rows(query: Sql, { sort }: Ordered): readonly Match[] {
+    return this.#statements.all(query).map((row) => ({
+      rid: Number(row[0]),
+      keys: sort.map((_key, index) => {
+        const value = row[index + 1];
+        return typeof value === 'string' || typeof value === 'number' ? value : null;
+      }),
+    }));
+  }
+
+  /** Few candidates: each is judged, its sort values looked up, and all sorted. */
+  #collected(order: Ordered, driven: { base: Sql; rest: readonly Predicate[] }): Sql {
+    const { type, sort, after, descending, limit } = order;
+    const rest = this.#planner.conditions(driven.rest, type, { rid: raw('b.rid') });
+    if (sort.length === 0) {
+      return sql`SELECT DISTINCT b.rid FROM (${driven.base}) b WHERE ${beyond([], raw('b.rid'), after, descending)} AND ${rest} ORDER BY b.rid ${direction(descending)} LIMIT ${limit}`;
+    }
+    const values = sort.map((key, index) => sql`${this.#value(key, raw('b.rid'))} AS k${raw(String(index))}`);
+    const terms = sort.map((key, index) => ({ column: raw(`k${index}`), descending: key.descending }));
+    const names = terms.map(({ column }) => column.text).join(', ');
+    return sql`WITH m(rid, ${raw(names)}) AS MATERIALIZED (SELECT b.rid, ${join(values, ', ', '')} FROM (SELECT DISTINCT rid FROM (${driven.base})) b WHERE ${rest}) SELECT rid, ${raw(names)} FROM m WHERE ${beyond(terms, raw('rid'), after, descending)} ORDER BY ${orderBy(terms)}, rid ${direction(descending)} LIMIT ${limit}`;
+  }
+
+  /** Many candidates, order by rid: along an index that is in rid order, or the type's own range. `all`: without end. */
+  #walk({ where, type, after, descending, limit }: Ordered, all: boolean): Sql {
+    const leaf = this.#planner.orderedLeaf(where);
+    const rest = leaf === undefined ? [where] : where.kind === 'and' ? where.of.filter((child) => child !== leaf) : [];
+    const judged = rest.some(({ kind }) => kind !== 'all') || all;
+    const condition = this.#planner.conditions(rest, type, { rid: raw('b.rid') });
+    const from = leaf === undefined ? raw('resource') : sql`(${this.#planner.seek(leaf, type)})`;
+    const [low, high] = this.#planner.range(type);
+    const within = sql`b.rid > ${low} AND b.rid < ${high} AND ${beyond([], raw('b.rid'), after, descending)}`;
+    const end = all ? raw('') : sql` ORDER BY b.rid ${direction(descending)} LIMIT ${limit}`;
+    return sql`SELECT ${raw(leaf === undefined ? '' : 'DISTINCT')} b.rid FROM ${from} b WHERE ${within}${judged ? raw(' AND tick()') : raw('')} AND ${condition}${end}`;
+  }
+
+  /** Many candidates and a sort: along the first key's index, then the resources that lack it. */
+  #alongSort(order: Ordered, first: SortKey): readonly Match[] {
+    const walk = WALKS[first.indexed];
+    if (walk === undefined) {
+      if (this.#budgetMs === undefined)
+        throw new StoreError('bounded-thread', 'The sort visits too many rows for this thread.');
+      const [low, high] = this.#planner.range(order.type);
+      const base = sql`SELECT rid FROM resource WHERE rid > ${low} AND rid < ${high} AND tick()`;
+      return this.#rows(this.#collected(order, { base, rest: [order.where] }), order);
+    }
+    const found: Match[] = [];
+    const inMissing = order.after !== undefined && order.after[0] === null;
+    if (!inMissing) found.push(...this.#rows(this.#sortWalk(order, first, walk), order));
+    if (walk[0] === 'resource' || found.length >= order.limit) return found;
+    const lacking = this.#ordered({
+      ...order,
+      where: { kind: 'and', of: [order.where, { kind: 'missing', parameter: first.parameter, missing: true }] },
+      sort: order.sort.slice(1),
+      after: inMissing ? order.after?.slice(1) : undefined,
+      limit: order.limit - found.length,
+    });
+    return [...found, ...lacking.map(({ rid, keys }) => ({ rid, keys: [null, ...keys] }))];
+  }
+
+  #sortWalk(order: Ordered, first: SortKey, [table, name]: readonly [string, string]): Sql {
+    const { type, where, sort, after, descending, limit } = order;
+    const column = raw(`d.${name}`);
+    const rid = raw('d.rid');
+    const others = sort.slice(1).map((key) => ({ column: this.#value(key, rid), descending: key.descending }));
+    const terms = [{ column, descending: first.descending }, ...others];
+    const start = after?.[0] ?? null;
+    const seek = start === null ? raw('1') : sql`${column} ${raw(first.descending ? '<=' : '>=')} ${start}`;
+    const own =
+      table === 'resource'
+        ? sql`d.type=${this.#planner.typeNumber(type)} AND d.rid > 0`
+        : sql`d.parameter=${this.#planner.leaves.parameter(first.parameter)} AND ${column}=${this.#value(first, rid)}`;
+    const columns = join(
+      terms.map((term) => term.column),
+      ', ',
+      '',
+    );
+    const condition = this.#planner.condition(where, type, { rid });
+    return sql`SELECT DISTINCT d.rid, ${columns} FROM ${raw(table)} d WHERE tick() AND ${own} AND ${seek} AND ${beyond(terms, rid, after, descending)} AND ${condition} ORDER BY ${column} ${direction(first.descending)}, ${others.length === 0 ? raw('') : sql`${orderBy(others)}, `}d.rid ${direction(descending)} LIMIT ${limit}`;
+  }
+
+  /** Sort value of a resource: lowest when ascending, highest when descending; NULL when it has none. Quantities compare converted rows first. */
+  #value({ parameter, indexed, descending }: SortKey, rid: Sql): Sql {
+    if (indexed === 'id') return sql`(SELECT id FROM resource WHERE rid=${rid})`;
+    if (indexed === 'updated') return sql`(SELECT at FROM resource WHERE rid=${rid})`;
+    const number = this.#planner.leaves.parameter(parameter);
+    const pick = raw(descending ? 'max(a)' : 'min(a)');
+    const rows = sql`FROM entry WHERE rid=${rid} AND parameter=${number} AND kind=${KIND[indexed]}`;
+    if (indexed !== 'quantity') return sql`(SELECT ${pick} ${rows})`;
+    const converted = sql`c IN (SELECT unit FROM parameter_unit WHERE parameter=${number} AND converted=1)`;
+    return sql`coalesce((SELECT ${pick} ${rows} AND ${converted}), (SELECT ${pick} ${rows}))`;
+  }
+}
+
+/** What a cursor must have been made for. */
+function boundTo({ type, sort, principal }: SearchPlan): string {
+  return JSON.stringify([type, sort, principal]);
+}
+
+interface Term {
+  readonly column: Sql;
+  readonly descending: boolean;
+}
+
+function direction(descending: boolean): Sql {
+  return raw(descending ? 'DESC' : 'ASC');
+}
+
+function orderBy(terms: readonly Term[]): Sql {
+  return join(
+    terms.map(({ column, descending }) => sql`${column} ${raw(descending ? 'DESC NULLS LAST' : 'ASC NULLS LAST')}`),
+    ', ',
+    '',
+  );
+}
+
+/** Strictly after the cursor in the order of `terms` (missing last), then rid. */
+function beyond(terms: readonly Term[], rid: Sql, after: readonly CursorValue[] | undefined, descending: boolean): Sql {
+  if (after === undefined) return raw('1');
+  const [term, ...others] = terms;
+  const [value, ...rest] = after;
+  if (term === undefined) return sql`${rid} ${raw(descending ? '<' : '>')} ${value ?? null}`;
+  const deeper = beyond(others, rid, rest, descending);
+  if (value === null || value === undefined) return sql`(${term.column} IS NULL AND ${deeper})`;
+  const comparison = raw(term.descending ? '<' : '>');
+  return sql`(${term.column} IS NULL OR ${term.column} ${comparison} ${value} OR (${term.column} = ${value} AND ${deeper}))`;
+}

@@ -1,0 +1,92 @@
+/** Stored versions of resources: current, by number, and histories newest first. */
+import type { ResourceKey } from '../fhir/resource.ts';
+import type { HistoryScope, Page, SearchResult, StoredVersion, WriteMethod } from './port.ts';
+import { decodeCursor, encodeCursor } from './sqlite-cursor.ts';
+import type { Dictionary } from './sqlite-dictionary.ts';
+import { type Row, raw, type Sql, type Statements, sql } from './sqlite-sql.ts';
+
+const COLUMNS = raw('type, id, version, seq, at, method, patients, text');
+
+const METHODS: readonly WriteMethod[] = ['POST', 'PUT', 'PATCH', 'DELETE'];
+
+export class Versions {
+  readonly #statements: Statements;
+  readonly #dictionary: Dictionary;
+
+  constructor(statements: Statements, dictionary: Dictionary) {
+    this.#statements = statements;
+    this.#dictionary = dictionary;
+  }
+
+  #version(row: Row): StoredVersion {
+    const [type, id, version, sequence, at, method, patients, text] = row;
+    return {
+      key: { type: this.#dictionary.typeName(Number(type)), id: String(id) },
+      version: Number(version),
+      sequence: Number(sequence),
+      at: Number(at),
+      method: METHODS.find((known) => known === method) ?? 'PUT',
+      deleted: text === null,
+      text: typeof text === 'string' ? text : undefined,
+      patients: typeof patients === 'string' && patients !== '' ? patients.split(' ') : [],
+    };
+  }
+
+  read({ type, id }: ResourceKey, version?: number): StoredVersion | undefined {
+    const number = this.#dictionary.number('type', type);
+    const row = this.#statements.get(sql`SELECT ${COLUMNS}, rid FROM resource WHERE type=${number} AND id=${id}`);
+    if (row === undefined || version === undefined || row[2] === version) return row && this.#version(row);
+    const rid = Math.abs(Number(row[8]));
+    const old = this.#statements.get(sql`SELECT ${COLUMNS} FROM history WHERE rid=${rid} AND version=${version}`);
+    return old && this.#version(old);
+  }
+
+  /** Current versions by rid, in this order; what was deleted meanwhile is left out. */
+  byRid(rids: readonly number[]): readonly StoredVersion[] {
+    return rids
+      .map((rid) => this.#statements.get(sql`SELECT ${COLUMNS} FROM resource WHERE rid=${rid}`))
+      .filter((row) => row !== undefined)
+      .map((row) => this.#version(row));
+  }
+
+  /** Pages by sequence; `at` never decreases along it, so instants and the cursor are both index bounds. */
+  history(scope: HistoryScope, page: Page): SearchResult {
+    const bound = JSON.stringify(['history', scope.type, scope.id]);
+    const after = page.after === undefined ? undefined : decodeCursor(bound, page.after, 2);
+    const within = this.#within(scope, after === undefined ? undefined : [Number(after[0]), Number(after[1])]);
+    const order = raw(scope.type === undefined || scope.id !== undefined ? 'seq DESC' : 'at DESC, seq DESC');
+    const part = (table: string) =>
+      this.#statements
+        .all(
+          sql`SELECT ${COLUMNS} FROM ${raw(table)} WHERE ${this.#scope(scope, table)} AND ${within} ORDER BY ${order} LIMIT ${page.count + 1}`,
+        )
+        .map((row) => this.#version(row));
+    const since = scope.since ?? Number.NEGATIVE_INFINITY;
+    const found = [...part('resource'), ...part('history')]
+      .filter(({ at }) => at >= since)
+      .sort((a, b) => b.sequence - a.sequence);
+    const matches = found.slice(0, page.count);
+    const last = matches.at(-1);
+    const more = found.length > page.count && last !== undefined;
+    return { matches, next: more ? encodeCursor(bound, [last.at, last.sequence]) : undefined };
+  }
+
+  #scope({ type, id }: HistoryScope, table: string): Sql {
+    if (type === undefined) return raw('1');
+    const number = this.#dictionary.number('type', type);
+    if (id === undefined) return sql`type=${number}`;
+    if (table === 'resource') return sql`type=${number} AND id=${id}`;
+    return sql`rid=(SELECT abs(rid) FROM resource WHERE type=${number} AND id=${id})`;
+  }
+
+  #within({ type, id, since, before }: HistoryScope, after: readonly [number, number] | undefined): Sql {
+    const pieces: Sql[] = [];
+    // The unary plus keeps an instance or system scope on its own index. A system history ends at `since` by its order.
+    const at = raw(type !== undefined && id === undefined ? 'at' : '+at');
+    if (since !== undefined && type !== undefined) pieces.push(sql`${at}>=${since}`);
+    if (before !== undefined) pieces.push(sql`${at}<=${before}`);
+    if (after !== undefined) pieces.push(sql`${at}<=${after[0]} AND seq<${after[1]}`);
+    if (pieces.length === 0) return raw('1');
+    return { text: pieces.map(({ text }) => text).join(' AND '), values: pieces.flatMap(({ values }) => values) };
+  }
+}

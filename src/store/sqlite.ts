@@ -1,0 +1,316 @@
+/** The reference engine: reads on the calling thread, writes through the one writer thread. Layout and reasons: docs/decisions/0003. */
+
+import { randomBytes } from 'node:crypto';
+import { mkdirSync } from 'node:fs';
+import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
+import type { RenderAuditEvent } from '../audit.ts';
+import type { ResourceKey } from '../fhir/resource.ts';
+import type { PredicateKind, SearchPlan } from '../fhir/search/algebra.ts';
+import {
+  type CommitRequest,
+  type CommitResult,
+  type HistoryScope,
+  type Page,
+  type ResourceStore,
+  type SearchResult,
+  type StoredVersion,
+  StoreError,
+} from './port.ts';
+import { type AuditVerdict, verifyChain } from './sqlite-audit.ts';
+import { AuditReader } from './sqlite-audit-read.ts';
+import { WriterChannel } from './sqlite-channel.ts';
+import type { Clock } from './sqlite-commit.ts';
+import { Dictionary } from './sqlite-dictionary.ts';
+import { type IndexOf, indexIsCurrent, prepareIndex, reindexAll } from './sqlite-reindex.ts';
+import { connect, lockFolder, migrate, type Place, synchronousOf } from './sqlite-schema.ts';
+import { Searcher } from './sqlite-search.ts';
+import { Statements, sql } from './sqlite-sql.ts';
+import { Versions } from './sqlite-versions.ts';
+import type { WriterControl, WriterData, WriterNotice } from './sqlite-writer.ts';
+
+export interface SqliteOptions extends Place {
+  /** Longest time of one search, ms; undefined on the thread that may only do bounded work. */
+  readonly budgetMs?: number | undefined;
+  readonly renderAudit: RenderAuditEvent;
+  /** `Definitions.hash` and whatever else decides index rows. */
+  readonly indexHash: string;
+  /** Resource types in the order of their numbers; later ones are added as they come. */
+  readonly types: readonly string[];
+  /** Tests only. */
+  readonly clock?: Clock;
+  /** Largest size of the database file in 4 KB pages. */
+  readonly maxPages?: number;
+  /** Called when the file can no longer be trusted (a failed sync). Default: exit 70 at once, so that a restart recovers from the log. */
+  readonly onFatal?: (message: string) => void;
+}
+export type AttachOptions = Place & {
+  readonly budgetMs?: number | undefined;
+  readonly renderAudit: RenderAuditEvent;
+  readonly port: MessagePort;
+};
+
+/** Every predicate is answered; the capability check reads this. */
+export const SQLITE_DECLARES: readonly PredicateKind[] = [
+  'all',
+  'none',
+  'ids',
+  'token',
+  'string',
+  'reference',
+  'uri',
+  'interval',
+  'quantity',
+  'missing',
+  'composite',
+  'chain',
+  'has',
+  'and',
+  'or',
+  'not',
+];
+
+const MOST_SUBJECTS = 20_000;
+
+/** Reads on this thread's own connection, commits through its channel. */
+export class SqliteReader implements ResourceStore {
+  protected readonly statements: Statements;
+  protected readonly channel_: WriterChannel;
+  readonly #versions: Versions;
+  readonly #searcher: Searcher;
+  readonly #audit: AuditReader;
+  readonly #subjects = new Map<string, string>();
+
+  constructor({ budgetMs, renderAudit, port, ...place }: AttachOptions) {
+    this.statements = new Statements(connect(place));
+    this.statements.connection.pragma('query_only=1');
+    this.channel_ = new WriterChannel(port);
+    const dictionary = new Dictionary(this.statements);
+    this.#versions = new Versions(this.statements, dictionary);
+    this.#searcher = new Searcher(this.statements, dictionary, budgetMs);
+    this.#audit = new AuditReader(this.statements, this.#searcher, renderAudit);
+  }
+
+  commit(request: CommitRequest): Promise<CommitResult> {
+    try {
+      return this.channel_.commit(request);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  async read(key: ResourceKey, version?: number): Promise<StoredVersion | undefined> {
+    if (key.type !== 'AuditEvent') return this.#versions.read(key, version);
+    return version === undefined || version === 1 ? this.#audit.read(key.id) : undefined;
+  }
+
+  async history(scope: HistoryScope, page: Page): Promise<SearchResult> {
+    if (scope.type !== 'AuditEvent') return this.#snapshot(() => this.#versions.history(scope, page));
+    if (scope.id === undefined) return this.#snapshot(() => this.#audit.history(scope.since, scope.before, page));
+    const found = this.#audit.read(scope.id);
+    const { since = Number.NEGATIVE_INFINITY, before = Number.POSITIVE_INFINITY } = scope;
+    return { matches: found && found.at >= since && found.at <= before ? [found] : [], next: undefined };
+  }
+
+  async search(plan: SearchPlan, page: Page): Promise<SearchResult> {
+    return this.#snapshot(() => {
+      if (plan.type === 'AuditEvent') return this.#audit.search(plan, page);
+      const { rids, next } = this.#searcher.search(plan, page);
+      return { matches: this.#versions.byRid(rids), next };
+    });
+  }
+
+  async count(plan: SearchPlan): Promise<number> {
+    return this.#snapshot(() => (plan.type === 'AuditEvent' ? this.#audit.count(plan) : this.#searcher.count(plan)));
+  }
+
+  /** Several statements over one state of the database. */
+  #snapshot<T>(work: () => T): T {
+    this.statements.run('BEGIN');
+    try {
+      return work();
+    } finally {
+      this.statements.run('COMMIT');
+    }
+  }
+
+  subjectKeys(patients: readonly string[]): readonly string[] {
+    return patients.map((patient) => {
+      const known = this.#subjects.get(patient);
+      const key = known ?? this.#subjectKey(patient);
+      if (known !== undefined) this.#subjects.delete(patient);
+      else if (this.#subjects.size >= MOST_SUBJECTS) this.#forgetOldest();
+      this.#subjects.set(patient, key);
+      return key;
+    });
+  }
+
+  #subjectKey(patient: string): string {
+    const found = this.statements.text(sql`SELECT key FROM subject WHERE patient=${patient} ORDER BY id LIMIT 1`);
+    return found ?? randomBytes(12).toString('hex');
+  }
+
+  #forgetOldest(): void {
+    for (const oldest of this.#subjects.keys()) {
+      this.#subjects.delete(oldest);
+      return;
+    }
+  }
+
+  async ping(): Promise<void> {
+    this.statements.get(sql`SELECT value FROM meta WHERE name='index'`);
+    await this.channel_.ask({ op: 'ping' });
+  }
+
+  /** Recomputes the whole hash chain of the audit log. */
+  verifyAudit(): AuditVerdict {
+    return verifyChain(this.statements);
+  }
+
+  /** Called with the text of each new statement: for the test that none scans a table. */
+  watchStatements(seen: (text: string) => void): void {
+    this.statements.seen = seen;
+  }
+
+  async close(): Promise<void> {
+    this.channel_.close();
+    this.statements.connection.close();
+  }
+}
+
+/** The main thread's store: owns the threads and the folder lock. */
+export class SqliteStore extends SqliteReader {
+  readonly #threads: SqliteThreads;
+  readonly #indexHash: string;
+
+  constructor(options: SqliteOptions, threads: SqliteThreads) {
+    super({ ...options, port: threads.channel() });
+    this.#threads = threads;
+    this.#indexHash = options.indexHash;
+  }
+
+  /** 2 = FULL. */
+  get synchronous(): unknown {
+    return synchronousOf(this.statements.connection);
+  }
+
+  /** True when index rows were made by other definitions than `indexHash`. */
+  get needsReindex(): boolean {
+    return !indexIsCurrent(this.statements, this.#indexHash);
+  }
+
+  /** A channel to the same writer for `attachSqlite` on another thread: transfer it. */
+  channel(): MessagePort {
+    return this.#threads.channel();
+  }
+
+  /** Makes every index row of `types` again; taken up where it stopped. To be called before the first request. */
+  reindex(types: readonly string[], indexOf: IndexOf, onProgress?: (done: number) => void): Promise<void> {
+    return reindexAll(this.statements, this.channel_, this.#indexHash, types, indexOf, onProgress);
+  }
+
+  /** Lowers or lifts (0) the largest size of the database file, in 4 KB pages. */
+  limitPages(pages: number): Promise<void> {
+    return this.channel_.ask({ op: 'limit', pages });
+  }
+
+  override async close(): Promise<void> {
+    if (this.#threads.running) await this.channel_.ask({ op: 'ping' }).catch(() => undefined);
+    await super.close();
+    await this.#threads.close();
+  }
+}
+
+const threadFile = (name: string): URL =>
+  new URL(name + (import.meta.url.endsWith('.ts') ? '.ts' : '.js'), import.meta.url);
+
+class SqliteThreads {
+  readonly #writer: Worker;
+  readonly #checkpoint: Worker;
+  readonly #release: () => void;
+  readonly ready: Promise<void>;
+  /** False until the writer is ready and after a failure or close. */
+  running = false;
+
+  constructor({ folder, key, clock = 'system', maxPages, onFatal = exitAtOnce }: SqliteOptions, release: () => void) {
+    this.#release = release;
+    const data: WriterData = { folder, key, clock, maxPages };
+    this.#writer = new Worker(threadFile('./sqlite-writer'), { workerData: data });
+    this.#checkpoint = new Worker(threadFile('./sqlite-checkpoint'), { workerData: { folder, key } });
+    this.ready = new Promise((resolve, reject) => {
+      const fatal = (message: string) => {
+        reject(new StoreError('unavailable', message));
+        if (this.running) onFatal(message);
+        this.running = false;
+      };
+      this.#writer.on('message', (notice: WriterNotice) => {
+        if (notice.op === 'fatal') return fatal(notice.message);
+        this.running = true;
+        resolve();
+      });
+      for (const thread of [this.#writer, this.#checkpoint]) {
+        thread.on('error', (error) => fatal(error.message));
+        thread.on('exit', () => fatal('A storage thread ended.'));
+      }
+    });
+    this.ready.then(
+      () => this.#writer.unref(),
+      () => undefined,
+    );
+    this.#checkpoint.unref();
+  }
+
+  channel(): MessagePort {
+    const { port1, port2 } = new MessageChannel();
+    this.#writer.postMessage({ op: 'channel', port: port1 } satisfies WriterControl, [port1]);
+    return port2;
+  }
+
+  async close(): Promise<void> {
+    this.running = false;
+    const ended = (thread: Worker) => new Promise((resolve) => thread.once('exit', resolve));
+    const both = Promise.all([ended(this.#writer), ended(this.#checkpoint)]);
+    this.#writer.ref();
+    this.#checkpoint.ref();
+    this.#checkpoint.postMessage('close');
+    this.#writer.postMessage({ op: 'close' } satisfies WriterControl);
+    await both;
+    this.#release();
+  }
+}
+
+function exitAtOnce(message: string): never {
+  process.stderr.write(`Storage cannot go on: ${message}\n`);
+  process.exit(70);
+}
+
+/**
+ * Opens the folder (made when missing), brings the schema up to date and starts the writer and checkpoint threads.
+ * @throws StoreError `unavailable`: folder in use, wrong key, newer schema
+ */
+export async function openSqlite(options: SqliteOptions): Promise<SqliteStore> {
+  mkdirSync(options.folder, { recursive: true, mode: 0o700 });
+  const lock = lockFolder(options.folder);
+  const release = () => {
+    lock.close();
+  };
+  try {
+    const connection = connect(options);
+    try {
+      migrate(connection);
+      prepareIndex(connection, options.types, options.indexHash);
+    } finally {
+      connection.close();
+    }
+    const threads = new SqliteThreads(options, release);
+    await threads.ready;
+    return new SqliteStore(options, threads);
+  } catch (error) {
+    release();
+    throw error;
+  }
+}
+
+/** A store on another thread of the same process: own read connection, the writer reached over `port`. */
+export function attachSqlite(options: AttachOptions): ResourceStore {
+  return new SqliteReader(options);
+}
