@@ -140,8 +140,13 @@ export async function openSession(
   if (inline) return inlineSession(runner, medianMs, options.now);
   await runner.close();
   const session = new WorkerSession(bytes, contract, medianMs, options);
-  await session.started;
-  return session;
+  try {
+    await session.started;
+    return session;
+  } catch (error) {
+    await session.close();
+    throw error;
+  }
 }
 
 interface Waiting {
@@ -171,6 +176,8 @@ class WorkerSession implements ModelSession {
   readonly #start: () => Worker;
   readonly #options: SessionOptions;
   readonly #waiting = new Map<number, Waiting>();
+  /** Sent to the thread and not come back, whether or not somebody still waits. */
+  readonly #unanswered = new Set<number>();
   readonly #crashes: number[] = [];
   #worker: Worker;
   #lastId = 0;
@@ -181,7 +188,10 @@ class WorkerSession implements ModelSession {
     this.#options = options;
     this.#start = () => {
       const worker = new Worker(options.workerFile ?? WORKER_FILE, { workerData: { bytes, contract } });
-      worker.on('message', (answer: Answer) => this.#settle(answer));
+      worker.on('message', (answer: Answer) => {
+        this.#unanswered.delete(answer.id);
+        this.#settle(answer);
+      });
       let cause = 'it ended';
       worker.on('error', (error) => {
         cause = error instanceof Error ? error.message : String(error);
@@ -203,7 +213,10 @@ class WorkerSession implements ModelSession {
 
   run(vector: Float32Array, deadlineAt: number): Promise<Tensors> {
     if (this.failure !== undefined) return Promise.reject(new Error(this.failure));
-    if (this.#waiting.size >= (this.#options.queueBound ?? SESSION_DEFAULTS.queueBound)) {
+    const bound = this.#options.queueBound ?? SESSION_DEFAULTS.queueBound;
+    if (this.#unanswered.size >= bound) {
+      // Some of these runs have been given up on: the thread hangs rather than being busy.
+      if (this.#waiting.size < bound) this.#replace('it does not answer');
       return Promise.reject(new Error('too many runs are waiting'));
     }
     const left = deadlineAt - this.#options.now();
@@ -215,6 +228,7 @@ class WorkerSession implements ModelSession {
         Math.min(left, 2 ** 31 - 1),
       );
       this.#waiting.set(id, { resolve, reject, timer });
+      this.#unanswered.add(id);
       this.#worker.postMessage({ id, vector });
     });
   }
@@ -239,8 +253,15 @@ class WorkerSession implements ModelSession {
     for (const id of [...this.#waiting.keys()]) this.#settle({ id, error: reason });
   }
 
+  #replace(cause: string): void {
+    const hung = this.#worker;
+    this.#crashed(hung, cause);
+    void hung.terminate();
+  }
+
   #crashed(worker: Worker, cause: string): void {
-    if (this.#closed || worker !== this.#worker) return;
+    if (this.#closed || worker !== this.#worker || this.failure !== undefined) return;
+    this.#unanswered.clear();
     this.#rejectAll(`the worker crashed: ${cause}`);
     const now = this.#options.now();
     this.#crashes.push(now);
