@@ -16,6 +16,9 @@ import type { FhirRequest } from './request.ts';
 
 type HistoryRequest = Extract<FhirRequest, { interaction: 'history-instance' | 'history-type' | 'history-system' }>;
 
+/** Parameters that decide which versions come in which page: a cursor is bound to them. */
+const SCOPE: ReadonlySet<string> = new Set(['_count', '_since', '_at']);
+
 /** 200 with a Bundle, newest version first. Refuses: not-found (404), forbidden (403), value (400) for a parameter that is not well formed. */
 export const history: Perform<HistoryRequest> = async (request, caller, context) => {
   const pairs = pairsOf(request.rawQuery);
@@ -23,7 +26,7 @@ export const history: Perform<HistoryRequest> = async (request, caller, context)
   const asked = askedOf(request, pairs, context);
   const { settings, ambient, store, definitions } = context;
   const now = ambient.now();
-  const used = pairs.filter(([name]) => name !== '_cursor');
+  const used = pairs.filter(([name]) => SCOPE.has(name));
   const binding = { principal: caller.access.principal, scope: JSON.stringify(['history', request.wire.path, used]) };
   const token = single(pairs, '_cursor');
   const after = token === undefined ? undefined : openCursor(settings.cursorKey, binding, token, now);
@@ -41,7 +44,7 @@ export const history: Perform<HistoryRequest> = async (request, caller, context)
     at: now,
     type: 'history',
     total: isComplete ? matches.length : undefined,
-    links: pageLinks(`${settings.fhirBase}${request.wire.path}`, pairs, [], cursor),
+    links: pageLinks(`${settings.fhirBase}${request.wire.path}`, pairs, pairs, cursor),
     entries: matches.map((version) => {
       const shaped = version.text === undefined ? undefined : shapedText(version.text, representation, definitions);
       return entryOf(version, shaped, settings.fhirBase);
