@@ -1,0 +1,137 @@
+// CDS Hooks 2.0.1 "CDS Service Response" as rules on a card; both sides of every boundary. The control card breaks none.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { Card, CardKind } from '../../src/cds/card.ts';
+import { lintCard } from '../../src/cds/card-lint.ts';
+
+const UUID = 'd1577c69-dfbe-44ad-ba6d-3e05e953b2ea';
+const DISCLAIMER = 'Supports, and does not replace, clinical judgement; not for patients.';
+const SCORE_DETAIL = `What was computed: x\n\nInputs used\n\nMissing inputs\n\nModel\n\nIntended population\n\nLimits\n\nSource\n\n${DISCLAIMER}`;
+const DELETE = { type: 'delete', description: 'Removes it', resourceId: 'MedicationRequest/1' } as const;
+const suggestion = { label: 'Remove', uuid: UUID, actions: [DELETE] };
+const CARD: Card = {
+  uuid: UUID,
+  summary: 'Major interaction',
+  detail: `Severity: major\n\nSource: x\n\n${DISCLAIMER}`,
+  indicator: 'critical',
+  source: {
+    label: 'Firewatch',
+    url: 'https://example.org/',
+    topic: { system: 'urn:x', code: 'drug-safety', display: 'Drugs' },
+  },
+  suggestions: [suggestion],
+  selectionBehavior: 'any',
+  overrideReasons: [{ system: 'urn:x', code: 'a', display: 'A' }],
+  links: [{ label: 'Label', url: 'https://example.org/x', type: 'absolute' }],
+};
+const SCORE: Card = {
+  uuid: UUID,
+  summary: 'NEWS2 7',
+  detail: SCORE_DETAIL,
+  indicator: 'warning',
+  source: CARD.source,
+  links: CARD.links ?? [],
+};
+const { topic } = CARD.source;
+const withAction = (action: object) => ({ suggestions: [{ ...suggestion, actions: [action] }] });
+const withLink = (link: object) => ({
+  links: [{ label: 'x', url: 'https://example.org/', type: 'absolute', ...link }],
+});
+
+const rows: readonly [fine: boolean, change: object, why: string, kind?: CardKind][] = [
+  [true, {}, 'control'],
+  [true, { summary: 'x'.repeat(139) }, 'summary of 139'],
+  [false, { summary: 'x'.repeat(140) }, 'summary of 140'],
+  [false, { summary: '𝒙'.repeat(70) }, 'summary of 70 code points but 140 units'],
+  [true, { summary: `${'𝒙'.repeat(69)}x` }, 'summary of 139 units in pairs'],
+  [false, { summary: '' }, 'summary empty'],
+  [false, { summary: 'a <b>' }, 'summary with a tag'],
+  [false, { summary: 'a\u202eb' }, 'summary with a bidirectional override'],
+  [false, { summary: 'a\nb' }, 'summary of two lines'],
+  [false, { detail: `${CARD.detail}<img src=x>` }, 'detail with HTML'],
+  [true, { detail: `${CARD.detail}&lt;img&gt;` }, 'detail with escaped HTML'],
+  [false, { detail: `${CARD.detail}![x](y)` }, 'detail with an image'],
+  [false, { detail: `${CARD.detail}[x](y)` }, 'detail with a link'],
+  [true, { detail: `${CARD.detail}\\[x\\](y)` }, 'detail with an escaped link'],
+  [false, { detail: `${CARD.detail} https://evil.example` }, 'detail with an address'],
+  [false, { detail: `${CARD.detail} www.evil.example` }, 'detail with www'],
+  [false, { detail: `${CARD.detail} a@b.example` }, 'detail with a mail address'],
+  [false, { detail: CARD.detail.replace('does not replace, ', '') }, 'detail without disclaimer'],
+  [false, { detail: CARD.detail.replace('not for patients', '') }, 'detail without audience'],
+  [false, { detail: CARD.detail.replace('Severity', '') }, 'finding without severity'],
+  [false, { detail: CARD.detail.replace('Source', '') }, 'finding without source'],
+  [false, { detail: undefined }, 'no detail'],
+  [false, { uuid: undefined }, 'no uuid'],
+  [false, { uuid: 'x' }, 'uuid that is none'],
+  [false, { indicator: 'hard-stop' }, 'indicator of CDS Hooks 1.0'],
+  [false, { source: { topic } }, 'no source label'],
+  [false, { source: { label: 'x' } }, 'no topic'],
+  [false, { source: { label: 'x', topic: { ...topic, display: '' } } }, 'topic without display'],
+  [true, { source: { label: 'x', topic: { ...topic, code: 'a'.repeat(100) } } }, 'topic code of 100'],
+  [false, { source: { label: 'x', topic: { ...topic, code: 'a'.repeat(101) } } }, 'topic code of 101'],
+  [false, { source: { label: 'x', topic: { ...topic, code: 'a b' } } }, 'topic code with a space'],
+  [false, { source: { ...CARD.source, url: '/relative' } }, 'relative source url'],
+  [false, { selectionBehavior: undefined }, 'suggestions without selectionBehavior'],
+  [false, { selectionBehavior: 'all' }, 'selectionBehavior of no code'],
+  [false, { suggestions: undefined }, 'selectionBehavior without suggestions'],
+  [false, { suggestions: [] }, 'empty suggestions'],
+  [false, { suggestions: [{ ...suggestion, label: '' }] }, 'suggestion without label'],
+  [false, { suggestions: [{ ...suggestion, uuid: undefined }] }, 'suggestion without uuid'],
+  [false, { suggestions: [{ ...suggestion, actions: [] }] }, 'empty actions'],
+  [true, { suggestions: [1, 2].map(() => ({ ...suggestion, isRecommended: true })) }, 'two recommended under any'],
+  [
+    false,
+    { selectionBehavior: 'at-most-one', suggestions: [1, 2].map(() => ({ ...suggestion, isRecommended: true })) },
+    'two recommended under at-most-one',
+  ],
+  [false, withAction({ ...DELETE, description: undefined }), 'action without description'],
+  [false, withAction({ ...DELETE, type: 'remove' }), 'action of no type'],
+  [false, withAction({ ...DELETE, resourceId: 'MedicationRequest/2' }), 'delete of an order that was not sent'],
+  [false, withAction({ ...DELETE, resourceId: '1' }), 'delete by bare id'],
+  [false, withAction({ ...DELETE, resourceId: undefined }), 'delete of nothing'],
+  [false, withAction({ ...DELETE, resource: { resourceType: 'MedicationRequest', id: '1' } }), 'delete with resource'],
+  [
+    true,
+    withAction({ type: 'update', description: 'x', resource: { resourceType: 'MedicationRequest', id: '1' } }),
+    'update of a draft',
+  ],
+  [
+    false,
+    withAction({ type: 'update', description: 'x', resource: { resourceType: 'MedicationRequest', id: '2' } }),
+    'update of another',
+  ],
+  [true, withAction({ type: 'create', description: 'x', resource: { resourceType: 'ServiceRequest' } }), 'create'],
+  [false, withAction({ type: 'create', description: 'x' }), 'create of nothing'],
+  [false, { overrideReasons: [{ system: 'urn:x', code: 'a' }] }, 'override reason without display'],
+  [false, { overrideReasons: [] }, 'empty overrideReasons'],
+  [false, { links: [] }, 'empty links'],
+  [false, { links: null }, 'null links'],
+  [false, withLink({ label: '' }), 'link without label'],
+  [false, withLink({ url: 'javascript:alert(1)' }), 'link that is script'],
+  [false, withLink({ url: '/x' }), 'relative link'],
+  [false, withLink({ type: 'other' }), 'link of no type'],
+  [false, withLink({ appContext: 'x' }), 'appContext on an absolute link'],
+  [true, withLink({ type: 'smart', appContext: 'x' }), 'appContext on a smart link'],
+  [false, { extra: 1 }, 'unknown field'],
+  [true, {}, 'control', 'score'],
+  [false, { indicator: 'critical' }, 'critical from a score', 'score'],
+  [false, { links: undefined }, 'score without link to its source', 'score'],
+  [false, { summary: 'NEWS2 7. Start antibiotics' }, 'score that gives an order', 'score'],
+  [false, { detail: `${SCORE_DETAIL}\n- Give fluids` }, 'score detail that gives an order', 'score'],
+  ...['What was computed', 'Inputs used', 'Missing inputs', 'Model', 'Intended population', 'Limits', 'Source'].map(
+    (part): [boolean, object, string, CardKind] => [
+      false,
+      { detail: SCORE_DETAIL.replace(part, '') },
+      `score without ${part}`,
+      'score',
+    ],
+  ),
+  [false, { indicator: 'critical', detail: DISCLAIMER }, 'critical notice', 'notice'],
+];
+for (const [fine, change, why, kind = 'finding'] of rows) {
+  test(`cds-hooks-2.0@card ${kind} ${fine ? 'passes' : 'fails'}: ${why}`, () => {
+    const card = { ...(kind === 'score' ? SCORE : CARD), ...change };
+    const problems = lintCard(card, { kind, drafts: new Set(['MedicationRequest/1']) });
+    assert.equal(problems.length === 0, fine, problems.join('; '));
+  });
+}
