@@ -169,9 +169,12 @@ const REASONS: Readonly<Record<number, string>> = {
   503: 'Service Unavailable',
 };
 
-/** JSON text of one entry of a response. Bodies go in as they are: stored text is never parsed again. */
-export function responseEntry({ status, headers, body }: FhirResponse): string {
-  const lastModified = Date.parse(headers['Last-Modified'] ?? '');
+/**
+ * JSON text of one entry of a response. Bodies go in as they are: stored text is never parsed again.
+ * @param at meta.lastUpdated of the version, ms; without it Last-Modified is used, which knows only seconds
+ */
+export function responseEntry({ status, headers, body }: FhirResponse, at?: number): string {
+  const lastModified = at ?? Date.parse(headers['Last-Modified'] ?? '');
   const response = JSON.stringify({
     status: `${status} ${REASONS[status] ?? ''}`.trim(),
     location: headers.Location,

@@ -11,7 +11,7 @@ import {
   responseBundle,
   responseEntry,
 } from './bundle-entry.ts';
-import { answer } from './change.ts';
+import { answer, type Change } from './change.ts';
 import type { Caller, Perform, RestContext } from './context.ts';
 import type { FhirRequest, FhirResponse } from './request.ts';
 import { phaseOf, Transaction, type TransactionPlan } from './transaction.ts';
@@ -39,35 +39,34 @@ const REPEATABLE = ['read', 'conditional', 'write'] as const;
 export const batch =
   (door: Door): Perform<Extract<FhirRequest, { interaction: 'batch' }>> =>
   async (request, caller, context) => {
-    const raw = rawEntries(request.bundle, context);
-    const responses: FhirResponse[] = new Array(raw.length);
-    const entries = raw.flatMap((json, index) => {
+    const texts = new Map<number, string>();
+    const entries = rawEntries(request.bundle, context).flatMap((json, index) => {
       try {
         return [entryOf(json, index, request, context)];
       } catch (error) {
-        responses[index] = refused(error);
+        texts.set(index, responseEntry(refused(error)));
         return [];
       }
     });
     limitSearches(entries);
     for (const stage of REPEATABLE) {
+      const caught = stage === 'write' ? late : refused;
+      const send = async ({ index, request: asked }: BundleEntry): Promise<void> => {
+        const response = await door.interact(asked, caller, context).catch(caught);
+        texts.set(index, responseEntry(withoutHead(asked, response)));
+      };
       const due = entries.filter((entry) => stageOf(entry) === stage);
       for (let start = 0; start < due.length; start += CONCURRENT) {
-        const group = due.slice(start, start + CONCURRENT);
-        const answers = await Promise.all(
-          group.map((entry) => door.interact(entry.request, caller, context).catch(stage === 'write' ? late : refused)),
-        );
-        group.forEach(({ index }, position) => {
-          responses[index] = answers[position] ?? refused(undefined);
-        });
+        await Promise.all(due.slice(start, start + CONCURRENT).map(send));
       }
     }
-    await context.store.commit({
-      commands: [],
-      audit: [context.audit({ caller, envelope: 'batch', entries: [], status: 200 })],
-    });
-    const { pretty } = request.representation;
-    return { response: responseBundle('batch', responses.map(responseEntry), pretty), entries: [], audited: true };
+    const row = context.audit({ caller, envelope: 'batch', entries: [], status: 200 });
+    await context.store.commit({ commands: [], audit: [row] });
+    return {
+      response: responseBundle('batch', inOrder(texts), request.representation.pretty),
+      entries: [],
+      audited: true,
+    };
   };
 
 /** 200 with the answer to each entry when every entry succeeded; otherwise nothing is stored and every refusal is named. */
@@ -76,30 +75,41 @@ export const transaction =
   async (request, caller, context) => {
     const entries = await decoded(rawEntries(request.bundle, context), request, door, context);
     limitSearches(entries);
-    let plan: TransactionPlan | undefined;
+    let byEntry: TransactionPlan['byEntry'] = new Map();
     const done = await committed(TRIES, 'transaction', caller, context, async () => {
-      plan = await new Transaction(caller, context).decide(entries);
+      const plan = await new Transaction(caller, context).decide(entries);
+      byEntry = plan.byEntry;
       return plan;
     });
-    const final = new Map(plan?.changes.map((change, position) => [change, done.changes[position] ?? change]));
-    const responses: FhirResponse[] = [];
+    const texts = new Map<number, string>();
     for (const { index, request: asked } of entries) {
+      const planned = byEntry.get(index);
       if (phaseOf(asked) === 'read') {
-        responses.push(await afterwards(door, asked, caller, context));
-        continue;
-      }
-      const planned = plan?.byEntry.get(index);
-      const change = planned && final.get(planned.change);
-      if (change === undefined) responses.push({ status: 204, headers: {}, body: undefined });
-      else {
-        const own = planned?.repeated === true ? ({ ...change, status: 200 } as const) : change;
-        responses.push(answer(own, done.at, asked.representation, context));
+        const response = await door.interact(asked, caller, context).catch(late);
+        texts.set(index, responseEntry(withoutHead(asked, response)));
+      } else {
+        const change = planned && done.changes[planned.position];
+        texts.set(index, written(change, planned?.repeated === true, asked, done.at, context));
       }
     }
-    const { pretty } = request.representation;
-    const response = responseBundle('transaction', responses.map(responseEntry), pretty);
+    const response = responseBundle('transaction', inOrder(texts), request.representation.pretty);
     return { response, entries: done.entries, audited: true };
   };
+
+/** The answer to a writing entry. A conditional delete without a match has no change; a repeated conditional create found what it asked for. */
+function written(change: Change | undefined, repeated: boolean, asked: FhirRequest, at: number, context: RestContext) {
+  if (change === undefined) return responseEntry({ status: 204, headers: {}, body: undefined });
+  const own = repeated ? ({ ...change, status: 200 } as const) : change;
+  const instant = change.version > 0 ? (change.held?.at ?? at) : undefined;
+  return responseEntry(answer(own, at, asked.representation, context), instant);
+}
+
+const inOrder = (texts: ReadonlyMap<number, string>): readonly string[] =>
+  Array.from({ length: texts.size }, (_, index) => texts.get(index) ?? '');
+
+/** HEAD asks what GET asks, without the body. */
+const withoutHead = ({ wire }: FhirRequest, response: FhirResponse): FhirResponse =>
+  wire.method === 'HEAD' ? { ...response, body: undefined } : response;
 
 /** Every entry as a request that is claimed and has a place in a transaction; refusals of all entries together. */
 async function decoded(
@@ -119,15 +129,6 @@ async function decoded(
     },
   );
   return entries;
-}
-
-/** A read after the commit: what was written stays, so whatever goes wrong is told in the entry. */
-async function afterwards(door: Door, request: FhirRequest, caller: Caller, context: RestContext) {
-  try {
-    return await door.interact(request, caller, context);
-  } catch (error) {
-    return late(error);
-  }
 }
 
 function limitSearches(entries: readonly BundleEntry[]): void {

@@ -7,7 +7,7 @@ import { fhirError } from '../fhir/outcome.ts';
 import { label, type Resource, type ResourceKey } from '../fhir/resource.ts';
 import type { Command, StoredVersion } from '../store/port.ts';
 import { type BundleEntry, forEach } from './bundle-entry.ts';
-import { assertPreconditions, type Change, deletion, put, unchanged } from './change.ts';
+import { assertMayWrite, assertPreconditions, type Change, deletion, put, unchanged } from './change.ts';
 import { criteriaOf, matched, single } from './conditional.ts';
 import type { Caller, RestContext } from './context.ts';
 import { isConditionalReference, rewritten, rootOf, withoutOwnBase } from './references.ts';
@@ -30,8 +30,8 @@ type Target =
   | { readonly does: 'repeat'; readonly key: ResourceKey; readonly of: number };
 
 export interface TransactionPlan extends Plan {
-  /** The change of each writing entry, by index; none for a conditional delete without a match. */
-  readonly byEntry: ReadonlyMap<number, { readonly change: Change; readonly repeated: boolean }>;
+  /** Where the change of each writing entry stands in `changes`, by entry; none for a conditional delete without a match. */
+  readonly byEntry: ReadonlyMap<number, { readonly position: number; readonly repeated: boolean }>;
 }
 
 /** THE order of http.html#trules. Interactions that are not here have no place in a transaction. */
@@ -70,6 +70,8 @@ export class Transaction {
   readonly #expects: Command[] = [];
   readonly #gone = new Set<string>();
   readonly #links = new Map<string, string>();
+  /** Criteria of conditional creates -> what they made or found, and the entry that did. */
+  readonly #created = new Map<string, { readonly key: ResourceKey; readonly of: number }>();
 
   constructor(caller: Caller, context: RestContext) {
     this.#caller = caller;
@@ -84,20 +86,17 @@ export class Transaction {
     await forEach(phase('update'), (entry) => this.#update(entry));
     await this.#assertOnce(entries);
     await this.#link(entries);
-    const byEntry = new Map<number, { change: Change; repeated: boolean }>();
-    const repeats: BundleEntry[] = [];
+    const changes: Change[] = [];
+    const byEntry = new Map<number, { position: number; repeated: boolean }>();
     await forEach(entries, async (entry) => {
       const target = this.#targets.get(entry.index);
-      if (target?.does === 'repeat') repeats.push(entry);
-      else if (target !== undefined)
-        byEntry.set(entry.index, { change: await this.#change(entry, target), repeated: false });
+      if (target === undefined) return;
+      // The entry that is repeated stands before the one that repeats it.
+      if (target.does === 'repeat') {
+        byEntry.set(entry.index, { position: byEntry.get(target.of)?.position ?? 0, repeated: true });
+      } else
+        byEntry.set(entry.index, { position: changes.push(await this.#change(entry, target)) - 1, repeated: false });
     });
-    const changes = [...byEntry.values()].map(({ change }) => change);
-    for (const { index } of repeats) {
-      const target = this.#targets.get(index);
-      const first = target?.does === 'repeat' ? byEntry.get(target.of) : undefined;
-      if (first !== undefined) byEntry.set(index, { change: first.change, repeated: true });
-    }
     await forEach(phase('read'), (entry) => this.#foresee(entry));
     return { changes, expects: this.#expects, byEntry };
   }
@@ -105,11 +104,13 @@ export class Transaction {
   async #delete({ index, request }: BundleEntry): Promise<void> {
     const { store } = this.#context;
     if (request.interaction === 'delete') {
+      assertMayWrite(request.key.type, this.#caller);
       const current = await store.read(request.key);
       assertPreconditions(request.key, current, { ifMatch: request.ifMatch, ifNoneMatch: undefined });
       this.#targets.set(index, { does: 'delete', key: request.key, current });
       this.#gone.add(label(request.key));
     } else if (request.interaction === 'conditional-delete') {
+      assertMayWrite(request.type, this.#caller);
       const { matches, expect } = await matched(
         this.#criteria(request.type, request.criteria),
         this.#caller,
@@ -126,6 +127,7 @@ export class Transaction {
   async #create({ index, request }: BundleEntry): Promise<void> {
     if (request.interaction !== 'create') return;
     const { type, resource, ifNoneExist } = request;
+    assertMayWrite(type, this.#caller);
     const key = { type, id: this.#context.ambient.newId() };
     const target = { does: 'put', key, current: undefined, method: 'POST', resource } as const;
     if (ifNoneExist === undefined) {
@@ -143,17 +145,18 @@ export class Transaction {
     this.#created.set(criteria.name, { key: held?.key ?? key, of: index });
     this.#resolved.set(criteria.name, label(held?.key ?? key));
   }
-  readonly #created = new Map<string, { readonly key: ResourceKey; readonly of: number }>();
 
   async #update({ index, request }: BundleEntry): Promise<void> {
     const context = this.#context;
     if (request.interaction === 'update') {
       const { key, resource } = request;
+      assertMayWrite(key.type, this.#caller);
       const current = await context.store.read(key);
       assertPreconditions(key, current, request);
       if (current === undefined) assertUpdateCreates(key.type, context);
       this.#targets.set(index, { does: 'put', key, current, method: 'PUT', resource });
     } else if (request.interaction === 'conditional-update') {
+      assertMayWrite(request.type, this.#caller);
       const criteria = this.#criteria(request.type, request.criteria);
       const matches = await this.#found(criteria);
       const target = await updateTarget(request, context.ambient.newId(), matches, context);

@@ -6,6 +6,7 @@ import type { AccessEntry } from '../audit.ts';
 import { fhirError } from '../fhir/outcome.ts';
 import { ID_PATTERN, label, type Resource, type ResourceKey } from '../fhir/resource.ts';
 import type { Command, CommitResult } from '../store/port.ts';
+import { rawRequest } from './access-entry.ts';
 import {
   accessOf,
   answer,
@@ -32,6 +33,8 @@ export interface Plan {
   readonly changes: readonly Change[];
   /** Searches whose result must not have changed. */
   readonly expects: readonly Command[];
+  /** What the audit says when nothing is changed at all. */
+  readonly access?: AccessEntry;
 }
 export interface Committed {
   /** As planned; an AuditEvent has its final id and text now. */
@@ -54,9 +57,9 @@ export async function committed(
   decide: () => Promise<Plan>,
 ): Promise<Committed> {
   for (let count = 0; count < tries; count++) {
-    const { changes, expects } = await decide();
+    const { changes, expects, access } = await decide();
     const commands = [...expects, ...(await integrityOf(changes, caller, context)), ...ordered(changes)];
-    const entries = changes.length > 0 ? changes.map(accessOf) : [{ interaction: 'delete', patients: [] }];
+    const entries = access === undefined ? changes.map(accessOf) : [access];
     const status = envelope === undefined ? (changes[0]?.status ?? 204) : 200;
     const row = context.audit({ caller, entries, status, ...(envelope === undefined ? {} : { envelope }) });
     const posted = changes.flatMap((change) => change.posted ?? []);
@@ -105,8 +108,9 @@ async function performed(
 }
 
 /** 201 with the new resource; with If-None-Exist 200 and the match when there is one, 412 when there are several. */
-export const create: Perform<Request<'create'>> = (request, caller, context) => {
+export const create: Perform<Request<'create'>> = async (request, caller, context) => {
   const { type, ifNoneExist } = request;
+  assertMayWrite(type, caller);
   const resource = normalised(request.resource, context);
   const key = { type, id: context.ambient.newId() };
   return performed(request, caller, context, async () => {
@@ -121,8 +125,9 @@ export const create: Perform<Request<'create'>> = (request, caller, context) => 
 };
 
 /** 200, or 201 when the id is new or was deleted; 412 when If-Match or If-None-Match do not hold. */
-export const update: Perform<Request<'update'>> = (request, caller, context) => {
+export const update: Perform<Request<'update'>> = async (request, caller, context) => {
   const { key } = request;
+  assertMayWrite(key.type, caller);
   const resource = normalised(request.resource, context);
   return performed(request, caller, context, async () => {
     const current = await context.store.read(key);
@@ -133,7 +138,8 @@ export const update: Perform<Request<'update'>> = (request, caller, context) => 
 };
 
 /** No match: created; one: updated; more: 412. */
-export const conditionalUpdate: Perform<Request<'conditional-update'>> = (request, caller, context) => {
+export const conditionalUpdate: Perform<Request<'conditional-update'>> = async (request, caller, context) => {
+  assertMayWrite(request.type, caller);
   const resource = normalised(request.resource, context);
   const newId = context.ambient.newId();
   return performed(request, caller, context, async () => {
@@ -144,20 +150,24 @@ export const conditionalUpdate: Perform<Request<'conditional-update'>> = (reques
 };
 
 /** 204; also when it is deleted already or never was. */
-export const remove: Perform<Request<'delete'>> = (request, caller, context) =>
-  performed(request, caller, context, async () => {
+export const remove: Perform<Request<'delete'>> = async (request, caller, context) => {
+  assertMayWrite(request.key.type, caller);
+  return performed(request, caller, context, async () => {
     const current = await context.store.read(request.key);
     assertPreconditions(request.key, current, { ifMatch: request.ifMatch, ifNoneMatch: undefined });
     return { changes: [deletion(request.key, current, caller)], expects: [] };
   });
+};
 
 /** 204 for no match or one; 412 for more. */
-export const conditionalDelete: Perform<Request<'conditional-delete'>> = (request, caller, context) => {
+export const conditionalDelete: Perform<Request<'conditional-delete'>> = async (request, caller, context) => {
   assertMayWrite(request.type, caller);
   return performed(request, caller, context, async () => {
     const { matches, expect } = await matched(criteriaOf(request.type, request.criteria, context), caller, context);
     const held = single(request.type, matches);
-    return { changes: held === undefined ? [] : [deletion(held.key, held, caller)], expects: [expect] };
+    if (held !== undefined) return { changes: [deletion(held.key, held, caller)], expects: [expect] };
+    const query = rawRequest(request.wire, request.rawQuery, context.settings.fhirBase);
+    return { changes: [], expects: [expect], access: { interaction: 'delete', query, patients: [] } };
   });
 };
 

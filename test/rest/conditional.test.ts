@@ -81,9 +81,10 @@ test('#cond-update: no match with an id is an update as create, unless the id is
 });
 
 test('#3.1.0.7.1: conditional delete of none, one and many', async () => {
-  const { ask, store } = world();
+  const { ask, store, accesses } = world();
   const send = () => ask('DELETE', '/Patient?identifier=urn:mrn|1');
   assert.equal((await send()).status, 204);
+  assert.equal(accesses[0]?.entries[0]?.query, 'DELETE /fhir/Patient?identifier=urn:mrn|1');
   await ask('POST', '/Patient', patient('1'));
   assert.equal((await send()).status, 204);
   assert.equal(store.texts('Patient').length, 0);

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { JsonObject } from '../../src/fhir/resource.ts';
+import { localCaller, localFacts } from '../../src/rest/caller.ts';
 import { at, BASE, bundle, type EntryRow, json, type World, world } from './write-world.ts';
 
 const URN = 'urn:uuid:84d85421-ad41-47ff-8fe8-df69c8f78038';
@@ -338,4 +339,46 @@ test('hostile: a full URL named like a member of the prototype links nothing', a
   );
   assert.equal(response.status, 200);
   assert.deepEqual(subjects(w), ['toString']);
+});
+
+test('response: lastModified is meta.lastUpdated to the millisecond; HEAD has no resource', async () => {
+  const w = world();
+  const entry = {
+    resourceType: 'Bundle',
+    type: 'transaction',
+    entry: bundle('transaction', ['POST', 'Patient', patient('1')]).entry,
+  };
+  const response = json(await w.ask('POST', '/', entry, { prefer: 'return=representation' }));
+  assert.equal(at(response, 'entry.0.response.lastModified'), at(response, 'entry.0.resource.meta.lastUpdated'));
+  for (const type of ['transaction', 'batch'] as const) {
+    const head = json(await w.ask('POST', '/', bundle(type, ['HEAD', 'Patient/new-1'])));
+    assert.equal(at(head, 'entry.0.response.status'), '200 OK');
+    assert.equal(at(head, 'entry.0.resource'), undefined);
+  }
+});
+
+test('audit: an empty transaction is an envelope and nothing else', async () => {
+  const w = world();
+  assert.equal((await send(w)).status, 200);
+  assert.deepEqual(
+    w.accesses.map(({ envelope, entries }) => [envelope, entries.length]),
+    [['transaction', 0]],
+  );
+});
+
+test('access: one entry that is not permitted refuses the transaction, before its preconditions tell anything', async () => {
+  const access = { principal: 'p', visible: (type: string) => ({ kind: type === 'Basic' ? 'all' : 'none' }) as const };
+  const w = world({}, { ...localCaller(localFacts('r', '::1')), access });
+  const basic: EntryRow = ['POST', 'Basic', { resourceType: 'Basic' }];
+  assert.equal((await send(w, basic)).status, 200);
+  const rows: readonly EntryRow[] = [
+    ['POST', 'Patient', patient('1')],
+    ['POST', 'Patient', patient('1'), { ifNoneExist: 'identifier=1' }],
+    ['PUT', 'Patient/p', patient('1', { id: 'p' }), { ifMatch: 'W/"7"' }],
+    ['PUT', 'Patient?identifier=1', patient('1')],
+    ['DELETE', 'Patient/p', undefined, { ifMatch: 'W/"7"' }],
+    ['DELETE', 'Patient?identifier=1'],
+  ];
+  for (const row of rows) assert.equal((await send(w, basic, row)).status, 403, row.slice(0, 2).join(' '));
+  assert.equal(w.store.texts('Basic').length, 1);
 });
