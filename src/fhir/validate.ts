@@ -265,7 +265,9 @@ function checkObject(shape: Shape, value: JsonObject, findings: Findings, isReso
     count++;
     const property = properties.get(key);
     if (property === undefined) {
-      if (!(isResource && key === 'resourceType')) findings.report('structure', 'The element is not known here.', key);
+      if (isResource && key === 'resourceType') continue;
+      findings.report('structure', 'The element is not known here.', key);
+      if (findings.full) return;
       continue;
     }
     if (key !== 'id') content++;
