@@ -1,5 +1,4 @@
 /** Liveness and readiness. Shape after draft-inadarei-api-health-check: status pass | warn | fail and checks. No PHI: fixed names and ids of models only. */
-import { setTimeout as elapsed } from 'node:timers/promises';
 
 export type HealthStatus = 'pass' | 'warn' | 'fail';
 export interface HealthCheck {
@@ -43,22 +42,23 @@ export async function ready(sources: HealthSources, deadlineMs: number = PING_DE
   return { status: worst(checks), checks };
 }
 
-async function storeCheck({ ping }: HealthSources, deadlineMs: number): Promise<HealthCheck> {
+async function storeCheck(sources: HealthSources, deadlineMs: number): Promise<HealthCheck> {
   const name = 'store';
-  const timer = new AbortController();
-  const timeout = elapsed(deadlineMs, 'timeout' as const, { signal: timer.signal, ref: false });
-  const answer = ping().then(
-    () => 'pass' as const,
-    () => 'unavailable' as const,
+  const answer = Promise.withResolvers<'pass' | 'unavailable' | 'timeout'>();
+  const timer = setTimeout(() => answer.resolve('timeout'), deadlineMs);
+  const ping = async (): Promise<void> => sources.ping(); // async: a throw is a refusal too
+  ping().then(
+    () => answer.resolve('pass'),
+    () => answer.resolve('unavailable'),
   );
-  const first = await Promise.race([answer, timeout.catch(() => 'timeout' as const)]);
-  timer.abort();
+  const first = await answer.promise;
+  clearTimeout(timer);
   return first === 'pass' ? { name, status: 'pass' } : { name, status: 'fail', reason: first };
 }
 
-function listeningCheck({ listening }: HealthSources): HealthCheck {
+function listeningCheck(sources: HealthSources): HealthCheck {
   const name = 'listening';
-  return listening() ? { name, status: 'pass' } : { name, status: 'fail', reason: 'draining' };
+  return sources.listening() ? { name, status: 'pass' } : { name, status: 'fail', reason: 'draining' };
 }
 
 function modelCheck({ id, version, state }: ModelHealth): HealthCheck {

@@ -1,6 +1,4 @@
 /** Logs as JSON lines without PHI: one closed list of events, one closed list of fields (field.ts). Source: docs/decisions/0010-logging.md. */
-import { sep } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import winston from 'winston';
 import { checkedFields, isFrame, type LogFields, type Vocabulary } from './field.ts';
 
@@ -48,7 +46,8 @@ export interface LogOptions {
   readonly output?: NodeJS.WritableStream;
 }
 
-const ROOT = fileURLToPath(new URL('../../', import.meta.url));
+/** Folder of the project, as in stacks: a path, or a URL for modules. */
+const ROOT = new URL('../../', import.meta.url);
 const MAX_FRAMES = 12;
 
 /** The log. One JSON object a line: `time`, `level`, `event`, then the fields. */
@@ -110,16 +109,9 @@ function stackOf(error: Error): string {
 function frameOf(line: string): string | undefined {
   const [, place, row] = /^ {4}at (?:.* \()?([^()]+):(\d+):\d+\)?$/.exec(line) ?? [];
   if (place === undefined || row === undefined) return undefined;
-  const path = place.startsWith('file://') ? pathOf(place) : place;
-  const shown = path.startsWith(ROOT) ? path.slice(ROOT.length).replaceAll(sep, '/') : path;
-  const frame = `${shown}:${row}`;
-  return (path.startsWith(ROOT) || path.startsWith('node:')) && isFrame(frame) ? frame : undefined;
-}
-
-function pathOf(url: string): string {
-  try {
-    return fileURLToPath(url);
-  } catch {
-    return ''; // not a URL of a file: not one of ours
-  }
+  const roots = [ROOT.href, decodeURI(ROOT.pathname)];
+  const root = place.startsWith('node:') ? '' : roots.find((start) => place.startsWith(start));
+  if (root === undefined) return undefined;
+  const frame = `${place.slice(root.length)}:${row}`;
+  return isFrame(frame) ? frame : undefined;
 }

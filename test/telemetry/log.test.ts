@@ -49,8 +49,8 @@ test('control: a request is one JSON line with the fields as given', () => {
 
 const rows: readonly [name: keyof typeof FIELDS, value: unknown, written: unknown, why: string][] = [
   ['requestId', '0123456789abcdef0123456789abcdef', '0123456789abcdef0123456789abcdef', 'a trace id passes'],
-  ['requestId', 'john-smith-1970', 'sha256-', 'a form of the client is hashed'],
-  ['requestId', '', 'redacted', 'nothing to hash'],
+  ['requestId', 'john-smith-1970', 'redacted', 'a form of the client could be a name'],
+  ['requestId', '', 'redacted', 'nothing to join lines by'],
   ['method', 'GET', 'GET', 'control'],
   ['method', 'get', 'redacted', 'only methods as on the wire'],
   ['route', '/fhir/Patient/123', 'redacted', 'a URL is not a template'],
@@ -77,9 +77,7 @@ const rows: readonly [name: keyof typeof FIELDS, value: unknown, written: unknow
 ];
 for (const [name, value, written, why] of rows)
   test(`${name}=${JSON.stringify(value)}: ${why}`, () => {
-    const found = one((log) => log.event('request', loose({ [name]: value })))[name];
-    if (written === 'sha256-') assert.match(String(found), /^sha256-[0-9a-f]{16}$/);
-    else assert.equal(found, written);
+    assert.equal(one((log) => log.event('request', loose({ [name]: value })))[name], written);
   });
 
 test('fields outside the table are not written', () => {
