@@ -4,7 +4,7 @@
  */
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type {
@@ -235,3 +235,4 @@ write({
   'operations.json': operations(resources<OperationDefinition>(core, 'OperationDefinition')),
   'value-sets.json': valueSets(structuresFile, resources<ValueSet>(packageFolder(root, 1), 'ValueSet')),
 });
+if (process.argv[2] === undefined) rmSync(root, { recursive: true });
