@@ -1,5 +1,5 @@
 /** Mounts the rooms on Express, which only carries bytes: no query parser, no ETag, no body parser. Also listening and draining. */
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { createServer, type Server } from 'node:http';
 import express, { type Express, type NextFunction, type Request, type RequestHandler, type Response } from 'express';
 import { fhirError, operationOutcome } from '../fhir/outcome.ts';
 import type { HealthReport } from '../telemetry/health.ts';
@@ -50,7 +50,7 @@ function belowBase({ originalUrl }: Request): string {
   return originalUrl.slice('/fhir'.length);
 }
 
-function refuse(request: IncomingMessage, response: ServerResponse, status: 404 | 500): void {
+function refuse(request: Request, response: Response, status: 404 | 500): void {
   const error =
     status === 404
       ? fhirError('not-found', 'There is nothing here. FHIR is at `/fhir`, CDS Hooks at `/cds-services`.')

@@ -1,5 +1,5 @@
 /** Carries bytes between HTTP and the FHIR door; decides only which thread answers. */
-import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Request, Response } from 'express';
 import { fhirError } from '../fhir/outcome.ts';
 import { type CallerFacts, localCaller, localFacts } from '../rest/caller.ts';
 import type { RestContext } from '../rest/context.ts';
@@ -22,12 +22,7 @@ export interface FhirHandlerParts {
 }
 
 /** Answers requests below the FHIR base; `url` is what follows the base, `requestId` is safe text. */
-export type FhirHandler = (
-  request: IncomingMessage,
-  response: ServerResponse,
-  url: string,
-  requestId: string,
-) => Promise<void>;
+export type FhirHandler = (request: Request, response: Response, url: string, requestId: string) => Promise<void>;
 
 const HEAVY_BODY_CHARACTERS = 65_536;
 const URL_LIMIT = 8192;
@@ -60,7 +55,7 @@ export function fhirHandler(parts: FhirHandlerParts): FhirHandler {
 }
 
 async function checkedBody(
-  request: IncomingMessage,
+  request: Request,
   url: string,
   { guard, bodyLimitBytes }: FhirHandlerParts,
 ): Promise<string | undefined> {
@@ -109,7 +104,7 @@ const READ_HEADERS = [
   'prefer',
 ] as const;
 
-function wireOf(request: IncomingMessage, url: string): Omit<WireRequest, 'body'> & { readonly body: undefined } {
+function wireOf(request: Request, url: string): Omit<WireRequest, 'body'> & { readonly body: undefined } {
   const at = url.indexOf('?');
   const headers: Record<string, string | undefined> = {};
   for (const name of READ_HEADERS) {
@@ -125,6 +120,6 @@ function wireOf(request: IncomingMessage, url: string): Omit<WireRequest, 'body'
   };
 }
 
-function carry(request: IncomingMessage, response: ServerResponse, answered: FhirResponse): void {
+function carry(request: Request, response: Response, answered: FhirResponse): void {
   send(request, response, answered.status, answered.headers, answered.body);
 }

@@ -1,5 +1,5 @@
 /** Headers of every answer, and request ids. Source: docs/threat-model.md (headers, caches); http.html#custom-headers (X-Request-Id). */
-import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Request, Response } from 'express';
 
 /** Answers hold PHI and are never a document to render, frame or keep. */
 const SECURITY_HEADERS = [
@@ -13,7 +13,7 @@ const SECURITY_HEADERS = [
 const REQUEST_ID = /^[A-Za-z0-9._-]{1,128}$/;
 
 /** Sets what every answer carries. @returns the request id: the client's when it is safe, otherwise a new one */
-export function setCommonHeaders(request: IncomingMessage, response: ServerResponse, newId: () => string): string {
+export function setCommonHeaders(request: Request, response: Response, newId: () => string): string {
   for (const [name, value] of SECURITY_HEADERS) response.setHeader(name, value);
   const given = request.headers['x-request-id'];
   const id = typeof given === 'string' && REQUEST_ID.test(given) ? given : newId();
@@ -23,8 +23,8 @@ export function setCommonHeaders(request: IncomingMessage, response: ServerRespo
 
 /** Sends a complete text; HEAD gets its headers only. A client that has gone away is no error. */
 export function send(
-  request: IncomingMessage,
-  response: ServerResponse,
+  request: Request,
+  response: Response,
   status: number,
   headers: Readonly<Record<string, string>>,
   body: string | undefined,

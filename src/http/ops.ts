@@ -1,5 +1,5 @@
 /** Health for whoever runs the server. `live` never touches the store; `ready` says whether requests would be answered. */
-import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Request, Response } from 'express';
 import { type HealthReport, live } from '../telemetry/health.ts';
 import { send } from './headers.ts';
 
@@ -7,13 +7,12 @@ const TYPE = { 'Content-Type': 'application/health+json; charset=utf-8' };
 
 /** 200 as long as the process answers at all. */
 export function liveHandler() {
-  return (request: IncomingMessage, response: ServerResponse): void =>
-    send(request, response, 200, TYPE, JSON.stringify(live()));
+  return (request: Request, response: Response): void => send(request, response, 200, TYPE, JSON.stringify(live()));
 }
 
 /** 200 when requests would be answered, otherwise 503; a check that breaks is a failure too. */
 export function readyHandler(ready: () => Promise<HealthReport>) {
-  return async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
+  return async (request: Request, response: Response): Promise<void> => {
     const found = await ready().catch((): HealthReport => ({ status: 'fail', checks: [] }));
     const fails = found.status === 'fail';
     const retry: Record<string, string> = fails ? { 'Retry-After': '1' } : {};

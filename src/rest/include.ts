@@ -28,7 +28,7 @@ export async function included(
       ...forwardPlans(layer, forward, page, caller, context),
       ...reversePlans(layer, reverse, caller, context),
     ]) {
-      await page.fetch(plan, context);
+      await page.take(plan, context);
     }
     layer = page.added.slice(before);
     forward = includes.filter(({ iterate }) => iterate);
@@ -52,7 +52,7 @@ class Page {
     return this.#held.has(name);
   }
 
-  async fetch(plan: SearchPlan, { store }: RestContext): Promise<void> {
+  async take(plan: SearchPlan, { store }: RestContext): Promise<void> {
     let after: string | undefined;
     do {
       // held resources may come again and must not count: ask for as many as could be new, and one to see the limit passed
