@@ -134,3 +134,26 @@ test('hostile bundles: the envelope itself', async () => {
   assert.equal((await world().ask('POST', '/', bundle('batch', ...searches))).status, 400);
   assert.equal((await world().ask('POST', '/', bundle('batch', ...searches.slice(1)))).status, 200);
 });
+
+test('a thread that may not search hands the whole Bundle over before anything is written', async () => {
+  const searching: readonly EntryRow[] = [
+    ['GET', 'Patient?identifier=1'],
+    ['POST', 'Patient', PATIENT, { ifNoneExist: 'identifier=1' }],
+    ['PUT', 'Patient?identifier=1', PATIENT],
+    ['DELETE', 'Patient?identifier=1'],
+  ];
+  for (const type of ['batch', 'transaction'] as const) {
+    for (const entry of searching) {
+      const { ask, store } = world();
+      store.bounded = true;
+      const body = bundle(
+        type,
+        ['POST', 'Patient', PATIENT],
+        ['PUT', 'Basic/b', { resourceType: 'Basic', id: 'b' }],
+        entry,
+      );
+      await assert.rejects(ask('POST', '/', body), { reason: 'bounded-thread' });
+      assert.equal(store.commits.filter(({ commands }) => commands.length > 0).length, 0, `${type} ${entry[1]}`);
+    }
+  }
+});

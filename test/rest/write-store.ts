@@ -2,15 +2,16 @@
 import { label, type ResourceKey } from '../../src/fhir/resource.ts';
 import type { IndexEntry, Predicate, SearchPlan } from '../../src/fhir/search/algebra.ts';
 import { instantText } from '../../src/fhir/time.ts';
-import type {
-  AuditRow,
-  Command,
-  CommitRequest,
-  CommitResult,
-  Page,
-  ResourceStore,
-  SearchResult,
-  StoredVersion,
+import {
+  type AuditRow,
+  type Command,
+  type CommitRequest,
+  type CommitResult,
+  type Page,
+  type ResourceStore,
+  type SearchResult,
+  type StoredVersion,
+  StoreError,
 } from '../../src/store/port.ts';
 
 interface Held {
@@ -24,6 +25,8 @@ export class MemoryStore implements ResourceStore {
   readonly commits: CommitRequest[] = [];
   /** Runs before the next commit is judged: a competitor's write. */
   before: (() => void) | undefined;
+  /** True: this thread may not search. */
+  bounded = false;
   readonly #held = new Map<string, Held>();
   readonly #clock: () => number;
   #sequence = 0;
@@ -95,6 +98,7 @@ export class MemoryStore implements ResourceStore {
     return version === undefined ? versions?.at(-1) : versions?.[version - 1];
   }
   async search(plan: SearchPlan, { count }: Page): Promise<SearchResult> {
+    if (this.bounded) throw new StoreError('bounded-thread', 'Search where there is a budget.');
     return { matches: this.#matching(plan).slice(0, count), next: undefined };
   }
   async count(plan: SearchPlan): Promise<number> {
