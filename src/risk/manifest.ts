@@ -133,17 +133,36 @@ export interface Schemas {
   readonly units: ValidateFunction<UnitTable>;
 }
 
-function readJson(file: string): unknown {
-  return JSON.parse(readFileSync(file, 'utf8'));
+/** Contents of a file of the models folder. @throws Error that names the file but not the machine's path */
+export function readModelFile(folder: string, file: string): Buffer {
+  try {
+    return readFileSync(join(folder, file));
+  } catch (cause) {
+    throw new Error(`${file} cannot be read`, { cause });
+  }
+}
+
+function readJson(folder: string, file: string): unknown {
+  try {
+    return JSON.parse(readModelFile(folder, file).toString('utf8'));
+  } catch (cause) {
+    if (cause instanceof SyntaxError) throw new Error(`${file} is not JSON`, { cause });
+    throw cause;
+  }
+}
+
+function readSchema(folder: string, file: string): object {
+  const schema = readJson(folder, file);
+  if (typeof schema !== 'object' || schema === null) throw new TypeError(`\`models/${file}\` is not an object.`);
+  return schema;
 }
 
 /** Compiled schemas of a models folder. @throws Error when a schema file is missing or malformed */
 export function loadSchemas(folder: string): Schemas {
   const ajv = new Ajv({ allErrors: true, strict: true, allowUnionTypes: true, strictTuples: false });
   const root = 'https://firewatch.invalid/models/schema.json';
-  ajv.addSchema(JSON.parse(readFileSync(join(folder, 'schema.json'), 'utf8')), root);
-  const card: unknown = readJson(join(folder, 'card-schema.json'));
-  if (typeof card !== 'object' || card === null) throw new TypeError('`models/card-schema.json` is not an object.');
+  ajv.addSchema(readSchema(folder, 'schema.json'), root);
+  const card = readSchema(folder, 'card-schema.json');
   return {
     manifest: ajv.compile<ModelManifest>({ $ref: `${root}#/definitions/manifest` }),
     golden: ajv.compile<readonly Golden[]>({ $ref: `${root}#/definitions/golden` }),
@@ -164,7 +183,7 @@ const told = (errors: readonly ErrorObject[] | null | undefined): string =>
  * @throws Error naming the file (without its folder) and the first three violations
  */
 export function readChecked<T>(folder: string, file: string, check: ValidateFunction<T>): T {
-  const value: unknown = readJson(join(folder, file));
+  const value: unknown = readJson(folder, file);
   if (check(value)) return value;
   throw new Error(`${file}: ${told(check.errors)}`);
 }

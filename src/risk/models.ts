@@ -1,6 +1,6 @@
 /** Loads models/<id>/<version>/, proves each folder before it may answer, and keeps the stand-ins for those that fail. Decision 0005. */
 import { createHash } from 'node:crypto';
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { fhirError } from '../fhir/outcome.ts';
 import { intervalOf } from '../fhir/time.ts';
@@ -15,6 +15,7 @@ import {
   type ModelManifest,
   manifestProblems,
   readChecked,
+  readModelFile,
   type Schemas,
 } from './manifest.ts';
 import { refuseUnsafeOnnx } from './onnx-file.ts';
@@ -80,7 +81,7 @@ function readCard(folder: string, manifest: ModelManifest, schemas: Schemas): Mo
 
 /** Bytes of model.onnx. @throws Error on another hash, on external data, or when it is no ONNX file */
 function readOnnx(folder: string, manifest: ModelManifest): Uint8Array {
-  const bytes = new Uint8Array(readFileSync(join(folder, 'model.onnx')));
+  const bytes = new Uint8Array(readModelFile(folder, 'model.onnx'));
   if (createHash('sha256').update(bytes).digest('hex') !== manifest.sha256) {
     throw new Error('model.onnx: the hash is not the one in the manifest');
   }

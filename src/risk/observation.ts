@@ -94,8 +94,9 @@ export function effectiveAt(observation: JsonObject): number | undefined {
   return known.length > 0 ? Math.max(...known) : timingInterval(timing)?.low;
 }
 
+const byNumber = new Intl.Collator('en', { numeric: true });
 const byNewest = (a: Reading, b: Reading): number =>
-  b.at - a.at || b.issued - a.issued || b.version.localeCompare(a.version, 'en', { numeric: true });
+  b.at - a.at || b.issued - a.issued || byNumber.compare(b.version, a.version);
 
 /** Elements of an Observation that carry one of the codes: itself, or its components. */
 function elementsWith(observation: Resource, wanted: readonly CodedTerm[]): readonly JsonObject[] {

@@ -65,7 +65,7 @@ const failures: readonly (readonly [why: string, change: (folder: string) => voi
     },
     /hash is not the one/,
   ],
-  ['model.onnx is absent', (folder) => rmSync(join(folder, 'model.onnx')), /ENOENT/],
+  ['model.onnx is absent', (folder) => rmSync(join(folder, 'model.onnx')), /^model\.onnx cannot be read$/],
   ['malformed file with a matching hash', replaceOnnx(garbage), /not an ONNX file/],
   ['empty file', replaceOnnx(new Uint8Array()), /not an ONNX file/],
   ['cut-off file', replaceOnnx(bytesOf('qsofa').slice(0, 900)), /not an ONNX file/],
@@ -118,7 +118,7 @@ for (const [why, change, reason] of failures) {
 }
 
 const broken: readonly (readonly [why: string, change: (folder: string) => void, reason: RegExp])[] = [
-  ['not JSON', edit('manifest.json', () => '{'), /JSON/],
+  ['not JSON', edit('manifest.json', () => '{'), /manifest\.json is not JSON/],
   ['no bands', edit('manifest.json', (text) => text.replace('"bands"', '"stripes"')), /manifest\.json: /],
   [
     'unknown kind of feature',
