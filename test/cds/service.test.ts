@@ -1,0 +1,149 @@
+// cds-services/*.json against hooks, search claims and models at start-up; discovery. CDS Hooks 2.0.1 "Discovery", "Prefetch Template".
+import assert from 'node:assert/strict';
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { ROOT, world } from './world.ts';
+
+const FOLDER = join(ROOT, 'cds-services');
+type Json = Record<string, unknown>;
+const read = (name: string): Json => JSON.parse(readFileSync(join(FOLDER, `${name}.json`), 'utf8'));
+const SCORES = read('deterioration-sepsis');
+const DRUGS = read('drug-interactions-sign');
+
+function problemsOf(files: Readonly<Record<string, Json | string>>): readonly string[] {
+  const folder = mkdtempSync(join(tmpdir(), 'cds-'));
+  try {
+    cpSync(join(FOLDER, 'schema.json'), join(folder, 'schema.json'));
+    for (const [name, content] of Object.entries(files)) {
+      writeFileSync(join(folder, `${name}.json`), typeof content === 'string' ? content : JSON.stringify(content));
+    }
+    return world({ folder }).cds.problems;
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+const template = (text: string): Json => ({ ...SCORES, prefetch: { x: text }, optionalPrefetch: [] });
+const engine = (change: object): Json => ({ ...SCORES, engine: { ...(SCORES.engine as object), ...change } });
+const rule = (change: object) =>
+  engine({ rules: [{ model: 'news2', band: 'high', indicator: 'info', summary: '{label}', ...change }] });
+
+const rows: readonly [problem: RegExp | undefined, file: Json | string, why: string][] = [
+  [undefined, SCORES, 'control'],
+  [undefined, DRUGS, 'control'],
+  [undefined, template('Encounter/{{context.encounterId}}'), 'optional field as token'],
+  [undefined, template('Practitioner/{{userPractitionerId}}'), 'user token'],
+  [undefined, template('Observation?patient={{context.patientId}}&date=ge2020-01-01'), 'date with ge'],
+  [/token `context.draftOrders`/, template('Patient/{{context.draftOrders}}'), 'no token'],
+  [/token `context.patientId.id`/, template('Patient/{{context.patientId.id}}'), 'deeper than the root'],
+  [/token `today\(\)`/, template('Observation?patient={{context.patientId}}&date=ge{{today()}}'), 'a token of 3.0'],
+  [/braces/, template('Patient/{{context.patientId}'), 'broken braces'],
+  [/neither/, template('Patient'), 'neither read nor search'],
+  [/does not exist/, template('Patients/{{context.patientId}}'), 'no resource type'],
+  [
+    /`_include`/,
+    template('MedicationRequest?patient={{context.patientId}}&_include=MedicationRequest:medication'),
+    '_include',
+  ],
+  [/`_has`|_has/, template('Patient?_has:Observation:patient:code=1'), '_has'],
+  [/chains/, template('Observation?subject.identifier=1'), 'a chain'],
+  [/only reference, token and date/, template('Patient?name=x'), 'a string parameter'],
+  [/modifier `:not`/, template('Observation?code:not=1'), 'a modifier'],
+  [/prefix/, template('Observation?patient={{context.patientId}}&date=sa2020'), 'prefix sa'],
+  [/no search parameter/, template('Observation?nonsense=1'), 'an unknown parameter'],
+  [/`_count`/, template('Observation?patient={{context.patientId}}&_count=many'), '_count that is no number'],
+  [/hook `patient-veiw` is not known/, { ...SCORES, hook: 'patient-veiw' }, 'unknown hook'],
+  [/not known/, { ...SCORES, hook: 'medication-prescribe' }, 'deprecated hook'],
+  [/draftOrders/, { ...DRUGS, hook: 'patient-view' }, 'drug-safety without draft orders'],
+  [
+    /model `news3` is not loaded/,
+    engine({ models: ['news2', 'qsofa', 'sirs', 'news3'] }),
+    'a model that is not loaded',
+  ],
+  [/not among its models/, engine({ models: ['news2'] }), 'a rule of another model'],
+  [/has no band `severe`/, rule({ band: 'severe' }), 'a band the model does not have'],
+  [/unknown token/, rule({ summary: '{probability}' }), 'an unknown summary token'],
+  [/engine/, rule({ indicator: 'critical' }), 'critical from a score'],
+  [/never gives `critical`/, { ...SCORES, ceiling: 'critical' }, 'a ceiling of critical for scores'],
+  [
+    /engine/,
+    { ...DRUGS, engine: { kind: 'drug-safety', severities: { major: 'critical' } } },
+    'critical for less than contraindicated',
+  ],
+  [/topic/, { ...SCORES, topic: undefined }, 'no topic'],
+  [/topic/, { ...SCORES, topic: { system: 'urn:x', code: 'a_b', display: 'x' } }, 'a topic code with underscore'],
+  [/disclaimer lacks/, { ...SCORES, disclaimer: 'Careful.' }, 'a disclaimer that says nothing'],
+  [/markup/, { ...SCORES, notice: '<b>x</b>' }, 'markup in a text'],
+  [/absolute/, { ...SCORES, links: [{ label: 'x', url: '/x' }] }, 'a relative link'],
+  [/optionalPrefetch/, { ...SCORES, optionalPrefetch: ['nothing'] }, 'an optional key that is none'],
+  [
+    /repeats a code/,
+    { ...SCORES, overrideReasons: [1, 2].map(() => ({ system: 'urn:x', code: 'a', display: 'A' })) },
+    'override reasons twice',
+  ],
+  [/additional/, { ...SCORES, colour: 'red' }, 'an unknown field'],
+  [/JSON/, '{', 'not JSON'],
+];
+for (const [problem, file, why] of rows) {
+  test(`cds-service@start-up ${problem === undefined ? 'accepts' : 'refuses'}: ${why}`, () => {
+    const problems = problemsOf({ one: file });
+    if (problem === undefined) assert.deepEqual(problems, []);
+    else
+      assert.ok(
+        problems.some((text) => problem.test(text) && text.startsWith('cds-services/one.json: ')),
+        problems.join('\n'),
+      );
+  });
+}
+
+test('cds-service@start-up: every problem of every file is listed; two files may not share an id', () => {
+  const problems = problemsOf({ a: { ...template('Patients/1'), ceiling: 'critical' }, b: SCORES, c: SCORES });
+  assert.deepEqual(
+    problems.map((text) => text.split(':')[0]),
+    ['cds-services/a.json', 'cds-services/a.json', 'cds-services/b.json', 'cds-services/c.json'],
+  );
+});
+
+test('cds-hooks-2.0@discovery: our services, each with hook, description and id, nothing empty; ETag', () => {
+  const { cds } = world();
+  assert.deepEqual(cds.problems, []);
+  const { status, headers, body } = cds.discover();
+  const { services }: { services: readonly Json[] } = JSON.parse(body);
+  assert.equal(status, 200);
+  assert.deepEqual(
+    services.map(({ id, hook }) => [id, hook]),
+    [
+      ['deterioration-sepsis', 'patient-view'],
+      ['drug-interactions-select', 'order-select'],
+      ['drug-interactions-sign', 'order-sign'],
+      ['triage', 'patient-view'],
+    ],
+  );
+  assert.deepEqual([...new Set(services.flatMap((service) => Object.keys(service)))].toSorted(), [
+    'description',
+    'hook',
+    'id',
+    'prefetch',
+    'title',
+    'usageRequirements',
+  ]);
+  assert.doesNotMatch(body, /null|""|\[\]|\{\}/);
+  assert.equal(cds.discover({ 'if-none-match': headers.ETag ?? '' }).status, 304);
+  assert.equal(cds.discover({ 'if-none-match': '"other"' }).status, 200);
+});
+
+test('cds-service@disabled: checked but neither discovered nor callable', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'cds-'));
+  try {
+    cpSync(join(FOLDER, 'schema.json'), join(folder, 'schema.json'));
+    writeFileSync(join(folder, 'one.json'), JSON.stringify({ ...SCORES, enabled: false }));
+    const { cds, call } = world({ folder });
+    assert.deepEqual(
+      [cds.problems, cds.discover().body, (await call('deterioration-sepsis', {})).status],
+      [[], '{"services":[]}', 404],
+    );
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});
