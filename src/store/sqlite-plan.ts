@@ -43,9 +43,11 @@ export class Planner {
   readonly statements: Statements;
   readonly leaves: Leaves;
   readonly #dictionary: Dictionary;
+  readonly #few: number;
 
-  constructor(statements: Statements, dictionary: Dictionary) {
+  constructor(statements: Statements, dictionary: Dictionary, collect: number) {
     this.statements = statements;
+    this.#few = Math.min(FEW, collect);
     this.leaves = new Leaves(dictionary);
     this.#dictionary = dictionary;
   }
@@ -88,7 +90,7 @@ export class Planner {
       const found = this.drive(child, type, best === undefined ? limit : best.bound - 1);
       if (found === undefined) continue;
       best = { ...found, rest: [...found.rest, ...of.filter((other) => other !== child)] };
-      if (best.bound <= FEW) break;
+      if (best.bound <= this.#few) break;
     }
     return best;
   }
@@ -229,7 +231,7 @@ export class Planner {
   /** From the side with few ends when there is one, else by key from the candidate. */
   #join(where: Extract<Predicate, { kind: 'chain' | 'has' }>, type: string, { rid }: Subject): Sql {
     refuseAudit(where.type);
-    const driven = this.#driveJoin(where, type, FEW);
+    const driven = this.#driveJoin(where, type, this.#few);
     if (driven !== undefined) return sql`${rid} IN (${driven.base})`;
     const parameter = this.leaves.parameter(where.parameter);
     const inner = this.condition(where.where, where.type, { rid: raw(where.kind === 'chain' ? 'x.rid' : 'r.rid') });

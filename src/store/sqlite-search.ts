@@ -54,11 +54,17 @@ export class Searcher {
   #walked = 0;
   #deadline = 0;
 
-  constructor(statements: Statements, dictionary: Dictionary, budgetMs: number | undefined) {
+  /** @param collect most candidates to collect; tests lower it so that a small world takes the ways of a large one */
+  constructor(
+    statements: Statements,
+    dictionary: Dictionary,
+    budgetMs: number | undefined,
+    collect = budgetMs === undefined ? BOUNDED.collect : COLLECT,
+  ) {
     this.#statements = statements;
-    this.#planner = new Planner(statements, dictionary);
+    this.#planner = new Planner(statements, dictionary, collect);
     this.#budgetMs = budgetMs;
-    this.#collect = budgetMs === undefined ? BOUNDED.collect : COLLECT;
+    this.#collect = collect;
     statements.connection.function('tick', { deterministic: false }, () => this.#tick());
   }
 

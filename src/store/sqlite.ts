@@ -36,6 +36,8 @@ export interface SqliteOptions extends Place {
   readonly indexHash: string;
   /** Resource types in the order of their numbers; later ones are added as they come. */
   readonly types: readonly string[];
+  /** Tests only: see Searcher. */
+  readonly collect?: number;
   /** Tests only. */
   readonly clock?: Clock;
   /** Largest size of the database file in 4 KB pages. */
@@ -47,6 +49,7 @@ export type AttachOptions = Place & {
   readonly budgetMs?: number | undefined;
   readonly renderAudit: RenderAuditEvent;
   readonly port: MessagePort;
+  readonly collect?: number;
 };
 
 /** Every predicate is answered; the capability check reads this. */
@@ -80,13 +83,13 @@ export class SqliteReader implements ResourceStore {
   readonly #audit: AuditReader;
   readonly #subjects = new Map<string, string>();
 
-  constructor({ budgetMs, renderAudit, port, ...place }: AttachOptions) {
-    this.statements = new Statements(connect(place));
+  constructor({ folder, key, budgetMs, renderAudit, port, collect }: AttachOptions) {
+    this.statements = new Statements(connect({ folder, key }));
     this.statements.connection.pragma('query_only=1');
     this.channel_ = new WriterChannel(port);
     const dictionary = new Dictionary(this.statements);
     this.#versions = new Versions(this.statements, dictionary);
-    this.#searcher = new Searcher(this.statements, dictionary, budgetMs);
+    this.#searcher = new Searcher(this.statements, dictionary, budgetMs, collect);
     this.#audit = new AuditReader(this.statements, this.#searcher, renderAudit);
   }
 
@@ -259,6 +262,16 @@ class SqliteThreads {
     this.#checkpoint.unref();
   }
 
+  /** Both threads are ended when the writer cannot start. */
+  async started(): Promise<void> {
+    try {
+      await this.ready;
+    } catch (error) {
+      await Promise.all([this.#writer.terminate(), this.#checkpoint.terminate()]);
+      throw error;
+    }
+  }
+
   channel(): MessagePort {
     const { port1, port2 } = new MessageChannel();
     this.#writer.postMessage({ op: 'channel', port: port1 } satisfies WriterControl, [port1]);
@@ -302,7 +315,7 @@ export async function openSqlite(options: SqliteOptions): Promise<SqliteStore> {
       connection.close();
     }
     const threads = new SqliteThreads(options, release);
-    await threads.ready;
+    await threads.started();
     return new SqliteStore(options, threads);
   } catch (error) {
     release();

@@ -1,0 +1,446 @@
+/** What each engine must pass: the guarantees of src/store/port.ts, and search equal to the oracle of the algebra. */
+import assert from 'node:assert/strict';
+import { type TestContext, test } from 'node:test';
+import type { IndexEntry, Predicate, SearchPlan, SortKey } from '../../src/fhir/search/algebra.ts';
+import { type CommitResult, type ResourceStore, type StoredVersion, StoreError } from '../../src/store/port.ts';
+import { type Indexed, matches } from '../fhir/evaluate.ts';
+import {
+  auditRow,
+  entriesOf,
+  IDS,
+  pick,
+  predicate,
+  put,
+  type Random,
+  random,
+  remove,
+  sortKeys,
+  TYPES,
+  whole,
+} from './world.ts';
+
+/** Opens an empty store that is closed and removed after the test. `at`: a fixed clock, else the system's. */
+export type OpenStore = (context: TestContext, at?: number) => Promise<ResourceStore>;
+
+const plan = (type: string, where: Predicate, sort: readonly SortKey[] = []): SearchPlan => ({
+  type,
+  where,
+  sort,
+  principal: 'someone',
+});
+const all: Predicate = { kind: 'all' };
+const ok = (result: CommitResult): Extract<CommitResult, { ok: true }> => {
+  if (!result.ok) throw new assert.AssertionError({ message: `conflict of command ${result.command}` });
+  return result;
+};
+const idsOf = (found: readonly StoredVersion[]): string[] => found.map(({ key }) => key.id);
+
+/** Every page, joined. */
+async function pages(store: ResourceStore, asked: SearchPlan, count: number): Promise<string[]> {
+  const found: string[] = [];
+  let after: string | undefined;
+  do {
+    const page = await store.search(asked, { count, after });
+    assert.ok(page.matches.length <= count);
+    found.push(...idsOf(page.matches));
+    after = page.next;
+  } while (after !== undefined);
+  return found;
+}
+
+export function storeContract(engine: string, open: OpenStore): void {
+  const specify = (name: string, body: (store: ResourceStore, context: TestContext) => Promise<void>) =>
+    test(`${engine}: ${name}`, async (context) => body(await open(context), context));
+
+  specify('a committed version is read back whole, with the instant of the commit in its text', async (store) => {
+    const result = ok(await store.commit({ commands: [put('Patient', 'a', 1, [], 'POST', ['a'])], audit: [] }));
+    const found = await store.read({ type: 'Patient', id: 'a' });
+    assert.deepEqual(found, {
+      key: { type: 'Patient', id: 'a' },
+      version: 1,
+      sequence: result.versions[0]?.sequence,
+      at: result.at,
+      method: 'POST',
+      deleted: false,
+      text: `{"resourceType":"Patient","id":"a","meta":{"versionId":"1","lastUpdated":"${new Date(result.at).toISOString()}"}}`,
+      patients: ['a'],
+    });
+    assert.equal(await store.read({ type: 'Patient', id: 'A' }), undefined, 'ids are case-sensitive');
+    assert.equal(await store.read({ type: 'Observation', id: 'a' }), undefined);
+    assert.equal(await store.read({ type: 'Patient', id: 'a' }, 2), undefined);
+  });
+
+  specify('a life: create, update, delete, create again; each version stays', async (store) => {
+    const key = { type: 'Patient', id: 'a' };
+    for (const command of [
+      put('Patient', 'a', 1),
+      put('Patient', 'a', 2),
+      remove('Patient', 'a', 3),
+      put('Patient', 'a', 4),
+    ]) {
+      ok(await store.commit({ commands: [command], audit: [] }));
+    }
+    assert.deepEqual(
+      await Promise.all([1, 2, 3, 4, 5].map(async (version) => (await store.read(key, version))?.deleted)),
+      [false, false, true, false, undefined],
+    );
+    const { matches: found } = await store.history(key, { count: 10 });
+    assert.deepEqual(
+      found.map(({ version }) => version),
+      [4, 3, 2, 1],
+    );
+    assert.deepEqual(
+      found.map(({ method }) => method),
+      ['PUT', 'DELETE', 'PUT', 'POST'],
+    );
+    assert.equal((await store.read(key))?.version, 4);
+    assert.deepEqual(await pages(store, plan('Patient', all), 5), ['a']);
+  });
+
+  const lost: readonly (readonly [string, Parameters<typeof put>[2], boolean])[] = [
+    ['version 1 of something that exists', 1, false],
+    ['the next version', 2, true],
+    ['a version too far', 3, false],
+  ];
+  for (const [name, version, holds] of lost) {
+    specify(`precondition: ${name} ${holds ? 'commits' : 'conflicts'}`, async (store) => {
+      ok(await store.commit({ commands: [put('Patient', 'a')], audit: [] }));
+      const result = await store.commit({ commands: [put('Patient', 'a', version)], audit: [] });
+      assert.equal(result.ok, holds);
+    });
+  }
+
+  specify('a conflict writes nothing of its request, neither data nor audit, and names the command', async (store) => {
+    ok(await store.commit({ commands: [put('Patient', 'a')], audit: [auditRow('1')] }));
+    const result = await store.commit({
+      commands: [put('Patient', 'b'), put('Patient', 'a', 1), put('Patient', 'c')],
+      audit: [auditRow('2')],
+    });
+    assert.deepEqual(result, { ok: false, reason: 'conflict', command: 1 });
+    assert.equal(await store.read({ type: 'Patient', id: 'b' }), undefined);
+    const next = ok(await store.commit({ commands: [put('Patient', 'b')], audit: [auditRow('3')] }));
+    assert.deepEqual(next.auditIds, ['1-2-1'], 'no gap in the audit');
+    assert.equal(await store.read({ type: 'AuditEvent', id: '1-3-1' }), undefined);
+  });
+
+  specify('deleting what is absent or deleted conflicts', async (store) => {
+    assert.equal((await store.commit({ commands: [remove('Patient', 'a', 1)], audit: [] })).ok, false);
+    ok(await store.commit({ commands: [put('Patient', 'a')], audit: [] }));
+    ok(await store.commit({ commands: [remove('Patient', 'a', 2)], audit: [] }));
+    assert.equal((await store.commit({ commands: [remove('Patient', 'a', 3)], audit: [] })).ok, false);
+  });
+
+  specify('of racing writes of one version exactly one wins', async (store) => {
+    ok(await store.commit({ commands: [put('Patient', 'a')], audit: [] }));
+    const race = await Promise.all(
+      Array.from({ length: 20 }, () => store.commit({ commands: [put('Patient', 'a', 2)], audit: [auditRow('x')] })),
+    );
+    assert.equal(race.filter((result) => result.ok).length, 1);
+  });
+
+  specify('expect: a conditional create is done once, however many race', async (store) => {
+    const entry: IndexEntry = { kind: 'token', parameter: 'Patient.identifier', system: 's', code: '1', group: 0 };
+    const where: Predicate = { kind: 'token', parameter: 'Patient.identifier', system: 's', code: '1' };
+    const race = await Promise.all(
+      IDS.map((id) =>
+        store.commit({
+          commands: [{ op: 'expect', plan: plan('Patient', where), ids: [] }, put('Patient', id, 1, [entry])],
+          audit: [],
+        }),
+      ),
+    );
+    assert.equal(race.filter((result) => result.ok).length, 1);
+    const [winner = ''] = await pages(store, plan('Patient', where), 5);
+    const rows: readonly (readonly [readonly string[], boolean, string])[] = [
+      [[winner], true, 'exactly these'],
+      [[], false, 'one too many'],
+      [[winner, 'other'], false, 'one missing'],
+      [['other'], false, 'another'],
+    ];
+    for (const [ids, holds, why] of rows) {
+      const result = await store.commit({ commands: [{ op: 'expect', plan: plan('Patient', where), ids }], audit: [] });
+      assert.equal(result.ok, holds, why);
+    }
+  });
+
+  specify('one commit of many versions has one instant and consecutive sequences', async (store) => {
+    const result = ok(await store.commit({ commands: IDS.map((id) => put('Patient', id)), audit: [] }));
+    const first = result.versions[0]?.sequence ?? 0;
+    assert.deepEqual(
+      result.versions.map(({ sequence }) => sequence - first),
+      IDS.map((_id, index) => index),
+    );
+    const found = await Promise.all(IDS.map((id) => store.read({ type: 'Patient', id })));
+    assert.ok(found.every((version) => version?.at === result.at));
+  });
+
+  specify('history: by instance, type and system, newest first, in pages', async (store) => {
+    for (const id of ['a', 'b', 'c']) ok(await store.commit({ commands: [put('Patient', id)], audit: [] }));
+    ok(
+      await store.commit({
+        commands: [put('Observation', 'o'), put('Patient', 'a', 2), remove('Patient', 'b', 2)],
+        audit: [],
+      }),
+    );
+    const read = async (scope: { type?: string; id?: string }, count: number): Promise<string[]> => {
+      const found: string[] = [];
+      let after: string | undefined;
+      do {
+        const page = await store.history(scope, { count, after });
+        found.push(...page.matches.map(({ key, version }) => `${key.id}${version}`));
+        after = page.next;
+      } while (after !== undefined);
+      return found;
+    };
+    for (const count of [1, 2, 3, 100]) {
+      assert.deepEqual(await read({ type: 'Patient', id: 'a' }, count), ['a2', 'a1']);
+      assert.deepEqual(await read({ type: 'Patient' }, count), ['b2', 'a2', 'c1', 'b1', 'a1']);
+      assert.deepEqual(await read({}, count), ['b2', 'a2', 'o1', 'c1', 'b1', 'a1']);
+    }
+    assert.deepEqual(await read({ type: 'Patient', id: 'none' }, 5), []);
+  });
+
+  test(`${engine}: history since and before are inclusive`, async (context) => {
+    const at = 1_000_000;
+    const store = await open(context, at);
+    ok(await store.commit({ commands: [put('Patient', 'a')], audit: [auditRow('x')] }));
+    const rows: readonly (readonly [since: number | undefined, before: number | undefined, found: number])[] = [
+      [undefined, undefined, 1],
+      [at, undefined, 1],
+      [at + 1, undefined, 0],
+      [undefined, at, 1],
+      [undefined, at - 1, 0],
+    ];
+    const scopes = [
+      {},
+      { type: 'Patient' },
+      { type: 'Patient', id: 'a' },
+      { type: 'AuditEvent' },
+      { type: 'AuditEvent', id: '1-1-1' },
+    ];
+    for (const scope of scopes) {
+      for (const [since, before, found] of rows) {
+        const page = await store.history({ ...scope, since, before }, { count: 5 });
+        assert.equal(page.matches.length, found, JSON.stringify({ scope, since, before }));
+      }
+    }
+  });
+
+  specify('AuditEvents: ids, search by facet, patient, entity and date, both orders, count', async (store) => {
+    ok(await store.commit({ commands: [], audit: [auditRow('1', { patient: 'p1' })] }));
+    ok(
+      await store.commit({
+        commands: [],
+        audit: [auditRow('2', { patient: 'p2', action: 'C', entity: 'Observation/o' })],
+      }),
+    );
+    const third = await store.commit({
+      commands: [],
+      audit: [auditRow('3', { patient: 'p1', key: 'second', events: 2 }), auditRow('4', { agent: 'x' })],
+    });
+    assert.deepEqual(ok(third).auditIds, ['1-3-1', '1-3-2', '1-4-1']);
+    const token = (name: string, code: string): Predicate => ({ kind: 'token', parameter: `AuditEvent.${name}`, code });
+    const reference = (name: string, ...targets: string[]): Predicate => ({
+      kind: 'reference',
+      parameter: `AuditEvent.${name}`,
+      targets,
+    });
+    const date = (relation: 'ge' | 'lt' | 'eq' | 'ne' | 'sa' | 'le', at: number): Predicate => ({
+      kind: 'interval',
+      parameter: 'AuditEvent.date',
+      relation,
+      low: at,
+      high: at + 1,
+    });
+    const at = ok(third).at;
+    const everything = ['1-1-1', '1-2-1', '1-3-1', '1-3-2', '1-4-1'];
+    const rows: readonly (readonly [Predicate, readonly string[]])[] = [
+      [all, everything],
+      [token('action', 'C'), ['1-2-1']],
+      [token('action', 'D'), []],
+      [{ kind: 'not', of: token('action', 'R') }, ['1-2-1']],
+      [token('agent', 'x'), ['1-4-1']],
+      [reference('patient', 'Patient/p1'), ['1-1-1', '1-3-1', '1-3-2']],
+      [reference('patient', 'Patient/p9'), []],
+      [reference('entity', 'Patient/p2'), ['1-2-1']],
+      [reference('entity', 'Observation/o', 'Patient/p1'), ['1-1-1', '1-2-1', '1-3-1', '1-3-2']],
+      [{ kind: 'and', of: [reference('patient', 'Patient/p1', 'Patient/p2'), token('action', 'C')] }, ['1-2-1']],
+      [{ kind: 'or', of: [token('agent', 'x'), token('action', 'C')] }, ['1-2-1', '1-4-1']],
+      [{ kind: 'missing', parameter: 'AuditEvent.patient', missing: true }, ['1-4-1']],
+      [{ kind: 'missing', parameter: 'AuditEvent.action', missing: false }, everything],
+      [{ kind: 'missing', parameter: 'AuditEvent.never', missing: false }, []],
+      [{ kind: 'ids', ids: ['1-3-2', '1-9-1', 'x', '2-1-1'] }, ['1-3-2']],
+      [date('ge', at + 1), []],
+      [date('sa', at), []],
+      [date('le', at), everything],
+      [date('ge', 0), everything],
+      [date('lt', 0), []],
+      [date('ne', 0), everything],
+      [{ kind: 'none' }, []],
+    ];
+    for (const [where, expected] of rows) {
+      const why = JSON.stringify(where);
+      assert.deepEqual(await pages(store, plan('AuditEvent', where), 2), expected, why);
+      assert.equal(await store.count(plan('AuditEvent', where)), expected.length, why);
+      const newest = [{ parameter: 'AuditEvent.date', indexed: 'date', descending: true }] as const;
+      assert.deepEqual(await pages(store, plan('AuditEvent', where, newest), 2), expected.toReversed(), why);
+    }
+    assert.deepEqual((await store.read({ type: 'AuditEvent', id: '1-3-2' }))?.text, '3 2 p1');
+    assert.deepEqual((await store.read({ type: 'AuditEvent', id: '1-3-2' }))?.patients, ['p1']);
+    for (const id of ['1-3-3', '1-0-1', '1-5-1', '0-1-1', '1-1', '1-1-0', '01-1-1']) {
+      assert.equal(await store.read({ type: 'AuditEvent', id }), undefined, id);
+    }
+  });
+
+  specify('AuditEvents are neither put nor deleted', async (store) => {
+    await assert.rejects(store.commit({ commands: [put('AuditEvent', '1-1-1')], audit: [] }), TypeError);
+    await assert.rejects(store.commit({ commands: [remove('AuditEvent', '1-1-1', 2)], audit: [] }), TypeError);
+  });
+
+  specify('subject keys: stable, opaque, one a patient; those stored are found again', async (store) => {
+    const [first, second, again] = store.subjectKeys(['a', 'b', 'a']);
+    assert.equal(first, again);
+    assert.notEqual(first, second);
+    assert.match(first ?? '', /^[0-9a-f]{24}$/);
+    ok(await store.commit({ commands: [], audit: [auditRow('x', { patient: 'c', key: 'known' })] }));
+    assert.deepEqual(store.subjectKeys(['c']), ['known']);
+  });
+
+  const foreign: readonly string[] = ['', 'x', '!!!', 'W10', 'WzEsMl0', Buffer.from('[1,{}]').toString('base64url')];
+  for (const cursor of foreign) {
+    specify(`a cursor that is none (${JSON.stringify(cursor)}) is refused`, async (store) => {
+      const refused = (error: unknown) => error instanceof StoreError && error.reason === 'bad-cursor';
+      await assert.rejects(store.search(plan('Patient', all), { count: 5, after: cursor }), refused);
+      await assert.rejects(store.history({}, { count: 5, after: cursor }), refused);
+    });
+  }
+
+  specify('a cursor belongs to its type, sort and principal', async (store) => {
+    ok(await store.commit({ commands: IDS.map((id) => put('Patient', id)), audit: [] }));
+    const own = plan('Patient', all);
+    const { next: after } = await store.search(own, { count: 2 });
+    const byId = [{ parameter: 'Patient._id', indexed: 'id', descending: false }] as const;
+    assert.equal((await store.search(own, { count: 2, after })).matches.length, 2, 'control');
+    for (const other of [
+      { ...own, principal: 'x' },
+      { ...own, sort: byId },
+      { ...own, type: 'Observation' },
+    ]) {
+      await assert.rejects(store.search(other, { count: 2, after }), StoreError);
+    }
+  });
+
+  specify('ping proves reads and writes', async (store) => store.ping());
+
+  for (const seed of [1, 2, 3, 4]) {
+    test(`${engine}: search, count, sort and pages equal the oracle (seed ${seed})`, async (context) => {
+      const next = random(seed);
+      const store = await open(context, 3 * 86_400_000);
+      const world = await populate(store, next);
+      for (let round = 0; round < 150; round++) await compare(store, world, next);
+    });
+  }
+
+  specify('pages while others write: what does not change appears exactly once', async (store) => {
+    const next = random(7);
+    const world = await populate(store, next);
+    const changing = new Set(['r0', 'r3', 'r7']);
+    for (let round = 0; round < 40; round++) {
+      const sort = sortKeys(next, 'Patient');
+      const found: string[] = [];
+      let after: string | undefined;
+      do {
+        const page = await store.search(plan('Patient', all, sort), { count: 2, after });
+        found.push(...idsOf(page.matches));
+        after = page.next;
+        const id = pick(next, [...changing]);
+        const version = (await store.read({ type: 'Patient', id }))?.version ?? 0;
+        ok(await store.commit({ commands: [put('Patient', id, version + 1, entriesOf(next, 'Patient'))], audit: [] }));
+      } while (after !== undefined && found.length < 100);
+      const still = world.filter(({ type, id }) => type === 'Patient' && !changing.has(id)).map(({ id }) => id);
+      assert.deepEqual(found.filter((id) => !changing.has(id)).sort(), still.sort(), JSON.stringify(sort));
+    }
+  });
+}
+
+/** Random creates, updates and deletions; what is left. */
+async function populate(store: ResourceStore, next: Random): Promise<readonly Indexed[]> {
+  const current = new Map<string, Indexed>();
+  const versions = new Map<string, number>();
+  for (let round = 0; round < 90; round++) {
+    const [type, id] = [pick(next, TYPES), pick(next, IDS)];
+    const key = `${type}/${id}`;
+    const version = (versions.get(key) ?? 0) + 1;
+    const deletes = current.has(key) && next() < 0.2;
+    const entries = entriesOf(next, type);
+    const command = deletes ? remove(type, id, version) : put(type, id, version, entries);
+    const result = ok(await store.commit({ commands: [command], audit: [] }));
+    versions.set(key, version);
+    if (deletes) current.delete(key);
+    else current.set(key, { type, id, at: result.at, entries });
+  }
+  return [...current.values()];
+}
+
+async function compare(store: ResourceStore, world: readonly Indexed[], next: Random): Promise<void> {
+  const type = pick(next, TYPES);
+  const where = predicate(next, type);
+  const sort = sortKeys(next, type);
+  const expected = world.filter((resource) => resource.type === type && matches(where, resource, world));
+  const found = await pages(store, plan(type, where, sort), whole(next, 5) + 1);
+  const why = JSON.stringify({ where, sort });
+  assert.deepEqual([...found].sort(), expected.map(({ id }) => id).sort(), why);
+  assert.equal(await store.count(plan(type, where)), expected.length, why);
+  const sorted = found.map((id) =>
+    sortValues(
+      expected.find((resource) => resource.id === id),
+      sort,
+    ),
+  );
+  sorted.slice(1).forEach((values, index) => {
+    assert.ok(!isBefore(values, sorted[index] ?? [], sort), why);
+  });
+  const result = await store.commit({ commands: [{ op: 'expect', plan: plan(type, where), ids: found }], audit: [] });
+  assert.equal(result.ok, true, why);
+}
+
+type Value = string | number | undefined;
+
+function sortValues(resource: Indexed | undefined, sort: readonly SortKey[]): readonly Value[] {
+  if (resource === undefined) return [];
+  return sort.map(({ parameter, indexed, descending }) => {
+    if (indexed === 'id') return resource.id;
+    if (indexed === 'updated') return resource.at;
+    const entries = resource.entries.filter((entry) => entry.kind === indexed && entry.parameter === parameter);
+    const converted = entries.filter((entry) => entry.kind === 'quantity' && entry.unit.startsWith('canonical|'));
+    const values = (converted.length > 0 ? converted : entries).map(sortValue).sort((a, b) => (a < b ? -1 : 1));
+    return descending ? values.at(-1) : values[0];
+  });
+}
+
+function sortValue(entry: IndexEntry): string | number {
+  switch (entry.kind) {
+    case 'token':
+      return entry.code;
+    case 'string':
+      return entry.folded;
+    case 'reference':
+      return entry.target;
+    case 'uri':
+      return entry.value;
+    default:
+      return entry.low;
+  }
+}
+
+/** Strictly before, missing last. */
+function isBefore(left: readonly Value[], right: readonly Value[], sort: readonly SortKey[]): boolean {
+  for (const [index, { descending }] of sort.entries()) {
+    const [a, b] = [left[index], right[index]];
+    if (a === b) continue;
+    if (a === undefined) return false;
+    if (b === undefined) return true;
+    return a < b !== descending;
+  }
+  return false;
+}
