@@ -115,7 +115,8 @@ function eventOf(part: EventPart, context: EntityContext): Described {
   }
 }
 
-const interactionCoding = (code: string): Coding => ({ system: RESTFUL_INTERACTION, code });
+/** With display, which some versions of the BALP profiles hold in their pattern; the code system's displays are its codes. */
+const interactionCoding = (code: string): Coding => ({ system: RESTFUL_INTERACTION, code, display: code });
 
 function entryEvent(part: Extract<EventPart, { part: 'entry' }>, context: EntityContext): Described {
   const { entry, index, patient } = part;

@@ -1,4 +1,5 @@
-// IHE BALP (ITI vol. 3, BasicAudit Create|Read|Update|Delete|Query and their Patient twins); FHIR R4 auditevent.html. Rules as our own checks.
+// IHE BALP (ITI vol. 3, BasicAudit Create|Read|Update|Delete|Query and their Patient twins, compared with github.com/IHE/ITI.BasicAudit input/fsh);
+// FHIR R4 auditevent.html. Rules as our own checks.
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import type { AuditEvent, AuditEventAgent, Coding } from 'fhir/r4.d.ts';
@@ -110,6 +111,10 @@ const everywhere: readonly [rule: string, holds: (event: AuditEvent) => boolean]
       entitiesOf(event, `${ENTITY}1`).every(
         ({ what }) => what?.reference?.startsWith('Patient/') || what?.identifier?.value !== undefined,
       ),
+  ],
+  [
+    'an event that claims a profile has exactly one entity of type System Object, its slice data or query',
+    (event) => event.meta?.profile === undefined || entitiesOf(event, `${ENTITY}2`).length === 1,
   ],
   ['name and query are never together', ({ entity }) => (entity ?? []).every(({ name, query }) => !name || !query)],
   [
