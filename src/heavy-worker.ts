@@ -1,0 +1,28 @@
+/** Entry of the heavy thread: the same `answer` over its own read connection, with a time budget per search. */
+import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
+import type { Config } from './config.ts';
+import type { HeavyReply, HeavyTask } from './heavy.ts';
+import { localCaller } from './rest/caller.ts';
+import { answer } from './rest/interact.ts';
+import { heavyContext } from './system.ts';
+
+const { config, channel } = workerData as { readonly config: Config; readonly channel: MessagePort };
+const port = parentPort;
+if (port === null) throw new TypeError('This file is the entry of a worker thread.');
+const { context, close } = await heavyContext(config, channel);
+
+port.on('message', async (task: HeavyTask | 'close') => {
+  if (task === 'close') {
+    await close();
+    process.exit(0);
+  }
+  let reply: HeavyReply;
+  try {
+    reply = { id: task.id, response: await answer(task.wire, localCaller(task.caller), context) };
+  } catch (error) {
+    context.report(error, task.caller.requestId);
+    reply = { id: task.id, failure: error instanceof Error ? error.name : 'unknown' };
+  }
+  port.postMessage(reply);
+});
+port.postMessage('ready');

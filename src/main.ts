@@ -1,0 +1,47 @@
+#!/usr/bin/env node
+/** Command line. Decides nothing: reads the configuration, builds the system, shows progress, listens, drains on SIGTERM. */
+import { Command } from 'commander';
+import { readConfig } from './config.ts';
+import { progressBar } from './progress.ts';
+import { seed } from './seed.ts';
+import { serve } from './serve.ts';
+import { buildSystem, VERSION } from './system.ts';
+
+const program = new Command('firewatch')
+  .description(
+    'A FHIR R4 server with CDS Hooks; every access is an AuditEvent. Settings come from the environment: see docs/configuration.md.',
+  )
+  .version(VERSION)
+  .showHelpAfterError();
+
+program
+  .command('serve', { isDefault: true })
+  .description('start the server; at first start loads the synthetic patients (SEED=none: starts empty)')
+  .action(() => serve(readConfig()));
+
+program
+  .command('seed')
+  .description('load the synthetic patients of seed-data into the store, while no server runs on it')
+  .action(async () => {
+    const system = await buildSystem(readConfig());
+    await seed(system, progressBar('seed data'));
+    await system.close();
+  });
+
+program
+  .command('verify-audit')
+  .description('walk the hash chain of the audit log from its first row; exit code 1 names the first broken row')
+  .action(async () => {
+    const system = await buildSystem(readConfig());
+    const verdict = await system.store.verifyAudit();
+    await system.close();
+    console.log(JSON.stringify(verdict));
+    process.exitCode = verdict.broken === undefined ? 0 : 1;
+  });
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  console.error(`firewatch: ${error instanceof Error ? error.message : String(error)}`);
+  process.exit(1);
+}

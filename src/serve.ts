@@ -1,0 +1,86 @@
+/** Starts the server and says what to do with it: build, seed, listen, print, drain. */
+import type { Config } from './config.ts';
+import { isLoopback } from './http/access.ts';
+import { closeGracefully, listen } from './http/app.ts';
+import { progressBar } from './progress.ts';
+import { needsSeed, seed } from './seed.ts';
+import { buildSystem } from './system.ts';
+
+/** Runs until SIGTERM or SIGINT. Exit code 0 after a clean drain. */
+export async function serve(config: Config): Promise<void> {
+  if (!isLoopback(config.HOST)) {
+    throw new Error(
+      `HOST=${config.HOST} is not a loopback address. Without an identity provider this server answers everyone it can be reached by, ` +
+        'so it listens on loopback only. Use HOST=127.0.0.1.',
+    );
+  }
+  console.error('firewatch: starting ...');
+  const system = await buildSystem(config, { onProgress: progressBar('index') });
+  if (config.SEED === 'demo' && (await needsSeed(system))) await seed(system, progressBar('seed data'));
+  const server = await listen(system.app, config);
+  system.setListening(true);
+  console.log(welcome(system.url, config.SEED === 'demo'));
+
+  let draining = false;
+  const stop = async (): Promise<void> => {
+    if (draining) return;
+    draining = true;
+    system.setListening(false);
+    await closeGracefully(server, config.DRAIN_MS);
+    await system.close();
+    process.exit(0);
+  };
+  process.on('SIGTERM', stop);
+  process.on('SIGINT', stop);
+}
+
+/** What a newcomer sees: base URLs and three requests that work. */
+function welcome(base: string, seeded: boolean): string {
+  const lines = [
+    '',
+    `Firewatch is ready.   FHIR ${base}/fhir   CDS Hooks ${base}/cds-services   health ${base}/health/ready`,
+    'No identity provider is configured: this server answers on loopback only and permits everything to whoever reaches it.',
+  ];
+  if (!seeded) return lines.join('\n');
+  return [
+    ...lines,
+    '',
+    'Try (synthetic patients):',
+    '1. A hook call that returns a card: a macrolide is ordered for a patient who takes simvastatin.',
+    `curl -s ${base}/cds-services/drug-interactions-sign -H 'content-type: application/json' -d '${HOOK_CALL}'`,
+    '2. A FHIR search: the newest heart rates of a patient with early sepsis.',
+    `curl -s '${base}/fhir/Observation?patient=demo-sepsis&code=http://loinc.org%7C8867-4&_sort=-date&_count=3'`,
+    '3. The AuditEvents that those two left behind.',
+    `curl -s '${base}/fhir/AuditEvent?patient=demo-polypharmacy,demo-sepsis&_sort=-date&_count=5'`,
+  ].join('\n');
+}
+
+const HOOK_CALL = JSON.stringify({
+  hook: 'order-sign',
+  hookInstance: 'd1577c69-dfbe-44ad-ba6d-3e05e953b2ea',
+  context: {
+    userId: 'Practitioner/demo-physician',
+    patientId: 'demo-polypharmacy',
+    draftOrders: {
+      resourceType: 'Bundle',
+      type: 'collection',
+      entry: [
+        {
+          resource: {
+            resourceType: 'MedicationRequest',
+            id: 'draft-1',
+            status: 'draft',
+            intent: 'order',
+            subject: { reference: 'Patient/demo-polypharmacy' },
+            medicationCodeableConcept: {
+              coding: [
+                { system: 'http://www.nlm.nih.gov/research/umls/rxnorm', code: '21212', display: 'clarithromycin' },
+              ],
+              text: 'Clarithromycin 500 mg oral tablet',
+            },
+          },
+        },
+      ],
+    },
+  },
+});

@@ -1,0 +1,258 @@
+/** Composition root: the only file that creates stores, sessions, clock, ids and keys, and gives them to the rooms. */
+import { createHash, randomBytes } from 'node:crypto';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { MessagePort } from 'node:worker_threads';
+import type { Express } from 'express';
+import { systemAmbient } from './ambient.ts';
+import { auditRow, postedAuditRow, renderAuditEvent } from './audit.ts';
+import { buildCds, type Cds } from './cds/cds.ts';
+import type { Config } from './config.ts';
+import { type Capability, loadCapability } from './fhir/capability.ts';
+import { patientsOf } from './fhir/compartment.ts';
+import type { Definitions } from './fhir/definitions.ts';
+import { loadDefinitions } from './fhir/definitions-load.ts';
+import { parseJson, type Resource } from './fhir/resource.ts';
+import type { IndexEntry } from './fhir/search/algebra.ts';
+import { extractor } from './fhir/search/extract.ts';
+import { planSearch } from './fhir/search/plan.ts';
+import { parseSearch } from './fhir/search/query.ts';
+import { validator } from './fhir/validate.ts';
+import { startHeavy } from './heavy.ts';
+import { loopbackGuard } from './http/access.ts';
+import { httpApp } from './http/app.ts';
+import { cdsHandler } from './http/cds.ts';
+import { fhirHandler } from './http/fhir.ts';
+import type { Progress } from './progress.ts';
+import type { CallerFacts } from './rest/caller.ts';
+import type { Ambient, RestContext } from './rest/context.ts';
+import { answer } from './rest/interact.ts';
+import type { FhirResponse, WireRequest } from './rest/request.ts';
+import { loadDrugSafety } from './risk/drug-safety.ts';
+import { loadModels } from './risk/models.ts';
+import type { ResourceStore } from './store/port.ts';
+import { attachSqlite, openSqlite, type SqliteStore } from './store/sqlite.ts';
+import { ready } from './telemetry/health.ts';
+import { createLog, type Log } from './telemetry/log.ts';
+
+export const VERSION = '0.1.0';
+
+/** The project folder, from `src/` as from `dist/`. */
+const ROOT = fileURLToPath(new URL('..', import.meta.url));
+export const FOLDERS = {
+  definitions: join(ROOT, 'profiles'),
+  capability: join(ROOT, 'capability-statement.json'),
+  cdsServices: join(ROOT, 'cds-services'),
+  knowledge: join(ROOT, 'knowledge'),
+  models: join(ROOT, 'models'),
+  seedData: join(ROOT, 'seed-data'),
+} as const;
+
+export interface System {
+  readonly config: Config;
+  readonly store: SqliteStore;
+  readonly context: RestContext;
+  readonly cds: Cds;
+  readonly app: Express;
+  readonly ambient: Ambient;
+  readonly log: Log;
+  /** Base of the links it mints. */
+  readonly url: string;
+  /** The door on the heavy thread. */
+  answerHeavy(wire: WireRequest, caller: CallerFacts): Promise<FhirResponse>;
+  /** False (before listening, while draining) makes readiness fail. */
+  setListening(listening: boolean): void;
+  /** Ends threads and closes the database; what was acknowledged is on disk already. */
+  close(): Promise<void>;
+}
+
+/** What a thread reads from files before it opens the store. Immutable. */
+interface Ground {
+  readonly definitions: Definitions;
+  readonly capability: Capability;
+  readonly ambient: Ambient;
+  readonly fhirBase: string;
+  indexEntries(resource: Resource): readonly IndexEntry[];
+}
+
+/** Base of every link the server mints: PUBLIC_URL, or where it listens. */
+export function publicUrl({ PUBLIC_URL, HOST, PORT }: Config): string {
+  const host = HOST.includes(':') && !HOST.startsWith('[') ? `[${HOST}]` : HOST;
+  return (PUBLIC_URL ?? `http://${host}:${PORT}`).replace(/\/+$/, '');
+}
+
+function layGround(config: Config, ambient: Ambient): Ground {
+  const definitions = loadDefinitions(FOLDERS.definitions);
+  const capability = loadCapability(readFileSync(FOLDERS.capability, 'utf8'), definitions);
+  const fhirBase = `${publicUrl(config)}/fhir`;
+  const extractors = new Map<string, (resource: Resource) => readonly IndexEntry[]>();
+  const indexEntries = (resource: Resource): readonly IndexEntry[] => {
+    const type = resource.resourceType;
+    let extract = extractors.get(type);
+    if (extract === undefined) {
+      const claimed = capability.types.get(type)?.searchParameters.values() ?? [];
+      extract = extractor(claimed, type, { definitions, fhirBase });
+      extractors.set(type, extract);
+    }
+    return extract(resource);
+  };
+  return { definitions, capability, ambient, fhirBase, indexEntries };
+}
+
+function restContext(config: Config, store: ResourceStore, ground: Ground, log: Log): RestContext {
+  const { definitions, capability, ambient, fhirBase, indexEntries } = ground;
+  const settings = {
+    fhirBase,
+    referentialIntegrity: config.REFERENTIAL_INTEGRITY,
+    bundleEntryLimit: config.BUNDLE_ENTRY_LIMIT,
+    defaultCount: config.DEFAULT_COUNT,
+    maxCount: config.MAX_COUNT,
+    includeLimit: config.INCLUDE_LIMIT,
+    cursorKey: installationKey(config.DATA_DIR),
+    softwareVersion: VERSION,
+  };
+  const source = { observer: fhirBase, address: config.HOST };
+  const salt = (): string => randomBytes(16).toString('base64url');
+  const subjectKeys = (patients: readonly string[]): readonly string[] => store.subjectKeys(patients);
+  const search = { definitions, capability, fhirBase, settings };
+  return {
+    store,
+    definitions,
+    capability,
+    settings,
+    ambient,
+    validate: validator(definitions),
+    indexEntries,
+    patientsOf: patientsOf(definitions, { fhirBase }),
+    parseSearch: (type, query, handling) => parseSearch(type, query, handling, search),
+    planSearch: (query, access) => planSearch(query, access, { ...search, now: ambient.now() }),
+    audit: (access) => auditRow(access, subjectKeys, salt(), source, indexEntries),
+    postedAudit: (resource) => postedAuditRow(resource, subjectKeys, salt(), source, indexEntries),
+    report: (error, requestId) => log.failure('request-failed', error, { requestId }),
+  };
+}
+
+/** Secret of this installation, made at first start: next links stay valid over restarts, and only here. */
+function installationKey(dataDir: string): Uint8Array {
+  const file = join(dataDir, 'cursor.key');
+  if (!existsSync(file)) writeFileSync(file, randomBytes(32), { mode: 0o600 });
+  return readFileSync(file);
+}
+
+function storeOptions(config: Config, { definitions, capability }: Ground) {
+  return {
+    folder: config.DATA_DIR,
+    renderAudit: renderAuditEvent,
+    indexHash: createHash('sha256').update(definitions.hash).update(capability.statement).digest('hex'),
+    types: [...definitions.resourceTypes].toSorted(),
+    ...(config.DATA_KEY_FILE === undefined ? {} : { key: readFileSync(config.DATA_KEY_FILE, 'utf8').trim() }),
+  };
+}
+
+function openLog(config: Config, ground: Ground, models: Iterable<string> = [], cds?: Cds): Log {
+  const services = [...(cds?.services.values() ?? [])];
+  return createLog({
+    level: config.LOG_LEVEL,
+    now: ground.ambient.now,
+    vocabulary: {
+      resourceTypes: ground.definitions.resourceTypes,
+      routes: new Set(['/fhir', '/cds-services', '/health']),
+      hooks: new Set(services.map(({ hook }) => hook)),
+      services: new Set(services.map(({ id }) => id)),
+      models: new Set(models),
+    },
+  });
+}
+
+/** The door on another thread: own read connection with a time budget per search, the same writer through `channel`. */
+export async function heavyContext(config: Config, channel: MessagePort) {
+  const ground = layGround(config, systemAmbient());
+  const store = attachSqlite({ ...storeOptions(config, ground), budgetMs: config.SEARCH_BUDGET_MS, port: channel });
+  const context = restContext(config, store, ground, openLog(config, ground));
+  return { context, close: () => store.close() };
+}
+
+/**
+ * Everything, ready to listen: definitions checked, store open and indexed, models warmed, threads running.
+ * @throws Error naming every claim, service or setting that cannot be kept
+ */
+export async function buildSystem(
+  config: Config,
+  { ambient = systemAmbient(), onProgress }: { ambient?: Ambient; onProgress?: Progress } = {},
+): Promise<System> {
+  mkdirSync(config.DATA_DIR, { recursive: true, mode: 0o700 });
+  const ground = layGround(config, ambient);
+  const models = await loadModels(FOLDERS.models, { now: ambient.now });
+  const drugSafety = loadDrugSafety(FOLDERS.knowledge);
+  const store = await openSqlite(storeOptions(config, ground));
+  const silent = openLog(config, ground, models.manifests.keys());
+  const context = restContext(config, store, ground, silent);
+  if (store.needsReindex) await reindex(store, context, onProgress);
+
+  const url = publicUrl(config);
+  const cds = buildCds({
+    folder: FOLDERS.cdsServices,
+    models,
+    drugSafety,
+    context,
+    interact: answer,
+    settings: { publicUrl: url, fhirBase: ground.fhirBase, deadlineMs: config.CDS_DEADLINE_MS },
+    ambient,
+  });
+  if (cds.problems.length > 0) {
+    await store.close();
+    throw new Error(`CDS services: ${cds.problems.join(' ')}`);
+  }
+  const log = openLog(config, ground, models.manifests.keys(), cds);
+  const heavy = await startHeavy(config, store.channel());
+  let listening = false;
+  const guard = loopbackGuard(config.PUBLIC_URL);
+  const bodyLimitBytes = config.BODY_LIMIT_MB * 1_048_576;
+  const app = httpApp({
+    fhir: fhirHandler({ context, guard, bodyLimitBytes, heavy: heavy.answer }),
+    cds: cdsHandler(cds, guard),
+    ready: async () => {
+      const report = await ready({ ping: () => store.ping(), models: () => health(models.status()), listening: () => listening });
+      return { ready: report.status !== 'fail', ...report };
+    },
+    newId: ambient.newId,
+    report: context.report,
+  });
+  return {
+    config,
+    store,
+    context,
+    cds,
+    app,
+    ambient,
+    log,
+    url,
+    answerHeavy: heavy.answer,
+    setListening: (value) => {
+      listening = value;
+    },
+    close: async () => {
+      await heavy.close();
+      await models.close();
+      await store.close();
+    },
+  };
+}
+
+function health(status: readonly { readonly id: string; readonly version: string; readonly ready: boolean }[]) {
+  return status.map(({ id, version, ready: works }) => ({ id, version, state: works ? ('ready' as const) : ('failed' as const) }));
+}
+
+/** Index rows by the definitions of today, before any request is answered. */
+async function reindex(store: SqliteStore, context: RestContext, onProgress: Progress | undefined): Promise<void> {
+  const types = [...context.capability.types.keys()];
+  await store.reindex(
+    types,
+    (text) => {
+      const resource = parseJson(text) as Resource;
+      return { entries: context.indexEntries(resource), patients: context.patientsOf(resource) };
+    },
+    (done) => onProgress?.(done, Math.max(done, 1)),
+  );
+}
