@@ -98,15 +98,34 @@ const byNumber = new Intl.Collator('en', { numeric: true });
 const byNewest = (a: Reading, b: Reading): number =>
   b.at - a.at || b.issued - a.issued || byNumber.compare(b.version, a.version);
 
-/** Elements of an Observation that carry one of the codes: itself, or its components. */
+interface CodedElement {
+  readonly element: JsonObject;
+  readonly terms: readonly CodedTerm[];
+}
+/** Codes of an Observation and its components, read once: every feature of every model asks for them. Resources never change. */
+const codedElements = new WeakMap<Resource, readonly CodedElement[]>();
+function elementsOf(observation: Resource): readonly CodedElement[] {
+  let known = codedElements.get(observation);
+  if (known === undefined) {
+    known = [observation, ...objects(observation['component'])].map((element) => ({
+      element,
+      terms: codings(element['code']),
+    }));
+    codedElements.set(observation, known);
+  }
+  return known;
+}
+
+const holdsValue = ({ element }: CodedElement): boolean => Object.keys(element).some((key) => key.startsWith('value'));
+
+/**
+ * Elements of an Observation that carry one of the codes: itself, or its components.
+ * A panel may share its code with a component that holds the value: the element with the value counts.
+ */
 function elementsWith(observation: Resource, wanted: readonly CodedTerm[]): readonly JsonObject[] {
-  const own = isOneOf(codings(observation['code']), wanted) ? [observation] : [];
-  const components = objects(observation['component']).filter(({ code }) => isOneOf(codings(code), wanted));
-  // A panel may share its code with a component that holds the value: the element with the value counts.
-  const valued = [...own, ...components].filter((element) =>
-    Object.keys(element).some((key) => key.startsWith('value')),
-  );
-  return valued.length > 0 ? valued : [...own, ...components];
+  const coded = elementsOf(observation).filter(({ terms }) => isOneOf(terms, wanted));
+  const valued = coded.length > 1 ? coded.filter(holdsValue) : coded;
+  return (valued.length > 0 ? valued : coded).map(({ element }) => element);
 }
 
 /**
