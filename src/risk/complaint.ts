@@ -88,12 +88,12 @@ const flat = (text: string): string =>
     .toLowerCase()
     .replaceAll(/[^\p{L}\p{N}]+/gu, ' ')
     .trim()} `;
-/** A negation reaches to the end of its clause, at most this many words. */
+/** A negation reaches to the end of its clause (a comma ends it), at most this many words: rather one flag too many than one too few. */
 const NEGATION_REACH = 5;
 
 /** True when the text says the phrase without a negation shortly before it in the same clause. */
 export function mentions(text: string, phrase: string, negations: readonly string[]): boolean {
-  return text.split(/[.;:!?\n]|\b(?:but|however|although)\b/iu).some((clause) => {
+  return text.split(/[.,;:!?\n]|\b(?:but|however|although)\b/iu).some((clause) => {
     const said = flat(clause);
     const wanted = flat(phrase);
     for (let from = said.indexOf(wanted); from >= 0; from = said.indexOf(wanted, from + 1)) {

@@ -382,6 +382,8 @@ const complaints: readonly (readonly [why: string, resources: readonly Resource[
   ['no red flag', [visit('twisted ankle')], 0],
   ['chest pain', [visit('Chest pain since 8 am')], 1],
   ['denied', [visit('twisted ankle, denies chest pain')], 0],
+  ['a comma ends the negation', [visit('no allergies, chest pain')], 1],
+  ['one negation for two', [visit('no shortness of breath or chest pain')], 0],
   ['denied, then said', [visit('no fever, but chest pain')], 1],
   ['part of another word', [visit('stroked a cat')], 0],
   ['arrest', [visit('cardiac arrest, CPR in progress')], 2],
