@@ -3,17 +3,19 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Access } from '../src/audit.ts';
 import { loadCapability } from '../src/fhir/capability.ts';
+import { patientsOf } from '../src/fhir/compartment.ts';
 import { loadDefinitions } from '../src/fhir/definitions-load.ts';
 import { isJsonObject, type Json, type JsonObject, type Resource } from '../src/fhir/resource.ts';
 import type { IndexEntry, Predicate } from '../src/fhir/search/algebra.ts';
 import { extractor } from '../src/fhir/search/extract.ts';
+import { planSearch } from '../src/fhir/search/plan.ts';
+import { parseSearch } from '../src/fhir/search/query.ts';
 import { validator } from '../src/fhir/validate.ts';
 import { localCaller, localFacts } from '../src/rest/caller.ts';
 import type { Caller, RestContext, RestSettings } from '../src/rest/context.ts';
 import { answer } from '../src/rest/interact.ts';
 import type { FhirResponse, WireRequest } from '../src/rest/request.ts';
 import { MemoryStore } from './rest/memory-store.ts';
-import { stubParse, stubPlan } from './rest/search-stub.ts';
 
 const ROOT = join(import.meta.dirname, '..');
 export const BASE = 'http://127.0.0.1:8080/fhir';
@@ -21,6 +23,7 @@ const definitions = loadDefinitions(join(ROOT, 'profiles'));
 const capability = loadCapability(readFileSync(join(ROOT, 'capability-statement.json'), 'utf8'), definitions);
 const extractors = new Map<string, (resource: Resource) => readonly IndexEntry[]>();
 const valid = validator(definitions);
+const patients = patientsOf(definitions, { fhirBase: BASE });
 
 export interface Sent {
   readonly headers?: Readonly<Record<string, string>>;
@@ -54,27 +57,29 @@ export function world({ settings = {}, visible, principal = 'local' }: WorldOpti
   const accesses: Access[] = [];
   const reported: unknown[] = [];
   const row = { form: 1, bytes: '', erasable: undefined, events: [], subjects: [] };
+  const limits: RestSettings = {
+    fhirBase: BASE,
+    referentialIntegrity: false,
+    bundleEntryLimit: 100,
+    defaultCount: 10,
+    maxCount: 50,
+    includeLimit: 20,
+    cursorKey: new Uint8Array(32).fill(7),
+    softwareVersion: '1.2.3',
+    ...settings,
+  };
   const context: RestContext = {
     store,
     definitions,
     capability: { ...capability },
-    settings: {
-      fhirBase: BASE,
-      referentialIntegrity: false,
-      bundleEntryLimit: 100,
-      defaultCount: 10,
-      maxCount: 50,
-      includeLimit: 20,
-      cursorKey: new Uint8Array(32).fill(7),
-      softwareVersion: '1.2.3',
-      ...settings,
-    },
+    settings: limits,
     ambient: { now: () => now, newId: () => `id-${++ids}` },
     validate: valid,
     indexEntries,
-    patientsOf,
-    parseSearch: stubParse(capability),
-    planSearch: stubPlan,
+    patientsOf: patients,
+    parseSearch: (type, query, handling) =>
+      parseSearch(type, query, handling, { definitions, capability, settings: limits }),
+    planSearch: (query, access) => planSearch(query, access, { capability, fhirBase: BASE, now }),
     audit: (access) => {
       accesses.push(access);
       return row;
@@ -118,13 +123,6 @@ function indexEntries(resource: Resource): readonly IndexEntry[] {
   const extract = extractors.get(type) ?? extractor(parameters, type, { fhirBase: BASE, definitions });
   extractors.set(type, extract);
   return extract(resource);
-}
-
-function patientsOf(resource: Resource): readonly string[] {
-  if (resource.resourceType === 'Patient') return resource.id === undefined ? [] : [resource.id];
-  const { subject } = resource;
-  const reference = subject !== undefined && isJsonObject(subject) ? subject.reference : undefined;
-  return typeof reference === 'string' && reference.startsWith('Patient/') ? [reference.slice(8)] : [];
 }
 
 /** Body of an answer as a JSON object; {} without one. */

@@ -1,7 +1,8 @@
 /** `_include` and `_revinclude`, with `:iterate`. Source: search.html#include. Everything included is fetched under the caller's access filter. */
 import { fhirError } from '../fhir/outcome.ts';
 import { ID_PATTERN, label, type ResourceKey } from '../fhir/resource.ts';
-import type { Predicate, SearchPlan } from '../fhir/search/algebra.ts';
+import type { SearchPlan } from '../fhir/search/algebra.ts';
+import { planOf } from '../fhir/search/plan.ts';
 import type { Include, SearchQuery } from '../fhir/search/query.ts';
 import type { StoredVersion } from '../store/port.ts';
 import type { Caller, RestContext } from './context.ts';
@@ -93,7 +94,7 @@ function forwardPlans(
       wanted.set(type, ids.add(id));
     }
   }
-  return [...wanted].map(([type, ids]) => planOf(type, { kind: 'ids', ids: [...ids] }, caller));
+  return [...wanted].map(([type, ids]) => planOf(type, { kind: 'ids', ids: [...ids] }, caller.access));
 }
 
 /** References of this server by the asked parameters. The index rows know them: no second reading of expressions. */
@@ -131,7 +132,7 @@ function reversePlans(
       const aimed = layer.filter(({ key }) => isTarget(key.type, include.target, types)).map(({ key }) => label(key));
       if (aimed.length === 0) return [];
       const parameter = `${include.source}.${code}`;
-      return [planOf(include.source, { kind: 'reference', parameter, targets: aimed }, caller)];
+      return [planOf(include.source, { kind: 'reference', parameter, targets: aimed }, caller.access)];
     }),
   );
 }
@@ -144,8 +145,4 @@ function parametersOf({ source, parameter }: Include, { capability }: RestContex
   if (parameter !== '*') return [parameter];
   const claimed = capability.types.get(source)?.searchParameters.values() ?? [];
   return [...claimed].filter(({ type }) => type === 'reference');
-}
-
-function planOf(type: string, where: Predicate, { access }: Caller): SearchPlan {
-  return { type, where: { kind: 'and', of: [where, access.visible(type)] }, sort: [], principal: access.principal };
 }

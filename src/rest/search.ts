@@ -9,7 +9,7 @@ import type { Caller, Perform, RestContext } from './context.ts';
 import { openCursor, sealCursor } from './cursor.ts';
 import { included } from './include.ts';
 import { pageLinks, urlOf } from './links.ts';
-import { pairsOf } from './query-text.ts';
+import { type Pair, pairsOf } from './query-text.ts';
 import { respond, shapedText } from './represent.ts';
 import type { FhirRequest } from './request.ts';
 
@@ -31,7 +31,7 @@ export const search: Perform<Search> = async (request, caller, context) => {
     at: ambient.now(),
     type: 'searchset',
     total,
-    links: pageLinks(`${settings.fhirBase}/${request.type}`, query.used, pairsOf(request.rawQuery), page.cursor),
+    links: pageLinks(`${settings.fhirBase}/${request.type}`, shownOf(query), pairsOf(request.rawQuery), page.cursor),
     entries: [
       ...page.matches.map((version) => entryOf(version, query, 'match', context)),
       ...additions.map((version) => entryOf(version, { ...query, elements: [] }, 'include', context)),
@@ -46,6 +46,12 @@ export const search: Perform<Search> = async (request, caller, context) => {
     audited: false,
   };
 };
+
+/** The parameters of the self link: what was used, and which page this is. */
+function shownOf({ used, cursor }: SearchQuery): readonly Pair[] {
+  const others = used.filter(([name]) => name !== '_cursor');
+  return cursor === undefined ? others : [...others, ['_cursor', cursor]];
+}
 
 interface MatchPage extends Pick<SearchResult, 'matches'> {
   /** Sealed cursor of the next page. */
