@@ -64,8 +64,9 @@ const namedAs = ({ resource }: DraftOrder) => `${resource.resourceType}/${resour
 const byReceived = (orders: ReadonlyMap<string, DraftOrder>, source: string) =>
   [...orders.values()].find(({ reference }) => reference === source);
 
-const factKey = (finding: Finding) =>
-  `${finding.key} ${finding.draft.source} ${finding.other?.source ?? finding.allergy?.source ?? ''}`;
+/** The same pair in either order is one fact. */
+const factKey = ({ key, draft, other, allergy }: Finding) =>
+  [key, ...[draft.source, other?.source ?? allergy?.source ?? ''].toSorted()].join(' ');
 
 const drugName = (mention: DrugMention) => plain(mention.display, 45);
 

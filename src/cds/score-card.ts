@@ -125,9 +125,14 @@ function detailOf({ at, prefetched }: Frame, engine: ScoresEngine, scored: reado
       : `**${HEADINGS.missing}** (not replaced by assumed values):\n\n${missingText}`,
     `**${HEADINGS.model}:** ${scored.map(modelText).join('; ')}.`,
     `**${HEADINGS.population}:** ${scored.map((one) => populationText(engine, one)).join(' ')}`,
-    `**${HEADINGS.limits}:** ${[...new Set(scored.flatMap(({ manifest }) => manifest.limits))].map(sentence).join(' ') || 'Not stated.'}`,
+    `**${HEADINGS.limits}:**\n\n${scored.map((one) => limitsText(engine, one)).join('\n')}`,
     `**${HEADINGS.evidence}:** ${[...new Set(scored.map(({ manifest }) => sentence(manifest.citation.text)))].join(' ')}`,
   ];
+}
+
+function limitsText(engine: ScoresEngine, { manifest }: Scored): string {
+  const limits = manifest.limits.map(sentence).join(' ');
+  return `- ${escaped(labelOf(engine, manifest))}: ${limits === '' ? 'not stated.' : limits}`;
 }
 
 const sentence = (text: string) => `${escaped(text, PROSE_LIMIT).replace(/\.+$/, '')}.`;
@@ -181,6 +186,8 @@ function modelText({ assessment: { model, answeredBy, fallbackReason } }: Scored
 
 function populationText(engine: ScoresEngine, { manifest, assessment }: Scored): string {
   const inside =
-    assessment.outsidePopulation === undefined ? 'this patient is inside it' : 'this patient is outside it';
+    assessment.outsidePopulation === undefined
+      ? 'nothing recorded places this patient outside it'
+      : 'this patient is outside it';
   return `${escaped(labelOf(engine, manifest))}: ${escaped(manifest.population, PROSE_LIMIT)} (${inside}).`;
 }

@@ -109,7 +109,7 @@ test('cds-card@score-detail: inputs with unit, points and date; what is missing;
     '**NEWS2: at least 7** (high: emergency response threshold)',
     'qSOFA: not computed, age is below 18 years',
     'news2 version 1.0.0, answered by the rule-based stand-in with low confidence (session failed)',
-    'this patient is inside it',
+    'nothing recorded places this patient outside it',
     'Sepsis is neither predicted nor diagnosed',
   ]) {
     assert.ok(detail.includes(part), `${part}\n---\n${detail}`);
@@ -200,6 +200,12 @@ test('cds-card@finding: an allergy and a duplicate say what they are', async () 
     cards.map(({ summary }) => summary.split(':')[0]),
     ['Contraindicated allergy conflict', 'Major duplicate therapy'],
   );
+});
+
+test('cds-card@finding: the same pair in either order is one card', async () => {
+  const { other } = FINDING;
+  const swapped = other === undefined ? FINDING : { ...FINDING, draft: other, other: FINDING.draft };
+  assert.equal((await drug([FINDING, swapped])).cards.length, 1);
 });
 
 test('cds-card@selections: advice concerns selected orders only; a dangling selection is counted and ignored', async () => {
