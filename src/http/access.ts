@@ -4,6 +4,7 @@
  * Source: docs/threat-model.md; RFC 9110 §7.2 (Host), §15.5.20 (421); Fetch standard (Origin); RFC 7239 (Forwarded).
  */
 import type { IncomingMessage } from 'node:http';
+import type { Socket } from 'node:net';
 import { type FhirError, fhirError } from '../fhir/outcome.ts';
 
 const LOOPBACK_NAMES = ['127.0.0.1', 'localhost', '[::1]'] as const;
@@ -23,13 +24,16 @@ export type Guard = (request: IncomingMessage) => FhirError | undefined;
 export function loopbackGuard(publicUrl: string | undefined): Guard {
   const publicHost = publicUrl === undefined ? undefined : new URL(publicUrl).host.toLowerCase();
   return (request) => {
-    const hosts = hostsOf(request.socket.localPort ?? 0, publicHost);
+    const hosts = hostsOf(request.socket, publicHost);
     return forwarded(request) ?? misdirected(request, hosts) ?? foreign(request, hosts);
   };
 }
 
-function hostsOf(port: number, publicHost: string | undefined): ReadonlySet<string> {
-  const names = LOOPBACK_NAMES.map((name) => (port === 80 ? name : `${name}:${port}`));
+/** The loopback names, the loopback address that was connected to (127.0.0.2 is one too), and the public host. */
+function hostsOf({ localAddress = '', localPort = 0 }: Socket, publicHost: string | undefined): ReadonlySet<string> {
+  const own =
+    isLoopback(localAddress) && !localAddress.includes(':') ? [...LOOPBACK_NAMES, localAddress] : LOOPBACK_NAMES;
+  const names = own.map((name) => (localPort === 80 ? name : `${name}:${localPort}`));
   return new Set(publicHost === undefined ? names : [...names, publicHost]);
 }
 

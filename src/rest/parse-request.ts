@@ -50,6 +50,9 @@ export function parseRequest(wire: WireRequest, settings: ParseSettings, given?:
   const valid = PARAMETERS[asked];
   if (valid !== undefined) onlyThese(pairs, valid);
   const representation = representationOf(pairs, wire.headers);
+  if (representation.summary === 'count' && valid !== undefined) {
+    throw fhirError('value', '`_summary=count` is for searches.');
+  }
   const common = { representation, rawQuery, wire };
   return { ...common, ...parsePlace(asked, place, { wire, rawQuery, pairs, given }) };
 }

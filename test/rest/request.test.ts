@@ -101,6 +101,7 @@ const REFUSED: readonly [method: string, url: string, status: number, why: strin
   ['GET', '/Patient/1?_pretty=yes', 400, 'true or false'],
   ['GET', '/Patient/1?_pretty=true&_pretty=false', 400, 'repeated'],
   ['GET', '/Patient/1?_summary=most', 400, 'no such summary'],
+  ['GET', '/Patient/1?_summary=count', 400, 'there is nothing to count'],
   ['GET', '/Patient/1?_summary=true&_elements=name', 400, 'contradiction'],
   ['GET', '/Patient/1?_elements=na%00me', 400, 'no element name'],
   ['GET', '/Patient/1?%zz=1', 400, 'malformed percent sequence'],
