@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import { FhirError } from '../../src/fhir/outcome.ts';
 import type { AccessFilter, Predicate } from '../../src/fhir/search/algebra.ts';
 import { planOf, planSearch } from '../../src/fhir/search/plan.ts';
 import { and, chain, has, not, or } from '../../src/fhir/search/simplify.ts';
@@ -61,6 +62,13 @@ test('a type that is not visible gives the plan none, also inside', () => {
   assert.deepEqual(planned('Observation', 'subject:Patient.family=x', blind).where, { kind: 'none' });
   assert.equal(planned('Patient', '', blind).principal, 'x');
   assert.deepEqual(planOf('Patient', { kind: 'ids', ids: ['1'] }, blind).where, { kind: 'none' });
+});
+
+test('ids without a type stand for a bounded number of resources', () => {
+  const ids = (count: number): string => Array.from({ length: count }, (_, index) => `i${index}`).join();
+  assert.equal(planned('Observation', `subject=${ids(200)}`).where.kind, 'or', 'control: four target types');
+  assert.equal(planned('Basic', `subject=${ids(10)}`).where.kind, 'or', 'control: few ids');
+  assert.throws(() => planned('Basic', `subject=${ids(200)}`), FhirError);
 });
 
 test('shapes that engines rely on', () => {

@@ -118,6 +118,14 @@ test('fhir-r4@search.html#errors an unknown name is answered with the valid ones
   assert.equal(kindOf('Patient', 'birthdate=', 'lenient'), 'value', 'nor an empty value');
 });
 
+test('fhir-r4@search.html#chaining fan-out of chains without a type is bounded over the whole search', () => {
+  assert.equal(kindOf('Basic', 'subject:Patient.family=x'), 'accepted', 'control: a named type');
+  assert.equal(kindOf('Basic', 'subject.family=x'), 'accepted', 'few of all types have it');
+  assert.equal(kindOf('Basic', 'subject.identifier=x'), 'too-costly', 'too many have it');
+  assert.equal(kindOf('Basic', 'subject.subject.subject.family=x'), 'too-costly', 'too many to look at');
+  assert.equal(kindOf('Basic', repeated('subject.family=x', 10)), 'too-costly', 'the product counts');
+});
+
 test('fhir-r4@search.html#include forms', () => {
   const [one, two, all] = parsed(
     'Observation',

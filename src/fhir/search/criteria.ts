@@ -1,7 +1,7 @@
 /** Parameter names -> criteria: modifiers, chains and `_has`, each step checked against the claims. Source: search.html#modifiers, #chaining, #has. */
 import type { Capability } from '../capability.ts';
 import type { Definitions, SearchParameter } from '../definitions.ts';
-import { fhirError } from '../outcome.ts';
+import { type FhirError, fhirError } from '../outcome.ts';
 import { pathNodeTypes } from '../path.ts';
 import { shownName } from './form.ts';
 import type { Criterion } from './query.ts';
@@ -16,8 +16,7 @@ export type Resolved = { readonly criterion: Criterion } | { readonly problem: s
 
 interface Search extends Claims {
   readonly values: readonly string[];
-  /** Counts the links of untyped chains over the whole search. */
-  readonly budget: { links: number };
+  readonly budget: ChainBudget;
 }
 /** How many chain links and `_has` steps lie above. */
 interface Depth {
@@ -25,8 +24,14 @@ interface Depth {
   readonly has: number;
 }
 
-/** Most targets that chains without a type may fan out to, in one search. */
+/** What chains without a type may cost one search: targets that have the parameter, and targets looked at. */
 const LINK_LIMIT = 60;
+const ATTEMPT_LIMIT = 1000;
+/** Counts both over the whole search. */
+export interface ChainBudget {
+  links: number;
+  attempts: number;
+}
 
 /** The criterion of a parameter name. @throws FhirError `too-costly` beyond the depth or fan-out limits */
 export function criterionOf(
@@ -34,7 +39,7 @@ export function criterionOf(
   name: string,
   values: readonly string[],
   { definitions, capability }: Claims,
-  budget: { links: number },
+  budget: ChainBudget,
 ): Resolved {
   return resolve(type, name, { definitions, capability, values, budget }, { chain: 0, has: 0 });
 }
@@ -114,6 +119,8 @@ function resolveChain(type: string, step: string, rest: string, search: Search, 
   );
   if (targets.length === 0)
     return unknown(`${type} \`${code}\` has no served target \`${shownName(wanted ?? 'type')}\`.`);
+  search.budget.attempts += targets.length;
+  if (search.budget.attempts > ATTEMPT_LIMIT) throw tooManyTargets(code);
   const resolved = targets.map((target) => ({
     target,
     found: resolve(target, rest, search, { ...depth, chain: depth.chain + 1 }),
@@ -127,10 +134,12 @@ function resolveChain(type: string, step: string, rest: string, search: Search, 
     return unknown(`No target of ${type} \`${code}\` has a search parameter \`${shownName(rest)}\`.`);
   }
   search.budget.links += links.length;
-  if (search.budget.links > LINK_LIMIT) {
-    throw fhirError('too-costly', `Chains fan out to more than ${LINK_LIMIT} types; name one: \`${code}:Type.\`.`);
-  }
+  if (search.budget.links > LINK_LIMIT) throw tooManyTargets(code);
   return { criterion: { kind: 'chain', parameter, links } };
+}
+
+function tooManyTargets(code: string): FhirError {
+  return fhirError('too-costly', `Chains fan out to too many types; name one: \`${code}:Type.\`.`);
 }
 
 /** `_has:Observation:patient:code`. */

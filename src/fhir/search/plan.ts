@@ -17,6 +17,9 @@ export interface PlanContext {
   readonly now: number;
 }
 
+/** Most targets that ids without a type may stand for, in one search. */
+const TARGET_LIMIT = 5000;
+
 interface Planning {
   readonly access: AccessFilter;
   readonly values: ValueContext;
@@ -24,16 +27,22 @@ interface Planning {
 
 /**
  * The plan of a parsed search, with the caller's access in it.
- * @throws FhirError `value` when a search value is not of its parameter's grammar; TypeError without an access filter
+ * @throws FhirError `value` when a search value is not of its parameter's grammar; `too-costly` when ids without a type stand for too
+ *   many resources; TypeError without an access filter
  */
 export function planSearch(query: SearchQuery, access: AccessFilter, context: PlanContext): SearchPlan {
+  let looked = 0;
+  const targets = (parameter: SearchParameter): readonly string[] => {
+    const found = claimedTargets(parameter, context.capability);
+    looked += found.length;
+    if (looked > TARGET_LIMIT) {
+      throw fhirError('too-costly', `Ids without a type could mean over ${TARGET_LIMIT} resources; write \`Type/id\`.`);
+    }
+    return found;
+  };
   const planning = {
     access: checkedAccess(access),
-    values: {
-      fhirBase: context.fhirBase,
-      now: context.now,
-      targets: (parameter: SearchParameter) => claimedTargets(parameter, context.capability),
-    },
+    values: { fhirBase: context.fhirBase, now: context.now, targets },
   };
   const where = and(query.criteria.map((criterion) => predicateOf(criterion, query.type, planning)));
   return planOf(query.type, where, access, query.sort);

@@ -86,7 +86,7 @@ export function parseSearch(
   const results: (readonly [string, string])[] = [];
   const includes: Include[] = [];
   const revIncludes: Include[] = [];
-  const budget = { values: 0, links: 0 };
+  const budget = { values: 0, links: 0, attempts: 0 };
   let included = 0;
   for (const pair of pairs) {
     const [name, value] = pair;
