@@ -96,6 +96,11 @@ export function intervalOf(text: string): Interval | undefined {
   return { low, high: low + time.width };
 }
 
+/** The start of the UTC day of an instant, in ms. */
+export function dayStart(at: number): number {
+  return Math.floor(at / DAY) * DAY;
+}
+
 const textInterval = (value: Json | undefined): Interval | undefined =>
   typeof value === 'string' ? intervalOf(value) : undefined;
 

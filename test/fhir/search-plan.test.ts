@@ -71,6 +71,13 @@ test('ids without a type stand for a bounded number of resources', () => {
   assert.throws(() => planned('Basic', `subject=${ids(200)}`), FhirError);
 });
 
+test('fhir-r4@search-prefix ap: the plan is the same all day long, so that cursors hold', () => {
+  const at = (now: number) =>
+    planSearch(parsed('Patient', 'birthdate=ap1970'), everything, { capability, fhirBase, now });
+  assert.deepEqual(at(NOW), at(NOW + 86_399_999));
+  assert.notDeepEqual(at(NOW), at(NOW + 86_400_000));
+});
+
 test('shapes that engines rely on', () => {
   assert.deepEqual(where('Patient', ''), { kind: 'all' });
   assert.deepEqual(where('Patient', 'gender:not=male'), {

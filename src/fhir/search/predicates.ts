@@ -6,7 +6,7 @@ import type { SearchParameter, SearchParameterType } from '../definitions.ts';
 import { fhirError } from '../outcome.ts';
 import { canonicalQuantity, nextBelow, type Precise, preciseNumber, UCUM } from '../quantity.ts';
 import { ID_PATTERN } from '../resource.ts';
-import { intervalOf } from '../time.ts';
+import { dayStart, intervalOf } from '../time.ts';
 import type { ParameterKey, Predicate, Relation } from './algebra.ts';
 import { NONE } from './simplify.ts';
 import { PREFIXES, type Prefix } from './types.ts';
@@ -14,7 +14,7 @@ import { canonicalParts, exact, folded, localReference, splitUnescaped, unescape
 
 export interface ValueContext {
   readonly fhirBase: string;
-  /** ms since 1970: `ap` widens a date by a tenth of its distance from here. */
+  /** ms since 1970: `ap` widens a date by a tenth of its distance from the start of this day. */
   readonly now: number;
   /** Served types a reference parameter can point at. */
   targets(parameter: SearchParameter): readonly string[];
@@ -46,7 +46,8 @@ const date: Compile = (value, asked, { now }) => {
   const { prefix, rest } = prefixed(value);
   const interval = intervalOf(rest.replace(UNESCAPED_ZONE, '$1+$2'));
   if (interval === undefined) return malformed(asked, '[prefix]YYYY[-MM[-DD[Thh:mm[:ss[.s]][Z|+hh:mm]]]]');
-  const slack = prefix === 'ap' ? Math.round(Math.abs(now - interval.low) / 10) : 0;
+  // Measured from the day's start, so that the next page of the same search, seconds later, is the same plan.
+  const slack = prefix === 'ap' ? Math.round(Math.abs(dayStart(now) - interval.low) / 10) : 0;
   return [
     {
       kind: 'interval',
