@@ -44,7 +44,7 @@ export function byReference(bundle: JsonObject): ByReference {
 
 /**
  * The draft orders of a call. Without id an order takes the id of its fullUrl, so that findings can name it.
- * @param selections undefined = the hook has none: every order is selected
+ * @param selections `Type/id`, also as bare id or fullUrl; undefined = the hook has none: every order is selected
  */
 export function draftOrders(bundle: JsonObject, selections: readonly string[] | undefined): Drafts {
   const index = byReference(bundle);
@@ -54,10 +54,11 @@ export function draftOrders(bundle: JsonObject, selections: readonly string[] | 
     const id = resource.id ?? (fullUrl && relativeOf(fullUrl)?.split('/')[1]);
     const reference = id ? `${resource.resourceType}/${id}` : (fullUrl ?? `draftOrders.entry[${position}]`);
     const named = { ...resource, id: id ?? `draft-${position}` };
-    const selected = wanted === undefined || wanted.has(reference) || (fullUrl !== undefined && wanted.has(fullUrl));
+    const names = [reference, named.id, fullUrl].filter((name) => name !== undefined);
+    const selected = wanted === undefined || names.some((name) => wanted.has(name));
     return [{ reference, resource: withMedication(named, index), selected }];
   });
-  const known = new Set([...index.keys()]);
+  const known = new Set([...index.keys(), ...orders.map(({ resource }) => resource.id)]);
   return {
     orders,
     danglingSelections: wanted === undefined ? 0 : [...wanted].filter((selection) => !known.has(selection)).length,

@@ -164,7 +164,14 @@ async function answerCall(
   const frame: Frame = { service, hookInstance: request.hookInstance, at: startedAt, prefetched };
   const judged =
     service.engine.kind === 'scores'
-      ? await judgeScores(frame, service.engine, prefetched, startedAt + deadlineMs * JUDGE_SHARE, parts)
+      ? await judgeScores(
+          frame,
+          service.engine,
+          prefetched,
+          startedAt + deadlineMs * JUDGE_SHARE,
+          caller.requestId,
+          parts,
+        )
       : judgeOrders(frame, service.engine, prefetched, medicationOrders, caller.requestId, parts);
   if (judged.failed) parts.observe('engine-failed', 1);
   const cards = sendable(frame, judged.cards, new Set(common.drafts), parts);
@@ -202,13 +209,21 @@ async function judgeScores(
   engine: ScoresEngine,
   { patient, resources }: Prefetched,
   deadlineAt: number,
-  { models, ambient }: CdsParts,
+  requestId: string,
+  { models, ambient, context }: CdsParts,
 ): Promise<Judged> {
   const evidence = { patient, resources, at: frame.at };
   const answers = await Promise.all(
     engine.models.map(async (id): Promise<Scored | undefined> => {
       const manifest = models.manifests.get(id);
-      const run = async () => models.assess(id, evidence, deadlineAt);
+      const run = async () => {
+        try {
+          return await models.assess(id, evidence, deadlineAt);
+        } catch (error) {
+          context.report(error, requestId);
+          return undefined;
+        }
+      };
       const assessment = await within(run(), deadlineAt - ambient.now(), undefined);
       return manifest === undefined || assessment === undefined ? undefined : { manifest, assessment };
     }),

@@ -175,8 +175,7 @@ function ownReader(request: HookRequest, source: Source): OwnReader {
   const reads = new Map<string, Promise<Received>>();
   const readOnce = (asked: Template) => {
     const name = `${asked.type}/${asked.id ?? ''}?${asked.query}`;
-    const read =
-      reads.get(name) ?? within(throughDoor(asked, source), source.remainingMs(), { kind: 'failed' } as const);
+    const read = reads.get(name) ?? within(throughDoor(asked, source), source.remainingMs(), FAILED);
     reads.set(name, read);
     return read;
   };
@@ -212,7 +211,19 @@ function ownQuery(next: string, asked: Template, fhirBase: string): string | und
   return asked.id === undefined && next.startsWith(start) ? next.slice(start.length) : undefined;
 }
 
-async function throughDoor(asked: Template, { door, caller, context }: Source): Promise<Received> {
+const FAILED = { kind: 'failed' } as const satisfies Received;
+
+/** The answer of the door; a door that throws has failed, and the fault is reported. */
+async function throughDoor(asked: Template, source: Source): Promise<Received> {
+  try {
+    return await readOwn(asked, source);
+  } catch (error) {
+    source.context.report(error, source.caller.requestId);
+    return FAILED;
+  }
+}
+
+async function readOwn(asked: Template, { door, caller, context }: Source): Promise<Received> {
   const wire: WireRequest = {
     method: 'GET',
     path: asked.id === undefined ? `/${asked.type}` : `/${asked.type}/${asked.id}`,

@@ -223,6 +223,7 @@ test('cds-card@selections: advice concerns selected orders only; a dangling sele
     return [cards.length, one.checks.length, one.events];
   };
   assert.deepEqual(await call(['MedicationRequest/new'], [FINDING]), [1, 1, []]);
+  assert.deepEqual(await call(['new'], [FINDING]), [1, 1, []]);
   assert.deepEqual(await call(['MedicationRequest/new'], [between]), [0, 1, []]);
   assert.deepEqual(await call(['MedicationRequest/background'], [between]), [1, 1, []]);
   assert.deepEqual(await call(['MedicationRequest/gone'], [FINDING]), [0, 0, [['dangling-selection', 1]]]);

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Resource } from '../../src/fhir/resource.ts';
+import type { FhirResponse } from '../../src/rest/request.ts';
 import {
   bundle,
   DRUG_PREFETCH,
@@ -138,16 +139,17 @@ test('cds-hooks-2.0@prefetch-read: the same question is asked once', async () =>
 });
 
 test('cds-hooks-2.0@prefetch-failed-read: a read of ours that fails is missing, not empty, and no 5xx', async () => {
-  const doors = [
-    async () => ({ status: 503, headers: {}, body: '{}' }),
-    async () => ({ status: 200, headers: {}, body: 'not json' }),
-    async () => Promise.reject(new Error('gone')),
-    () => new Promise<never>(() => undefined),
+  const doors: readonly [faults: number, door: () => Promise<FhirResponse>][] = [
+    [0, async () => ({ status: 503, headers: {}, body: '{}' })],
+    [6, async () => ({ status: 200, headers: {}, body: 'not json' })],
+    [6, async () => Promise.reject(new Error('gone'))],
+    [0, () => new Promise<never>(() => undefined)],
   ];
-  for (const door of doors) {
+  for (const [faults, door] of doors) {
     const one = world({ door, deadlineMs: 50 });
     assert.equal((await one.call('deterioration-sepsis', patientView({ prefetch: undefined }))).status, 200);
     assert.equal(one.audits[0]?.hook?.prefetch.missing.length, 6);
+    assert.equal(one.faults.length, faults);
   }
 });
 

@@ -100,6 +100,8 @@ export interface WorldOptions {
 export interface World {
   readonly cds: Cds;
   readonly reads: string[];
+  /** What was reported to the log. */
+  readonly faults: unknown[];
   readonly audits: Access[];
   readonly events: [CdsEvent, number][];
   readonly evidence: Evidence[];
@@ -115,6 +117,7 @@ export const bundle = (...resources: readonly object[]): Resource => ({
 
 export function world(options: WorldOptions = {}): World {
   const reads: string[] = [];
+  const faults: unknown[] = [];
   const audits: Access[] = [];
   const events: [CdsEvent, number][] = [];
   const evidence: Evidence[] = [];
@@ -174,7 +177,7 @@ export function world(options: WorldOptions = {}): World {
       return { form: 1, bytes: '', erasable: undefined, events: [], subjects: [] };
     },
     postedAudit: noRoom,
-    report: () => undefined,
+    report: (error) => faults.push(error),
   };
   const cds = buildCds({
     folder: options.folder ?? join(ROOT, 'cds-services'),
@@ -189,6 +192,7 @@ export function world(options: WorldOptions = {}): World {
   return {
     cds,
     reads,
+    faults,
     audits,
     events,
     evidence,
