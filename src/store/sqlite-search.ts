@@ -167,12 +167,12 @@ export class Searcher {
     const leaf = this.#planner.orderedLeaf(where);
     const rest = leaf === undefined ? [where] : where.kind === 'and' ? where.of.filter((child) => child !== leaf) : [];
     const judged = rest.some(({ kind }) => kind !== 'all') || all;
-    const condition = this.#planner.conditions(rest, type, { rid: raw('b.rid') });
+    const condition = this.#planner.conditions(rest, type, { rid: raw('w.rid') });
     const from = leaf === undefined ? raw('resource') : sql`(${this.#planner.seek(leaf, type)})`;
     const [low, high] = this.#planner.range(type);
-    const within = sql`b.rid > ${low} AND b.rid < ${high} AND ${beyond([], raw('b.rid'), after, descending)}`;
-    const end = all ? raw('') : sql` ORDER BY b.rid ${direction(descending)} LIMIT ${limit}`;
-    return sql`SELECT ${raw(leaf === undefined ? '' : 'DISTINCT')} b.rid FROM ${from} b WHERE ${within}${judged ? raw(' AND tick()') : raw('')} AND ${condition}${end}`;
+    const within = sql`w.rid > ${low} AND w.rid < ${high} AND ${beyond([], raw('w.rid'), after, descending)}`;
+    const end = all ? raw('') : sql` ORDER BY w.rid ${direction(descending)} LIMIT ${limit}`;
+    return sql`SELECT ${raw(leaf === undefined ? '' : 'DISTINCT')} w.rid FROM ${from} w WHERE ${within}${judged ? raw(' AND tick()') : raw('')} AND ${condition}${end}`;
   }
 
   /** Many candidates and a sort: along the first key's index, then the resources that lack it. */

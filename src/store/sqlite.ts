@@ -184,6 +184,7 @@ export class SqliteReader implements ResourceStore {
 export class SqliteStore extends SqliteReader {
   readonly #threads: SqliteThreads;
   readonly #indexHash: string;
+  #closing: Promise<void> | undefined;
 
   constructor(options: SqliteOptions, threads: SqliteThreads) {
     super({ ...options, port: threads.channel() });
@@ -216,7 +217,12 @@ export class SqliteStore extends SqliteReader {
     return this.channel_.ask({ op: 'limit', pages });
   }
 
-  override async close(): Promise<void> {
+  override close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
     if (this.#threads.running) await this.channel_.ask({ op: 'ping' }).catch(() => undefined);
     await super.close();
     await this.#threads.close();
