@@ -7,7 +7,7 @@ COPY tsconfig.json tsconfig.build.json ./
 COPY scripts/prune-image.mjs ./scripts/prune-image.mjs
 COPY src ./src
 RUN npm run build
-RUN npm prune --omit=dev --ignore-scripts --no-audit --no-fund
+RUN npm prune --omit=dev --omit=optional --ignore-scripts --no-audit --no-fund
 RUN node scripts/prune-image.mjs node_modules
 
 # Run: no compiler, no shell needed, not root. Start with --read-only; only /data is written.

@@ -20,5 +20,6 @@ for (const platform of existsSync(onnx) ? readdirSync(onnx) : []) {
 const sqlite = join(folder, 'better-sqlite3-multiple-ciphers');
 rmSync(join(sqlite, 'deps'), { recursive: true, force: true });
 for (const file of existsSync(join(sqlite, 'prebuilds')) ? readdirSync(join(sqlite, 'prebuilds')) : []) {
-  if (!file.startsWith(`${process.platform}-`) && !file.startsWith(`${process.platform}musl-`)) rmSync(join(sqlite, 'prebuilds', file));
+  if (!file.startsWith(`${process.platform}-`) && !file.startsWith(`${process.platform}musl-`))
+    rmSync(join(sqlite, 'prebuilds', file));
 }

@@ -409,9 +409,9 @@ const STORIES: readonly Story[] = [
 ];
 
 const put = (resource: Element): Element => ({
-  fullUrl: `urn:x-firewatch:${resource['resourceType']}/${resource['id']}`,
+  fullUrl: `urn:x-firewatch:${resource.resourceType}/${resource.id}`,
   resource,
-  request: { method: 'PUT', url: `${resource['resourceType']}/${resource['id']}` },
+  request: { method: 'PUT', url: `${resource.resourceType}/${resource.id}` },
 });
 
 function observations(story: Story, subject: Element, encounter: Element): Element[] {

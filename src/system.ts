@@ -213,10 +213,15 @@ export async function buildSystem(
     fhir: fhirHandler({ context, guard, bodyLimitBytes, heavy: heavy.answer }),
     cds: cdsHandler(cds, guard),
     ready: async () => {
-      const report = await ready({ ping: () => store.ping(), models: () => health(models.status()), listening: () => listening });
+      const report = await ready({
+        ping: () => store.ping(),
+        models: () => health(models.status()),
+        listening: () => listening,
+      });
       return { ready: report.status !== 'fail', ...report };
     },
     newId: ambient.newId,
+    onAnswered: (line) => log.event('request', { ...line }),
     report: context.report,
   });
   return {
@@ -241,7 +246,11 @@ export async function buildSystem(
 }
 
 function health(status: readonly { readonly id: string; readonly version: string; readonly ready: boolean }[]) {
-  return status.map(({ id, version, ready: works }) => ({ id, version, state: works ? ('ready' as const) : ('failed' as const) }));
+  return status.map(({ id, version, ready: works }) => ({
+    id,
+    version,
+    state: works ? ('ready' as const) : ('failed' as const),
+  }));
 }
 
 /** Index rows by the definitions of today, before any request is answered. */

@@ -13,27 +13,59 @@ interface Room {
   readonly packages: readonly string[];
 }
 
-const STORE_PACKAGES = ['better-sqlite3-multiple-ciphers', 'node:worker_threads', 'node:fs', 'node:path', 'node:crypto', 'node:events', 'node:url'];
+const STORE_PACKAGES = [
+  'better-sqlite3-multiple-ciphers',
+  'node:worker_threads',
+  'node:fs',
+  'node:path',
+  'node:crypto',
+  'node:events',
+  'node:url',
+];
 const ROOMS: readonly Room[] = [
   { prefix: 'fhir/quantity', rooms: ['fhir/'], packages: ['@lhncbc/ucum-lhc', 'node:module'] },
   { prefix: 'fhir/definitions-load', rooms: ['fhir/'], packages: ['node:fs', 'node:path', 'node:crypto'] },
   { prefix: 'fhir/', rooms: [], packages: ['fhir/r4.d.ts'] },
   { prefix: 'store/port', rooms: ['fhir/'], packages: [] },
   { prefix: 'store/', rooms: ['fhir/', 'audit'], packages: STORE_PACKAGES },
-  { prefix: 'audit', rooms: ['fhir/', 'store/port', 'rest/context', 'audit'], packages: ['node:crypto', 'fhir/r4.d.ts'] },
+  {
+    prefix: 'audit',
+    rooms: ['fhir/', 'store/port', 'rest/context', 'audit'],
+    packages: ['node:crypto', 'fhir/r4.d.ts'],
+  },
   { prefix: 'rest/', rooms: ['fhir/', 'store/port', 'audit'], packages: ['node:crypto', 'fhir/r4.d.ts'] },
-  { prefix: 'risk/session', rooms: ['fhir/', 'risk/'], packages: ['onnxruntime-node', 'node:worker_threads', 'node:url', 'node:module'] },
-  { prefix: 'risk/', rooms: ['fhir/'], packages: ['ajv', 'ajv/dist/2020.js', 'node:fs', 'node:path', 'node:crypto', 'node:zlib'] },
-  { prefix: 'cds/', rooms: ['fhir/', 'risk/', 'rest/', 'audit', 'store/port'], packages: ['ajv', 'ajv/dist/2020.js', 'node:fs', 'node:path', 'node:crypto', 'fhir/r4.d.ts'] },
+  {
+    prefix: 'risk/session',
+    rooms: ['fhir/', 'risk/'],
+    packages: ['onnxruntime-node', 'node:worker_threads', 'node:url', 'node:module'],
+  },
+  {
+    prefix: 'risk/',
+    rooms: ['fhir/'],
+    packages: ['ajv', 'ajv/dist/2020.js', 'node:fs', 'node:path', 'node:crypto', 'node:zlib'],
+  },
+  {
+    prefix: 'cds/',
+    rooms: ['fhir/', 'risk/', 'rest/', 'audit', 'store/port'],
+    packages: ['ajv', 'ajv/dist/2020.js', 'node:fs', 'node:path', 'node:crypto', 'fhir/r4.d.ts'],
+  },
   { prefix: 'telemetry/', rooms: ['store/port', 'risk/assessment'], packages: ['winston'] },
-  { prefix: 'http/', rooms: ['fhir/', 'rest/', 'cds/', 'audit', 'telemetry/', 'store/port', 'config'], packages: ['express', 'node:http', 'node:net', 'node:zlib', 'node:crypto', 'node:stream', 'fhir/r4.d.ts'] },
+  {
+    prefix: 'http/',
+    rooms: ['fhir/', 'rest/', 'cds/', 'audit', 'telemetry/', 'store/port', 'config'],
+    packages: ['express', 'node:http', 'node:net', 'node:zlib', 'node:crypto', 'node:stream', 'fhir/r4.d.ts'],
+  },
 ];
 /** The composition root and its neighbours at the top of src/ may import anything but each other's internals; nothing imports these three. */
 const TOP = ['system.ts', 'main.ts', 'serve.ts'];
 
-const files = globSync('src/**/*.ts').map((file) => ({ file: relative('src', file), text: readFileSync(file, 'utf8') }));
+const files = globSync('src/**/*.ts').map((file) => ({
+  file: relative('src', file),
+  text: readFileSync(file, 'utf8'),
+}));
 const roomOf = (file: string): Room | undefined => ROOMS.find(({ prefix }) => file.startsWith(prefix));
-const importsOf = (text: string): string[] => [...text.matchAll(/^(?:import|export)\s[^;]*?from\s+'([^']+)'/gms)].map(([, from]) => from ?? '');
+const importsOf = (text: string): string[] =>
+  [...text.matchAll(/^(?:import|export)\s[^;]*?from\s+'([^']+)'/gms)].map(([, from]) => from ?? '');
 
 test('architecture@imports: a room imports only what its row names', () => {
   const wrong = files.flatMap(({ file, text }) => {
@@ -42,7 +74,10 @@ test('architecture@imports: a room imports only what its row names', () => {
     return importsOf(text).flatMap((from) => {
       if (!from.startsWith('.')) return room.packages.includes(from) ? [] : [`${file} imports ${from}`];
       const target = join(dirname(file), from);
-      const allowed = target.startsWith(room.prefix) || room.rooms.some((prefix) => target.startsWith(prefix)) || (room.prefix.startsWith('fhir/') && target.startsWith('fhir/'));
+      const allowed =
+        target.startsWith(room.prefix) ||
+        room.rooms.some((prefix) => target.startsWith(prefix)) ||
+        (room.prefix.startsWith('fhir/') && target.startsWith('fhir/'));
       return allowed ? [] : [`${file} imports ${target}`];
     });
   });
@@ -52,12 +87,23 @@ test('architecture@imports: a room imports only what its row names', () => {
 test('architecture@top: nothing below imports the composition root', () => {
   const wrong = files
     .filter(({ file }) => roomOf(file) !== undefined)
-    .flatMap(({ file, text }) => importsOf(text).filter((from) => TOP.some((top) => from.endsWith(`/${top}`))).map((from) => `${file} imports ${from}`));
+    .flatMap(({ file, text }) =>
+      importsOf(text)
+        .filter((from) => TOP.some((top) => from.endsWith(`/${top}`)))
+        .map((from) => `${file} imports ${from}`),
+    );
   assert.deepEqual(wrong, []);
 });
 
 test('architecture@cycles: no import cycles between files', () => {
-  const graph = new Map(files.map(({ file, text }) => [file, importsOf(text.replace(/^import type [^;]*;/gms, '')).filter((from) => from.startsWith('.')).map((from) => join(dirname(file), from))]));
+  const graph = new Map(
+    files.map(({ file, text }) => [
+      file,
+      importsOf(text.replace(/^import type [^;]*;/gms, ''))
+        .filter((from) => from.startsWith('.'))
+        .map((from) => join(dirname(file), from)),
+    ]),
+  );
   const done = new Set<string>();
   const cycles: string[] = [];
   const visit = (file: string, path: readonly string[]): void => {
@@ -72,27 +118,49 @@ test('architecture@cycles: no import cycles between files', () => {
 
 const ONLY_IN: readonly { readonly what: RegExp; readonly where: readonly string[]; readonly why: string }[] = [
   { what: /process\.env/, where: ['config.ts'], why: 'settings are one table' },
-  { what: /Date\.now\(|new Date\(\)|randomUUID\(/, where: ['ambient.ts', 'store/sqlite-writer.ts'], why: 'time and ids enter as Ambient; the writer stamps commits' },
-  { what: /from '(?:node:https?|undici|node:dns)'|\bfetch\(/, where: ['http/app.ts', 'http/body.ts', 'http/fhir.ts', 'http/cds.ts', 'http/ops.ts', 'http/access.ts', 'probe.ts'], why: 'no outbound call exists' },
+  {
+    what: /Date\.now\(|new Date\(\)|randomUUID\(/,
+    where: ['ambient.ts', 'store/sqlite-commit.ts'],
+    why: 'time and ids enter as Ambient; the writer stamps commits',
+  },
+  {
+    what: /from '(?:node:https?|undici|node:dns)'|\bfetch\(/,
+    where: ['http/app.ts', 'http/body.ts', 'http/fhir.ts', 'http/cds.ts', 'http/ops.ts', 'http/access.ts', 'probe.ts'],
+    why: 'no outbound call exists',
+  },
   { what: /\.innerHTML|\beval\(|new Function\(/, where: [], why: 'no code from text' },
   { what: /\bas any\b|: any\b|@ts-ignore|@ts-expect-error|biome-ignore/, where: [], why: 'types stay on' },
 ];
 for (const { what, where, why } of ONLY_IN) {
   test(`architecture@only-in: ${what} (${why})`, () => {
-    const wrong = files.filter(({ file, text }) => what.test(text.replace(/\/\*[\s\S]*?\*\/|\/\/.*$/gm, '')) && !where.includes(file)).map(({ file }) => file);
+    const wrong = files
+      .filter(({ file, text }) => what.test(text.replace(/\/\*[\s\S]*?\*\/|\/\/.*$/gm, '')) && !where.includes(file))
+      .map(({ file }) => file);
     assert.deepEqual(wrong, []);
   });
 }
 
 test('architecture@resource-types: no code names a resource type outside tables of fhir/ and the rooms whose subject it is', () => {
   const branch = /===\s*'(?:Patient|Observation|Encounter|Condition|MedicationRequest|Practitioner|Binary|Group)'/;
-  const wrong = files.filter(({ file, text }) => /^(?:rest|store|http)\//.test(file) && branch.test(text)).map(({ file }) => file);
+  const wrong = files
+    .filter(({ file, text }) => /^(?:rest|store|http)\//.test(file) && branch.test(text))
+    .map(({ file }) => file);
   assert.deepEqual(wrong, []);
 });
 
 test('architecture@names: no name that says nothing of the field, no file over 400 lines', () => {
-  const vague = files.filter(({ file }) => /(?:^|[/-])(?:utils?|helpers?|managers?|common|misc|shared|lib|index|types)\.ts$/.test(file) && file !== 'fhir/search/types.ts');
-  assert.deepEqual(vague.map(({ file }) => file), []);
+  const vague = files.filter(
+    ({ file }) =>
+      /(?:^|[/-])(?:utils?|helpers?|managers?|common|misc|shared|lib|index|types)\.ts$/.test(file) &&
+      file !== 'fhir/search/types.ts',
+  );
+  assert.deepEqual(
+    vague.map(({ file }) => file),
+    [],
+  );
   const long = files.filter(({ text }) => text.split('\n').length > 401);
-  assert.deepEqual(long.map(({ file }) => file), []);
+  assert.deepEqual(
+    long.map(({ file }) => file),
+    [],
+  );
 });

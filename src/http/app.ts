@@ -13,19 +13,40 @@ export interface HttpParts {
   readonly cds: RequestHandler;
   ready(): Promise<HealthReport>;
   newId(): string;
+  /** One line a request, after its answer has left or its client has gone. */
+  onAnswered?(line: RequestLine): void;
   /** A fault nobody was told about. */
   report(error: unknown, requestId: string): void;
 }
 
+/** What a request's log line may say: no path, no query. */
+export interface RequestLine {
+  readonly requestId: string;
+  readonly method: string;
+  /** `/fhir`, `/cds-services` or `/health`; anything else as it came, for the log to redact. */
+  readonly route: string;
+  readonly status: number;
+  readonly ms: number;
+}
+
 /** The whole HTTP surface. */
-export function httpApp({ fhir, cds, ready, newId, report }: HttpParts): Express {
+export function httpApp({ fhir, cds, ready, newId, onAnswered, report }: HttpParts): Express {
   const app = express();
   app.disable('x-powered-by');
   app.disable('etag');
   app.set('query parser', false);
   app.set('case sensitive routing', true);
   app.use((request, response, next) => {
-    response.locals.requestId = setCommonHeaders(request, response, newId);
+    const requestId = setCommonHeaders(request, response, newId);
+    response.locals.requestId = requestId;
+    if (onAnswered !== undefined) {
+      const { method, url } = request;
+      const route = /^\/[^/?]*/.exec(url)?.[0] ?? '';
+      const started = performance.now();
+      response.once('close', () =>
+        onAnswered({ requestId, method, route, status: response.statusCode, ms: performance.now() - started }),
+      );
+    }
     next();
   });
   app.use('/fhir', (request, response) => fhir(request, response, belowBase(request), requestIdOf(response)));

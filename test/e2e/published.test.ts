@@ -21,12 +21,24 @@ after(async () => {
 
 /** Text without the elements that the server owns; numbers compare as text. */
 function comparable(text: string): unknown {
-  const parse = JSON.parse as (text: string, reviver: (key: string, value: unknown, context: { source?: string }) => unknown) => Element;
+  const parse = JSON.parse as (
+    text: string,
+    reviver: (key: string, value: unknown, context: { source?: string }) => unknown,
+  ) => Element;
   const resource = parse(text, (_key, value, { source }) => (typeof value === 'number' ? `number ${source}` : value));
   const { versionId: _version, lastUpdated: _updated, ...meta } = (resource.meta ?? {}) as Element;
   const { meta: _meta, id: _id, ...rest } = resource;
   return Object.keys(meta).length === 0 ? rest : { ...rest, meta };
 }
+
+/** Official examples that break R4 themselves, and how: refused rightly. */
+const BROKEN: Readonly<Record<string, string>> = {
+  'DeviceMetric-example': 'parent refers to a DeviceDefinition; only Device is allowed',
+  'DeviceUseStatement-example': 'reasonReference refers to a Procedure, which is not among its targets',
+  'MedicationRequest-medrx0301': 'dispenseRequest.performer refers to a Practitioner; only Organization is allowed',
+  'Observation-clinical-gender': 'performer refers to an Encounter, which is not among its targets',
+  'Questionnaire-qs1': 'items without linkId, which is required',
+};
 
 /** Why an official example is rightly not stored as sent. */
 const NOT_STORED: Readonly<Record<string, string>> = {
@@ -42,7 +54,15 @@ test('at least 200 official examples of all types: none refused wrongly, out equ
     const { resourceType, id } = JSON.parse(text) as { resourceType: string; id: string };
     if (resourceType in NOT_STORED) continue;
     const isAudit = resourceType === 'AuditEvent';
-    const sent = await fetch(`${server.url}/fhir/${resourceType}${isAudit ? '' : `/${id}`}`, { method: isAudit ? 'POST' : 'PUT', headers: JSON_TYPE, body: text });
+    const sent = await fetch(`${server.url}/fhir/${resourceType}${isAudit ? '' : `/${id}`}`, {
+      method: isAudit ? 'POST' : 'PUT',
+      headers: JSON_TYPE,
+      body: text,
+    });
+    if (basename(file, '.json') in BROKEN) {
+      if (sent.status < 400) wrong.push(`${basename(file)} is stored, though ${BROKEN[basename(file, '.json')]}`);
+      continue;
+    }
     if (sent.status !== 201) {
       wrong.push(`${basename(file)}: ${sent.status} ${await sent.text()}`.slice(0, 300));
       continue;
@@ -51,7 +71,11 @@ test('at least 200 official examples of all types: none refused wrongly, out equ
     const got = await (await fetch(isAudit ? location : `${server.url}/fhir/${resourceType}/${id}`)).text();
     stored++;
     try {
-      if (isAudit) assert.deepEqual({ ...(comparable(got) as Element), meta: undefined }, { ...(comparable(text) as Element), meta: undefined });
+      if (isAudit)
+        assert.deepEqual(
+          { ...(comparable(got) as Element), meta: undefined },
+          { ...(comparable(text) as Element), meta: undefined },
+        );
       else assert.deepEqual(comparable(got), comparable(text));
     } catch (error) {
       wrong.push(`${basename(file)}: ${error instanceof Error ? error.message.slice(0, 400) : error}`);
@@ -75,7 +99,9 @@ test('Synthea bundles load as transactions and every resource comes back equal',
     const response = await fetch(`${server.url}/fhir`, { method: 'POST', headers: JSON_TYPE, body: text });
     const body = (await response.json()) as { entry: Entry[] };
     assert.equal(response.status, 200, `${basename(file)}: ${JSON.stringify(body).slice(0, 600)}`);
-    const placed = body.entry.map(({ response: answered }) => answered?.location.replace(/.*\/fhir\//, '').replace(/\/_history\/.*/, '') ?? '');
+    const placed = body.entry.map(
+      ({ response: answered }) => answered?.location.replace(/.*\/fhir\//, '').replace(/\/_history\/.*/, '') ?? '',
+    );
     const rewritten = new Map(entries.map(({ fullUrl }, index) => [fullUrl, placed[index] ?? '']));
     for (const [index, { resource }] of entries.entries()) {
       const sent = JSON.stringify(resource).replaceAll(/urn:uuid:[0-9a-f-]{36}/g, (urn) => rewritten.get(urn) ?? urn);
