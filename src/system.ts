@@ -15,7 +15,7 @@ import type { Definitions } from './fhir/definitions.ts';
 import { loadDefinitions } from './fhir/definitions-load.ts';
 import { parseJson, type Resource } from './fhir/resource.ts';
 import type { IndexEntry } from './fhir/search/algebra.ts';
-import { extractor } from './fhir/search/extract.ts';
+import { extractor, uncompilable } from './fhir/search/extract.ts';
 import { planSearch } from './fhir/search/plan.ts';
 import { parseSearch } from './fhir/search/query.ts';
 import { validator } from './fhir/validate.ts';
@@ -98,6 +98,17 @@ function layGround(config: Config, ambient: Ambient): Ground {
     return extract(resource);
   };
   return { definitions, capability, ambient, fhirBase, indexEntries };
+}
+
+/** @throws Error listing every claimed search parameter whose expression cannot be indexed */
+function assertIndexable({ definitions, capability }: Ground): void {
+  const problems = [...capability.types.values()].flatMap(({ type, searchParameters }) =>
+    uncompilable(searchParameters.values(), type, definitions).map(
+      ({ code, problem }) => `${type}.${code}: ${problem}`,
+    ),
+  );
+  if (problems.length > 0)
+    throw new Error(`capability-statement.json claims what cannot be indexed: ${problems.join('; ')}.`);
 }
 
 function restContext(config: Config, store: ResourceStore, ground: Ground, log: Log): RestContext {
@@ -183,6 +194,7 @@ export async function buildSystem(
 ): Promise<System> {
   mkdirSync(config.DATA_DIR, { recursive: true, mode: 0o700 });
   const ground = layGround(config, ambient);
+  assertIndexable(ground);
   const models = await loadModels(FOLDERS.models, { now: ambient.now });
   const drugSafety = loadDrugSafety(FOLDERS.knowledge);
   const store = await openSqlite(storeOptions(config, ground));
