@@ -37,7 +37,10 @@ export function removeFolder(folder: string): void {
  * Resolves when `/health/ready` answers 200.
  * @throws Error with the server's output when it ends instead
  */
-export async function start(env: Readonly<Record<string, string>> = {}, folder: string = newFolder()): Promise<Running> {
+export async function start(
+  env: Readonly<Record<string, string>> = {},
+  folder: string = newFolder(),
+): Promise<Running> {
   const port = await freePort();
   const child: ChildProcess = spawn(process.execPath, ['src/main.ts', 'serve'], {
     env: { ...process.env, SEED: 'none', ...env, DATA_DIR: folder, PORT: String(port) },

@@ -7,12 +7,20 @@ import { newFolder, removeFolder, start } from './server.ts';
 
 interface Searchset {
   readonly total?: number;
-  readonly entry?: readonly { readonly resource: { readonly resourceType: string; readonly id: string; readonly subtype?: readonly { readonly code: string }[] } }[];
+  readonly entry?: readonly {
+    readonly resource: {
+      readonly resourceType: string;
+      readonly id: string;
+      readonly subtype?: readonly { readonly code: string }[];
+    };
+  }[];
 }
 
 const paste = (command: string): unknown => JSON.parse(execFileSync('sh', ['-c', command], { encoding: 'utf8' }));
 
-test('a first start seeds, prints three requests that work, and the next start keeps the data', { timeout: 120_000 }, async () => {
+test('a first start seeds, prints three requests that work, and the next start keeps the data', {
+  timeout: 120_000,
+}, async () => {
   const folder = newFolder();
   try {
     const first = await start({ SEED: 'demo' }, folder);
@@ -30,17 +38,28 @@ test('a first start seeds, prints three requests that work, and the next start k
     const events = (paste(audit) as Searchset).entry?.map(({ resource }) => resource) ?? [];
     assert.ok(events.every(({ resourceType }) => resourceType === 'AuditEvent'));
     const subtypes = events.flatMap(({ subtype }) => subtype?.map(({ code }) => code) ?? []);
-    assert.ok(subtypes.includes('search-type') || subtypes.includes('search'), `the search is among the events: ${subtypes}`);
-    assert.ok(subtypes.some((code) => code.includes('order-sign')), `the hook call is among the events: ${subtypes}`);
+    assert.ok(
+      subtypes.includes('search-type') || subtypes.includes('search'),
+      `the search is among the events: ${subtypes}`,
+    );
+    assert.ok(
+      subtypes.some((code) => code.includes('order-sign')),
+      `the hook call is among the events: ${subtypes}`,
+    );
     assert.equal(await first.stop(), 0, 'SIGTERM drains and ends with 0');
 
     const second = await start({ SEED: 'demo' }, folder);
     assert.equal((await fetch(`${second.url}/fhir/Patient/demo-sepsis`)).status, 200);
-    const version = (await (await fetch(`${second.url}/fhir/Patient/demo-sepsis`)).json()) as { meta: { versionId: string } };
+    const version = (await (await fetch(`${second.url}/fhir/Patient/demo-sepsis`)).json()) as {
+      meta: { versionId: string };
+    };
     assert.equal(version.meta.versionId, '1', 'the second start does not seed again');
     assert.equal(await second.stop(), 0);
 
-    const verdict = spawnSync(process.execPath, ['src/main.ts', 'verify-audit'], { env: { ...process.env, DATA_DIR: folder }, encoding: 'utf8' });
+    const verdict = spawnSync(process.execPath, ['src/main.ts', 'verify-audit'], {
+      env: { ...process.env, DATA_DIR: folder },
+      encoding: 'utf8',
+    });
     assert.equal(verdict.status, 0, verdict.stdout + verdict.stderr);
   } finally {
     removeFolder(folder);
@@ -48,13 +67,21 @@ test('a first start seeds, prints three requests that work, and the next start k
 });
 
 test('without identity provider it does not listen beyond loopback', () => {
-  const { status, stderr } = spawnSync(process.execPath, ['src/main.ts', 'serve'], { env: { ...process.env, HOST: '0.0.0.0', SEED: 'none', DATA_DIR: newFolder() }, encoding: 'utf8', timeout: 60_000 });
+  const { status, stderr } = spawnSync(process.execPath, ['src/main.ts', 'serve'], {
+    env: { ...process.env, HOST: '0.0.0.0', SEED: 'none', DATA_DIR: newFolder() },
+    encoding: 'utf8',
+    timeout: 60_000,
+  });
   assert.equal(status, 1);
   assert.match(stderr, /loopback/);
 });
 
 test('a wrong setting stops the start and is named', () => {
-  const { status, stderr } = spawnSync(process.execPath, ['src/main.ts', 'serve'], { env: { ...process.env, PORT: 'eighty', DATA_DIR: newFolder() }, encoding: 'utf8', timeout: 60_000 });
+  const { status, stderr } = spawnSync(process.execPath, ['src/main.ts', 'serve'], {
+    env: { ...process.env, PORT: 'eighty', DATA_DIR: newFolder() },
+    encoding: 'utf8',
+    timeout: 60_000,
+  });
   assert.equal(status, 1);
   assert.match(stderr, /PORT/);
 });
@@ -77,10 +104,15 @@ test('foreign Host, Origin and forwarding headers are refused on every room', { 
     for (const path of ['/fhir/metadata', '/fhir/Patient', '/cds-services']) {
       assert.equal(await statusOf(server.url + path, { host: 'attacker.example' }), 421, `${path} Host`);
       assert.equal(await statusOf(server.url + path, { origin: 'https://attacker.example' }), 403, `${path} Origin`);
-      assert.ok((await statusOf(server.url + path, { 'x-forwarded-for': '10.0.0.1' })) >= 400, `${path} X-Forwarded-For`);
+      assert.ok(
+        (await statusOf(server.url + path, { 'x-forwarded-for': '10.0.0.1' })) >= 400,
+        `${path} X-Forwarded-For`,
+      );
       assert.equal(await statusOf(server.url + path, {}), 200, `${path} control`);
     }
-    assert.ok((await statusOf(`${server.url}/fhir/Patient`, JSON.parse('{"__proto__":"x"}') as Record<string, string>)) < 500);
+    assert.ok(
+      (await statusOf(`${server.url}/fhir/Patient`, JSON.parse('{"__proto__":"x"}') as Record<string, string>)) < 500,
+    );
   } finally {
     assert.equal(await server.stop(), 0);
     removeFolder(server.folder);
