@@ -1,6 +1,6 @@
 /**
  * Leaf predicates as SQL, each in two forms: `lookup` asks it of one known resource by key, `seek` yields the resources that satisfy it
- * from one index range. Dates are half-open [low, high), quantities closed [low, high]; search.html#prefix.
+ * from one index range; where that range may hold rows that do not, `tick()` counts what is visited. Dates are half-open [low, high), quantities closed [low, high]; search.html#prefix.
  */
 import type { Predicate, Relation } from '../fhir/search/algebra.ts';
 import { type Dictionary, UNKNOWN } from './sqlite-dictionary.ts';
@@ -154,7 +154,7 @@ export class Leaves {
         return sql`SELECT rid FROM token WHERE ${this.#token(parameter, leaf.system)}${code}`;
       }
       case 'string':
-        return sql`SELECT rid FROM string WHERE parameter=${parameter} AND ${stringTest(leaf, raw('folded'), raw('exact'))}`;
+        return sql`SELECT rid FROM string WHERE parameter=${parameter}${raw(leaf.match === 'contains' ? ' AND tick()' : '')} AND ${stringTest(leaf, raw('folded'), raw('exact'))}`;
       case 'reference': {
         const version = leaf.version === undefined ? raw('') : sql` AND version=${leaf.version}`;
         return sql`SELECT rid FROM reference WHERE parameter=${parameter} AND ${oneOf(raw('target'), leaf.targets)}${version}`;
@@ -231,7 +231,7 @@ function parts(
 }
 
 function dateSeek(leaf: Extract<Leaf, { kind: 'interval' }>, parameter: number): Sql {
-  const all: Part = (extra) => sql`SELECT rid FROM date WHERE parameter=${parameter} AND ${extra}`;
+  const all: Part = (extra) => sql`SELECT rid FROM date WHERE parameter=${parameter} AND tick() AND ${extra}`;
   const above = (bound: number) => [
     all(sql`low>${bound - LONG_INTERVAL} AND high>${bound}`),
     sql`SELECT rid FROM date INDEXED BY date_long WHERE parameter=${parameter} AND high>${bound} AND high - low > ${raw(String(LONG_INTERVAL))}`,
@@ -240,7 +240,7 @@ function dateSeek(leaf: Extract<Leaf, { kind: 'interval' }>, parameter: number):
 }
 
 function quantitySeek(leaf: Extract<Leaf, { kind: 'quantity' }>, within: Sql): Sql {
-  const all: Part = (extra) => sql`SELECT rid FROM quantity WHERE ${within} AND ${extra}`;
+  const all: Part = (extra) => sql`SELECT rid FROM quantity WHERE ${within} AND tick() AND ${extra}`;
   // A closed interval that overlaps may end exactly at the bound.
   const comparison = raw(leaf.relation === 'ap' ? '>=' : '>');
   const above = (bound: number) => [

@@ -44,9 +44,12 @@ export class Planner {
   readonly leaves: Leaves;
   readonly #dictionary: Dictionary;
   readonly #few: number;
+  readonly #restartCount: () => void;
 
-  constructor(statements: Statements, dictionary: Dictionary, collect: number) {
+  /** @param restartCount begins the count of visited rows again: each probe has its own */
+  constructor(statements: Statements, dictionary: Dictionary, collect: number, restartCount: () => void) {
     this.statements = statements;
+    this.#restartCount = restartCount;
     this.#few = Math.min(FEW, collect);
     this.leaves = new Leaves(dictionary);
     this.#dictionary = dictionary;
@@ -56,9 +59,17 @@ export class Planner {
     return this.#dictionary.number('type', type);
   }
 
-  /** Rows that `base` yields, counted up to `limit` + 1. */
+  /** Rows that `base` yields, counted up to `limit` + 1; also `limit` + 1 when it visits too many rows for this thread. */
   probe(base: Sql, limit: number): number {
-    return this.statements.number(sql`SELECT count(*) FROM (SELECT 1 FROM (${base}) LIMIT ${limit + 1})`) ?? 0;
+    this.#restartCount();
+    try {
+      return this.statements.number(sql`SELECT count(*) FROM (SELECT 1 FROM (${base}) LIMIT ${limit + 1})`) ?? 0;
+    } catch (error) {
+      if (error instanceof StoreError && error.reason === 'bounded-thread') return limit + 1;
+      throw error;
+    } finally {
+      this.#restartCount();
+    }
   }
 
   /** The most selective index range of a predicate; undefined when none has at most `limit` rows. */

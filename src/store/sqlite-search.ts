@@ -62,7 +62,9 @@ export class Searcher {
     collect = budgetMs === undefined ? BOUNDED.collect : COLLECT,
   ) {
     this.#statements = statements;
-    this.#planner = new Planner(statements, dictionary, collect);
+    this.#planner = new Planner(statements, dictionary, collect, () => {
+      this.#walked = 0;
+    });
     this.#budgetMs = budgetMs;
     this.#collect = collect;
     statements.connection.function('tick', { deterministic: false }, () => this.#tick());
