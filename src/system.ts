@@ -25,13 +25,13 @@ import { httpApp } from './http/app.ts';
 import { cdsHandler } from './http/cds.ts';
 import { fhirHandler } from './http/fhir.ts';
 import type { Progress } from './progress.ts';
-import type { CallerFacts } from './rest/caller.ts';
+import { type CallerFacts, factsOf } from './rest/caller.ts';
 import type { Ambient, RestContext } from './rest/context.ts';
 import { answer } from './rest/interact.ts';
 import type { FhirResponse, WireRequest } from './rest/request.ts';
 import { loadDrugSafety } from './risk/drug-safety.ts';
 import { loadModels } from './risk/models.ts';
-import type { ResourceStore } from './store/port.ts';
+import { type ResourceStore, StoreError } from './store/port.ts';
 import { attachSqlite, openSqlite, type SqliteStore } from './store/sqlite.ts';
 import { ready } from './telemetry/health.ts';
 import { createLog, type Log } from './telemetry/log.ts';
@@ -198,26 +198,37 @@ export async function buildSystem(
   const models = await loadModels(FOLDERS.models, { now: ambient.now });
   const drugSafety = loadDrugSafety(FOLDERS.knowledge);
   const store = await openSqlite(storeOptions(config, ground));
-  const silent = openLog(config, ground, models.manifests.keys());
-  const context = restContext(config, store, ground, silent);
+  const early = openLog(config, ground, models.manifests.keys());
+  const context = restContext(config, store, ground, early);
   if (store.needsReindex) await reindex(store, context, onProgress);
 
   const url = publicUrl(config);
+  const heavy = await startHeavy(config, store.channel());
+  /** The door for rooms on this thread: what may not run here is repeated on the heavy thread. */
+  const anyThread: typeof answer = async (wire, caller, given) => {
+    try {
+      return await answer(wire, caller, given);
+    } catch (error) {
+      if (error instanceof StoreError && error.reason === 'bounded-thread') return heavy.answer(wire, factsOf(caller));
+      throw error;
+    }
+  };
   const cds = buildCds({
     folder: FOLDERS.cdsServices,
     models,
     drugSafety,
     context,
-    interact: answer,
+    interact: anyThread,
     settings: { publicUrl: url, fhirBase: ground.fhirBase, deadlineMs: config.CDS_DEADLINE_MS },
     ambient,
+    observe: (cdsEvent, count) => early.event('hook-degraded', { cdsEvent, count }),
   });
   if (cds.problems.length > 0) {
+    await heavy.close();
     await store.close();
     throw new Error(`CDS services: ${cds.problems.join(' ')}`);
   }
   const log = openLog(config, ground, models.manifests.keys(), cds);
-  const heavy = await startHeavy(config, store.channel());
   let listening = false;
   const guard = loopbackGuard(config.PUBLIC_URL);
   const bodyLimitBytes = config.BODY_LIMIT_MB * 1_048_576;

@@ -17,3 +17,8 @@ export function localCaller(facts: CallerFacts): Caller {
   const access: AccessFilter = { principal: facts.principal, visible: () => EVERYTHING };
   return { ...facts, access };
 }
+
+/** What crosses to another thread of a caller. */
+export function factsOf({ access: _access, ...facts }: Caller): CallerFacts {
+  return facts;
+}

@@ -85,6 +85,11 @@ const ERROR_CLASSES = new Set([
   ],
   ...['URIError', 'EvalError', 'FhirError', 'StoreError', 'SqliteError', 'DOMException', 'AssertionError'],
 ]);
+/** What src/cds counts, see CdsEvent there. */
+const CDS_EVENTS = new Set([
+  ...['card-refused', 'cards-over-limit', 'prefixed-id', 'dangling-selection', 'foreign-resource'],
+  ...['engine-failed', 'audit-failed'],
+]);
 const THREADS = new Set(['main', 'heavy', 'writer', 'checkpoint', 'session']);
 const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 const TRACE_ID = /^[0-9a-f]{32}$/;
@@ -132,6 +137,7 @@ export const FIELDS = {
   port: within(0, 65_535, 0),
   hook: named('hooks'),
   service: named('services'),
+  cdsEvent: member(CDS_EVENTS),
   model: named('models'),
   version: matching(VERSION),
   thread: member(THREADS),
