@@ -45,7 +45,11 @@ export const SETTINGS = {
   PORT: whole(8080, 0, 65535, 'Port to listen on; 0 picks a free one.'),
   DATA_DIR: text('./data', 'Folder of the embedded database; survives restarts.'),
   PUBLIC_URL: optionalText('Base in every link the server mints, without trailing slash. Default: http://HOST:PORT.'),
-  SEED: oneOf<'demo' | 'none'>('demo', ['demo', 'none'], 'Load the synthetic patients of seed-data into an empty store at first start.'),
+  SEED: oneOf<'demo' | 'none'>(
+    'demo',
+    ['demo', 'none'],
+    'Load the synthetic patients of seed-data into an empty store at first start.',
+  ),
   DATA_KEY_FILE: optionalText(
     'File with the passphrase that encrypts the database file. Unset: not encrypted by the server.',
   ),
@@ -59,7 +63,11 @@ export const SETTINGS = {
   CDS_DEADLINE_MS: whole(2000, 50, 60_000, 'Deadline of one CDS Hooks call.'),
   REQUEST_TIMEOUT_MS: whole(30_000, 1000, 600_000, 'Longest time to receive a request.'),
   DRAIN_MS: whole(20_000, 0, 120_000, 'Longest wait for requests in flight on SIGTERM.'),
-  LOG_LEVEL: oneOf<'error' | 'warn' | 'info' | 'debug'>('info', ['error', 'warn', 'info', 'debug'], 'Least severe log line written.'),
+  LOG_LEVEL: oneOf<'error' | 'warn' | 'info' | 'debug'>(
+    'info',
+    ['error', 'warn', 'info', 'debug'],
+    'Least severe log line written.',
+  ),
 } as const satisfies Record<string, Setting<unknown>>;
 
 export type Config = { readonly [Name in keyof typeof SETTINGS]: ReturnType<(typeof SETTINGS)[Name]['parse']> };

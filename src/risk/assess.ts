@@ -177,7 +177,7 @@ export async function assess(
     deadlineAt,
   );
   const outputs = tensors === undefined ? {} : columnsOf(manifest, tensors, 'result');
-  const atLeast = (outputs['missing'] ?? missing.filter(({ optional }) => optional === undefined).length) > 0;
+  const atLeast = (outputs.missing ?? missing.filter(({ optional }) => optional === undefined).length) > 0;
   return {
     model: identity,
     ...answeredBy(by, reason),

@@ -30,10 +30,10 @@ const inSpan = (at: number | undefined, span: Span): boolean =>
 const startOf = (text: Json | undefined): number | undefined => intervalOf(textOf(text) ?? '')?.low;
 
 function encounterStatement(encounter: Resource, span: Span): Statement | undefined {
-  const period = encounter['period'];
-  const start = isJsonObject(period) ? startOf(period['start']) : undefined;
-  if (!OPEN.has(encounter['status']) || (start !== undefined && !inSpan(start, span))) return undefined;
-  const reason = encounter['reasonCode'];
+  const period = encounter.period;
+  const start = isJsonObject(period) ? startOf(period.start) : undefined;
+  if (!OPEN.has(encounter.status) || (start !== undefined && !inSpan(start, span))) return undefined;
+  const reason = encounter.reasonCode;
   return { codes: codings(reason), texts: words(reason), at: start, source: sourceOf(encounter) };
 }
 
@@ -41,15 +41,15 @@ const ENDED: ReadonlySet<string> = new Set(['inactive', 'remission', 'resolved']
 
 /** An old entry of the problem list is no complaint: only diagnoses of an encounter, recorded within the span. */
 function conditionStatement(condition: Resource, span: Span): Statement | undefined {
-  const at = startOf(condition['recordedDate']) ?? startOf(condition['onsetDateTime']);
-  const ended = codings(condition['clinicalStatus']).some(({ code }) => ENDED.has(code));
-  const refuted = codings(condition['verificationStatus']).some(
+  const at = startOf(condition.recordedDate) ?? startOf(condition.onsetDateTime);
+  const ended = codings(condition.clinicalStatus).some(({ code }) => ENDED.has(code));
+  const refuted = codings(condition.verificationStatus).some(
     ({ code }) => code === 'refuted' || code === 'entered-in-error',
   );
-  if (ended || refuted || !inSpan(at, span) || !isOneOf(codings(condition['category']), [ENCOUNTER_DIAGNOSIS])) {
+  if (ended || refuted || !inSpan(at, span) || !isOneOf(codings(condition.category), [ENCOUNTER_DIAGNOSIS])) {
     return undefined;
   }
-  return { codes: codings(condition['code']), texts: words(condition['code']), at, source: sourceOf(condition) };
+  return { codes: codings(condition.code), texts: words(condition.code), at, source: sourceOf(condition) };
 }
 
 const STATEMENTS: Readonly<Record<string, (resource: Resource, span: Span) => Statement | undefined>> = {
@@ -65,11 +65,10 @@ function statements({ resources, at }: Evidence, hours: number): readonly Statem
       ? []
       : [
           {
-            codes: codings(newest.element['valueCodeableConcept']),
-            texts: [
-              textOf(newest.element['valueString']) ?? '',
-              ...words(newest.element['valueCodeableConcept']),
-            ].filter((text) => text !== ''),
+            codes: codings(newest.element.valueCodeableConcept),
+            texts: [textOf(newest.element.valueString) ?? '', ...words(newest.element.valueCodeableConcept)].filter(
+              (text) => text !== '',
+            ),
             at: newest.at,
             source: newest.source,
           },

@@ -54,9 +54,9 @@ const latestObservation: Read = (spec, evidence, { units }) => {
   return skipped === undefined ? noneFound(spec, refused) : missing(skipped);
 };
 
-const answersOf = (element: JsonObject) => codings(element['valueCodeableConcept']);
+const answersOf = (element: JsonObject) => codings(element.valueCodeableConcept);
 const saidIn = (element: JsonObject): readonly string[] =>
-  [textOf(element['valueString']), ...words(element['valueCodeableConcept'])]
+  [textOf(element.valueString), ...words(element.valueCodeableConcept)]
     .filter((said) => said !== undefined)
     .map((said) => said.trim().toLowerCase());
 
@@ -87,7 +87,7 @@ function levelOf(reading: Reading, vocabulary: Vocabulary, units: UnitTable): Fe
     ({ codes, words: known }) => isOneOf(answers, codes) || said.some((one) => known.includes(one)),
   );
   if (row !== undefined) return { value: row.level, shown: row.shown };
-  if (!isOneOf(codings(element['code']), [{ system: LOINC, code: GCS_CODE }])) return undefined;
+  if (!isOneOf(codings(element.code), [{ system: LOINC, code: GCS_CODE }])) return undefined;
   const gcs: FeatureSpec = {
     name: 'gcs',
     display: 'Glasgow coma score',
@@ -114,12 +114,12 @@ const OXYGEN_UNITS = [
 function oxygenOf(reading: Reading, { vocabulary, units }: Knowledge): Feature | undefined {
   const { element } = reading;
   const answers = answersOf(element);
-  const about = codings(element['code']);
+  const about = codings(element.code);
   const said = saidIn(element);
   const facts = { at: reading.at, source: reading.source };
   const air: Feature = { value: 0, shown: 'room air', ...facts };
   const oxygen: Feature = { value: 1, shown: 'supplemental oxygen', ...facts };
-  const denied = isOneOf(answers, vocabulary.no) || element['valueBoolean'] === false;
+  const denied = isOneOf(answers, vocabulary.no) || element.valueBoolean === false;
   if (isOneOf(answers, vocabulary.air.codes) || said.some((one) => vocabulary.air.words.includes(one))) return air;
   if (isOneOf(answers, vocabulary.onOxygen.codes)) return oxygen;
   if (isOneOf(about, vocabulary.onOxygen.codes)) return denied ? air : oxygen;
@@ -163,7 +163,7 @@ const AIMED_AT: ReadonlySet<Json | undefined> = new Set(['accepted', 'active']);
 /** True when a Range is exactly the target of scale 2, in %. */
 function isTarget(range: Json | undefined, { vocabulary, units }: Knowledge): boolean {
   if (!isJsonObject(range)) return false;
-  const bounds = [range['low'], range['high']].map((bound) => {
+  const bounds = [range.low, range.high].map((bound) => {
     const reading = { element: { valueQuantity: bound }, at: 0, issued: 0, version: '', source: undefined };
     const numeric = numericValue(reading, { ...TARGET_SPEC }, units);
     return 'value' in numeric ? numeric.value : undefined;
@@ -179,9 +179,9 @@ const TARGET_SPEC: FeatureSpec = { name: 'target', display: 'Target', kind: 'spo
 const spo2Scale: Read = (_spec, { resources }, knowledge) => {
   const { measures } = knowledge.vocabulary.saturationTarget;
   for (const resource of resources) {
-    if (resource.resourceType !== 'Goal' || !AIMED_AT.has(resource['lifecycleStatus'])) continue;
-    const targets = Array.isArray(resource['target']) ? resource['target'].filter(isJsonObject) : [];
-    if (targets.some((one) => isOneOf(codings(one['measure']), measures) && isTarget(one['detailRange'], knowledge))) {
+    if (resource.resourceType !== 'Goal' || !AIMED_AT.has(resource.lifecycleStatus)) continue;
+    const targets = Array.isArray(resource.target) ? resource.target.filter(isJsonObject) : [];
+    if (targets.some((one) => isOneOf(codings(one.measure), measures) && isTarget(one.detailRange, knowledge))) {
       return { value: 2, shown: '2 (recorded target 88-92 %)', source: sourceOf(resource) };
     }
   }
@@ -207,7 +207,7 @@ const AGE_IN: Readonly<Record<string, (from: number, to: number) => number>> = {
  * interval of ages: its lower end is used unless one of `spec.cuts` lies inside, which makes the age missing.
  */
 const age: Read = (spec, { patient, at }) => {
-  const born = intervalOf(textOf(patient?.['birthDate']) ?? '');
+  const born = intervalOf(textOf(patient?.birthDate) ?? '');
   const measure = AGE_IN[spec.unit];
   if (born === undefined || measure === undefined) return missing('no usable birth date');
   if (born.low > at) return missing('birth date lies after the instant judged at');
@@ -222,14 +222,14 @@ const age: Read = (spec, { patient, at }) => {
 
 const SEX: Readonly<Record<string, number>> = { male: 0, female: 1 };
 const sex: Read = (_spec, { patient }) => {
-  const value = SEX[textOf(patient?.['gender']) ?? ''];
+  const value = SEX[textOf(patient?.gender) ?? ''];
   return value === undefined ? missing('administrative gender is neither male nor female') : { value };
 };
 
 /** Codes a Condition may have to count as present. */
 export function isPresent(condition: Resource): boolean {
-  const clinical = codings(condition['clinicalStatus']).map(({ code }) => code);
-  const verification = codings(condition['verificationStatus']).map(({ code }) => code);
+  const clinical = codings(condition.clinicalStatus).map(({ code }) => code);
+  const verification = codings(condition.verificationStatus).map(({ code }) => code);
   return (
     (clinical.length === 0 || clinical.some((code) => ['active', 'recurrence', 'relapse'].includes(code))) &&
     !verification.some((code) => code === 'refuted' || code === 'entered-in-error')
@@ -241,7 +241,7 @@ const pregnancy: Read = (spec, evidence, { vocabulary }) => {
   const { codes, prefixes } = vocabulary.pregnant;
   for (const resource of evidence.resources) {
     if (resource.resourceType !== 'Condition' || !isPresent(resource)) continue;
-    const terms = codings(resource['code']);
+    const terms = codings(resource.code);
     const prefixed = terms.some((term) =>
       prefixes.some(({ system, code }) => term.system === system && term.code.startsWith(code)),
     );

@@ -49,9 +49,9 @@ export const textOf = (value: Json | undefined): string | undefined => (typeof v
 export function codings(concept: Json | undefined): readonly CodedTerm[] {
   const concepts = isJsonObject(concept) ? [concept] : objects(concept);
   return concepts.flatMap((one) =>
-    objects(one['coding']).flatMap((coding) => {
-      const system = textOf(coding['system']);
-      const code = textOf(coding['code']);
+    objects(one.coding).flatMap((coding) => {
+      const system = textOf(coding.system);
+      const code = textOf(coding.code);
       return system === undefined || code === undefined ? [] : [{ system, code }];
     }),
   );
@@ -61,7 +61,7 @@ export function codings(concept: Json | undefined): readonly CodedTerm[] {
 export function words(concept: Json | undefined): readonly string[] {
   const concepts = isJsonObject(concept) ? [concept] : objects(concept);
   return concepts.flatMap((one) =>
-    [textOf(one['text']), ...objects(one['coding']).map((coding) => textOf(coding['display']))].filter(
+    [textOf(one.text), ...objects(one.coding).map((coding) => textOf(coding.display))].filter(
       (word) => word !== undefined,
     ),
   );
@@ -79,17 +79,17 @@ export const sourceOf = (resource: Resource): string | undefined =>
  * for something fresher than it is. A Period counts by its end (by its start while it has none), a Timing by its last event.
  */
 export function effectiveAt(observation: JsonObject): number | undefined {
-  const instant = textOf(observation['effectiveDateTime']) ?? textOf(observation['effectiveInstant']);
+  const instant = textOf(observation.effectiveDateTime) ?? textOf(observation.effectiveInstant);
   if (instant !== undefined) return intervalOf(instant)?.low;
-  const period = observation['effectivePeriod'];
+  const period = observation.effectivePeriod;
   if (isJsonObject(period)) {
     if (periodInterval(period) === undefined) return undefined;
-    const end = textOf(period['end']) ?? textOf(period['start']);
+    const end = textOf(period.end) ?? textOf(period.start);
     return end === undefined ? undefined : intervalOf(end)?.low;
   }
-  const timing = observation['effectiveTiming'];
+  const timing = observation.effectiveTiming;
   if (!isJsonObject(timing)) return undefined;
-  const events = asArray(timing['event']).map((event) => intervalOf(textOf(event) ?? '')?.low);
+  const events = asArray(timing.event).map((event) => intervalOf(textOf(event) ?? '')?.low);
   const known = events.filter((event) => event !== undefined);
   return known.length > 0 ? Math.max(...known) : timingInterval(timing)?.low;
 }
@@ -107,9 +107,9 @@ const codedElements = new WeakMap<Resource, readonly CodedElement[]>();
 function elementsOf(observation: Resource): readonly CodedElement[] {
   let known = codedElements.get(observation);
   if (known === undefined) {
-    known = [observation, ...objects(observation['component'])].map((element) => ({
+    known = [observation, ...objects(observation.component)].map((element) => ({
       element,
-      terms: codings(element['code']),
+      terms: codings(element.code),
     }));
     codedElements.set(observation, known);
   }
@@ -144,15 +144,15 @@ export function readings(
     const elements = elementsWith(resource, wanted);
     if (elements.length === 0) continue;
     const at = effectiveAt(resource);
-    if (!SCORED.has(resource['status'])) refused.add(`status ${textOf(resource['status']) ?? 'absent'} is not scored`);
+    if (!SCORED.has(resource.status)) refused.add(`status ${textOf(resource.status) ?? 'absent'} is not scored`);
     else if (at === undefined) refused.add('no usable effective time');
     else if (at > window.at) refused.add('measured after the instant judged at');
     else if (at > window.at - window.hours * HOUR_MS) {
-      const meta = resource['meta'];
+      const meta = resource.meta;
       const facts = {
         at,
-        issued: intervalOf(textOf(resource['issued']) ?? '')?.low ?? Number.NEGATIVE_INFINITY,
-        version: (isJsonObject(meta) ? textOf(meta['versionId']) : undefined) ?? '',
+        issued: intervalOf(textOf(resource.issued) ?? '')?.low ?? Number.NEGATIVE_INFINITY,
+        version: (isJsonObject(meta) ? textOf(meta.versionId) : undefined) ?? '',
         source: sourceOf(resource),
       };
       found.push(...elements.map((element) => ({ element, ...facts })));
@@ -185,10 +185,10 @@ export function convertAnalyte(
 
 /** UCUM code of a Quantity. A unit text without system and code counts only when the alias table or UCUM itself knows it. */
 function unitOf(quantity: JsonObject, units: UnitTable): string | undefined {
-  const system = textOf(quantity['system']);
-  const code = textOf(quantity['code']);
+  const system = textOf(quantity.system);
+  const code = textOf(quantity.code);
   if (code !== undefined) return system === UCUM ? code : undefined;
-  const unit = textOf(quantity['unit'])?.trim();
+  const unit = textOf(quantity.unit)?.trim();
   return unit === undefined || unit === '' || system !== undefined ? undefined : (units.aliases[unit] ?? unit);
 }
 
@@ -209,15 +209,15 @@ export type Numeric = { readonly value: number } | { readonly reason: string; re
 const isCount = (unit: string): boolean => unit === '1' || /^\{[^{}]*\}$/.test(unit);
 
 export function numericValue({ element }: Reading, spec: FeatureSpec, units: UnitTable): Numeric {
-  const quantity = element['valueQuantity'];
-  const integer = element['valueInteger'];
+  const quantity = element.valueQuantity;
+  const integer = element.valueInteger;
   let value: number | undefined;
   if (isNumber(integer) && isCount(spec.unit)) value = numberOf(integer);
-  else if (isJsonObject(quantity) && isNumber(quantity['value'])) {
-    if (quantity['comparator'] !== undefined) return { reason: 'value has a comparator', next: 'stop' };
+  else if (isJsonObject(quantity) && isNumber(quantity.value)) {
+    if (quantity.comparator !== undefined) return { reason: 'value has a comparator', next: 'stop' };
     const unit = unitOf(quantity, units);
     if (unit === undefined) return { reason: 'no UCUM unit', next: 'stop' };
-    value = convertAnalyte(numberOf(quantity['value']), unit, spec.unit, spec.analyte, units);
+    value = convertAnalyte(numberOf(quantity.value), unit, spec.unit, spec.analyte, units);
     if (value === undefined) return { reason: `unit not convertible to ${spec.unit}`, next: 'stop' };
   } else return { reason: 'no numeric value', next: 'older' };
   const [low, high] = spec.range ?? [Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY];

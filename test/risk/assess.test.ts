@@ -80,7 +80,7 @@ test('scenario: early sepsis', async () => {
   ];
   const news2 = await score('news2', resources);
   assert.deepEqual(
-    [news2.answeredBy, news2.outputs['total'], news2.band, news2.atLeast, news2.missing],
+    [news2.answeredBy, news2.outputs.total, news2.band, news2.atLeast, news2.missing],
     ['model', 11, 'high', false, []],
   );
   assert.deepEqual(
@@ -99,7 +99,7 @@ test('scenario: early sepsis', async () => {
   const [rate] = news2.used;
   assert.deepEqual([rate?.unit, rate?.at, rate?.source], ['/min', AT - HOUR, 'Observation/o9279-1']);
   assert.deepEqual(
-    [(await score('qsofa', resources)).outputs['total'], (await score('sirs', resources)).outputs['total']],
+    [(await score('qsofa', resources)).outputs.total, (await score('sirs', resources)).outputs.total],
     [3, 4],
   );
 });
@@ -114,17 +114,17 @@ test('scenario: COPD with a recorded target is judged on scale 2, without it on 
     copd,
   ];
   const scale2 = await score('news2', [...resources, saturationGoal(88, 92)]);
-  assert.deepEqual([scale2.outputs['total'], scale2.band], [2, 'low']);
+  assert.deepEqual([scale2.outputs.total, scale2.band], [2, 'low']);
   const scale1 = await score('news2', resources);
-  assert.deepEqual([scale1.outputs['total'], scale1.band], [5, 'medium']);
+  assert.deepEqual([scale1.outputs.total, scale1.band], [5, 'medium']);
 });
 
 test('scenario: stable control', async () => {
   const news2 = await score('news2', WELL);
-  assert.deepEqual([news2.outputs['total'], news2.band], [0, 'low']);
+  assert.deepEqual([news2.outputs.total, news2.band], [0, 'low']);
   assert.equal((await score('qsofa', WELL)).band, 'negative');
   const triage = await score('triage-vitals', [...WELL, pain(2), visit('sore throat')]);
-  assert.deepEqual([triage.band, triage.outputs['level']], ['level-3-to-5', 0]);
+  assert.deepEqual([triage.band, triage.outputs.level], ['level-3-to-5', 0]);
 });
 
 test('scenario: child: adult scores are not run, triage uses the limits of the age', async () => {
@@ -140,10 +140,7 @@ test('scenario: child: adult scores are not run, triage uses the limits of the a
     assert.match(outsidePopulation ?? '', /younger than 1[68] years/);
   }
   const triage = await score('triage-vitals', resources, CHILD);
-  assert.deepEqual(
-    [triage.band, triage.outputs['level'], triage.outsidePopulation],
-    ['consider-level-2', 2, undefined],
-  );
+  assert.deepEqual([triage.band, triage.outputs.level, triage.outsidePopulation], ['consider-level-2', 2, undefined]);
 });
 
 test('esi-v4: expected resources decide between 3, 4 and 5', async () => {
@@ -284,7 +281,7 @@ const lowerBounds: readonly (readonly [
 for (const [why, id, resources, total, band, missing] of lowerBounds) {
   test(`missing inputs of ${id}: ${why}`, async () => {
     const found = await score(id, resources);
-    assert.deepEqual([found.outputs['total'], found.band, found.atLeast], [total, band, true]);
+    assert.deepEqual([found.outputs.total, found.band, found.atLeast], [total, band, true]);
     assert.deepEqual(
       found.missing.filter(({ optional }) => optional === undefined).map(({ name }) => name),
       missing,
@@ -318,7 +315,7 @@ test('a skipped newer reading is said beside the value used', async () => {
 test('a deadline that has passed is answered by the stand-in, marked', async () => {
   const found = await models.assess('news2', { patient: ADULT, resources: WELL, at: AT }, AT);
   assert.deepEqual(
-    [found.answeredBy, found.fallbackReason, found.confidence, found.outputs['total'], found.band],
+    [found.answeredBy, found.fallbackReason, found.confidence, found.outputs.total, found.band],
     ['fallback', 'the deadline has passed', 'low', 0, 'low'],
   );
 });

@@ -186,7 +186,7 @@ const dates: readonly Pick[] = [
     'second coding',
     {
       code: {
-        coding: [...[snomed('364075005')['coding']].flat(), { system: 'http://loinc.org', code: '8867-4' }],
+        coding: [...[snomed('364075005').coding].flat(), { system: 'http://loinc.org', code: '8867-4' }],
       } as JsonObject,
     },
     70,

@@ -109,7 +109,7 @@ for (const [why, change, reason] of failures) {
     };
     const found = await models.assess('qsofa', evidence, NEVER);
     assert.deepEqual(
-      [found.answeredBy, found.confidence, found.outputs['total'], found.band],
+      [found.answeredBy, found.confidence, found.outputs.total, found.band],
       ['fallback', 'low', 3, 'positive'],
     );
     assert.match(found.fallbackReason ?? '', reason);
@@ -182,7 +182,7 @@ test('a model whose answer is not finite is answered by the stand-in', async () 
   const resources = [measured('9279-1', 25, '/min'), bloodPressure(95)];
   const found = await models.assess('qsofa', { patient: born('1960-01-01'), resources, at: AT }, NEVER);
   assert.deepEqual(
-    [found.answeredBy, found.fallbackReason, found.outputs['total'], found.band],
+    [found.answeredBy, found.fallbackReason, found.outputs.total, found.band],
     ['fallback', 'the model gave no finite answer', 2, 'positive'],
   );
   await models.close();

@@ -132,11 +132,11 @@ for (const [input, value, points, also = {}] of news2Rows) {
   test(`news2@chart-1 ${input} ${value} ${JSON.stringify(also)} scores ${points}`, async () => {
     const columns = manifestOf('news2').outputs.find(({ tensor }) => tensor === 'points')?.columns ?? [];
     const outputs = await both('news2', vectorOf('news2', NORMAL, { ...also, [input]: value }));
-    assert.equal(outputs['points']?.[columns.indexOf(input)], points);
-    assert.deepEqual(outputs['missing'], [0]);
-    const oxygen = input === 'oxygen' ? 0 : 2 * ('oxygen' in also ? (also['oxygen'] ?? 0) : 0);
-    assert.deepEqual(outputs['total'], [points + oxygen]);
-    assert.deepEqual(outputs['threes'], [points === 3 ? 1 : 0]);
+    assert.equal(outputs.points?.[columns.indexOf(input)], points);
+    assert.deepEqual(outputs.missing, [0]);
+    const oxygen = input === 'oxygen' ? 0 : 2 * ('oxygen' in also ? (also.oxygen ?? 0) : 0);
+    assert.deepEqual(outputs.total, [points + oxygen]);
+    assert.deepEqual(outputs.threes, [points === 3 ? 1 : 0]);
   });
 }
 
@@ -172,10 +172,10 @@ const criteria: readonly (readonly [model: Model, over: Readonly<Record<string, 
 for (const [model, over, total] of criteria) {
   test(`${model}@criteria ${JSON.stringify(over)} totals ${total}`, async () => {
     const outputs = await both(model, vectorOf(model, NORMAL, over));
-    assert.deepEqual(outputs['total'], [total]);
-    assert.deepEqual(outputs['missing'], [0]);
+    assert.deepEqual(outputs.total, [total]);
+    assert.deepEqual(outputs.missing, [0]);
     assert.equal(
-      (outputs['points'] ?? []).reduce((sum, one) => sum + one, 0),
+      (outputs.points ?? []).reduce((sum, one) => sum + one, 0),
       total,
       'points add up to the total',
     );
@@ -192,15 +192,15 @@ const sirsOpen: readonly (readonly [over: Readonly<Record<string, number>>, miss
 for (const [over, missing, total] of sirsOpen) {
   test(`sirs@alternatives ${JSON.stringify(Object.keys(over))} leaves ${missing} open`, async () => {
     const outputs = await both('sirs', vectorOf('sirs', NORMAL, over));
-    assert.deepEqual([outputs['missing'], outputs['total']], [[missing], [total]]);
+    assert.deepEqual([outputs.missing, outputs.total], [[missing], [total]]);
   });
 }
 
 const DECISIONS = ['level1', 'level2', 'considerLevel2', 'level3', 'level4', 'level5', 'level3to5'];
 async function triage(over: Readonly<Record<string, number>>) {
   const outputs = await both('triage-vitals', vectorOf('triage-vitals', NORMAL, over));
-  const index = outputs['decision']?.indexOf(1) ?? -1;
-  return { decision: DECISIONS[index], level: outputs['level']?.[0], danger: outputs['dangerZone']?.[0] };
+  const index = outputs.decision?.indexOf(1) ?? -1;
+  return { decision: DECISIONS[index], level: outputs.level?.[0], danger: outputs.dangerZone?.[0] };
 }
 const dangerRows: readonly (readonly [months: number, input: string, value: number, danger: 0 | 1])[] = [
   [0, 'pulse', 180, 0],
