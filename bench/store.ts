@@ -101,7 +101,6 @@ const folder = mkdtempSync(join(tmpdir(), 'store-bench-'));
 const opened = performance.now();
 const store = await openSqlite({
   folder,
-  budgetMs: 5000,
   renderAudit: (row) => row.bytes,
   indexHash: 'bench',
   types: ['Patient', 'Observation'],

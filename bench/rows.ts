@@ -1,0 +1,239 @@
+/** THE table: what is measured. Each row makes its requests and knows what a right answer looks like. */
+import {
+  creating,
+  LOINC,
+  medicationOf,
+  observationId,
+  observationOf,
+  patientId,
+  patientOf,
+  searchset,
+  withoutId,
+} from './data.ts';
+
+export interface Call {
+  readonly method: 'GET' | 'POST' | 'PUT';
+  readonly path: string;
+  readonly body?: string;
+}
+/** What requests are made from. `end` is the ms the data ends on. */
+export interface Ground {
+  readonly patients: number;
+  readonly end: number;
+}
+export interface Row {
+  readonly name: string;
+  /** Requests (or resources, see `resources`) per second of CPU time that are aimed at; undefined when none is. */
+  readonly goal: number | undefined;
+  /** Resources written by one request; the goal then counts these. */
+  readonly resources?: number;
+  readonly status: number;
+  /** The nth request; requests repeat after `different`. */
+  call(index: number, ground: Ground): Call;
+  readonly different: number;
+  /** True for a right answer to `call(0)`. */
+  right(body: Body): boolean;
+}
+/** The parts of answers that rows look at. */
+export interface Body {
+  readonly resourceType?: string;
+  readonly id?: string;
+  readonly entry?: readonly {
+    readonly resource?: { readonly resourceType?: string };
+    readonly search?: { readonly mode?: string };
+  }[];
+  readonly cards?: readonly { readonly summary?: string }[];
+}
+
+const DAY = 86_400_000;
+const HOOK_INSTANCE = 'd1577c69-dfbe-44ad-ba6d-3e05e953b2ea';
+/** Spreads indexes over patients without repeating neighbours. */
+const spread = (index: number, patients: number): number => (index * 7919) % patients;
+const day = (ms: number): string => new Date(ms).toISOString().slice(0, 10);
+
+function hookBody(hook: string, context: object, prefetch: object | undefined): string {
+  return JSON.stringify({ hook, hookInstance: HOOK_INSTANCE, context, prefetch });
+}
+
+function viewCall(index: number, { patients, end }: Ground, given: boolean): Call {
+  const patient = spread(index, patients);
+  const observations = Array.from({ length: 10 }, (_, number) => observationOf(patient, number, end));
+  const empty = searchset([]);
+  const prefetch = {
+    patient: patientOf(patient),
+    vitals: searchset(observations.slice(0, 6)),
+    labs: searchset(observations.slice(6)),
+    pregnancy: empty,
+    conditions: empty,
+    goals: empty,
+  };
+  const context = { userId: 'Practitioner/bench-1', patientId: patientId(patient) };
+  const body = hookBody('patient-view', context, given ? prefetch : undefined);
+  return { method: 'POST', path: '/cds-services/deterioration-sepsis', body };
+}
+
+function signCall(index: number, { patients, end }: Ground): Call {
+  const patient = spread(index, patients);
+  const draft = {
+    resourceType: 'MedicationRequest',
+    id: 'draft-1',
+    status: 'draft',
+    intent: 'order',
+    subject: { reference: `Patient/${patientId(patient)}` },
+    medicationCodeableConcept: {
+      coding: [{ system: 'http://www.nlm.nih.gov/research/umls/rxnorm', code: '21212', display: 'clarithromycin' }],
+      text: 'Clarithromycin 500 mg oral tablet',
+    },
+  };
+  const draftOrders = { resourceType: 'Bundle', type: 'collection', entry: [{ resource: draft }] };
+  const context = { userId: 'Practitioner/bench-1', patientId: patientId(patient), draftOrders };
+  const empty = searchset([]);
+  const medications = searchset([0, 1, 2, 3].map((number) => medicationOf(patient, number, end)));
+  const prefetch = { medications, stopped: empty, statements: empty, allergies: empty };
+  return {
+    method: 'POST',
+    path: '/cds-services/drug-interactions-sign',
+    body: hookBody('order-sign', context, prefetch),
+  };
+}
+
+const matches = ({ entry = [] }: Body): number => entry.filter(({ search }) => search?.mode === 'match').length;
+
+export const ROWS: readonly Row[] = [
+  {
+    name: 'read',
+    goal: 8000,
+    status: 200,
+    different: 2000,
+    call: (index, { patients }) => {
+      const patient = spread(index, patients);
+      const key =
+        index % 10 < 7 ? `Patient/${patientId(patient)}` : `Observation/${observationId(patient, index % 100)}`;
+      return { method: 'GET', path: `/fhir/${key}` };
+    },
+    right: ({ resourceType, id }) => resourceType === 'Patient' && id === patientId(0),
+  },
+  {
+    name: 'search-patient-code',
+    goal: 4000,
+    status: 200,
+    different: 2000,
+    call: (index, { patients }) => {
+      const code = ['8867-4', '9279-1', '2345-7', '718-7'][index % 4];
+      return {
+        method: 'GET',
+        path: `/fhir/Observation?patient=${patientId(spread(index, patients))}&code=${LOINC}%7C${code}`,
+      };
+    },
+    right: (body) => matches(body) >= 10,
+  },
+  {
+    name: 'search-complex',
+    goal: 1500,
+    status: 200,
+    different: 200,
+    call: (index, { end }) => {
+      const from = end - (2 + (index % 7)) * DAY;
+      const query = `code=${LOINC}%7C8867-4&date=ge${day(from)}&date=lt${day(from + DAY)}&value-quantity=gt${90 + (index % 20)}`;
+      return { method: 'GET', path: `/fhir/Observation?${query}&_sort=-date&_include=Observation:subject&_count=20` };
+    },
+    right: (body) => matches(body) === 20 && (body.entry?.length ?? 0) > 20,
+  },
+  {
+    name: 'history',
+    goal: 3000,
+    status: 200,
+    different: 200,
+    call: (index, { patients }) => ({
+      method: 'GET',
+      path: `/fhir/Patient/${patientId(spread(index, Math.min(50, patients)))}/_history`,
+    }),
+    right: ({ entry }) => entry?.length === 4,
+  },
+  {
+    name: 'create',
+    goal: 2000,
+    status: 201,
+    different: 1000,
+    call: (index, { patients, end }) => ({
+      method: 'POST',
+      path: '/fhir/Observation',
+      body: JSON.stringify(withoutId(observationOf(spread(index, patients), index % 100, end))),
+    }),
+    right: ({ resourceType }) => resourceType === 'Observation',
+  },
+  {
+    name: 'transaction-50',
+    goal: 3000,
+    resources: 50,
+    status: 200,
+    different: 50,
+    call: (index, { patients, end }) => ({
+      method: 'POST',
+      path: '/fhir',
+      body: JSON.stringify(creating(spread(index, patients), 50, end)),
+    }),
+    right: ({ entry }) => entry?.length === 50,
+  },
+  {
+    name: 'hook-scores-given',
+    goal: 4000,
+    status: 200,
+    different: 500,
+    call: (index, ground) => viewCall(index, ground, true),
+    right: ({ cards }) => cards !== undefined,
+  },
+  {
+    name: 'hook-scores-fetched',
+    goal: undefined,
+    status: 200,
+    different: 500,
+    call: (index, ground) => viewCall(index, ground, false),
+    right: ({ cards }) => cards !== undefined,
+  },
+  {
+    name: 'hook-drugs-sign',
+    goal: 4000,
+    status: 200,
+    different: 500,
+    call: signCall,
+    right: ({ cards }) => cards !== undefined,
+  },
+];
+
+/** A thousand entries, for what the rest feels while they load. */
+export function bulkCall(index: number, { patients, end }: Ground): Call {
+  return { method: 'POST', path: '/fhir', body: JSON.stringify(creating(spread(index, patients), 1000, end)) };
+}
+/** Just below the size that leaves the main thread. */
+export function mediumCall(index: number, { patients, end }: Ground): Call {
+  return { method: 'POST', path: '/fhir', body: JSON.stringify(creating(spread(index, patients), 44, end)) };
+}
+export const PROBES: readonly Row[] = [
+  {
+    name: 'bulk-1000',
+    goal: undefined,
+    resources: 1000,
+    status: 200,
+    different: 4,
+    call: bulkCall,
+    right: ({ entry }) => entry?.length === 1000,
+  },
+  {
+    name: 'bundle-below-threshold',
+    goal: undefined,
+    resources: 44,
+    status: 200,
+    different: 20,
+    call: mediumCall,
+    right: ({ entry }) => entry?.length === 44,
+  },
+  {
+    name: 'live',
+    goal: undefined,
+    status: 200,
+    different: 1,
+    call: () => ({ method: 'GET', path: '/health/live' }),
+    right: () => true,
+  },
+];
