@@ -2,12 +2,15 @@
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import { connect, type Place } from './sqlite-schema.ts';
 
-/** Between two looks. */
-const EVERY_MS = 250;
 /** Pages (4 KB) in the WAL from which it is emptied in a gap, when everything in it is copied. */
 const BIG = 8192;
 /** From here a writer and readers are made to wait for it. */
 const TOO_BIG = 65_536;
+
+export interface CheckpointData extends Place {
+  /** Between two looks, ms. */
+  readonly everyMs: number;
+}
 
 interface Progress {
   readonly busy: number;
@@ -15,7 +18,7 @@ interface Progress {
   readonly checkpointed: number;
 }
 
-function start(parent: MessagePort, place: Place): void {
+function start(parent: MessagePort, { everyMs, ...place }: CheckpointData): void {
   const connection = connect(place, 1);
   const checkpoint = (mode: string, waitMs: number): Progress | undefined => {
     connection.pragma(`busy_timeout=${waitMs}`);
@@ -32,7 +35,7 @@ function start(parent: MessagePort, place: Place): void {
       // A full or busy disk: the WAL stays as it is and the next look tries again.
       if (!(error instanceof Error && 'code' in error)) throw error;
     }
-  }, EVERY_MS);
+  }, everyMs);
   parent.on('message', () => {
     clearInterval(timer);
     connection.close();
@@ -40,4 +43,4 @@ function start(parent: MessagePort, place: Place): void {
   });
 }
 
-if (parentPort !== null) start(parentPort, workerData as Place);
+if (parentPort !== null) start(parentPort, workerData as CheckpointData);

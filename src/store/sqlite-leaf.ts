@@ -205,15 +205,16 @@ function parts(
 ): Sql {
   const test = relationHolds(relation, raw('low'), raw('high'), low, high, closed);
   switch (relation) {
-    case 'eq':
     case 'lt':
     case 'sa':
-    case 'ne':
       return all(test);
+    case 'eq':
+    case 'ne':
+      return all(sql`tick() AND ${test}`);
     case 'eb':
-      return all(sql`low<=${low} AND ${test}`);
+      return all(sql`low<=${low} AND tick() AND ${test}`);
     case 'le':
-      return all(sql`low<=${high} AND ${test}`);
+      return all(sql`low<=${high} AND tick() AND ${test}`);
     case 'gt':
       return join(above(high), ' UNION ALL ', '');
     case 'ap':
@@ -231,16 +232,16 @@ function parts(
 }
 
 function dateSeek(leaf: Extract<Leaf, { kind: 'interval' }>, parameter: number): Sql {
-  const all: Part = (extra) => sql`SELECT rid FROM date WHERE parameter=${parameter} AND tick() AND ${extra}`;
+  const all: Part = (extra) => sql`SELECT rid FROM date WHERE parameter=${parameter} AND ${extra}`;
   const above = (bound: number) => [
-    all(sql`low>${bound - LONG_INTERVAL} AND high>${bound}`),
+    all(sql`low>${bound - LONG_INTERVAL} AND tick() AND high>${bound}`),
     sql`SELECT rid FROM date INDEXED BY date_long WHERE parameter=${parameter} AND high>${bound} AND high - low > ${raw(String(LONG_INTERVAL))}`,
   ];
   return parts(leaf, all, above, false);
 }
 
 function quantitySeek(leaf: Extract<Leaf, { kind: 'quantity' }>, within: Sql): Sql {
-  const all: Part = (extra) => sql`SELECT rid FROM quantity WHERE ${within} AND tick() AND ${extra}`;
+  const all: Part = (extra) => sql`SELECT rid FROM quantity WHERE ${within} AND ${extra}`;
   // A closed interval that overlaps may end exactly at the bound.
   const comparison = raw(leaf.relation === 'ap' ? '>=' : '>');
   const above = (bound: number) => [

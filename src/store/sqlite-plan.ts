@@ -43,14 +43,15 @@ export class Planner {
   readonly statements: Statements;
   readonly leaves: Leaves;
   readonly #dictionary: Dictionary;
-  readonly #few: number;
+  /** A driver of at most this many rows is taken without looking further. */
+  readonly few: number;
   readonly #restartCount: () => void;
 
   /** @param restartCount begins the count of visited rows again: each probe has its own */
   constructor(statements: Statements, dictionary: Dictionary, collect: number, restartCount: () => void) {
     this.statements = statements;
     this.#restartCount = restartCount;
-    this.#few = Math.min(FEW, collect);
+    this.few = Math.min(FEW, collect);
     this.leaves = new Leaves(dictionary);
     this.#dictionary = dictionary;
   }
@@ -101,7 +102,7 @@ export class Planner {
       const found = this.drive(child, type, best === undefined ? limit : best.bound - 1);
       if (found === undefined) continue;
       best = { ...found, rest: [...found.rest, ...of.filter((other) => other !== child)] };
-      if (best.bound <= this.#few) break;
+      if (best.bound <= this.few) break;
     }
     return best;
   }
@@ -179,8 +180,11 @@ export class Planner {
     return sql`SELECT rid FROM resource WHERE type=${type} AND ${updatedHolds(relation, low, high)} AND rid > 0`;
   }
 
+  /** Cheapest first: SQLite asks them in this order. */
   conditions(all: readonly Predicate[], type: string, of: Subject): Sql {
-    const pieces = all.map((predicate) => this.condition(predicate, type, of));
+    const pieces = all
+      .toSorted((a, b) => RANK[a.kind] - RANK[b.kind])
+      .map((predicate) => this.condition(predicate, type, of));
     return join(pieces, ' AND ', '1');
   }
 
@@ -242,7 +246,7 @@ export class Planner {
   /** From the side with few ends when there is one, else by key from the candidate. */
   #join(where: Extract<Predicate, { kind: 'chain' | 'has' }>, type: string, { rid }: Subject): Sql {
     refuseAudit(where.type);
-    const driven = this.#driveJoin(where, type, this.#few);
+    const driven = this.#driveJoin(where, type, this.few);
     if (driven !== undefined) return sql`${rid} IN (${driven.base})`;
     const parameter = this.leaves.parameter(where.parameter);
     const inner = this.condition(where.where, where.type, { rid: raw(where.kind === 'chain' ? 'x.rid' : 'r.rid') });

@@ -52,6 +52,7 @@ export class Searcher {
   readonly #budgetMs: number | undefined;
   readonly #collect: number;
   #walked = 0;
+  #mostWalked: number;
   #deadline = 0;
 
   /** @param collect most candidates to collect; tests lower it so that a small world takes the ways of a large one */
@@ -67,6 +68,7 @@ export class Searcher {
     });
     this.#budgetMs = budgetMs;
     this.#collect = collect;
+    this.#mostWalked = budgetMs === undefined ? BOUNDED.walk : Number.POSITIVE_INFINITY;
     statements.connection.function('tick', { deterministic: false }, () => this.#tick());
   }
 
@@ -87,14 +89,12 @@ export class Searcher {
 
   #tick(): 1 {
     this.#walked++;
-    if (this.#budgetMs === undefined) {
-      if (this.#walked > BOUNDED.walk)
-        throw new StoreError('bounded-thread', 'The search visits too many rows for this thread.');
-    } else if (this.#walked % 256 === 0 && performance.now() > this.#deadline) {
-      throw new StoreError(
-        'too-costly',
-        `The search took longer than ${this.#budgetMs} ms. Narrow it by patient, code or date.`,
-      );
+    if (this.#walked > this.#mostWalked) {
+      throw new StoreError('bounded-thread', 'The search visits too many rows for this thread.');
+    }
+    if (this.#budgetMs !== undefined && this.#walked % 256 === 0 && performance.now() > this.#deadline) {
+      const advice = 'Narrow it by patient, code or date.';
+      throw new StoreError('too-costly', `The search took longer than ${this.#budgetMs} ms. ${advice}`);
     }
     return 1;
   }
@@ -136,9 +136,40 @@ export class Searcher {
     if (order.limit <= 0) return [];
     const driven = this.#planner.drive(order.where, order.type, this.#collect);
     const [first] = order.sort;
-    if (driven !== undefined) return this.#rows(this.#collected(order, driven), order);
+    if (driven !== undefined) {
+      const walked = first && this.#prefersWalk(order, first, driven.bound) ? this.#tryWalk(order, first) : undefined;
+      return walked ?? this.#rows(this.#collected(order, driven), order);
+    }
     if (first === undefined) return this.#rows(this.#walk(order, false), order);
     return this.#alongSort(order, first);
+  }
+
+  /**
+   * A page of `limit` out of `bound` candidates among n resources costs about limit * n / bound steps along the sort's index,
+   * collecting costs `bound`; filters that remain make the walk longer, hence the margin of two.
+   */
+  #prefersWalk({ type, limit }: Ordered, { indexed }: SortKey, bound: number): boolean {
+    if (WALKS[indexed] === undefined || bound <= this.#planner.few) return false;
+    const [low, high] = this.#planner.range(type);
+    const last =
+      this.#statements.number(sql`SELECT max(rid) FROM resource WHERE rid > ${low} AND rid < ${high}`) ?? low;
+    return bound * bound > 2 * limit * (last - low);
+  }
+
+  /** The walk, given up when it visits more rows than a bounded thread may. */
+  #tryWalk(order: Ordered, first: SortKey): readonly Match[] | undefined {
+    const most = this.#mostWalked;
+    this.#mostWalked = BOUNDED.walk;
+    this.#walked = 0;
+    try {
+      return this.#alongSort(order, first);
+    } catch (error) {
+      if (error instanceof StoreError && error.reason === 'bounded-thread') return undefined;
+      throw error;
+    } finally {
+      this.#mostWalked = most;
+      this.#walked = 0;
+    }
   }
 
   #rows(query: Sql, { sort }: Ordered): readonly Match[] {
@@ -212,14 +243,15 @@ export class Searcher {
     const own =
       table === 'resource'
         ? sql`d.type=${this.#planner.typeNumber(type)} AND d.rid > 0`
-        : sql`d.parameter=${this.#planner.leaves.parameter(first.parameter)} AND ${column}=${this.#value(first, rid)}`;
+        : sql`d.parameter=${this.#planner.leaves.parameter(first.parameter)}`;
+    const lowest = table === 'resource' ? raw('1') : sql`${column}=${this.#value(first, rid)}`;
     const columns = join(
       terms.map((term) => term.column),
       ', ',
       '',
     );
     const condition = this.#planner.condition(where, type, { rid });
-    return sql`SELECT DISTINCT d.rid, ${columns} FROM ${raw(table)} d WHERE tick() AND ${own} AND ${seek} AND ${beyond(terms, rid, after, descending)} AND ${condition} ORDER BY ${column} ${direction(first.descending)}, ${others.length === 0 ? raw('') : sql`${orderBy(others)}, `}d.rid ${direction(descending)} LIMIT ${limit}`;
+    return sql`SELECT DISTINCT d.rid, ${columns} FROM ${raw(table)} d WHERE tick() AND ${own} AND ${seek} AND ${beyond(terms, rid, after, descending)} AND ${condition} AND ${lowest} ORDER BY ${column} ${direction(first.descending)}, ${others.length === 0 ? raw('') : sql`${orderBy(others)}, `}d.rid ${direction(descending)} LIMIT ${limit}`;
   }
 
   /** Sort value of a resource: lowest when ascending, highest when descending; NULL when it has none. Quantities compare converted rows first. */

@@ -19,6 +19,7 @@ import {
 import { type AuditVerdict, verifyChain } from './sqlite-audit.ts';
 import { AuditReader } from './sqlite-audit-read.ts';
 import { WriterChannel } from './sqlite-channel.ts';
+import type { CheckpointData } from './sqlite-checkpoint.ts';
 import type { Clock } from './sqlite-commit.ts';
 import { Dictionary } from './sqlite-dictionary.ts';
 import { type IndexOf, indexIsCurrent, prepareIndex, reindexAll } from './sqlite-reindex.ts';
@@ -36,6 +37,8 @@ export interface SqliteOptions extends Place {
   readonly indexHash: string;
   /** Resource types in the order of their numbers; later ones are added as they come. */
   readonly types: readonly string[];
+  /** Between two looks of the checkpoint thread, ms. */
+  readonly checkpointMs?: number;
   /** Tests only: see Searcher. */
   readonly collect?: number;
   /** Tests only. */
@@ -240,11 +243,15 @@ class SqliteThreads {
   /** False until the writer is ready and after a failure or close. */
   running = false;
 
-  constructor({ folder, key, clock = 'system', maxPages, onFatal = exitAtOnce }: SqliteOptions, release: () => void) {
+  constructor(
+    { folder, key, clock = 'system', maxPages, onFatal = exitAtOnce, checkpointMs = 250 }: SqliteOptions,
+    release: () => void,
+  ) {
     this.#release = release;
     const data: WriterData = { folder, key, clock, maxPages };
+    const checkpoint: CheckpointData = { folder, key, everyMs: checkpointMs };
     this.#writer = new Worker(threadFile('./sqlite-writer'), { workerData: data });
-    this.#checkpoint = new Worker(threadFile('./sqlite-checkpoint'), { workerData: { folder, key } });
+    this.#checkpoint = new Worker(threadFile('./sqlite-checkpoint'), { workerData: checkpoint });
     this.ready = new Promise((resolve, reject) => {
       const fatal = (message: string) => {
         reject(new StoreError('unavailable', message));
