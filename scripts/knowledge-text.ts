@@ -1,0 +1,62 @@
+/** What scripts/knowledge.ts cannot read from the source tables: sentences, version, sources and licences. */
+
+/** ONC high-priority rule -> what can happen and why. Mechanisms as in Phansalkar 2012, Table 2. */
+export const HIGH_PRIORITY: Readonly<Record<string, string>> = {
+  '3': 'Blocked monoamine oxidase and released noradrenaline together can cause a hypertensive crisis.',
+  '4': 'Atazanavir needs gastric acid to be absorbed; acid suppression can make HIV treatment fail.',
+  '6': 'Febuxostat blocks xanthine oxidase, which breaks down thiopurines: severe bone marrow suppression can follow.',
+  '8': 'Serotonin is neither taken up nor broken down: a serotonin syndrome can follow.',
+  '11': 'Irinotecan is broken down by CYP3A4; its inhibition can cause severe diarrhoea and bone marrow suppression.',
+  '16': 'A serotonergic opioid with a monoamine oxidase inhibitor can cause a serotonin syndrome.',
+  '20': 'A tricyclic antidepressant with a monoamine oxidase inhibitor can cause serotonin syndrome or a hypertensive crisis.',
+  '22': 'Ramelteon is broken down by CYP1A2; its inhibition raises exposure many times and sedates.',
+  '23': 'Induced CYP3A4 lowers the protease inhibitor so far that HIV treatment can fail and resistance can develop.',
+  '25': 'Inhibited CYP3A4 raises the statin: myopathy and rhabdomyolysis can follow.',
+  '27': 'Inhibited CYP3A4 raises the ergot alkaloid: ergotism with ischaemia of limbs or brain can follow.',
+  '28': 'Tizanidine is broken down by CYP1A2; its inhibition can cause severe hypotension and sedation.',
+  '30': 'Two inhibitors of monoamine oxidase together can cause a hypertensive crisis.',
+  '31': 'Monoamine oxidase breaks down these triptans; its inhibition raises exposure: vasoconstriction and serotonin syndrome can follow.',
+};
+
+export const VERSION = {
+  version: '2026.11.1',
+  date: '2026-11-22',
+  sources: [
+    'Phansalkar 2012 (ONC high priority)',
+    'Phansalkar 2013 (ONC low priority)',
+    'US prescribing information (second reading by a pharmacist pending)',
+    'RxNorm 2021 (NLM)',
+  ],
+} as const;
+
+interface Origin {
+  readonly source: string;
+  readonly licence: string;
+  readonly revised: string;
+}
+const RXNORM: Origin = {
+  source: 'RxNorm (NLM), snapshot early 2021',
+  licence: 'RxNorm-asserted content, free with attribution',
+  revised: '2021',
+};
+const OWN: Origin = { source: 'written here, see SOURCE.md', licence: 'Apache-2.0', revised: '2026-11-22' };
+
+export const SOURCES: Readonly<Record<string, Origin>> = {
+  'ingredients.tsv.gz': RXNORM,
+  'products.tsv.gz': RXNORM,
+  'brands.tsv.gz': RXNORM,
+  'interactions.json': {
+    source: 'Phansalkar 2012 and 2013 (members: public-PDDI-analysis); US prescribing information',
+    licence: 'facts',
+    revised: '2026-11-21',
+  },
+  'allergies.json': {
+    source: 'Chaudhry 2019 (CC BY) and the papers named in the file',
+    licence: 'facts; CC BY for side-chain groups',
+    revised: '2026-11-21',
+  },
+  'duplicates.json': { source: 'common practice and labels', licence: 'facts', revised: '2026-11-21' },
+  'allergens.json': OWN,
+  'wash-out.json': { ...OWN, source: 'US prescribing information, see SOURCE.md' },
+  'schema.json': OWN,
+};

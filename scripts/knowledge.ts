@@ -1,0 +1,221 @@
+/**
+ * Source tables -> the compact tables of knowledge/. Run by hand: `node scripts/knowledge.ts <folder>`.
+ * The folder holds `ddi/` (onc_high_priority_pairs.csv, onc_low_priority_pairs.csv, label_rules.json, drug_classes.csv),
+ * `rxnorm/` (rxnorm_ingredients.csv, drug_list.csv, rxcui_to_ingredient.csv.gz, rxcui_names.csv.gz), allergy_cross_reactivity.json
+ * and duplicate_therapy.json. knowledge/wash-out.json and knowledge/allergens.json are written by hand and only hashed here.
+ * Sources and licences of each: knowledge/SOURCE.md.
+ */
+import { createHash } from 'node:crypto';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { gunzipSync, gzipSync } from 'node:zlib';
+import { HIGH_PRIORITY, SOURCES, VERSION } from './knowledge-text.ts';
+
+const [from] = process.argv.slice(2);
+if (from === undefined) throw new TypeError('Usage: node scripts/knowledge.ts <folder with the source tables>');
+const OUT = join(import.meta.dirname, '..', 'knowledge');
+
+type Row = Readonly<Record<string, string>>;
+
+function cellsOf(line: string): readonly string[] {
+  return [...line.matchAll(/(?:^|,)(?:"((?:[^"]|"")*)"|([^,]*))/g)].map(
+    ([, quoted, plain]) => quoted?.replaceAll('""', '"') ?? plain ?? '',
+  );
+}
+function csv(file: string): readonly Row[] {
+  const bytes = readFileSync(join(from ?? '', file));
+  const text = (file.endsWith('.gz') ? gunzipSync(bytes) : bytes).toString('utf8');
+  const [head = '', ...lines] = text.split(/\r?\n/).filter((line) => line !== '');
+  const names = cellsOf(head);
+  return lines.map((line) => {
+    const cells = cellsOf(line);
+    return Object.fromEntries(names.map((name, index) => [name, cells[index] ?? '']));
+  });
+}
+/** The source JSON is ours to trust here: the schema check of what is written follows at load. */
+const json = <T>(file: string): T => JSON.parse(readFileSync(join(from ?? '', file), 'utf8')) as T;
+const of = (row: Row, name: string): string => row[name] ?? '';
+
+// --- ingredients -----------------------------------------------------------------------------------------------------
+const fold = (name: string) => name.trim().toLowerCase();
+const names = new Map<string, Set<string>>();
+const idByName = new Map<string, string>();
+function known(name: string, rxcui: string | null | undefined): string {
+  const id = rxcui || idByName.get(fold(name)) || `name:${fold(name).replace(/[^a-z0-9]+/g, '-')}`;
+  const all = names.get(id) ?? new Set<string>();
+  names.set(id, all.add(fold(name)));
+  if (!idByName.has(fold(name))) idByName.set(fold(name), id);
+  return id;
+}
+for (const row of csv('rxnorm/rxnorm_ingredients.csv')) known(of(row, 'name'), of(row, 'rxcui'));
+for (const row of csv('rxnorm/drug_list.csv')) known(of(row, 'name'), of(row, 'rxcui'));
+const classes = new Map<string, string[]>();
+for (const row of csv('ddi/drug_classes.csv')) {
+  classes.set(of(row, 'class'), [...(classes.get(of(row, 'class')) ?? []), known(of(row, 'drug'), of(row, 'rxcui'))]);
+}
+
+// --- interactions ----------------------------------------------------------------------------------------------------
+interface Rule {
+  readonly id: string;
+  readonly severity: 'contraindicated' | 'major' | 'low';
+  readonly a: readonly string[];
+  readonly b: readonly string[];
+  readonly effect: string;
+  readonly citation: string;
+  readonly url?: string;
+}
+const unique = (ids: readonly string[]) => [...new Set(ids)];
+
+function oncRules(
+  file: string,
+  title: (row: Row) => string,
+  make: (id: string, title: string) => Omit<Rule, 'a' | 'b'>,
+): Rule[] {
+  const groups = Map.groupBy(csv(file), (row) => of(row, 'rule'));
+  return [...groups].map(([id, rows]) => {
+    const a = unique(rows.map((row) => known(of(row, 'drug_a'), of(row, 'rxcui_a'))));
+    const b = unique(rows.map((row) => known(of(row, 'drug_b'), of(row, 'rxcui_b'))));
+    const listed = new Set(rows.map((row) => `${of(row, 'drug_a')}|${of(row, 'drug_b')}`.toLowerCase()));
+    if (listed.size > a.length * b.length) throw new TypeError(`${file} rule ${id}: more pairs than the class product`);
+    return { ...make(id, title(rows[0] ?? {})), a, b };
+  });
+}
+const high = oncRules(
+  'ddi/onc_high_priority_pairs.csv',
+  (row) => of(row, 'title'),
+  (id, title) => ({
+    id: `ONC-HP-${id}`,
+    severity: 'contraindicated',
+    effect: HIGH_PRIORITY[id] ?? title,
+    citation: `Phansalkar 2012, JAMIA 19:735, rule ${id}: ${title}`,
+    url: 'https://doi.org/10.1136/amiajnl-2011-000612',
+  }),
+);
+const low = oncRules(
+  'ddi/onc_low_priority_pairs.csv',
+  (row) => `${of(row, 'class_a')} with ${of(row, 'class_b')}`,
+  (id, title) => ({
+    id: `ONC-LP-${id}`,
+    severity: 'low',
+    effect: `${title}: an expert panel found that this pair should not interrupt.`,
+    citation: `Phansalkar 2013, JAMIA 20:489, rule ${id}`,
+    url: 'https://doi.org/10.1136/amiajnl-2012-001089',
+  }),
+);
+
+interface LabelRule {
+  readonly id: string;
+  readonly a: string | readonly string[];
+  readonly b: string | readonly string[];
+  readonly c?: string;
+  readonly severity: string;
+  readonly mechanism: string;
+  readonly source: string;
+}
+const members = (side: string | readonly string[]): readonly string[] =>
+  typeof side === 'string' ? (classes.get(side) ?? [known(side, null)]) : side.map((name) => known(name, null));
+const label = json<{ readonly rules: readonly LabelRule[] }>('ddi/label_rules.json').rules.flatMap(
+  (rule): readonly Rule[] => {
+    const { severity } = rule;
+    if (rule.c !== undefined || (severity !== 'contraindicated' && severity !== 'major')) return [];
+    const verb = severity === 'contraindicated' ? 'contraindicates' : 'warns of';
+    const effect = `The prescribing information ${verb} this combination: ${rule.mechanism}.`;
+    const [a, b] = [unique(members(rule.a)), unique(members(rule.b))];
+    return [{ id: `LABEL-${rule.id}`, severity, a, b, effect, citation: rule.source }];
+  },
+);
+
+// --- products and brands ---------------------------------------------------------------------------------------------
+const ingredientsOf = new Map<number, string[]>();
+for (const row of csv('rxnorm/rxcui_to_ingredient.csv.gz')) {
+  const product = Number(of(row, 'rxcui'));
+  ingredientsOf.set(product, [...(ingredientsOf.get(product) ?? []), of(row, 'rxcui_ingr')]);
+}
+const setOf = (product: number) =>
+  unique(ingredientsOf.get(product) ?? [])
+    .toSorted()
+    .join(',');
+const bySet = Map.groupBy(
+  [...ingredientsOf.keys()].toSorted((a, b) => a - b),
+  setOf,
+);
+const products = [...bySet].map(([set, codes]) => {
+  const steps = codes.map((code, index) => (code - (codes[index - 1] ?? 0)).toString(36));
+  return `${set}\t${steps.join(' ')}`;
+});
+
+const NOT_A_BRAND =
+  /^(?:.{1,3}|relief|complete|today|advance|balance|cold|cough|allergy|daily|children|plus|pain|night|day|sleep|aid|rid|air|ting|poxi|stye|maki)$/;
+const brandSets = new Map<string, Map<string, number>>();
+for (const row of csv('rxnorm/rxcui_names.csv.gz')) {
+  const brand = /\[([^\]]+)\]$/.exec(of(row, 'drug_name'))?.[1];
+  const set = setOf(Number(of(row, 'rxcui')));
+  if (brand === undefined || set === '' || NOT_A_BRAND.test(brand) || idByName.has(brand)) continue;
+  const counts = brandSets.get(brand) ?? new Map<string, number>();
+  brandSets.set(brand, counts.set(set, (counts.get(set) ?? 0) + 1));
+}
+const brands = [...brandSets].map(([brand, counts]) => {
+  const [best] = [...counts].toSorted(([a, x], [b, y]) => y - x || a.localeCompare(b));
+  return `${brand}\t${best?.[0] ?? ''}`;
+});
+
+// --- allergies and duplicates ----------------------------------------------------------------------------------------
+interface AllergySource {
+  readonly groups: Readonly<Record<string, readonly { readonly name: string; readonly rxcui: string | null }[]>>;
+  readonly rules: readonly Readonly<{
+    allergy: string;
+    target: string;
+    level: string;
+    symmetric: boolean;
+    rationale: string;
+  }>[];
+  readonly sources: readonly string[];
+}
+const allergy = json<AllergySource>('allergy_cross_reactivity.json');
+const allergies = {
+  groups: Object.fromEntries(
+    Object.entries(allergy.groups).map(([name, drugs]) => [name, drugs.map((drug) => known(drug.name, drug.rxcui))]),
+  ),
+  rules: allergy.rules.filter(({ allergy: documented, level }) => documented !== 'same_ingredient' && level !== 'none'),
+  sources: allergy.sources,
+};
+interface DuplicateSource {
+  readonly classes: readonly Readonly<{ cls: string; tier: string }>[];
+  readonly cross_class: readonly Readonly<{ a: string; b: string; tier: string }>[];
+}
+const duplicate = json<DuplicateSource>('duplicate_therapy.json');
+const interruptive = <T extends { readonly tier: string }>(rows: readonly T[]) =>
+  rows.filter(({ tier }) => tier === 'interruptive');
+const duplicates = [
+  ...interruptive(duplicate.classes).map(({ cls }) => ({ id: `DUP-${cls}`, a: cls, b: cls })),
+  ...interruptive(duplicate.cross_class).map(({ a, b }) => ({ id: `DUP-${a}-${b}`, a, b })),
+].map(({ id, a, b }) => {
+  const [left, right] = [classes.get(a), classes.get(b)];
+  if (left === undefined || right === undefined) throw new TypeError(`Duplicate rule ${id} names an unknown class`);
+  return { id, names: [a, b].map((name) => name.replaceAll('_', ' ')), a: unique(left), b: unique(right) };
+});
+
+// --- write -----------------------------------------------------------------------------------------------------------
+const ingredients = [...names].map(([id, all]) => [id, ...all].join('\t')).toSorted();
+const rows = (items: readonly object[]) => `[\n${items.map((item) => JSON.stringify(item)).join(',\n')}\n]\n`;
+const packed = (lines: readonly string[]) => gzipSync(`${lines.join('\n')}\n`, { level: 9 });
+const tables: Readonly<Record<string, Buffer | string>> = {
+  'ingredients.tsv.gz': packed(ingredients),
+  'products.tsv.gz': packed(products.toSorted()),
+  'brands.tsv.gz': packed(brands.toSorted()),
+  'interactions.json': rows([...high, ...label, ...low]),
+  'allergies.json': `${JSON.stringify(allergies, null, 1).replace(/\n\s{3,}/g, ' ')}\n`,
+  'duplicates.json': rows(duplicates),
+};
+for (const [file, content] of Object.entries(tables)) writeFileSync(join(OUT, file), content);
+const files = [...Object.keys(tables), 'allergens.json', 'wash-out.json', 'schema.json'].map((file) => ({
+  file,
+  sha256: createHash('sha256')
+    .update(readFileSync(join(OUT, file)))
+    .digest('hex'),
+  ...SOURCES[file],
+}));
+writeFileSync(join(OUT, 'manifest.json'), `${JSON.stringify({ ...VERSION, files }, null, 2)}\n`);
+process.stdout.write(
+  `${names.size} ingredients, ${ingredientsOf.size} products, ${brands.length} brands, ${high.length + low.length + label.length} rules\n`,
+);
