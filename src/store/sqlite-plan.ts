@@ -51,7 +51,7 @@ export class Planner {
   constructor(statements: Statements, dictionary: Dictionary, collect: number, restartCount: () => void) {
     this.statements = statements;
     this.#restartCount = restartCount;
-    this.few = Math.min(FEW, collect);
+    this.few = Math.min(FEW, Math.floor(collect / 10));
     this.leaves = new Leaves(dictionary);
     this.#dictionary = dictionary;
   }
