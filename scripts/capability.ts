@@ -25,7 +25,8 @@ function resource(definitions: Definitions, type: string, types: readonly string
   const full = WRITES_OF_HISTORY.every((each) => allowed.has(each));
   const references = (source: string): readonly SearchParameter[] =>
     claimable(definitions, source).filter((parameter) => parameter.type === 'reference');
-  const revIncludes = types.flatMap((source) =>
+  const reaching = types.filter((source) => source === type || !SUPPORTED.apart.has(source));
+  const revIncludes = reaching.flatMap((source) =>
     references(source)
       .filter(({ targets }) => targets.length === 0 || targets.includes(type))
       .map(({ code }) => `${source}:${code}`),

@@ -1,10 +1,10 @@
 /** The CDS Hooks room: loads its services once, then discovers and invokes. Source: CDS Hooks 2.0.1. */
 import { createHash } from 'node:crypto';
-import { fhirError } from '../fhir/outcome.ts';
+import { type FhirError, fhirError } from '../fhir/outcome.ts';
 import type { Ambient, Caller, RestContext } from '../rest/context.ts';
 import type { Models } from '../risk/assessment.ts';
 import type { DrugSafety } from '../risk/finding.ts';
-import { type CdsAnswer, type CdsEvent, type CdsParts, invoke, refusal } from './invoke.ts';
+import { type CdsAnswer, type CdsEvent, type CdsParts, invoke, refuse } from './invoke.ts';
 import type { Door } from './prefetch.ts';
 import { discoveryEntry, loadServices, type Service } from './service.ts';
 
@@ -35,6 +35,8 @@ export interface Cds {
   discover(headers?: Headers): CdsAnswer;
   /** POST /cds-services/{id}. Never rejects; 5xx only when the audit row cannot be written. */
   invoke(id: string, body: string, caller: Caller, headers?: Headers): Promise<CdsAnswer>;
+  /** The answer to a request that reaches no service, audited. */
+  refuse(error: FhirError, caller: Caller): Promise<CdsAnswer>;
 }
 /** Names in lower case. */
 type Headers = Readonly<Record<string, string | readonly string[] | undefined>>;
@@ -73,9 +75,10 @@ export function buildCds(options: CdsOptions): Cds {
     },
     invoke: async (id, body, caller, headers = {}) => {
       if (NOT_JSON.test(String(headers['content-type'] ?? ''))) {
-        return refusal(fhirError('unsupported-media-type', 'A hook call is `application/json`.'));
+        return refuse(fhirError('unsupported-media-type', 'A hook call is `application/json`.'), caller, parts);
       }
       return invoke(services.get(id), body, caller, parts);
     },
+    refuse: (error, caller) => refuse(error, caller, parts),
   };
 }

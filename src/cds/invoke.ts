@@ -93,6 +93,23 @@ export async function invoke(
   return { status: outcome.status, headers: HEADERS, body: outcome.body };
 }
 
+/** Answers what is refused before a call can be judged (guard, method, path, size, media type); audited like any other. */
+export async function refuse(error: FhirError, caller: Caller, { context, observe }: CdsParts): Promise<CdsAnswer> {
+  const row = context.audit({
+    caller,
+    entries: [],
+    status: error.status,
+    outcomeDescription: `refused: ${error.kind}`,
+  });
+  try {
+    await context.store.commit({ commands: [], audit: [row] });
+  } catch (cause) {
+    observe('audit-failed', 1);
+    return refusal(fhirError('transient', 'The access could not be recorded, so it is not answered.', { cause }));
+  }
+  return refusal(error);
+}
+
 /** An OperationOutcome as answer. */
 export function refusal(error: FhirError): CdsAnswer {
   return { status: error.status, headers: HEADERS, body: JSON.stringify(operationOutcome(error.issues)) };

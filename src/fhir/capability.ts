@@ -58,6 +58,8 @@ export const SUPPORTED = {
   neverStored: new Set(['OperationOutcome', 'Parameters']),
   /** Types with fewer interactions. AuditEvent is append-only: written once, never changed, one version. */
   limited: new Map([['AuditEvent', new Set(['read', 'search-type', 'create'])]]),
+  /** Types that searches of other types never reach, neither by `_revinclude` nor by `_has`: the audit is read as such, or not at all. */
+  apart: new Set(['AuditEvent']),
 } as const;
 
 /**
@@ -181,6 +183,7 @@ function includeFaults(
     const parameter = types.get(source)?.searchParameters.get(code);
     if (parameter?.type !== 'reference') return 'names no claimed reference parameter';
     if (forward) return source === type ? undefined : 'starts at another type';
+    if (SUPPORTED.apart.has(source) && source !== type) return 'is searched by itself only';
     return parameter.targets.length === 0 || parameter.targets.includes(type) ? undefined : 'cannot point at this type';
   };
   const faults = (claims: readonly string[], forward: boolean): readonly string[] =>

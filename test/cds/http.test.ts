@@ -11,7 +11,8 @@ import { FINDING, orderSign, patientView, world } from './world.ts';
 function app(refuse = false) {
   const one = express();
   one.disable('etag');
-  const { cds } = world({ findings: [FINDING] });
+  const { cds, audits } = world({ findings: [FINDING] });
+  one.locals.audits = audits;
   one.use(
     '/cds-services',
     cdsHandler(cds, () => (refuse ? fhirError('forbidden', 'Refused.') : undefined)),
@@ -44,8 +45,10 @@ const rows: readonly [
 ];
 for (const [status, method, path, why] of rows) {
   test(`cds-http ${status} ${method} ${path}: ${why}`, async () => {
-    const answer = await request(app())[method](path);
+    const server = app();
+    const answer = await request(server)[method](path);
     assert.equal(answer.status, status);
+    if (status >= 400) assert.equal(server.locals.audits.length, 1, 'the refusal is audited');
     if (status >= 400) assert.equal(answer.body.resourceType, 'OperationOutcome');
     if (status === 405 || status === 204) assert.ok(answer.headers.allow);
   });
@@ -105,6 +108,15 @@ test('cds-http: a compressed body is read, bytes that are not UTF-8 are 400', as
     .serialize((body: Buffer) => body as unknown as string)
     .send(Buffer.from([0x7b, 0xff, 0x7d]) as unknown as object);
   assert.equal(broken.status, 400);
+});
+
+test('cds-http: what the guard refuses is audited', async () => {
+  const server = app(true);
+  await request(server).get('/cds-services');
+  assert.deepEqual(
+    server.locals.audits.map(({ status }: { status: number }) => status),
+    [403],
+  );
 });
 
 test('cds-http: what the guard refuses reaches no service', async () => {

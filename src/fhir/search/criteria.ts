@@ -1,5 +1,5 @@
 /** Parameter names -> criteria: modifiers, chains and `_has`, each step checked against the claims. Source: search.html#modifiers, #chaining, #has. */
-import type { Capability } from '../capability.ts';
+import { type Capability, SUPPORTED } from '../capability.ts';
 import type { Definitions, SearchParameter } from '../definitions.ts';
 import { type FhirError, fhirError } from '../outcome.ts';
 import { pathNodeTypes } from '../path.ts';
@@ -150,6 +150,7 @@ function resolveHas(type: string, name: string, search: Search, depth: Depth): R
   const [, source = '', code = '', ...rest] = name.split(':');
   if (rest.length === 0) return unknown('_has is written `_has:Type:reference:parameter`.');
   if (!search.capability.types.has(source)) return unknown(`_has: \`${shownName(source)}\` is not served.`);
+  if (SUPPORTED.apart.has(source) && source !== type) return unknown(`_has: ${source} is searched by itself only.`);
   const parameter = claimedParameter(search, source, code);
   if (parameter === undefined) return unknownParameter(search, source, code);
   if (parameter.type !== 'reference' || !canTarget(parameter, type)) {
