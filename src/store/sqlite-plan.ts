@@ -17,6 +17,9 @@ export interface Drive {
 /** Below this a driver is taken without looking at the others. */
 const FEW = 200;
 
+/** Alternatives that are sought one by one; SQLite takes 500 in one statement. More are asked of each candidate instead. */
+const MOST_SEEKS = 200;
+
 /** Cheapest and most selective first, by experience; decides only the order of probes. */
 const RANK = {
   none: 0,
@@ -108,6 +111,7 @@ export class Planner {
   }
 
   #driveOr(of: readonly Predicate[], type: string, limit: number): Drive | undefined {
+    if (of.length > MOST_SEEKS) return undefined;
     const bases: Sql[] = [];
     let bound = 0;
     for (const child of of) {
@@ -221,11 +225,7 @@ export class Planner {
       case 'and':
         return sql`(${this.conditions(where.of, type, of)})`;
       case 'or':
-        return sql`(${join(
-          where.of.map((child) => this.condition(child, type, of)),
-          ' OR ',
-          '0',
-        )})`;
+        return anyOf(where.of.map((child) => this.condition(child, type, of)));
       case 'not':
         return sql`NOT (${this.condition(where.of, type, of)})`;
       default:
@@ -305,4 +305,11 @@ function parametersOf(predicate: Predicate): ReadonlySet<ParameterKey> {
     return new Set(predicate.of.flatMap((child) => [...parametersOf(child)]));
   if (predicate.kind === 'not') return parametersOf(predicate.of);
   return new Set();
+}
+
+/** Alternatives as a balanced tree: SQLite allows expressions 1,000 deep. */
+function anyOf(pieces: readonly Sql[]): Sql {
+  if (pieces.length <= 8) return sql`(${join(pieces, ' OR ', '0')})`;
+  const middle = pieces.length >> 1;
+  return sql`(${anyOf(pieces.slice(0, middle))} OR ${anyOf(pieces.slice(middle))})`;
 }

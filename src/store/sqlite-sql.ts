@@ -1,4 +1,5 @@
 /** SQL text with its bound values: composed by template, never by pasting a value into text. */
+import { StoreError } from './port.ts';
 import type { Bound, Connection } from './sqlite-schema.ts';
 
 export interface Sql {
@@ -56,7 +57,7 @@ export class Statements {
     let found = this.#prepared.get(text);
     if (found === undefined) {
       this.seen?.(text);
-      found = this.connection.prepare(text);
+      found = this.#prepare(text);
       if (found.reader) found.raw(true);
       if (this.#prepared.size >= this.#limit) {
         for (const oldest of this.#prepared.keys()) {
@@ -67,6 +68,17 @@ export class Statements {
     } else this.#prepared.delete(text);
     this.#prepared.set(text, found);
     return found;
+  }
+
+  /** @throws StoreError `too-costly` when the statement is beyond a limit of SQLite (values, terms, depth) */
+  #prepare(text: string): Prepared {
+    try {
+      return this.connection.prepare(text);
+    } catch (cause) {
+      const limit = /too many|too large|too big|overflow/i.test(cause instanceof Error ? cause.message : '');
+      if (limit) throw new StoreError('too-costly', 'The search has too many alternatives.', { cause });
+      throw cause;
+    }
   }
 
   all({ text, values }: Sql): readonly Row[] {

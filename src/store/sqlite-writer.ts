@@ -108,6 +108,7 @@ function start(parent: MessagePort, data: WriterData): void {
   const writer = new Writer(committer);
   process.on('uncaughtException', (error) => {
     parent.postMessage({ op: 'fatal', message: error.message } satisfies WriterNotice);
+    process.exit(1);
   });
   parent.on('message', (message: WriterControl) => {
     if (message.op === 'channel') writer.listen(message.port);

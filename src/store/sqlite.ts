@@ -80,7 +80,7 @@ const MOST_SUBJECTS = 20_000;
 /** Reads on this thread's own connection, commits through its channel. */
 export class SqliteReader implements ResourceStore {
   protected readonly statements: Statements;
-  protected readonly channel_: WriterChannel;
+  protected readonly writer: WriterChannel;
   readonly #versions: Versions;
   readonly #searcher: Searcher;
   readonly #audit: AuditReader;
@@ -89,7 +89,7 @@ export class SqliteReader implements ResourceStore {
   constructor({ folder, key, budgetMs, renderAudit, port, collect }: AttachOptions) {
     this.statements = new Statements(connect({ folder, key }));
     this.statements.connection.pragma('query_only=1');
-    this.channel_ = new WriterChannel(port);
+    this.writer = new WriterChannel(port);
     const dictionary = new Dictionary(this.statements);
     this.#versions = new Versions(this.statements, dictionary);
     this.#searcher = new Searcher(this.statements, dictionary, budgetMs, collect);
@@ -98,7 +98,7 @@ export class SqliteReader implements ResourceStore {
 
   commit(request: CommitRequest): Promise<CommitResult> {
     try {
-      return this.channel_.commit(request);
+      return this.writer.commit(request);
     } catch (error) {
       return Promise.reject(error);
     }
@@ -164,7 +164,7 @@ export class SqliteReader implements ResourceStore {
 
   async ping(): Promise<void> {
     this.statements.get(sql`SELECT value FROM meta WHERE name='index'`);
-    await this.channel_.ask({ op: 'ping' });
+    await this.writer.ask({ op: 'ping' });
   }
 
   /** Recomputes the whole hash chain of the audit log. */
@@ -178,7 +178,7 @@ export class SqliteReader implements ResourceStore {
   }
 
   async close(): Promise<void> {
-    this.channel_.close();
+    this.writer.close();
     this.statements.connection.close();
   }
 }
@@ -212,12 +212,12 @@ export class SqliteStore extends SqliteReader {
 
   /** Makes every index row of `types` again; taken up where it stopped. To be called before the first request. */
   reindex(types: readonly string[], indexOf: IndexOf, onProgress?: (done: number) => void): Promise<void> {
-    return reindexAll(this.statements, this.channel_, this.#indexHash, types, indexOf, onProgress);
+    return reindexAll(this.statements, this.writer, this.#indexHash, types, indexOf, onProgress);
   }
 
   /** Lowers or lifts (0) the largest size of the database file, in 4 KB pages. */
   limitPages(pages: number): Promise<void> {
-    return this.channel_.ask({ op: 'limit', pages });
+    return this.writer.ask({ op: 'limit', pages });
   }
 
   override close(): Promise<void> {
@@ -226,7 +226,7 @@ export class SqliteStore extends SqliteReader {
   }
 
   async #close(): Promise<void> {
-    if (this.#threads.running) await this.channel_.ask({ op: 'ping' }).catch(() => undefined);
+    if (this.#threads.running) await this.writer.ask({ op: 'ping' }).catch(() => undefined);
     await super.close();
     await this.#threads.close();
   }

@@ -8,7 +8,8 @@ import type { IndexEntry, Predicate } from '../../src/fhir/search/algebra.ts';
 import { StoreError } from '../../src/store/port.ts';
 import { attachSqlite, openSqlite, type SqliteOptions, type SqliteStore } from '../../src/store/sqlite.ts';
 import { connect } from '../../src/store/sqlite-schema.ts';
-import { searchContract, storeContract } from './contract.ts';
+import { storeContract } from './contract.ts';
+import { searchContract } from './search-contract.ts';
 import { auditRow, IDS, put } from './world.ts';
 
 export function temporaryFolder(context: TestContext): string {
@@ -43,11 +44,13 @@ const folders = new WeakMap<SqliteStore, string>();
 const folderOf = (store: SqliteStore): string => folders.get(store) ?? '';
 
 const seen = new Set<string>();
-storeContract('sqlite', async (context, at) => {
+const watched = async (context: TestContext, at?: number): Promise<SqliteStore> => {
   const store = await open(context, at === undefined ? {} : { clock: { fixed: at } });
   store.watchStatements((text) => seen.add(text));
   return store;
-});
+};
+storeContract('sqlite', watched);
+searchContract('sqlite', watched);
 // Small worlds made to take the ways of large ones.
 for (const collect of [0, 3, 20]) {
   searchContract(`sqlite, collecting at most ${collect}`, async (context, at) => {
