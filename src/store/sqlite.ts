@@ -293,7 +293,9 @@ class SqliteThreads {
 
   async close(): Promise<void> {
     this.running = false;
-    const ended = (thread: Worker) => new Promise((resolve) => thread.once('exit', resolve));
+    // A thread that has ended has no id any more and sends no event.
+    const ended = (thread: Worker) =>
+      thread.threadId === -1 ? undefined : new Promise((resolve) => thread.once('exit', resolve));
     const both = Promise.all([ended(this.#writer), ended(this.#checkpoint)]);
     this.#writer.ref();
     this.#checkpoint.ref();

@@ -1,6 +1,6 @@
 // The SQLite engine: the common contract, and what is its own: query plans, threads, limits, encryption, migration. docs/decisions/0003.
 import assert from 'node:assert/strict';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
@@ -276,4 +276,30 @@ test('sqlite: a changed, removed or inserted audit row breaks the chain where it
     assert.equal(store.verifyAudit().broken, broken, statement);
     await store.close();
   }
+});
+
+test('sqlite: a page that cannot be trusted ends the process; what waits is refused', async (context) => {
+  const folder = temporaryFolder(context);
+  await (await open(context, {}, folder)).close();
+  const connection = connect({ folder });
+  const row = connection.prepare("SELECT rootpage FROM sqlite_master WHERE name='token'").raw(true).get();
+  connection.close();
+  const file = join(folder, 'firewatch.db');
+  const bytes = readFileSync(file);
+  bytes.fill(0xff, (Number([row].flat()[0]) - 1) * 4096, Number([row].flat()[0]) * 4096);
+  writeFileSync(file, bytes);
+  const fatal: string[] = [];
+  const store = await open(context, { onFatal: (message) => fatal.push(message) }, folder);
+  const refused = (error: unknown) => error instanceof StoreError && error.reason === 'unavailable';
+  await assert.rejects(
+    store.commit({ commands: [put('Patient', 'a', 1, [{ ...wide, group: 0 }])], audit: [] }),
+    refused,
+  );
+  await assert.rejects(
+    store.commit({ commands: [put('Patient', 'b')], audit: [] }),
+    refused,
+    'nothing is accepted after',
+  );
+  await store.close();
+  assert.equal(fatal.length, 1);
 });
