@@ -126,8 +126,6 @@ export class Searcher {
       const exact = this.#planner.exact(driven, type);
       return this.#statements.number(sql`SELECT count(DISTINCT rid) FROM (${exact})`) ?? 0;
     }
-    if (this.#budgetMs === undefined)
-      throw new StoreError('bounded-thread', 'The count visits too many rows for this thread.');
     const walk = this.#walk({ where, type, sort: [], descending: false, after: undefined, limit: 0 }, true);
     return this.#statements.number(sql`SELECT count(*) FROM (${walk})`) ?? 0;
   }

@@ -225,6 +225,11 @@ test('sqlite: a thread without budget refuses what visits too much, and answers 
   }
   const asked = { type: 'Patient', where: wide, sort: [], principal: '' };
   await assert.rejects(store.count(asked), StoreError);
+  assert.equal(
+    await store.count({ ...asked, type: 'Observation', where: { kind: 'all' } }),
+    0,
+    'a small type is counted',
+  );
   assert.equal(await heavy.count(asked), 6000);
 });
 
