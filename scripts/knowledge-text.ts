@@ -1,5 +1,58 @@
 /** What scripts/knowledge.ts cannot read from the source tables: sentences, version, sources and licences. */
 
+/** RxNorm ingredient (a form, an older or a newer concept) -> the ingredient by which the rules know it. */
+export const FORMS: Readonly<Record<string, string>> = {
+  '42351': '6448', // lithium carbonate
+  '28817': '6448', // lithium succinate
+  '6057': '28004', // isosorbide: mononitrate products
+  '1546438': '4955', // glycopyrronium
+  '1608322': '1720882', // isavuconazonium
+  '1191504': '1815', // bupivacaine liposome
+  '1673265': '89013', // aripiprazole lauroxil
+  '1719768': '51499', // irinotecan liposomal
+  '477468': '7052', // morphine liposomal
+  '236594': '732', // amphotericin B liposomal
+  '2001759': '732', // amphotericin B lipid complex
+  '11476': '57230', // tiludronic acid
+  '1549540': '10109', // dihydrostreptomycin
+  '5992': 'name:iron-dextran',
+  '24909': 'name:iron-sucrose-complex',
+  '804179': 'name:measles-virus-vaccine',
+  '1292422': 'name:varicella-zoster-virus-vaccine',
+  '804187': 'name:yellow-fever-virus-vaccine',
+};
+
+/** International, British and combination names that RxNorm 2021 does not carry as ingredient or brand. */
+export const ALIASES: Readonly<Record<string, readonly string[]>> = {
+  'acetylsalicylic acid': ['aspirin'],
+  asa: ['aspirin'],
+  adrenaline: ['epinephrine'],
+  amoxycillin: ['amoxicillin'],
+  apap: ['acetaminophen'],
+  benzylpenicillin: ['penicillin g'],
+  cefalexin: ['cephalexin'],
+  ciclosporin: ['cyclosporine'],
+  clavulanate: ['clavulanic acid'],
+  'co amoxiclav': ['amoxicillin', 'clavulanic acid'],
+  'co trimoxazole': ['sulfamethoxazole', 'trimethoprim'],
+  ergometrine: ['ergonovine'],
+  frusemide: ['furosemide'],
+  glibenclamide: ['glyburide'],
+  'glyceryl trinitrate': ['nitroglycerin'],
+  lignocaine: ['lidocaine'],
+  'isosorbide mononitrate': ['isosorbide mononitrate'],
+  'methylthioninium chloride': ['methylene blue'],
+  paracetamol: ['acetaminophen'],
+  paxlovid: ['nirmatrelvir', 'ritonavir'],
+  penicillin: ['penicillin g'],
+  pethidine: ['meperidine'],
+  phenoxymethylpenicillin: ['penicillin v'],
+  rifampicin: ['rifampin'],
+  salbutamol: ['albuterol'],
+  suxamethonium: ['succinylcholine'],
+  'tylenol with codeine': ['acetaminophen', 'codeine'],
+};
+
 /** ONC high-priority rule -> what can happen and why. Mechanisms as in Phansalkar 2012, Table 2. */
 export const HIGH_PRIORITY: Readonly<Record<string, string>> = {
   '3': 'Blocked monoamine oxidase and released noradrenaline together can cause a hypertensive crisis.',

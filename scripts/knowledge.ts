@@ -1,6 +1,6 @@
 /**
  * Source tables -> the compact tables of knowledge/. Run by hand: `node scripts/knowledge.ts <folder>`.
- * The folder holds `ddi/` (onc_high_priority_pairs.csv, onc_low_priority_pairs.csv, label_rules.json, drug_classes.csv),
+ * The folder holds `ddi/` (onc_high_priority_pairs.csv, onc_low_priority_pairs.csv, label_rules.json, label_pairs_expanded.csv.gz, drug_classes.csv),
  * `rxnorm/` (rxnorm_ingredients.csv, drug_list.csv, rxcui_to_ingredient.csv.gz, rxcui_names.csv.gz), allergy_cross_reactivity.json
  * and duplicate_therapy.json. knowledge/wash-out.json and knowledge/allergens.json are written by hand and only hashed here.
  * Sources and licences of each: knowledge/SOURCE.md.
@@ -9,7 +9,7 @@ import { createHash } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gunzipSync, gzipSync } from 'node:zlib';
-import { HIGH_PRIORITY, SOURCES, VERSION } from './knowledge-text.ts';
+import { ALIASES, FORMS, HIGH_PRIORITY, SOURCES, VERSION } from './knowledge-text.ts';
 
 const [from] = process.argv.slice(2);
 if (from === undefined) throw new TypeError('Usage: node scripts/knowledge.ts <folder with the source tables>');
@@ -37,18 +37,32 @@ const json = <T>(file: string): T => JSON.parse(readFileSync(join(from ?? '', fi
 const of = (row: Row, name: string): string => row[name] ?? '';
 
 // --- ingredients -----------------------------------------------------------------------------------------------------
+const ingredientsOf = new Map<number, readonly string[]>();
+for (const row of csv('rxnorm/rxcui_to_ingredient.csv.gz')) {
+  const product = Number(of(row, 'rxcui'));
+  const ingredient = of(row, 'rxcui_ingr');
+  ingredientsOf.set(product, [...(ingredientsOf.get(product) ?? []), FORMS[ingredient] ?? ingredient]);
+}
+/** Salts and forms are their ingredient. */
+function canonical(rxcui: string): string {
+  const [base, ...others] = ingredientsOf.get(Number(rxcui)) ?? [];
+  return base === undefined || others.length > 0 ? rxcui : base;
+}
 const fold = (name: string) => name.trim().toLowerCase();
 const names = new Map<string, Set<string>>();
 const idByName = new Map<string, string>();
 function known(name: string, rxcui: string | null | undefined): string {
-  const id = rxcui || idByName.get(fold(name)) || `name:${fold(name).replace(/[^a-z0-9]+/g, '-')}`;
+  const id =
+    (rxcui && canonical(rxcui)) || idByName.get(fold(name)) || `name:${fold(name).replace(/[^a-z0-9]+/g, '-')}`;
   const all = names.get(id) ?? new Set<string>();
   names.set(id, all.add(fold(name)));
   if (!idByName.has(fold(name))) idByName.set(fold(name), id);
   return id;
 }
-for (const row of csv('rxnorm/rxnorm_ingredients.csv')) known(of(row, 'name'), of(row, 'rxcui'));
-for (const row of csv('rxnorm/drug_list.csv')) known(of(row, 'name'), of(row, 'rxcui'));
+const named = [...csv('rxnorm/drug_list.csv'), ...csv('rxnorm/rxnorm_ingredients.csv')];
+// The name of the ingredient itself comes first: it is the one shown.
+for (const row of named) if (canonical(of(row, 'rxcui')) === of(row, 'rxcui')) known(of(row, 'name'), of(row, 'rxcui'));
+for (const row of named) known(of(row, 'name'), of(row, 'rxcui'));
 const classes = new Map<string, string[]>();
 for (const row of csv('ddi/drug_classes.csv')) {
   classes.set(of(row, 'class'), [...(classes.get(of(row, 'class')) ?? []), known(of(row, 'drug'), of(row, 'rxcui'))]);
@@ -75,8 +89,16 @@ function oncRules(
   return [...groups].map(([id, rows]) => {
     const a = unique(rows.map((row) => known(of(row, 'drug_a'), of(row, 'rxcui_a'))));
     const b = unique(rows.map((row) => known(of(row, 'drug_b'), of(row, 'rxcui_b'))));
-    const listed = new Set(rows.map((row) => `${of(row, 'drug_a')}|${of(row, 'drug_b')}`.toLowerCase()));
-    if (listed.size > a.length * b.length) throw new TypeError(`${file} rule ${id}: more pairs than the class product`);
+    const expanded = new Set(
+      a.flatMap((one) => b.filter((other) => other !== one).map((other) => [one, other].toSorted().join())),
+    );
+    const pairs = new Set(
+      rows.map((row) =>
+        [known(of(row, 'drug_a'), of(row, 'rxcui_a')), known(of(row, 'drug_b'), of(row, 'rxcui_b'))].toSorted().join(),
+      ),
+    );
+    if (expanded.symmetricDifference(pairs).size > 0)
+      throw new TypeError(`${file} rule ${id}: not the product of two classes`);
     return { ...make(id, title(rows[0] ?? {})), a, b };
   });
 }
@@ -112,6 +134,12 @@ interface LabelRule {
   readonly mechanism: string;
   readonly source: string;
 }
+// S001 names a class that drug_classes.csv lacks; its members are the partners in the expanded pairs.
+const maoi = new Set(classes.get('MAOI'));
+const partners = csv('ddi/label_pairs_expanded.csv.gz')
+  .filter((row) => of(row, 'rule') === 'S001')
+  .flatMap((row) => [known(of(row, 'drug_a'), of(row, 'rxcui_a')), known(of(row, 'drug_b'), of(row, 'rxcui_b'))]);
+classes.set('MAOI_contra_partner', unique(partners.filter((id) => !maoi.has(id))));
 const members = (side: string | readonly string[]): readonly string[] =>
   typeof side === 'string' ? (classes.get(side) ?? [known(side, null)]) : side.map((name) => known(name, null));
 const label = json<{ readonly rules: readonly LabelRule[] }>('ddi/label_rules.json').rules.flatMap(
@@ -125,12 +153,7 @@ const label = json<{ readonly rules: readonly LabelRule[] }>('ddi/label_rules.js
   },
 );
 
-// --- products and brands ---------------------------------------------------------------------------------------------
-const ingredientsOf = new Map<number, string[]>();
-for (const row of csv('rxnorm/rxcui_to_ingredient.csv.gz')) {
-  const product = Number(of(row, 'rxcui'));
-  ingredientsOf.set(product, [...(ingredientsOf.get(product) ?? []), of(row, 'rxcui_ingr')]);
-}
+// --- products, brands, other names ---------------------------------------------------------------------------------------------
 const setOf = (product: number) =>
   unique(ingredientsOf.get(product) ?? [])
     .toSorted()
@@ -154,10 +177,14 @@ for (const row of csv('rxnorm/rxcui_names.csv.gz')) {
   const counts = brandSets.get(brand) ?? new Map<string, number>();
   brandSets.set(brand, counts.set(set, (counts.get(set) ?? 0) + 1));
 }
-const brands = [...brandSets].map(([brand, counts]) => {
+const branded = [...brandSets].map(([brand, counts]) => {
   const [best] = [...counts].toSorted(([a, x], [b, y]) => y - x || a.localeCompare(b));
   return `${brand}\t${best?.[0] ?? ''}`;
 });
+const aliases = Object.entries(ALIASES).map(
+  ([alias, drugs]) => `${alias}\t${drugs.map((name) => known(name, null)).join(',')}`,
+);
+const brands = [...branded.filter((line) => ALIASES[line.split('\t')[0] ?? ''] === undefined), ...aliases];
 
 // --- allergies and duplicates ----------------------------------------------------------------------------------------
 interface AllergySource {

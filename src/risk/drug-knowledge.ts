@@ -132,7 +132,7 @@ export function loadDrugKnowledge(folder: string): DrugKnowledge {
   };
   const tables = decoded(candidate, json('schema.json'));
   const names = ingredientNames(lines('ingredients.tsv.gz'));
-  const products = productIndex(lines('products.tsv.gz'));
+  const products = productIndex(lines('products.tsv.gz'), names);
   const preferred = new Map([...names].map(([id, all]) => [id, all[0] ?? id]));
   const pairs = pairIndex(tables);
   const groups = groupIndex(tables.allergies.groups);
@@ -205,8 +205,11 @@ function ingredientNames(lines: readonly string[]): ReadonlyMap<Ingredient, read
 }
 
 /** RxCUI -> ingredients. Lines: `ingredient,ingredient<TAB>first step step...`, ascending codes as base-36 differences. */
-function productIndex(lines: readonly string[]): DrugKnowledge['ofProduct'] {
-  const index = new Map<number, readonly Ingredient[]>();
+function productIndex(
+  lines: readonly string[],
+  names: ReadonlyMap<Ingredient, readonly string[]>,
+): DrugKnowledge['ofProduct'] {
+  const index = new Map([...names.keys()].map((id): [number, readonly Ingredient[]] => [Number(id), [id]]));
   for (const line of lines) {
     const [set = '', steps = ''] = line.split('\t');
     const ingredients = set.split(',');

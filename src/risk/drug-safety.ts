@@ -2,7 +2,8 @@
  * Draft orders against each other, current and recently stopped drugs, and allergies. Deterministic: tables decide, no model.
  * Sources: Phansalkar 2012 and 2013 (ONC lists), US prescribing information; knowledge/SOURCE.md, decision 0008.
  */
-import type { Resource } from '../fhir/resource.ts';
+import { isJsonObject, type Resource } from '../fhir/resource.ts';
+import { allergiesIn, allergyFinding } from './allergy.ts';
 import { type DrugKnowledge, loadDrugKnowledge, type PairRule, severityRank } from './drug-knowledge.ts';
 import type { DrugMention, DrugSafety, Finding } from './finding.ts';
 import { type Drug, drugOf, namesMedication, type Pool } from './medication.ts';
@@ -24,6 +25,8 @@ interface Taken {
   readonly drug: Drug;
   /** ms since 1970; undefined = still taken, or ended nobody knows when. */
   readonly endedAt: number | undefined;
+  /** The order that this one replaces, as `Type/id`. */
+  readonly replaces?: string | undefined;
 }
 
 function checked(
@@ -33,25 +36,33 @@ function checked(
   knowledge: DrugKnowledge,
 ): ReturnType<DrugSafety['check']> {
   const pool = medications([...context, ...drafts]);
-  const ordered = drafts
-    .filter((draft) => namesMedication(draft) && draft.doNotPerform !== true)
-    .map((draft, index) => orderedDrug(draft, index, pool, knowledge));
+  const ordered = drafts.filter(isOrdered).map((draft, index) => orderedDrug(draft, index, pool, knowledge));
   const own = new Set(ordered.map(({ mention }) => mention.source));
   const taken = context.flatMap((resource) =>
     own.has(sourceOf(resource)) ? [] : takenDrug(resource, at, pool, knowledge),
   );
+  const { allergies, unknown } = allergiesIn(context, knowledge);
   const findings = ordered.flatMap((draft, index) => [
-    ...[...ordered.slice(index + 1), ...taken].flatMap((other) => pairFinding(draft, other, at, knowledge)),
+    ...[...ordered.slice(index + 1), ...taken].flatMap((other) => pairFinding(draft, other, at, knowledge) ?? []),
+    ...allergies.flatMap((allergy) => allergyFinding(draft.mention, draft.drug.ingredients, allergy, knowledge) ?? []),
   ]);
   const known = [...ordered, ...taken];
   return {
     findings: inOrder(findings),
     unresolved: [
-      ...new Set(known.filter(({ mention }) => mention.state !== 'washout').flatMap(({ drug }) => drug.unknown)),
+      ...new Set([
+        ...known.filter(({ mention }) => mention.state !== 'washout').flatMap(({ drug }) => drug.unknown),
+        ...unknown,
+      ]),
     ],
     considered: known.map(({ mention }) => mention),
   };
 }
+
+/** Orders that take a drug away, or that were a mistake, endanger nobody. */
+const NOT_ORDERED: ReadonlySet<unknown> = new Set(['entered-in-error', 'cancelled', 'stopped']);
+const isOrdered = (draft: Resource) =>
+  namesMedication(draft) && draft.doNotPerform !== true && !NOT_ORDERED.has(draft.status);
 
 const sourceOf = ({ resourceType, id }: Resource) => `${resourceType}/${id ?? '?'}`;
 
@@ -66,7 +77,17 @@ function medications(resources: readonly Resource[]): Pool {
 function orderedDrug(draft: Resource, index: number, pool: Pool, knowledge: DrugKnowledge): Taken {
   const source = draft.id === undefined ? `${draft.resourceType}/draft-${index}` : sourceOf(draft);
   const drug = drugOf(draft, pool, knowledge);
-  return { mention: mentionOf(drug, source, 'draft', dateOf(draft), knowledge), drug, endedAt: undefined };
+  return {
+    mention: mentionOf(drug, source, 'draft', dateOf(draft), knowledge),
+    drug,
+    endedAt: undefined,
+    replaces: replacedBy(draft),
+  };
+}
+
+function replacedBy({ priorPrescription }: Resource): string | undefined {
+  const reference = isJsonObject(priorPrescription) ? priorPrescription.reference : undefined;
+  return typeof reference === 'string' ? reference : undefined;
 }
 
 function takenDrug(resource: Resource, at: number, pool: Pool, knowledge: DrugKnowledge): readonly Taken[] {
@@ -96,22 +117,22 @@ function mentionOf(
 }
 
 /** The most severe rule between two drugs, over all pairs of their ingredients. */
-function pairFinding(draft: Taken, other: Taken, at: number, knowledge: DrugKnowledge): readonly Finding[] {
+function pairFinding(draft: Taken, other: Taken, at: number, knowledge: DrugKnowledge): Finding | undefined {
+  // Two of a kind matter only while both are taken; a renewal is the same therapy.
+  const isDoubled = other.mention.state !== 'washout' && draft.replaces !== other.mention.source;
   let worst: { readonly rule: PairRule; readonly pair: readonly string[] } | undefined;
   for (const one of draft.drug.ingredients) {
     for (const two of other.drug.ingredients) {
-      const rule = knowledge
-        .rulesOf(one, two)
-        .find(({ kind }) => kind === 'interaction' || other.mention.state !== 'washout');
+      const rule = knowledge.rulesOf(one, two).find(({ kind }) => kind === 'interaction' || isDoubled);
       if (rule === undefined || (worst && severityRank(worst.rule.severity) <= severityRank(rule.severity))) continue;
       if (other.mention.state === 'washout' && !stillActs(two, one, other.endedAt, at, knowledge)) continue;
       worst = { rule, pair: [one, two].toSorted() };
     }
   }
-  if (worst === undefined) return [];
+  if (worst === undefined) return undefined;
   const { id, kind, severity, effect, citation, url } = worst.rule;
   const key = `${kind} ${worst.pair.join('+')} ${id}`;
-  return [{ kind, severity, key, draft: draft.mention, other: other.mention, effect, rule: { id, citation, url } }];
+  return { kind, severity, key, draft: draft.mention, other: other.mention, effect, rule: { id, citation, url } };
 }
 
 /** At exactly the number of days the wash-out is over. An end that nobody recorded cannot be ruled out. */
@@ -126,16 +147,27 @@ function stillActs(
   return days > 0 && (endedAt === undefined || at - endedAt < days * DAY_MS);
 }
 
-/** Each fact once for each draft; current drugs speak before stopped ones. Highest severity first, then by key. */
+/**
+ * Each fact once for each draft it concerns: between drafts before current drugs before stopped ones.
+ * Highest severity first, then by key and draft.
+ */
 function inOrder(findings: readonly Finding[]): readonly Finding[] {
-  const once = new Map<string, Finding>();
-  for (const finding of findings) {
-    const fact = `${finding.draft.source} ${finding.key}`;
-    const earlier = once.get(fact);
-    if (earlier === undefined || (earlier.other?.state === 'washout' && finding.other?.state === 'active'))
-      once.set(fact, finding);
-  }
-  return [...once.values()].toSorted(
-    (a, b) => severityRank(a.severity) - severityRank(b.severity) || (a.key < b.key ? -1 : a.key > b.key ? 1 : 0),
+  const told = new Set<string>();
+  const once = findings
+    .toSorted((a, b) => nearness(a) - nearness(b))
+    .filter(({ key, draft, other, allergy }) => {
+      const concerned = other?.state === 'draft' ? [draft.source, other.source] : [draft.source];
+      const facts = concerned.map((source) => `${source} ${key} ${allergy?.source ?? ''}`);
+      const isNew = facts.some((fact) => !told.has(fact));
+      for (const fact of facts) told.add(fact);
+      return isNew;
+    });
+  const text = ({ key, draft }: Finding) => `${key} ${draft.source}`;
+  return once.toSorted(
+    (a, b) =>
+      severityRank(a.severity) - severityRank(b.severity) || (text(a) < text(b) ? -1 : text(a) > text(b) ? 1 : 0),
   );
 }
+
+const nearness = ({ other }: Finding) => (other === undefined ? 0 : NEARNESS[other.state]);
+const NEARNESS = { draft: 0, active: 1, washout: 2 } as const satisfies Record<DrugMention['state'], number>;

@@ -17,9 +17,20 @@ export interface Drug {
 /** Medication resources by `Type/id`. */
 export type Pool = ReadonlyMap<string, Resource>;
 
-/** True when the resource says which drug it is about. */
+const ABOUT_A_DRUG: ReadonlySet<string> = new Set([
+  'MedicationRequest',
+  'MedicationStatement',
+  'MedicationDispense',
+  'MedicationAdministration',
+]);
+
+/** True when the resource is about a drug, even if it does not say which. */
 export function namesMedication(resource: Resource): boolean {
-  return resource.medicationCodeableConcept !== undefined || resource.medicationReference !== undefined;
+  return (
+    ABOUT_A_DRUG.has(resource.resourceType) ||
+    resource.medicationCodeableConcept !== undefined ||
+    resource.medicationReference !== undefined
+  );
 }
 
 /** The drug of a request, statement, dispense or administration. Never throws; what is not recognised is in `unknown`. */

@@ -1,0 +1,238 @@
+/**
+ * Recorded allergies against an ordered drug. Sources: FHIR R4 allergyintolerance.html; knowledge/allergies.json
+ * (Chaudhry 2019, Picard 2019, Strom 2003, Khan 2022 and the others named there).
+ */
+import { isJsonObject, type Json, type JsonObject, type Resource } from '../fhir/resource.ts';
+import { intervalOf } from '../fhir/time.ts';
+import { type AllergyRule, type DrugKnowledge, foldedName, type Ingredient, type Phrases } from './drug-knowledge.ts';
+import type { DrugMention, Finding, Severity } from './finding.ts';
+import { phrasesIn, RXNORM, textsOf } from './medication.ts';
+import { objectsIn } from './wash-out.ts';
+
+const SNOMED = 'http://snomed.info/sct';
+
+export interface Allergy {
+  readonly display: string;
+  readonly source: string;
+  readonly at: number | undefined;
+  readonly ingredients: readonly Ingredient[];
+  /** Groups recorded as such ("penicillins"), not those of the ingredients. */
+  readonly classes: readonly string[];
+  /** type `intolerance` without any sign of a severe reaction: one step less severe. */
+  readonly isMild: boolean;
+  /** Stevens-Johnson, toxic epidermal necrolysis, DRESS, AGEP: related drugs are avoided too. */
+  readonly isDelayedSevere: boolean;
+}
+
+/** The allergies that count: clinical status active or not said, neither refuted nor a mistake. `unknown`: medication allergies that no table knows. */
+export function allergiesIn(
+  context: readonly Resource[],
+  knowledge: DrugKnowledge,
+): { readonly allergies: readonly Allergy[]; readonly unknown: readonly string[] } {
+  const read = context.filter(counts).map((resource) => ({ resource, allergy: allergyOf(resource, knowledge) }));
+  const isKnown = ({ ingredients, classes }: Allergy) => ingredients.length + classes.length > 0;
+  return {
+    allergies: read.map(({ allergy }) => allergy).filter(isKnown),
+    unknown: read
+      .filter(
+        ({ resource, allergy }) => !isKnown(allergy) && isAboutMedication(resource) && !saysNone(resource, knowledge),
+      )
+      .map(({ allergy }) => `allergy to ${allergy.display}`),
+  };
+}
+
+function counts(resource: Resource): boolean {
+  if (resource.resourceType !== 'AllergyIntolerance') return false;
+  const clinical = codesOf(resource.clinicalStatus);
+  const verification = codesOf(resource.verificationStatus);
+  return (
+    (clinical.length === 0 || clinical.includes('active')) &&
+    !verification.includes('refuted') &&
+    !verification.includes('entered-in-error')
+  );
+}
+
+/** Category medication or biologic. */
+function isAboutMedication({ category }: Resource): boolean {
+  return Array.isArray(category) && (category.includes('medication') || category.includes('biologic'));
+}
+
+function saysNone({ code }: Resource, knowledge: DrugKnowledge): boolean {
+  if (!isJsonObject(code)) return false;
+  return (
+    codesOf(code).some((one) => knowledge.allergens.none.has(one)) ||
+    textsOf(code).some((text) => /\b(?:no known|not known|nka|nkda|none)\b/.test(foldedName(text)))
+  );
+}
+
+const codesOf = (concept: Json | undefined): readonly string[] =>
+  isJsonObject(concept)
+    ? objectsIn(concept.coding).flatMap(({ code }) => (typeof code === 'string' ? [code] : []))
+    : [];
+
+function allergyOf(resource: Resource, knowledge: DrugKnowledge): Allergy {
+  const reactions = objectsIn(resource.reaction);
+  const concepts = [resource.code, ...reactions.map(({ substance }) => substance)].filter(isJsonObject);
+  const named = saysNone(resource, knowledge) ? [] : concepts.flatMap((concept) => allergensOf(concept, knowledge));
+  const signs = reactions.map((reaction) => signOf(reaction));
+  const isDelayedSevere = signs.includes('delayed');
+  const isSevere = isDelayedSevere || signs.includes('severe') || resource.criticality === 'high';
+  const recorded = [resource.lastOccurrence, resource.recordedDate].find((text) => typeof text === 'string');
+  return {
+    display: concepts.flatMap(textsOf)[0] ?? concepts.flatMap(codesOf)[0] ?? 'substance without name',
+    source: `${resource.resourceType}/${resource.id ?? '?'}`,
+    at: typeof recorded === 'string' ? intervalOf(recorded)?.low : undefined,
+    ingredients: [...new Set(named.filter((name) => !knowledge.isGroup(name)))],
+    classes: [...new Set(named.filter(knowledge.isGroup))],
+    isMild: resource.type === 'intolerance' && !isSevere,
+    isDelayedSevere,
+  };
+}
+
+/** By code; by name only when no code is known. A class name wins over a drug of the same name ("penicillin"). */
+function allergensOf(concept: JsonObject, knowledge: DrugKnowledge): readonly string[] {
+  const coded = objectsIn(concept.coding).flatMap(({ system, code }): readonly string[] => {
+    if (typeof code !== 'string') return [];
+    if (system === RXNORM) return knowledge.ofProduct(code.trim()) ?? [];
+    return system === SNOMED ? (knowledge.allergens.snomed.get(code.trim()) ?? []) : [];
+  });
+  if (coded.length > 0) return coded;
+  for (const text of textsOf(concept)) {
+    const found = namesIn(text, knowledge.allergens.phrases, knowledge.drugNames);
+    if (found.length > 0) return found;
+  }
+  return [];
+}
+
+/** At each word the longer phrase of the two tables; at equal length the class. */
+function namesIn(text: string, classes: Phrases, drugs: Phrases): readonly string[] {
+  const ofDrugs = phrasesIn(text, drugs);
+  const ofClasses = phrasesIn(text, classes).filter(
+    ({ phrase }) =>
+      !ofDrugs.some((drug) => drug.phrase.length > phrase.length && ` ${drug.phrase} `.includes(` ${phrase} `)),
+  );
+  const shadowed = (phrase: string) => ofClasses.some((one) => ` ${one.phrase} `.includes(` ${phrase} `));
+  return [...ofClasses, ...ofDrugs.filter(({ phrase }) => !shadowed(phrase))].flatMap(({ named }) => named);
+}
+
+const DELAYED = /stevens johnson|toxic epidermal|\bdress\b|\bsjs\b|eosinophilia and systemic|exanthematous pustulosis/;
+const IMMEDIATE = /anaphyla|angioedema|angio oedema|bronchospasm|laryng/;
+
+/** How bad a recorded reaction was, by its severity, its manifestations' names and two codes (SNOMED CT 73442001, 39579001). */
+function signOf(reaction: JsonObject): 'delayed' | 'severe' | undefined {
+  const manifestations = objectsIn(reaction.manifestation);
+  const codes = manifestations.flatMap(codesOf);
+  const text = foldedName(manifestations.flatMap(textsOf).join(' ').slice(0, 1000));
+  if (codes.includes('73442001') || DELAYED.test(text)) return 'delayed';
+  return reaction.severity === 'severe' || codes.includes('39579001') || IMMEDIATE.test(text) ? 'severe' : undefined;
+}
+
+const SEVERITY_OF = {
+  contraindicated: 'contraindicated',
+  high: 'major',
+  moderate: 'moderate',
+  low: 'low',
+} as const satisfies Record<AllergyRule['level'], Severity>;
+
+const ORDER = ['contraindicated', 'major', 'moderate', 'low'] as const satisfies readonly Severity[];
+const step = (severity: Severity, by: 1 | -1): Severity =>
+  ORDER[Math.min(Math.max(ORDER.indexOf(severity) + by, 0), ORDER.length - 1)] ?? severity;
+
+interface Match {
+  readonly id: string;
+  readonly severity: Severity;
+  readonly effect: string;
+  readonly allergen: string;
+  readonly ingredient: Ingredient;
+}
+
+/** The most severe conflict of a draft with one allergy; undefined when there is none. */
+export function allergyFinding(
+  draft: DrugMention,
+  ingredients: readonly Ingredient[],
+  allergy: Allergy,
+  knowledge: DrugKnowledge,
+): Finding | undefined {
+  const matches = ingredients.flatMap((ingredient) => matchesOf(ingredient, allergy, knowledge));
+  const [worst] = matches.toSorted((a, b) => ORDER.indexOf(a.severity) - ORDER.indexOf(b.severity));
+  if (worst === undefined) return undefined;
+  const { id, severity, effect, allergen, ingredient } = worst;
+  const { display, source, at } = allergy;
+  return {
+    kind: 'allergy',
+    severity: adjusted(severity, allergy),
+    key: `allergy ${[allergen, ingredient].toSorted().join('+')} ${id}`,
+    draft,
+    other: undefined,
+    allergy: { display, source, at },
+    effect: allergy.isMild ? `${effect} Recorded as an intolerance.` : effect,
+    rule: { id, citation: knowledge.allergyCitation, url: undefined },
+  };
+}
+
+/** A severe delayed reaction forbids what is related and warns of what is distantly related; a mild intolerance is one step less. */
+function adjusted(severity: Severity, { isMild, isDelayedSevere }: Allergy): Severity {
+  if (isDelayedSevere) return severity === 'low' ? 'low' : 'contraindicated';
+  return isMild ? step(severity, 1) : severity;
+}
+
+const BETA_LACTAMS: ReadonlySet<string> = new Set(['penicillins', 'cephalosporins_all', 'carbapenems']);
+
+function matchesOf(ingredient: Ingredient, allergy: Allergy, knowledge: DrugKnowledge): readonly Match[] {
+  const same: readonly Match[] = allergy.ingredients.includes(ingredient)
+    ? [
+        {
+          id: 'ALLERGY-same-ingredient',
+          severity: 'contraindicated',
+          effect: 'The recorded allergy is to an ingredient of this order.',
+          allergen: ingredient,
+          ingredient,
+        },
+      ]
+    : [];
+  const groups = knowledge.groupsOf(ingredient);
+  const listed: readonly Match[] = allergy.classes
+    .filter((name) => groups.has(name))
+    .map((name) => ({
+      id: `ALLERGY-class-${name}`,
+      severity: 'major',
+      effect: `The recorded allergy is to the class of this drug (${named(name)}).`,
+      allergen: name,
+      ingredient,
+    }));
+  const recorded = [
+    ...allergy.classes.map((name) => ({ allergen: name, groups: new Set([name]) })),
+    ...allergy.ingredients.map((one) => ({ allergen: one, groups: knowledge.groupsOf(one) })),
+  ];
+  const crossing = recorded.flatMap(({ allergen, groups: documented }) =>
+    knowledge.allergyRules
+      .filter((rule) => allergen !== ingredient && crosses(rule, documented, groups))
+      .map((rule) => crossMatch(rule, allergen, ingredient, allergy)),
+  );
+  return [...same, ...listed, ...crossing];
+}
+
+const named = (group: string) => group.replaceAll('_', ' ');
+
+function crosses(
+  { allergy, target, symmetric }: AllergyRule,
+  documented: ReadonlySet<string>,
+  ordered: ReadonlySet<string>,
+) {
+  return (
+    (documented.has(allergy) && ordered.has(target)) || (symmetric && documented.has(target) && ordered.has(allergy))
+  );
+}
+
+function crossMatch(rule: AllergyRule, allergen: string, ingredient: Ingredient, { isDelayedSevere }: Allergy): Match {
+  const severity = SEVERITY_OF[rule.level];
+  const isBetaLactam = BETA_LACTAMS.has(rule.allergy) && BETA_LACTAMS.has(rule.target);
+  return {
+    id: `ALLERGY-${rule.allergy}-${rule.target}`,
+    // Khan 2022: after a severe delayed reaction other beta-lactams are given only on a specialist's advice.
+    severity: isDelayedSevere && isBetaLactam && severity === 'low' ? 'major' : severity,
+    effect: `Cross-reactivity of ${named(rule.allergy)} with ${named(rule.target)}: ${rule.rationale}.`,
+    allergen,
+    ingredient,
+  };
+}
