@@ -33,12 +33,6 @@ export const ID_PATTERN = /^[A-Za-z0-9\-.]{1,64}$/;
 /** Limits on JSON before it is believed; see docs/threat-model.md. */
 export const JSON_LIMITS = { depth: 64, numberLength: 40 } as const;
 
-/**
- * Text that may hold a number which JavaScript would print differently: a fraction ending in 0, an exponent, more than 15 digits,
- * a negative zero. May say yes too often (inside strings), never too seldom.
- */
-const ODD_NUMBER = /\d\.\d*0(?![\d.])|\d[eE][+-]?\d|\d{16,}|\d[\d.]{16,}|-0|\.0{6,}/;
-
 const isObject = (value: unknown): value is JsonObject =>
   typeof value === 'object' && value !== null && !Array.isArray(value) && !lossless.isRawJSON(value);
 
@@ -62,9 +56,16 @@ export function lexemeOf(value: number | RawNumber): string {
   return typeof value === 'number' ? String(value) : value.rawJSON;
 }
 
-/** Deepest nesting of arrays and objects, and whether a key of prototype pollution or a NUL escape occurs; one pass, no recursion. */
-function scan(text: string): void {
+const PART_OF_NUMBER = /[\d.eE+-]*/y;
+
+/**
+ * One pass without recursion over text that may be malformed.
+ * @returns whether a number stands in it that JavaScript would print differently (1.00, 1e3, -0, 20 digits); dates and ids in strings do not count
+ * @throws FhirError `too-long` when arrays and objects are nested too deeply
+ */
+function scan(text: string): boolean {
   let depth = 0;
+  let odd = false;
   for (let index = 0; index < text.length; index++) {
     const code = text.charCodeAt(index);
     if (code === 0x22) {
@@ -75,7 +76,14 @@ function scan(text: string): void {
         throw fhirError('too-long', `JSON is nested deeper than ${JSON_LIMITS.depth} levels.`);
       }
     } else if (code === 0x7d || code === 0x5d) depth--;
+    else if (!odd && (code === 0x2d || (code >= 0x30 && code <= 0x39))) {
+      PART_OF_NUMBER.lastIndex = index;
+      const lexeme = PART_OF_NUMBER.exec(text)?.[0] ?? '';
+      odd = String(Number(lexeme)) !== lexeme;
+      index += lexeme.length - 1;
+    }
   }
+  return odd;
 }
 
 /**
@@ -83,7 +91,7 @@ function scan(text: string): void {
  * @throws FhirError `structure` (400) on malformed JSON, on keys `__proto__`, `constructor`, `prototype`, and on NUL in a string; `too-long` over the depth limit.
  */
 export function parseJson(text: string): Json {
-  scan(text);
+  const odd = scan(text);
   if (/"(?:__proto__|constructor|prototype)"\s*:/.test(text)) {
     throw fhirError(
       'structure',
@@ -94,7 +102,7 @@ export function parseJson(text: string): Json {
     throw fhirError('structure', 'JSON holds a NUL character.');
   }
   try {
-    if (!ODD_NUMBER.test(text)) return JSON.parse(text) as Json;
+    if (!odd) return JSON.parse(text) as Json;
     return lossless.parse(text, (_key, value, { source }) =>
       typeof value === 'number' && source !== undefined && String(value) !== source ? rawNumber(source) : value,
     ) as Json;
