@@ -14,8 +14,16 @@ export const FULL_COUNTS: Readonly<Record<string, string>> = {
 
 const isSlow = (file: string): boolean => SLOW.some((slow) => file.startsWith(slow));
 
-/** A step that runs the test files of a kind with Node's test runner, two files at a time. */
-export function testStep(name: string, kind: 'fast' | 'all', env: Readonly<Record<string, string>> = {}): Step {
+/**
+ * A step that runs the test files of a kind with Node's test runner, two files at a time.
+ * @param summaryFile where the closing summary is written as well
+ */
+export function testStep(
+  name: string,
+  kind: 'fast' | 'all',
+  env: Readonly<Record<string, string>> = {},
+  summaryFile?: string,
+): Step {
   const files = globSync('test/**/*.test.ts')
     .filter((file) => kind === 'all' || !isSlow(file))
     .toSorted();
@@ -29,6 +37,9 @@ export function testStep(name: string, kind: 'fast' | 'all', env: Readonly<Recor
       '--test-reporter-destination=stdout',
       '--test-reporter=./scripts/test-summary.mjs',
       '--test-reporter-destination=stdout',
+      ...(summaryFile === undefined
+        ? []
+        : ['--test-reporter=./scripts/test-summary.mjs', `--test-reporter-destination=${summaryFile}`]),
       ...files,
     ],
     env,
