@@ -135,12 +135,13 @@ const SEVERITY_OF = {
 } as const satisfies Record<AllergyRule['level'], Severity>;
 
 const ORDER = ['contraindicated', 'major', 'moderate', 'low'] as const satisfies readonly Severity[];
-const step = (severity: Severity, by: 1 | -1): Severity =>
-  ORDER[Math.min(Math.max(ORDER.indexOf(severity) + by, 0), ORDER.length - 1)] ?? severity;
+const lower = (severity: Severity): Severity => ORDER[ORDER.indexOf(severity) + 1] ?? 'low';
 
 interface Match {
   readonly id: string;
   readonly severity: Severity;
+  /** The rule is between two beta-lactam classes. */
+  readonly isBetaLactam: boolean;
   readonly effect: string;
   readonly allergen: string;
   readonly ingredient: Ingredient;
@@ -156,11 +157,11 @@ export function allergyFinding(
   const matches = ingredients.flatMap((ingredient) => matchesOf(ingredient, allergy, knowledge));
   const [worst] = matches.toSorted((a, b) => ORDER.indexOf(a.severity) - ORDER.indexOf(b.severity));
   if (worst === undefined) return undefined;
-  const { id, severity, effect, allergen, ingredient } = worst;
+  const { id, effect, allergen, ingredient } = worst;
   const { display, source, at } = allergy;
   return {
     kind: 'allergy',
-    severity: adjusted(severity, allergy),
+    severity: adjusted(worst, allergy),
     key: `allergy ${[allergen, ingredient].toSorted().join('+')} ${id}`,
     draft,
     other: undefined,
@@ -170,10 +171,14 @@ export function allergyFinding(
   };
 }
 
-/** A severe delayed reaction forbids what is related and warns of what is distantly related; a mild intolerance is one step less. */
-function adjusted(severity: Severity, { isMild, isDelayedSevere }: Allergy): Severity {
-  if (isDelayedSevere) return severity === 'low' ? 'low' : 'contraindicated';
-  return isMild ? step(severity, 1) : severity;
+/**
+ * A mild intolerance is one step less. A severe delayed reaction forbids what is related; a distant beta-lactam is then given only on a
+ * specialist's advice (Khan 2022).
+ */
+function adjusted({ severity, isBetaLactam }: Match, { isMild, isDelayedSevere }: Allergy): Severity {
+  if (!isDelayedSevere) return isMild ? lower(severity) : severity;
+  if (severity !== 'low') return 'contraindicated';
+  return isBetaLactam ? 'major' : 'low';
 }
 
 const BETA_LACTAMS: ReadonlySet<string> = new Set(['penicillins', 'cephalosporins_all', 'carbapenems']);
@@ -184,6 +189,7 @@ function matchesOf(ingredient: Ingredient, allergy: Allergy, knowledge: DrugKnow
         {
           id: 'ALLERGY-same-ingredient',
           severity: 'contraindicated',
+          isBetaLactam: false,
           effect: 'The recorded allergy is to an ingredient of this order.',
           allergen: ingredient,
           ingredient,
@@ -196,6 +202,7 @@ function matchesOf(ingredient: Ingredient, allergy: Allergy, knowledge: DrugKnow
     .map((name) => ({
       id: `ALLERGY-class-${name}`,
       severity: 'major',
+      isBetaLactam: false,
       effect: `The recorded allergy is to the class of this drug (${named(name)}).`,
       allergen: name,
       ingredient,
@@ -207,7 +214,7 @@ function matchesOf(ingredient: Ingredient, allergy: Allergy, knowledge: DrugKnow
   const crossing = recorded.flatMap(({ allergen, groups: documented }) =>
     knowledge.allergyRules
       .filter((rule) => allergen !== ingredient && crosses(rule, documented, groups))
-      .map((rule) => crossMatch(rule, allergen, ingredient, allergy)),
+      .map((rule) => crossMatch(rule, allergen, ingredient)),
   );
   return [...same, ...listed, ...crossing];
 }
@@ -224,13 +231,11 @@ function crosses(
   );
 }
 
-function crossMatch(rule: AllergyRule, allergen: string, ingredient: Ingredient, { isDelayedSevere }: Allergy): Match {
-  const severity = SEVERITY_OF[rule.level];
-  const isBetaLactam = BETA_LACTAMS.has(rule.allergy) && BETA_LACTAMS.has(rule.target);
+function crossMatch(rule: AllergyRule, allergen: string, ingredient: Ingredient): Match {
   return {
     id: `ALLERGY-${rule.allergy}-${rule.target}`,
-    // Khan 2022: after a severe delayed reaction other beta-lactams are given only on a specialist's advice.
-    severity: isDelayedSevere && isBetaLactam && severity === 'low' ? 'major' : severity,
+    severity: SEVERITY_OF[rule.level],
+    isBetaLactam: BETA_LACTAMS.has(rule.allergy) && BETA_LACTAMS.has(rule.target),
     effect: `Cross-reactivity of ${named(rule.allergy)} with ${named(rule.target)}: ${rule.rationale}.`,
     allergen,
     ingredient,
