@@ -138,6 +138,8 @@ export interface ResourceStore {
   history(scope: HistoryScope, page: Page): Promise<SearchResult>;
   /** One page in the plan's order. Throws StoreError `bounded-thread` when the plan may not run on this thread: repeat it where `budgetMs` is set. */
   search(plan: SearchPlan, page: Page): Promise<SearchResult>;
+  /** One page over several types, whose plans differ in type only as far as `sort` goes; types without matches cost one look each. AuditEvent is searched by itself only. */
+  searchTypes(plans: readonly SearchPlan[], page: Page): Promise<SearchResult>;
   /** Exact number of matches. Same refusals as `search`. */
   count(plan: SearchPlan): Promise<number>;
   /** Opaque, stable audit keys for patients, in order; unknown ones are minted (persisted by the commit that uses them). */

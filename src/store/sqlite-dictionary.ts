@@ -1,4 +1,5 @@
 /** Small dictionaries: names that repeat (types, parameters, code systems, units) as integers. The writer mints, readers look up. */
+import { LONG_INTERVAL } from './sqlite-schema.ts';
 import { raw, type Statements, sql } from './sqlite-sql.ts';
 
 const TABLES = ['type', 'parameter', 'system', 'unit'] as const;
@@ -38,6 +39,17 @@ export class Dictionary {
     return found === undefined ? UNKNOWN : this.remember(table, name, found);
   }
 
+  /** False when every resource has at most one date of this parameter. */
+  hasSeveral(parameter: number): boolean {
+    return this.statements.get(sql`SELECT 1 FROM parameter_several WHERE parameter=${parameter}`) !== undefined;
+  }
+
+  /** True when some date interval of this parameter is longer than LONG_INTERVAL. */
+  hasLongDates(parameter: number): boolean {
+    const long = sql`SELECT 1 FROM date INDEXED BY date_long WHERE parameter=${parameter} AND high - low > ${raw(String(LONG_INTERVAL))} LIMIT 1`;
+    return this.statements.get(long) !== undefined;
+  }
+
   typeName(id: number): string {
     const known = this.#names.get(id);
     if (known !== undefined) return known;
@@ -52,12 +64,14 @@ export class Dictionary {
 export class MintingDictionary extends Dictionary {
   readonly #systems = new Set<string>();
   readonly #units = new Set<string>();
+  readonly #several = new Set<number>();
   readonly #shapes = new Map<string, number>();
 
   override forget(): void {
     super.forget();
     this.#systems.clear();
     this.#units.clear();
+    this.#several.clear();
     this.#shapes.clear();
   }
 
@@ -91,6 +105,13 @@ export class MintingDictionary extends Dictionary {
       this.#units.add(pair);
     }
     return unit;
+  }
+
+  /** Notes that a resource has several dates of this parameter. */
+  noteSeveral(parameter: number): void {
+    if (this.#several.has(parameter)) return;
+    this.statements.run('INSERT OR IGNORE INTO parameter_several VALUES(?)', [parameter]);
+    this.#several.add(parameter);
   }
 
   /** Number of the set of parameters that a resource of `type` has index rows for. */

@@ -80,6 +80,39 @@ export function relationHolds(relation: Relation, low: Sql, high: Sql, from: num
   }
 }
 
+export type Interval = Extract<Predicate, { kind: 'interval' }>;
+/** Rows of a date parameter: `test` decides; none that holds has its `low` outside [from, to]. */
+export interface Window {
+  readonly test: Sql;
+  readonly from: number;
+  readonly to: number;
+}
+
+/** Where `low` of a row can lie for the relation to hold, when no row is longer than `longest`. */
+function lowRange({ relation, low, high }: Interval, longest: number): readonly [from: number, to: number] {
+  switch (relation) {
+    case 'eq':
+      return [low, high];
+    case 'gt':
+      return [high - longest, Number.POSITIVE_INFINITY];
+    case 'ge':
+      return [Math.min(low, high - longest), Number.POSITIVE_INFINITY];
+    case 'sa':
+      return [high, Number.POSITIVE_INFINITY];
+    case 'ap':
+      return [low - longest, high];
+    case 'lt':
+    case 'eb':
+      return [Number.NEGATIVE_INFINITY, low];
+    case 'le':
+      return [Number.NEGATIVE_INFINITY, high];
+    case 'ne':
+      return [Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY];
+    default:
+      throw new TypeError(`Unknown relation ${String(relation satisfies never)}`);
+  }
+}
+
 export class Leaves {
   readonly #dictionary: Dictionary;
 
@@ -175,6 +208,24 @@ export class Leaves {
     if (leaf.kind === 'token') return leaf.system !== undefined && leaf.code !== undefined;
     if (leaf.kind === 'reference') return leaf.targets.length === 1;
     return leaf.kind === 'uri' && leaf.match === 'exact';
+  }
+
+  /**
+   * Intervals of one parameter as a test of the columns `d.low` and `d.high` of its date row, with the range of `low` in which rows can
+   * hold; undefined when a resource may have several rows, since each interval may then be satisfied by another.
+   */
+  window(intervals: readonly Interval[], parameter: number): Window | undefined {
+    if (intervals.length === 0 || this.#dictionary.hasSeveral(parameter)) return undefined;
+    const longest = this.#dictionary.hasLongDates(parameter) ? Number.POSITIVE_INFINITY : LONG_INTERVAL;
+    const ranges = intervals.map((interval) => lowRange(interval, longest));
+    const tests = intervals.map(({ relation, low, high }) =>
+      relationHolds(relation, raw('d.low'), raw('d.high'), low, high, false),
+    );
+    return {
+      test: join(tests, ' AND ', '1'),
+      from: Math.max(...ranges.map(([from]) => from)),
+      to: Math.min(...ranges.map(([, to]) => to)),
+    };
   }
 
   /** True when no row can satisfy it, because its parameter was never written. */

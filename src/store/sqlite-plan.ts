@@ -2,7 +2,16 @@
 import type { ParameterKey, Predicate } from '../fhir/search/algebra.ts';
 import { StoreError } from './port.ts';
 import type { Dictionary } from './sqlite-dictionary.ts';
-import { type Leaf, Leaves, oneOf, relationHolds, type Subject, startsWith } from './sqlite-leaf.ts';
+import {
+  type Interval,
+  type Leaf,
+  Leaves,
+  oneOf,
+  relationHolds,
+  type Subject,
+  startsWith,
+  type Window,
+} from './sqlite-leaf.ts';
 import { KIND } from './sqlite-message.ts';
 import { TYPE_SPAN } from './sqlite-schema.ts';
 import { join, raw, type Sql, type Statements, sql } from './sqlite-sql.ts';
@@ -254,6 +263,15 @@ export class Planner {
       return sql`EXISTS(SELECT 1 FROM entry e CROSS JOIN resource x ON x.type=${this.typeNumber(where.type)} AND x.id=substr(e.a, ${where.type.length + 2}) AND x.rid > 0 WHERE e.rid=${rid} AND e.parameter=${parameter} AND e.kind=${KIND.reference} AND ${startsWith(raw('e.a'), `${where.type}/`)} AND tick() AND ${inner})`;
     }
     return sql`EXISTS(SELECT 1 FROM reference r WHERE r.parameter=${parameter} AND r.target=${`${type}/`}||(SELECT id FROM resource WHERE rid=${rid}) AND tick() AND ${inner})`;
+  }
+
+  /** The intervals of a conjunction that lie on one parameter, as a window of its rows, and what remains to be asked. */
+  window(where: Predicate, parameter: ParameterKey): { readonly window: Window; readonly rest: Predicate } | undefined {
+    const all = where.kind === 'and' ? where.of : [where];
+    const isWithin = (child: Predicate): child is Interval =>
+      child.kind === 'interval' && child.parameter === parameter;
+    const window = this.leaves.window(all.filter(isWithin), this.leaves.parameter(parameter));
+    return window && { window, rest: { kind: 'and', of: all.filter((child) => !isWithin(child)) } };
   }
 
   /** Every live resource of a type, in rid order between the bounds (exclusive). */

@@ -97,11 +97,13 @@ export class PendingRows {
   /** Distinct entries with their numbers, new names minted. */
   numbered(wire: readonly WireEntry[]): ReadonlyMap<string, Entry> {
     const entries = new Map<string, Entry>();
+    const dated = new Set<number>();
     for (const [kind, name, group, a, b, c] of wire) {
       const parameter = this.#dictionary.mint('parameter', name);
       let third = 0;
       if (kind === KIND.token) third = this.#dictionary.systemOf(parameter, c);
       else if (kind === KIND.quantity) third = this.#dictionary.unitOf(parameter, c);
+      else if (kind === KIND.date && dated.size === dated.add(parameter).size) this.#dictionary.noteSeveral(parameter);
       const entry: Entry = [parameter, kind, a, b, third, group];
       entries.set(keyOf(entry), entry);
     }

@@ -6,6 +6,7 @@ import type { Predicate, SearchPlan, SortKey } from '../fhir/search/algebra.ts';
 import { type Page, StoreError } from './port.ts';
 import { type CursorValue, decodeCursor, encodeCursor } from './sqlite-cursor.ts';
 import type { Dictionary } from './sqlite-dictionary.ts';
+import type { Window } from './sqlite-leaf.ts';
 import { KIND } from './sqlite-message.ts';
 import { Planner } from './sqlite-plan.ts';
 import { join, raw, type Sql, type Statements, sql } from './sqlite-sql.ts';
@@ -107,6 +108,33 @@ export class Searcher {
     const descending = plan.sort[0]?.descending ?? false;
     const found = this.#ordered({ ...plan, descending, after, limit: page.count + 1 });
     const matches = found.slice(0, page.count);
+    const last = matches.at(-1);
+    const next = found.length > page.count && last ? encodeCursor(bound, [...last.keys, last.rid]) : undefined;
+    return { rids: matches.map(({ rid }) => rid), next };
+  }
+
+  /**
+   * One page of several types. A cursor is a place in the common order (sort values, then rid), so each type goes on from it by itself
+   * and the pages are merged. The plans sort by the same kinds of values.
+   */
+  searchTypes(plans: readonly SearchPlan[], page: Page): Matches {
+    this.start();
+    const [first] = plans;
+    if (first === undefined) return { rids: [], next: undefined };
+    const { sort, principal } = first;
+    const bound = JSON.stringify([plans.map(({ type }) => type), sort, principal]);
+    const after = page.after === undefined ? undefined : decodeCursor(bound, page.after, sort.length + 1);
+    const limit = page.count + 1;
+    const descending = sort[0]?.descending ?? false;
+    const found: Match[] = [];
+    for (const plan of plans.toSorted((a, b) => this.#planner.typeNumber(a.type) - this.#planner.typeNumber(b.type))) {
+      const [, end] = this.#planner.range(plan.type);
+      // Without a sort the order is the types' own: what lies before the cursor, or behind a full page, is not looked at.
+      if (sort.length === 0 && (found.length >= limit || Number(after?.[0] ?? 0) >= end)) continue;
+      const wanted = sort.length === 0 ? limit - found.length : limit;
+      found.push(...this.#ordered({ ...plan, descending, after, limit: wanted }));
+    }
+    const matches = found.sort((a, b) => compareMatches(a, b, sort)).slice(0, page.count);
     const last = matches.at(-1);
     const next = found.length > page.count && last ? encodeCursor(bound, [...last.keys, last.rid]) : undefined;
     return { rids: matches.map(({ rid }) => rid), next };
@@ -216,6 +244,9 @@ export class Searcher {
       const base = sql`SELECT rid FROM resource WHERE rid > ${low} AND rid < ${high} AND tick()`;
       return this.#rows(this.#collected(order, { base, rest: [order.where] }), order);
     }
+    const within = walk[0] === 'date' ? this.#planner.window(order.where, first.parameter) : undefined;
+    if (within !== undefined)
+      return this.#rows(this.#sortWalk({ ...order, where: within.rest }, first, walk, within.window), order);
     const found: Match[] = [];
     const inMissing = order.after !== undefined && order.after[0] === null;
     if (!inMissing) found.push(...this.#rows(this.#sortWalk(order, first, walk), order));
@@ -230,14 +261,20 @@ export class Searcher {
     return [...found, ...lacking.map(({ rid, keys }) => ({ rid, keys: [null, ...keys] }))];
   }
 
-  #sortWalk(order: Ordered, first: SortKey, [table, name]: readonly [string, string]): Sql {
+  /** @param window of the rows walked; a resource without row is then no match */
+  #sortWalk(order: Ordered, first: SortKey, [table, name]: readonly [string, string], window?: Window): Sql {
     const { type, where, sort, after, descending, limit } = order;
     const column = raw(`d.${name}`);
     const rid = raw('d.rid');
     const others = sort.slice(1).map((key) => ({ column: this.#value(key, rid), descending: key.descending }));
     const terms = [{ column, descending: first.descending }, ...others];
     const start = after?.[0] ?? null;
-    const seek = start === null ? raw('1') : sql`${column} ${raw(first.descending ? '<=' : '>=')} ${start}`;
+    const seek =
+      window === undefined
+        ? start === null
+          ? raw('1')
+          : sql`${column} ${raw(first.descending ? '<=' : '>=')} ${start}`
+        : windowSeek(window, first.descending, start);
     const own =
       table === 'resource'
         ? sql`d.type=${this.#planner.typeNumber(type)} AND d.rid > 0`
@@ -268,6 +305,28 @@ export class Searcher {
 /** What a cursor must have been made for. */
 function boundTo({ type, sort, principal }: SearchPlan): string {
   return JSON.stringify([type, sort, principal]);
+}
+
+/** The range of a window that is left behind the cursor's first value, and its test. */
+function windowSeek({ test, from, to }: Window, descending: boolean, start: CursorValue): Sql {
+  const low = descending || start === null ? from : Math.max(from, Number(start));
+  const high = descending && start !== null ? Math.min(to, Number(start)) : to;
+  return sql`d.low >= ${low} AND d.low <= ${high} AND ${test}`;
+}
+
+/** The engine's order: missing last in either direction, text by its UTF-8 bytes as SQLite compares it, ties by rid. */
+function compareMatches(a: Match, b: Match, sort: readonly SortKey[]): number {
+  for (const [index, { descending }] of sort.entries()) {
+    const [left = null, right = null] = [a.keys[index], b.keys[index]];
+    if (left === right) continue;
+    if (left === null || right === null) return left === null ? 1 : -1;
+    const order =
+      typeof left === 'number' && typeof right === 'number'
+        ? left - right
+        : Buffer.compare(Buffer.from(String(left)), Buffer.from(String(right)));
+    if (order !== 0) return descending ? -order : order;
+  }
+  return sort[0]?.descending ? b.rid - a.rid : a.rid - b.rid;
 }
 
 interface Term {

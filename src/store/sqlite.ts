@@ -125,6 +125,14 @@ export class SqliteReader implements ResourceStore {
     });
   }
 
+  async searchTypes(plans: readonly SearchPlan[], page: Page): Promise<SearchResult> {
+    if (plans.some(({ type }) => type === 'AuditEvent')) throw new TypeError('AuditEvents are searched by themselves.');
+    return this.#snapshot(() => {
+      const { rids, next } = this.#searcher.searchTypes(plans, page);
+      return { matches: this.#versions.byRid(rids), next };
+    });
+  }
+
   async count(plan: SearchPlan): Promise<number> {
     return this.#snapshot(() => (plan.type === 'AuditEvent' ? this.#audit.count(plan) : this.#searcher.count(plan)));
   }
