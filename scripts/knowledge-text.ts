@@ -74,6 +74,12 @@ export const HIGH_PRIORITY: Readonly<Record<string, string>> = {
   '31': 'Monoamine oxidase breaks down these triptans; its inhibition raises exposure: vasoconstriction and serotonin syndrome can follow.',
 };
 
+export const ALLERGY_CITATION =
+  'Khan 2022, J Allergy Clin Immunol 150:1333; Chaudhry 2019, Pharmacy 7:103; Picard 2019, J Allergy Clin Immunol Pract 7:2722; Strom 2003, N Engl J Med 349:1628';
+
+/** Source rows that are no drug: in an order's text they are the form of another one. */
+export const DOSE_FORMS: ReadonlySet<string> = new Set(['lotion', 'syrup']);
+
 export const VERSION = {
   version: '2026.11.1',
   date: '2026-11-22',

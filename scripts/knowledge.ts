@@ -9,7 +9,7 @@ import { createHash } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gunzipSync, gzipSync } from 'node:zlib';
-import { ALIASES, FORMS, HIGH_PRIORITY, SOURCES, VERSION } from './knowledge-text.ts';
+import { ALIASES, ALLERGY_CITATION, DOSE_FORMS, FORMS, HIGH_PRIORITY, SOURCES, VERSION } from './knowledge-text.ts';
 
 const [from] = process.argv.slice(2);
 if (from === undefined) throw new TypeError('Usage: node scripts/knowledge.ts <folder with the source tables>');
@@ -59,7 +59,9 @@ function known(name: string, rxcui: string | null | undefined): string {
   if (!idByName.has(fold(name))) idByName.set(fold(name), id);
   return id;
 }
-const named = [...csv('rxnorm/drug_list.csv'), ...csv('rxnorm/rxnorm_ingredients.csv')];
+const named = [...csv('rxnorm/drug_list.csv'), ...csv('rxnorm/rxnorm_ingredients.csv')].filter(
+  (row) => !DOSE_FORMS.has(of(row, 'name')),
+);
 // The name of the ingredient itself comes first: it is the one shown.
 for (const row of named) if (canonical(of(row, 'rxcui')) === of(row, 'rxcui')) known(of(row, 'name'), of(row, 'rxcui'));
 for (const row of named) known(of(row, 'name'), of(row, 'rxcui'));
@@ -205,6 +207,7 @@ const allergies = {
   ),
   rules: allergy.rules.filter(({ allergy: documented, level }) => documented !== 'same_ingredient' && level !== 'none'),
   sources: allergy.sources,
+  citation: ALLERGY_CITATION,
 };
 interface DuplicateSource {
   readonly classes: readonly Readonly<{ cls: string; tier: string }>[];

@@ -49,7 +49,7 @@ interface Tables {
   readonly allergies: {
     readonly groups: Readonly<Record<string, readonly Ingredient[]>>;
     readonly rules: readonly AllergyRule[];
-    readonly sources: readonly string[];
+    readonly citation: string;
   };
   readonly duplicates: readonly {
     readonly id: string;
@@ -157,7 +157,7 @@ export function loadDrugKnowledge(folder: string): DrugKnowledge {
       Math.max(0, ...(washOut.get(stopped) ?? []).filter(({ against }) => !against || against.has(other)).map(daysOf)),
     longestWashOutDays: (stopped) => Math.max(0, ...(washOut.get(stopped) ?? []).map(daysOf)),
     allergyRules: tables.allergies.rules,
-    allergyCitation: tables.allergies.sources.map((source) => source.split('. ')[0]).join('; '),
+    allergyCitation: tables.allergies.citation,
     groupsOf: (ingredient) => groups.get(ingredient) ?? NO_GROUPS,
     isGroup,
     allergens: {

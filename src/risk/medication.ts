@@ -125,6 +125,8 @@ const MAX_TEXT = 400;
 
 export interface FoundPhrase {
   readonly phrase: string;
+  /** Its first word's position in the text. */
+  readonly start: number;
   readonly named: readonly string[];
 }
 
@@ -138,7 +140,7 @@ export function phrasesIn(text: string, { named, longest }: Phrases): readonly F
       const phrase = words.slice(start, start + length).join(' ');
       const meaning = named.get(phrase);
       if (meaning === undefined) continue;
-      found.push({ phrase, named: meaning });
+      found.push({ phrase, start, named: meaning });
       start += length - 1;
       break;
     }
@@ -146,11 +148,11 @@ export function phrasesIn(text: string, { named, longest }: Phrases): readonly F
   return found;
 }
 
-/** Second halves of salts and vehicles: `naproxen sodium`, `in water`. Alone they are drugs of their own. */
+/** Second halves of salts and vehicles: `naproxen sodium`, `in water`. They are drugs of their own only as the first word. */
 const SALTS: ReadonlySet<string> = new Set(
   (
     'sodium potassium calcium magnesium zinc iron aluminum chloride acetate citrate phosphate sulfate nitrate carbonate ' +
     'bicarbonate water alcohol ethanol air syrup lactose talc sucrose glycerin hydrochloric acid'
   ).split(' '),
 );
-const notASalt = ({ phrase }: FoundPhrase, index: number) => index === 0 || !SALTS.has(phrase);
+const notASalt = ({ phrase, start }: FoundPhrase) => start === 0 || !SALTS.has(phrase);

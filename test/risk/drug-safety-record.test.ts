@@ -124,6 +124,8 @@ const UNRESOLVED: readonly [
 ][] = [
   [[draft(named('Frobozzol 5 mg'))], [], ['Frobozzol 5 mg'], 'draft'],
   [[], [active(named('Frobozzol'))], ['Frobozzol'], 'current'],
+  [[draft(named('Frobozzol sodium lotion'))], [], ['Frobozzol sodium lotion'], 'a salt and a form are no drug'],
+  [[draft(named('Sodium 20 mEq'))], [], [], 'alone they are'],
   [[], [stopped(named('Frobozzol'), ago(2))], [], 'stopped: no wash-out is known'],
   [
     [draft({ coding: [{ system: 'http://hl7.org/fhir/sid/ndc', code: '1-2-3' }] })],
