@@ -187,6 +187,7 @@ test('cds-card@finding: names, effect, source and removal of the draft order', a
   assert.equal(card?.selectionBehavior, 'any');
   assert.ok(card?.detail.includes('simvastatin 40 mg (simvastatin): current, 2026-01-15 12:00 UTC'), card?.detail);
   assert.ok(card?.detail.includes('Product label of simvastatin (rule r1; knowledge 2026.1: test table)'));
+  assert.ok(card?.links?.some(({ type, url }) => type === 'absolute' && url === FINDING.rule.url));
   assert.ok(card?.overrideReasons?.every(({ code, system, display }) => code && system && display));
 });
 

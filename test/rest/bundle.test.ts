@@ -56,6 +56,24 @@ test('batch: the audit has an event for each entry and one for the envelope', as
   ]);
 });
 
+test('conditional reads inside a batch: ifNoneMatch and ifModifiedSince on both sides', async () => {
+  const { ask } = world();
+  await ask('PUT', '/Patient/p', { ...PATIENT, id: 'p' });
+  const rows: readonly [conditions: Record<string, string>, status: string][] = [
+    [{}, '200 OK'],
+    [{ ifNoneMatch: 'W/"1"' }, '304 Not Modified'],
+    [{ ifNoneMatch: 'W/"2"' }, '200 OK'],
+    [{ ifModifiedSince: 'Fri, 02 Jan 2026 03:04:05 GMT' }, '304 Not Modified'],
+    [{ ifModifiedSince: 'Fri, 02 Jan 2026 03:04:04 GMT' }, '200 OK'],
+  ];
+  const entries = rows.map(([conditions]): EntryRow => ['GET', 'Patient/p', undefined, conditions]);
+  const body = json(await ask('POST', '/', bundle('batch', ...entries)));
+  for (const [index, [conditions, status]] of rows.entries()) {
+    assert.equal(at(body, `entry.${index}.response.status`), status, JSON.stringify(conditions));
+    assert.equal(at(body, `entry.${index}.resource`) === undefined, status.startsWith('304'));
+  }
+});
+
 test('Prefer on the batch holds for its entries', async () => {
   for (const [prefer, path, type] of [
     ['return=representation', 'resource', 'Patient'],

@@ -71,6 +71,7 @@ const found: readonly [url: string, matches: readonly string[], includes: readon
     ['a1', 'a2', 'a3', 'e1'],
     'iterate over what came in',
   ],
+  ['/Observation?_id=b1&_include=Observation:encounter', ['b1'], [], 'nothing to include is no error'],
   ['/Patient?_id=none', [], [], 'nothing'],
 ];
 for (const [url, matches, includes, why] of found) {
@@ -125,6 +126,20 @@ test('fhir-r4@paging: next links give every match once; self is the request', as
     url = linkOf(bundle, 'next');
   }
   assert.deepEqual(seen, ['a1', 'a2', 'a3', 'b1']);
+});
+
+test('fhir-r4@paging: each page brings its own includes, which `_count` does not count', async () => {
+  let url: string | undefined = '/Observation?_id=a1,a2&_count=1&_include=Observation:subject';
+  const seen: unknown[] = [];
+  while (url !== undefined) {
+    const bundle = json(await there.send('GET', url));
+    seen.push([idsOf(bundle), idsOf(bundle, 'include')]);
+    url = linkOf(bundle, 'next');
+  }
+  assert.deepEqual(seen, [
+    [['a1'], ['p1']],
+    [['a2'], ['p1']],
+  ]);
 });
 
 test('fhir-r4@paging: a cursor belongs to its search, its caller and its hour', async () => {
