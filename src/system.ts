@@ -124,7 +124,7 @@ function restContext(config: Config, store: ResourceStore, ground: Ground, log: 
     softwareVersion: VERSION,
   };
   const source = { observer: fhirBase, address: config.HOST };
-  const salt = (): string => randomBytes(16).toString('base64url');
+  const salt = saltSource();
   const subjectKeys = (patients: readonly string[]): readonly string[] => store.subjectKeys(patients);
   const search = { definitions, capability, fhirBase, settings };
   return {
@@ -141,6 +141,20 @@ function restContext(config: Config, store: ResourceStore, ground: Ground, log: 
     audit: (access) => auditRow(access, subjectKeys, salt(), source, indexEntries),
     postedAudit: (resource) => postedAuditRow(resource, subjectKeys, salt(), source, indexEntries),
     report: (error, requestId) => log.failure('request-failed', error, { requestId }),
+  };
+}
+
+/** Unguessable texts of 16 bytes. Random bytes are drawn for many at once: a draw costs 5 us however short it is. */
+function saltSource(): () => string {
+  let pool = randomBytes(0);
+  let used = 0;
+  return () => {
+    if (used === pool.length) {
+      pool = randomBytes(4096);
+      used = 0;
+    }
+    used += 16;
+    return pool.toString('base64url', used - 16, used);
   };
 }
 
