@@ -24,7 +24,7 @@ export interface FhirHandlerParts {
 /** Answers requests below the FHIR base; `url` is what follows the base, `requestId` is safe text. */
 export type FhirHandler = (request: Request, response: Response, url: string, requestId: string) => Promise<void>;
 
-const HEAVY_BODY_CHARACTERS = 65_536;
+const HEAVY_BODY_CHARACTERS = 16_384;
 const URL_LIMIT = 8192;
 
 /**
