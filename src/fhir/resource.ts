@@ -63,7 +63,7 @@ const PART_OF_NUMBER = /[\d.eE+-]*/y;
  * @returns whether a number stands in it that JavaScript would print differently (1.00, 1e3, -0, 20 digits); dates and ids in strings do not count
  * @throws FhirError `too-long` when arrays and objects are nested too deeply
  */
-function scan(text: string): boolean {
+function scan(text: string, limit: number): boolean {
   let depth = 0;
   let odd = false;
   for (let index = 0; index < text.length; index++) {
@@ -72,9 +72,7 @@ function scan(text: string): boolean {
       index++;
       while (index < text.length && text.charCodeAt(index) !== 0x22) index += text.charCodeAt(index) === 0x5c ? 2 : 1;
     } else if (code === 0x7b || code === 0x5b) {
-      if (++depth > JSON_LIMITS.depth) {
-        throw fhirError('too-long', `JSON is nested deeper than ${JSON_LIMITS.depth} levels.`);
-      }
+      if (++depth > limit) throw fhirError('too-long', `JSON is nested deeper than ${limit} levels.`);
     } else if (code === 0x7d || code === 0x5d) depth--;
     else if (!odd && (code === 0x2d || (code >= 0x30 && code <= 0x39))) {
       PART_OF_NUMBER.lastIndex = index;
@@ -88,10 +86,11 @@ function scan(text: string): boolean {
 
 /**
  * Parses JSON text; numbers keep their lexeme.
+ * @param depth most levels of nesting; more than the default only for text of our own
  * @throws FhirError `structure` (400) on malformed JSON, on keys `__proto__`, `constructor`, `prototype`, and on NUL in a string; `too-long` over the depth limit.
  */
-export function parseJson(text: string): Json {
-  const odd = scan(text);
+export function parseJson(text: string, depth: number = JSON_LIMITS.depth): Json {
+  const odd = scan(text, depth);
   if (/"(?:__proto__|constructor|prototype)"\s*:/.test(text)) {
     throw fhirError(
       'structure',
