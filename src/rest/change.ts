@@ -7,10 +7,11 @@ import { FhirError, fhirError, type Issue, operationOutcome } from '../fhir/outc
 import { isJsonObject, type Json, label, type Resource, type ResourceKey, serialize } from '../fhir/resource.ts';
 import { instantText } from '../fhir/time.ts';
 import type { AuditRow, Body, Command, StoredVersion } from '../store/port.ts';
+import { namesVersion } from './conditions.ts';
 import type { Caller, RestContext } from './context.ts';
 import { isApart, localTarget } from './references.ts';
 import { respond, versionHeaders } from './represent.ts';
-import type { FhirResponse, Representation } from './request.ts';
+import type { FhirResponse, Preconditions, Representation } from './request.ts';
 
 /** A write that is decided: what the store is told, what the audit says, what the client will hear. */
 export interface Change {
@@ -102,7 +103,7 @@ export function unchanged(held: StoredVersion): Change {
 export function assertPreconditions(
   key: ResourceKey,
   current: StoredVersion | undefined,
-  { ifMatch, ifNoneMatch }: { readonly ifMatch: number | undefined; readonly ifNoneMatch: number | '*' | undefined },
+  { ifMatch, ifNoneMatch }: Pick<Preconditions, 'ifMatch' | 'ifNoneMatch'>,
 ): void {
   const version = current === undefined || current.deleted ? undefined : current.version;
   if (ifMatch !== undefined && ifMatch !== version) {
@@ -110,7 +111,7 @@ export function assertPreconditions(
     throw fhirError('version-mismatch', `\`${label(key)}\` ${state}; If-Match names version ${ifMatch}.`);
   }
   if (ifNoneMatch === undefined || version === undefined) return;
-  if (ifNoneMatch === '*' || ifNoneMatch === version) {
+  if (namesVersion(ifNoneMatch, version)) {
     throw fhirError('precondition-failed', `\`${label(key)}\` exists at version ${version}; If-None-Match refuses it.`);
   }
 }

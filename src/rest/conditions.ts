@@ -22,16 +22,20 @@ function ifMatch(header: string | undefined): number | undefined {
   throw fhirError('invalid', 'If-Match must hold one version, such as `W/"3"`.');
 }
 
-/** A list of tags can't be used here and is no harm: without the condition the answer is complete. */
-function ifNoneMatch(header: string | undefined): number | '*' | undefined {
+function ifNoneMatch(header: string | undefined): Preconditions['ifNoneMatch'] {
   if (header === undefined) return undefined;
-  const tag = header.trim();
-  if (tag === '*') return '*';
-  const version = versionOfTag(tag);
-  if (version === undefined && !tag.includes(',')) {
-    throw fhirError('invalid', 'If-None-Match must hold `*` or one version, such as `W/"3"`.');
+  if (header.trim() === '*') return '*';
+  const versions = header.split(',').map((tag) => versionOfTag(tag.trim()));
+  const known = versions.filter((version) => version !== undefined);
+  if (known.length < versions.length) {
+    throw fhirError('invalid', 'If-None-Match must hold `*` or versions, such as `W/"3"`.');
   }
-  return version;
+  return known.length === 1 ? known[0] : known;
+}
+
+/** Whether If-None-Match names a version that is there: RFC 9110 §13.1.2. */
+export function namesVersion(given: Preconditions['ifNoneMatch'], version: number): boolean {
+  return given === '*' || given === version || (Array.isArray(given) && given.includes(version));
 }
 
 /** RFC 9110 §13.1.3: a value that is not an HTTP date is ignored. */

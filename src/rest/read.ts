@@ -3,6 +3,7 @@ import { fhirError } from '../fhir/outcome.ts';
 import { label, type ResourceKey } from '../fhir/resource.ts';
 import { instantText } from '../fhir/time.ts';
 import type { StoredVersion } from '../store/port.ts';
+import { namesVersion } from './conditions.ts';
 import type { Caller, Perform, Performed, RestContext } from './context.ts';
 import { respond, shapedText, versionHeaders } from './represent.ts';
 import type { FhirRequest, Preconditions, Representation } from './request.ts';
@@ -57,7 +58,7 @@ async function seen(
 
 /** RFC 9110 §13.2.2: If-None-Match decides when both are given. HTTP dates are whole seconds. */
 function isUnchanged({ version, at }: StoredVersion, { ifNoneMatch, ifModifiedSince }: Preconditions): boolean {
-  if (ifNoneMatch !== undefined) return ifNoneMatch === '*' || ifNoneMatch === version;
+  if (ifNoneMatch !== undefined) return namesVersion(ifNoneMatch, version);
   return ifModifiedSince !== undefined && Math.floor(at / 1000) * 1000 <= ifModifiedSince;
 }
 

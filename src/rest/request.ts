@@ -33,8 +33,8 @@ interface Common {
 }
 export interface Preconditions {
   readonly ifMatch: number | undefined;
-  /** `If-None-Match: *` on update; `W/"n"` on read. */
-  readonly ifNoneMatch: number | '*' | undefined;
+  /** `If-None-Match: *` on update; `W/"n"` or a list of those on read. */
+  readonly ifNoneMatch: number | '*' | readonly number[] | undefined;
   readonly ifModifiedSince: number | undefined;
 }
 
