@@ -30,13 +30,13 @@ export const history: Perform<HistoryRequest> = async (request, caller, context)
   const binding = { principal: caller.access.principal, scope: JSON.stringify(['history', request.wire.path, used]) };
   const token = single(pairs, '_cursor');
   const after = token === undefined ? undefined : openCursor(settings.cursorKey, binding, token, now);
-  const count = Math.max(asked.count, 1);
-  const page = await store.history(asked.scope, { count, after });
+  const page = await store.history(asked.scope, { count: Math.max(asked.count, 1), after });
   const { matches, next } = asked.at === undefined ? page : currentDuring(asked.at, page.matches, page.next);
   if (matches.length === 0 && request.interaction === 'history-instance' && token === undefined) {
     await assertExists(request, context);
   }
-  const cursor = next === undefined ? undefined : sealCursor(settings.cursorKey, binding, next, now);
+  const isEmpty = asked.count === 0; // as in a search: no entries, and so no next page
+  const cursor = next === undefined || isEmpty ? undefined : sealCursor(settings.cursorKey, binding, next, now);
   const isComplete = token === undefined && next === undefined;
   const { representation } = request;
   const text = bundleText({
@@ -45,14 +45,14 @@ export const history: Perform<HistoryRequest> = async (request, caller, context)
     type: 'history',
     total: isComplete ? matches.length : undefined,
     links: pageLinks(`${settings.fhirBase}${request.wire.path}`, pairs, pairs, cursor),
-    entries: matches.map((version) => {
+    entries: (isEmpty ? [] : matches).map((version) => {
       const shaped = version.text === undefined ? undefined : shapedText(version.text, representation, definitions);
       return entryOf(version, shaped, settings.fhirBase);
     }),
   });
   return {
     response: respond(200, text, representation.pretty),
-    entries: [accessOf(request, matches, context)],
+    entries: [accessOf(request, isEmpty ? [] : matches, context)],
     audited: false,
   };
 };
