@@ -175,6 +175,16 @@ test('cds-hooks-2.0@errors: a refusal is an OperationOutcome that repeats nothin
   }
 });
 
+test('cds-hooks-2.0@authorization: the access token is in no answer, audit row or event', async () => {
+  for (const change of [{}, { fhirAuthorization: { ...AUTHORIZATION, expires_in: 'soon' } }]) {
+    const one = world();
+    const body = patientView({ fhirServer: SERVER, fhirAuthorization: AUTHORIZATION, ...change });
+    const { text } = await one.call('deterioration-sepsis', body);
+    assert.equal(one.audits.length, 1);
+    assert.ok(!JSON.stringify([text, one.audits, one.events, one.reads]).includes(AUTHORIZATION.access_token));
+  }
+});
+
 test('cds-hooks-2.0@unknown-service: 404, audited', async () => {
   const { call, audits } = world();
   assert.equal((await call('no-such-service', patientView())).status, 404);

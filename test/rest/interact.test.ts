@@ -1,6 +1,8 @@
 // The door: claims, refusals, audit of everything, and no answer without audit. capabilitystatement.html, http.html#status-codes, docs/audit.md.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { localCaller, localFacts } from '../../src/rest/caller.ts';
+import { answer } from '../../src/rest/interact.ts';
 import { StoreError } from '../../src/store/port.ts';
 import { at, json, type Sent, world } from '../world.ts';
 
@@ -40,6 +42,24 @@ for (const [method, url, status, allow, why, sent] of claims) {
     assert.equal(there.store.commits.length, 1, 'durably');
   });
 }
+
+test('fhir-r4@ccreate: a conditional create that is not claimed is 412', async () => {
+  const { context, wire } = world();
+  const patient = context.capability.types.get('Patient');
+  assert.ok(patient);
+  const asked = wire('POST', '/Patient', {
+    body: { resourceType: 'Patient' },
+    headers: { 'if-none-exist': 'identifier=1' },
+  });
+  const caller = localCaller(localFacts('request-1', '127.0.0.1'));
+  const statuses = await Promise.all(
+    [true, false].map(async (conditionalCreate) => {
+      const types = new Map([...context.capability.types, ['Patient', { ...patient, conditionalCreate }]] as const);
+      return (await answer(asked, caller, { ...context, capability: { ...context.capability, types } })).status;
+    }),
+  );
+  assert.deepEqual(statuses, [201, 412]);
+});
 
 test('a refusal is audited by what it wanted', async () => {
   const there = world();

@@ -191,6 +191,13 @@ test('a search is audited with its text and every patient shown, included ones t
   ]);
 });
 
+test('a search by POST is audited with its form', async () => {
+  const fresh = await filled();
+  const headers = { 'content-type': 'application/x-www-form-urlencoded' };
+  await fresh.send('POST', '/Observation/_search', { headers, body: '_id=b1' });
+  assert.equal(fresh.accesses.at(-1)?.entries[0]?.query, 'POST /fhir/Observation/_search?_id=b1');
+});
+
 test('_summary=text and includes exclude each other', async () => {
   assert.equal((await there.send('GET', '/Observation?_summary=text&_include=Observation:subject')).status, 400);
 });
