@@ -1,6 +1,7 @@
 /** Pages generated from tables: `npm run docs` writes them, `--check` fails when a committed page differs. */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { SETTINGS } from '../src/config.ts';
+import { coveragePage, requirementSets } from './requirements.ts';
 
 const configuration = [
   '# Configuration',
@@ -16,7 +17,10 @@ const configuration = [
   '',
 ].join('\n');
 
-const PAGES: Readonly<Record<string, string>> = { 'docs/configuration.md': configuration };
+const PAGES: Readonly<Record<string, string>> = {
+  'docs/configuration.md': configuration,
+  'docs/requirements-coverage.md': coveragePage(requirementSets()),
+};
 
 const check = process.argv.includes('--check');
 const stale = Object.entries(PAGES).filter(([path, text]) => {

@@ -191,6 +191,13 @@ test('a search is audited with its text and every patient shown, included ones t
   ]);
 });
 
+test('fhir-r4@search: `_elements` leaves included resources whole', async () => {
+  const bundle = json(await there.send('GET', '/Observation?_id=a1&_elements=status&_include=Observation:encounter'));
+  assert.equal(at(bundle, 'entry.0.resource.encounter'), undefined);
+  assert.equal(at(bundle, 'entry.1.resource.partOf.reference'), 'Encounter/e0');
+  assert.equal(at(bundle, 'entry.1.resource.meta.tag'), undefined);
+});
+
 test('a search by POST is audited with its form', async () => {
   const fresh = await filled();
   const headers = { 'content-type': 'application/x-www-form-urlencoded' };
