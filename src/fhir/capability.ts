@@ -1,6 +1,7 @@
 /** capability-statement.json as the server's input: what is claimed, per type and interaction. Source: capabilitystatement.html. */
 import type { Definitions, SearchParameter, SearchParameterType } from './definitions.ts';
 import { isJsonObject, type Json, type JsonObject } from './resource.ts';
+import { COMPARTMENTS } from './search/compartment.ts';
 
 /** The claims in the form the server asks for them. */
 export interface Capability {
@@ -9,6 +10,8 @@ export interface Capability {
   readonly types: ReadonlyMap<string, ClaimedType>;
   /** System interactions: transaction, batch, search-system, history-system. */
   readonly system: ReadonlySet<string>;
+  /** Types whose compartments can be searched: Patient, Encounter ... */
+  readonly compartments: ReadonlySet<string>;
 }
 export interface ClaimedType {
   readonly type: string;
@@ -37,7 +40,7 @@ export const SUPPORTED = {
     'create',
     'search-type',
   ]),
-  system: new Set(['transaction', 'batch', 'history-system']),
+  system: new Set(['transaction', 'batch', 'history-system', 'search-system']),
   searchTypes: new Set<string>([
     'number',
     'date',
@@ -82,7 +85,6 @@ export function loadCapability(text: string, definitions: Definitions): Capabili
   const system = new Set(objects(rest.interaction).map(codeOf));
   wrong.push(...outside([...system], SUPPORTED.system, 'system interaction'));
   wrong.push(...operationFaults(rest, 'system'));
-  if (rest.searchParam !== undefined) wrong.push('rest.searchParam is claimed, but there is no search over all types.');
   const types = new Map<string, ClaimedType>();
   for (const resource of objects(rest.resource)) {
     const claimed = claimedType(resource, definitions, wrong);
@@ -90,12 +92,15 @@ export function loadCapability(text: string, definitions: Definitions): Capabili
     types.set(claimed.type, claimed);
   }
   for (const claimed of types.values()) wrong.push(...includeFaults(claimed, types));
+  wrong.push(...commonFaults(rest, types, system));
+  const compartments = new Set(strings(rest.compartment).map((url) => COMPARTMENTS.get(url) ?? url));
+  for (const compartment of compartments) wrong.push(...compartmentFaults(compartment, types, definitions));
   if (wrong.length > 0) {
     throw new Error(
       `capability-statement.json claims what cannot be kept:\n${wrong.map((each) => `- ${each}`).join('\n')}`,
     );
   }
-  return Object.freeze({ statement: text, types, system });
+  return Object.freeze({ statement: text, types, system, compartments });
 }
 
 function claimedType(resource: JsonObject, definitions: Definitions, wrong: string[]): ClaimedType {
@@ -194,6 +199,38 @@ function includeFaults(
         : [`${type} ${forward ? 'searchInclude' : 'searchRevInclude'} ${claim}: ${found}.`];
     });
   return [...faults(includes, true), ...faults(revIncludes, false)];
+}
+
+/** A parameter of all types must be claimed by each type that a search over all types reaches. */
+function commonFaults(
+  rest: JsonObject,
+  types: ReadonlyMap<string, ClaimedType>,
+  system: ReadonlySet<string>,
+): readonly string[] {
+  const names = objects(rest.searchParam).map(({ name }) => text(name) ?? '');
+  if (names.length > 0 && !system.has('search-system'))
+    return ['rest.searchParam without the interaction search-system.'];
+  const reached = [...types.values()].filter(({ type }) => !SUPPORTED.apart.has(type));
+  return names.flatMap((name) => {
+    const lacking = reached.find(({ searchParameters }) => name !== '_type' && !searchParameters.has(name));
+    return lacking === undefined ? [] : [`rest.searchParam ${name}: ${lacking.type} does not claim it.`];
+  });
+}
+
+/** Every parameter that puts a claimed type into the compartment must be claimed: it is what the index knows. */
+function compartmentFaults(
+  compartment: string,
+  types: ReadonlyMap<string, ClaimedType>,
+  definitions: Definitions,
+): readonly string[] {
+  if (![...COMPARTMENTS.values()].includes(compartment)) return [`compartment ${compartment} is not supported.`];
+  if (!types.has(compartment)) return [`compartment ${compartment}: the type is not claimed.`];
+  return [...types.values()].flatMap(({ type, searchParameters }) =>
+    definitions
+      .compartmentParameters(compartment, type)
+      .filter((code) => code !== '{def}' && searchParameters.get(code)?.type !== 'reference')
+      .map((code) => `compartment ${compartment}: ${type} does not claim its parameter ${code}.`),
+  );
 }
 
 function operationFaults(claims: JsonObject, where: string): readonly string[] {

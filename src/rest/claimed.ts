@@ -16,6 +16,12 @@ export function assertClaimed(request: FhirRequest, { capability }: { readonly c
   if (request.interaction === 'operation') {
     throw fhirError('unknown-operation', `The operation \`$${request.code}\` is not supported.`);
   }
+  if ('compartment' in request && request.compartment !== undefined) {
+    if (!capability.compartments.has(request.compartment.type)) {
+      throw fhirError('not-found', `There is no \`${request.compartment.type}\` compartment.`);
+    }
+    if (request.interaction === 'search-system') return;
+  }
   if (SYSTEM.has(request.interaction)) {
     if (capability.system.has(request.interaction)) return;
     throw fhirError('method-not-allowed', `The interaction ${request.interaction} is not supported.`);
@@ -59,6 +65,8 @@ export function allowedMethods(path: string, capability: Capability): readonly s
     if (asked === 'capabilities') return true;
     if (asked === 'bundle') return capability.system.has('batch') || capability.system.has('transaction');
     if (asked === 'operation') return false;
+    if (place.compartment !== undefined && !capability.compartments.has(place.compartment.type)) return false;
+    if (place.compartment !== undefined && asked === 'search-system') return true;
     if (SYSTEM.has(asked)) return capability.system.has(asked);
     return type !== undefined && isClaimed(asked, type);
   };

@@ -90,6 +90,7 @@ function perform(request: FhirRequest, caller: Caller, context: RestContext): Pr
     case 'history-system':
       return history(request, caller, context);
     case 'search-type':
+    case 'search-system':
       return search(request, caller, context);
     case 'create':
       return create(request, caller, context);
@@ -107,7 +108,6 @@ function perform(request: FhirRequest, caller: Caller, context: RestContext): Pr
       return asBatch(request, caller, context);
     case 'transaction':
       return asTransaction(request, caller, context);
-    case 'search-system':
     case 'patch':
     case 'conditional-patch':
     case 'operation':

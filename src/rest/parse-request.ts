@@ -44,6 +44,9 @@ export function parseRequest(wire: WireRequest, settings: ParseSettings, given?:
   if (place.type !== '' && !settings.types.has(place.type)) {
     throw fhirError('unknown-type', `The resource type \`${place.type}\` is not supported.`);
   }
+  if (place.compartment !== undefined && !settings.types.has(place.compartment.type)) {
+    throw fhirError('unknown-type', `The resource type \`${place.compartment.type}\` is not supported.`);
+  }
   const asked = askedOf(place, wire.method);
   const rawQuery = asked === 'search-type' || asked === 'search-system' ? searchText(wire, asked) : wire.query;
   const pairs = pairsOf(rawQuery);
@@ -88,9 +91,9 @@ function parsePlace(asked: Asked, place: Place, parts: Parts): Specific {
     case 'history-system':
       return { interaction: asked };
     case 'search-type':
-      return { interaction: asked, type: place.type, query: without(rawQuery, NOT_CRITERIA) };
+      return { interaction: asked, type: place.type, query: without(rawQuery, NOT_CRITERIA), ...compartmentOf(place) };
     case 'search-system':
-      return { interaction: asked, query: without(rawQuery, NOT_CRITERIA) };
+      return { interaction: asked, query: without(rawQuery, NOT_CRITERIA), ...compartmentOf(place) };
     case 'create':
       return {
         interaction: asked,
@@ -135,6 +138,8 @@ function parsePlace(asked: Asked, place: Place, parts: Parts): Specific {
       return asked satisfies never;
   }
 }
+
+const compartmentOf = ({ compartment }: Place) => (compartment === undefined ? {} : { compartment });
 
 const WITHOUT_BODY: ReadonlySet<Asked> = new Set<Asked>([
   'read',

@@ -1,6 +1,6 @@
 /** What a path names and which interaction a method asks of it. Source: http.html#summary. */
 import { fhirError } from '../fhir/outcome.ts';
-import { ID_PATTERN } from '../fhir/resource.ts';
+import { ID_PATTERN, type ResourceKey } from '../fhir/resource.ts';
 import type { Interaction } from './request.ts';
 
 /** `bundle` is POST to the base: batch or transaction, as the body says. */
@@ -24,6 +24,10 @@ const ROUTES = {
   instance: { GET: 'read', PUT: 'update', PATCH: 'patch', DELETE: 'delete' },
   'instance/_history': { GET: 'history-instance' },
   version: { GET: 'vread' },
+  compartment: { GET: 'search-type' },
+  'compartment/_search': { POST: 'search-type' },
+  'compartment/*': { GET: 'search-system' },
+  'compartment/*/_search': { POST: 'search-system' },
   operation: { GET: 'operation', POST: 'operation' },
 } as const satisfies Record<string, Readonly<Record<string, Asked>>>;
 
@@ -39,6 +43,8 @@ export interface Place {
   readonly version: number;
   /** Operation code without `$`. */
   readonly code: string;
+  /** Whose compartment is searched; `type` then is what is searched in it, '' = everything. */
+  readonly compartment?: ResourceKey;
 }
 
 const TYPE = /^[A-Z][A-Za-z]{0,63}$/;
@@ -74,12 +80,20 @@ export function placeOf(path: string): Place | undefined {
   if (third === undefined) return belowType(place, second);
   if (!ID_PATTERN.test(second)) return undefined;
   const instance = { ...place, id: second };
+  if (TYPE.test(third) || third === '*') return inCompartment({ type: first, id: second }, third, fourth);
   if (fourth !== undefined) {
     if (third !== '_history' || !VERSION.test(fourth)) return undefined;
     return { ...instance, kind: 'version', version: Number(fourth) };
   }
   if (third === '_history') return { ...instance, kind: 'instance/_history' };
   return OPERATION.test(third) ? { ...instance, kind: 'operation', code: third.slice(1) } : undefined;
+}
+
+function inCompartment(compartment: ResourceKey, searched: string, last: string | undefined): Place | undefined {
+  if (last !== undefined && last !== '_search') return undefined;
+  const all = searched === '*';
+  const kind = all ? 'compartment/*' : 'compartment';
+  return { ...NONE, kind: last === undefined ? kind : `${kind}/_search`, type: all ? '' : searched, compartment };
 }
 
 function atBase(segment: string): Place | undefined {

@@ -45,8 +45,14 @@ export type FhirRequest = Common &
     | { readonly interaction: 'history-instance'; readonly key: ResourceKey }
     | { readonly interaction: 'history-type'; readonly type: string }
     | { readonly interaction: 'history-system' }
-    | { readonly interaction: 'search-type'; readonly type: string; readonly query: string }
-    | { readonly interaction: 'search-system'; readonly query: string }
+    | {
+        readonly interaction: 'search-type';
+        readonly type: string;
+        readonly query: string;
+        /** Only what lies in this resource's compartment. */
+        readonly compartment?: ResourceKey;
+      }
+    | { readonly interaction: 'search-system'; readonly query: string; readonly compartment?: ResourceKey }
     | {
         readonly interaction: 'create';
         readonly type: string;

@@ -1,7 +1,11 @@
-/** Search of one type, by GET or POST. Source: search.html; http.html#search, #paging. Pages are joined from stored texts. */
+/** Search of one type, of several or of a compartment, by GET or POST. Source: search.html; http.html#search, #paging. Pages are joined from stored texts. */
 import { fhirError, type Issue, operationOutcome } from '../fhir/outcome.ts';
+import { label } from '../fhir/resource.ts';
 import type { SearchPlan } from '../fhir/search/algebra.ts';
+import { compartmentPredicate, ownerPatients } from '../fhir/search/compartment.ts';
 import type { SearchQuery } from '../fhir/search/query.ts';
+import { and } from '../fhir/search/simplify.ts';
+import { parseSystemSearch, type SystemQuery, searchableTypes } from '../fhir/search/system.ts';
 import type { SearchResult, StoredVersion } from '../store/port.ts';
 import { rawRequest } from './access-entry.ts';
 import { bundleText, searchEntry } from './bundle-text.ts';
@@ -13,42 +17,87 @@ import { type Pair, pairsOf } from './query-text.ts';
 import { respond, shapedText } from './represent.ts';
 import type { FhirRequest } from './request.ts';
 
-type Search = Extract<FhirRequest, { interaction: 'search-type' }>;
+type Search = Extract<FhirRequest, { interaction: 'search-type' | 'search-system' }>;
+type PageQuery = SystemQuery['page'];
 
 /** 200 with a searchset. Refuses what `parseSearch` refuses, too-costly (400), and a cursor that is not this search's (400). */
 export const search: Perform<Search> = async (request, caller, context) => {
-  const { settings, ambient, capability } = context;
-  const query = context.parseSearch(request.type, request.query, request.representation.prefer.handling);
+  const { settings, ambient } = context;
+  const { page: query, queries } = queriesOf(request, context);
   if (query.summary === 'text' && query.includes.length + query.revIncludes.length > 0) {
     throw fhirError('invalid', '`_summary=text` cannot be combined with `_include` or `_revinclude`.');
   }
-  const plan = context.planSearch(query, caller.access);
-  const page = await pageOf(query, plan, caller, context);
+  const plans = queries.map((each) => within(request, context.planSearch(each, caller.access), context));
+  const page = await pageOf(request, query, plans, caller, context);
   const additions = await included(page.matches, query, caller, context);
-  const total = await totalOf(query, plan, page, context);
+  const total = await totalOf(query, plans, page, context);
+  const remarks = [
+    ...ignoredIssues(query, validNames(queries, context)),
+    ...(total?.exact === false ? [ESTIMATED] : []),
+  ];
   const text = bundleText({
     id: ambient.newId(),
     at: ambient.now(),
     type: 'searchset',
-    total,
-    links: pageLinks(`${settings.fhirBase}/${request.type}`, shownOf(query), pairsOf(request.rawQuery), page.cursor),
+    total: total?.count,
+    links: pageLinks(settings.fhirBase + placeOf(request), shownOf(query), pairsOf(request.rawQuery), page.cursor),
     entries: [
       ...page.matches.map((version) => entryOf(version, query, 'match', context)),
       ...additions.map((version) => entryOf(version, { ...query, elements: [] }, 'include', context)),
-      ...outcomeEntries(query, [...(capability.types.get(request.type)?.searchParameters.keys() ?? [])]),
+      ...outcomeEntries(remarks),
     ],
   });
-  const patients = new Set([...page.matches, ...additions].flatMap((version) => version.patients));
+  const owner = ownerPatients(request.compartment);
+  const patients = new Set([...owner, ...[...page.matches, ...additions].flatMap((version) => version.patients)]);
   const raw = rawRequest(request.wire, request.rawQuery, settings.fhirBase);
   return {
     response: respond(200, text, request.representation.pretty),
-    entries: [{ interaction: 'search-type', query: raw, patients: [...patients] }],
+    entries: [{ interaction: request.interaction, query: raw, patients: [...patients] }],
     audited: false,
   };
 };
 
+/** One query a type. Of a search over everything, the types that take part in the compartment. */
+function queriesOf(request: Search, { capability, definitions, parseSearch }: RestContext): SystemQuery {
+  const { handling } = request.representation.prefer;
+  const { compartment } = request;
+  const takesPart = (type: string): boolean =>
+    compartment === undefined || compartmentPredicate(compartment, type, definitions) !== undefined;
+  if (request.interaction === 'search-system') {
+    const types = searchableTypes(capability).filter(takesPart);
+    return parseSystemSearch(request.query, handling, types, parseSearch);
+  }
+  if (!takesPart(request.type)) {
+    throw fhirError('not-found', `No \`${request.type}\` is in a \`${compartment?.type}\` compartment.`);
+  }
+  const query = parseSearch(request.type, request.query, handling);
+  return { page: query, queries: [query] };
+}
+
+/** The plan, only for what lies in the compartment that the request names. */
+function within({ compartment }: Search, plan: SearchPlan, { definitions }: RestContext): SearchPlan {
+  const inside = compartment && compartmentPredicate(compartment, plan.type, definitions);
+  return inside === undefined ? plan : { ...plan, where: and([plan.where, inside]) };
+}
+
+/** Path of the search by GET. */
+function placeOf(request: Search): string {
+  const type = request.interaction === 'search-type' ? request.type : undefined;
+  if (request.compartment !== undefined) return `/${label(request.compartment)}/${type ?? '*'}`;
+  return type === undefined ? '' : `/${type}`;
+}
+
+/** Names that are claimed for each of the types. */
+function validNames(queries: readonly SearchQuery[], { capability }: RestContext): readonly string[] {
+  const [first = [], ...others] = queries.map(({ type }) => [
+    ...(capability.types.get(type)?.searchParameters.keys() ?? []),
+  ]);
+  const sets = others.map((names) => new Set(names));
+  return first.filter((name) => sets.every((names) => names.has(name)));
+}
+
 /** The parameters of the self link: what was used, and which page this is. */
-function shownOf({ used, cursor }: SearchQuery): readonly Pair[] {
+function shownOf({ used, cursor }: PageQuery): readonly Pair[] {
   const others = used.filter(([name]) => name !== '_cursor');
   return cursor === undefined ? others : [...others, ['_cursor', cursor]];
 }
@@ -60,33 +109,45 @@ interface MatchPage extends Pick<SearchResult, 'matches'> {
   readonly isCountOnly: boolean;
 }
 
-async function pageOf(query: SearchQuery, plan: SearchPlan, caller: Caller, context: RestContext): Promise<MatchPage> {
+async function pageOf(
+  request: Search,
+  query: PageQuery,
+  plans: readonly SearchPlan[],
+  caller: Caller,
+  context: RestContext,
+): Promise<MatchPage> {
   const { settings, ambient, store } = context;
   const isFirst = query.cursor === undefined;
   if (query.summary === 'count' || query.count === 0) {
     return { matches: [], cursor: undefined, isFirst, isCountOnly: true };
   }
   const count = Math.min(query.count ?? settings.defaultCount, settings.maxCount);
-  const scope = JSON.stringify(['search', query.type, query.used.filter(([name]) => name !== '_cursor')]);
+  const scope = JSON.stringify(['search', placeOf(request), query.used.filter(([name]) => name !== '_cursor')]);
   const binding = { principal: caller.access.principal, scope };
   const now = ambient.now();
   const after = query.cursor === undefined ? undefined : openCursor(settings.cursorKey, binding, query.cursor, now);
-  const { matches, next } = await store.search(plan, { count, after });
+  const [plan, ...others] = plans;
+  const { matches, next } =
+    plan !== undefined && others.length === 0
+      ? await store.search(plan, { count, after })
+      : await store.searchTypes(plans, { count, after });
   const cursor = next === undefined ? undefined : sealCursor(settings.cursorKey, binding, next, now);
   return { matches, cursor, isFirst, isCountOnly: false };
 }
 
 /** Bundle.total: always the matches of the whole search. Free when the first page is the last; otherwise counted when asked for. */
+type Total = Awaited<ReturnType<RestContext['store']['countTypes']>>;
+
 async function totalOf(
-  { total }: SearchQuery,
-  plan: SearchPlan,
+  { total }: PageQuery,
+  plans: readonly SearchPlan[],
   { matches, cursor, isFirst, isCountOnly }: MatchPage,
   { store }: RestContext,
-): Promise<number | undefined> {
-  if (isCountOnly) return store.count(plan);
+): Promise<Total | undefined> {
+  if (isCountOnly) return store.countTypes(plans, total === 'estimate' ? 'estimate' : 'accurate');
   if (total === 'none') return undefined;
-  if (isFirst && cursor === undefined) return matches.length;
-  return total === undefined ? undefined : store.count(plan);
+  if (isFirst && cursor === undefined) return { count: matches.length, exact: true };
+  return total === undefined ? undefined : store.countTypes(plans, total);
 }
 
 function entryOf(
@@ -99,16 +160,23 @@ function entryOf(
   return searchEntry(urlOf(settings.fhirBase, version.key), text, mode);
 }
 
-/** What `Prefer: handling=lenient` left out is said in the page. */
-function outcomeEntries({ ignored }: SearchQuery, valid: readonly string[]): readonly string[] {
-  if (ignored.length === 0) return [];
+const ESTIMATED: Issue = {
+  kind: 'too-costly',
+  severity: 'information',
+  message: '`total` is an estimate from a sample. `_total=accurate` counts.',
+};
+
+/** What there is to say about a page is said in the page. */
+function outcomeEntries(issues: readonly Issue[]): readonly string[] {
+  return issues.length === 0 ? [] : [searchEntry(undefined, JSON.stringify(operationOutcome(issues)), 'outcome')];
+}
+
+/** What `Prefer: handling=lenient` left out. */
+function ignoredIssues({ ignored }: PageQuery, valid: readonly string[]): readonly Issue[] {
   const list = valid.map((name) => `\`${name}\``).join(', ');
-  const issues = ignored.map(
-    (name): Issue => ({
-      kind: 'unsupported-parameter',
-      severity: 'warning',
-      message: `The parameter \`${name.slice(0, 64)}\` is not supported and was ignored. Valid: ${list}.`,
-    }),
-  );
-  return [searchEntry(undefined, JSON.stringify(operationOutcome(issues)), 'outcome')];
+  return ignored.map((name) => ({
+    kind: 'unsupported-parameter',
+    severity: 'warning',
+    message: `The parameter \`${name.slice(0, 64)}\` is not supported and was ignored. Valid: ${list}.`,
+  }));
 }

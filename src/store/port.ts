@@ -142,6 +142,11 @@ export interface ResourceStore {
   searchTypes(plans: readonly SearchPlan[], page: Page): Promise<SearchResult>;
   /** Exact number of matches. Same refusals as `search`. */
   count(plan: SearchPlan): Promise<number>;
+  /** Matches of all plans together. An `estimate` costs bounded work and may be far off; `exact` says when it is not one. */
+  countTypes(
+    plans: readonly SearchPlan[],
+    accuracy: 'accurate' | 'estimate',
+  ): Promise<{ readonly count: number; readonly exact: boolean }>;
   /** Opaque, stable audit keys for patients, in order; unknown ones are minted (persisted by the commit that uses them). */
   subjectKeys(patients: readonly string[]): readonly string[];
   /** Cheap proof that reads and writes work: for readiness. */

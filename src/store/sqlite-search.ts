@@ -6,7 +6,9 @@ import type { Predicate, SearchPlan, SortKey } from '../fhir/search/algebra.ts';
 import { type Page, StoreError } from './port.ts';
 import { type CursorValue, decodeCursor, encodeCursor } from './sqlite-cursor.ts';
 import type { Dictionary } from './sqlite-dictionary.ts';
+import { estimate, type Total } from './sqlite-estimate.ts';
 import type { Window } from './sqlite-leaf.ts';
+import { mergedPage } from './sqlite-merge.ts';
 import { KIND } from './sqlite-message.ts';
 import { Planner } from './sqlite-plan.ts';
 import { join, raw, type Sql, type Statements, sql } from './sqlite-sql.ts';
@@ -27,7 +29,7 @@ export interface Matches {
   readonly next: string | undefined;
 }
 
-interface Ordered {
+export interface Ordered {
   readonly where: Predicate;
   readonly type: string;
   readonly sort: readonly SortKey[];
@@ -113,31 +115,10 @@ export class Searcher {
     return { rids: matches.map(({ rid }) => rid), next };
   }
 
-  /**
-   * One page of several types. A cursor is a place in the common order (sort values, then rid), so each type goes on from it by itself
-   * and the pages are merged. The plans sort by the same kinds of values.
-   */
+  /** One page of several types, in one order over all of them. */
   searchTypes(plans: readonly SearchPlan[], page: Page): Matches {
     this.start();
-    const [first] = plans;
-    if (first === undefined) return { rids: [], next: undefined };
-    const { sort, principal } = first;
-    const bound = JSON.stringify([plans.map(({ type }) => type), sort, principal]);
-    const after = page.after === undefined ? undefined : decodeCursor(bound, page.after, sort.length + 1);
-    const limit = page.count + 1;
-    const descending = sort[0]?.descending ?? false;
-    const found: Match[] = [];
-    for (const plan of plans.toSorted((a, b) => this.#planner.typeNumber(a.type) - this.#planner.typeNumber(b.type))) {
-      const [, end] = this.#planner.range(plan.type);
-      // Without a sort the order is the types' own: what lies before the cursor, or behind a full page, is not looked at.
-      if (sort.length === 0 && (found.length >= limit || Number(after?.[0] ?? 0) >= end)) continue;
-      const wanted = sort.length === 0 ? limit - found.length : limit;
-      found.push(...this.#ordered({ ...plan, descending, after, limit: wanted }));
-    }
-    const matches = found.sort((a, b) => compareMatches(a, b, sort)).slice(0, page.count);
-    const last = matches.at(-1);
-    const next = found.length > page.count && last ? encodeCursor(bound, [...last.keys, last.rid]) : undefined;
-    return { rids: matches.map(({ rid }) => rid), next };
+    return mergedPage(plans, page, this.#planner, (order) => this.#ordered(order));
   }
 
   /** Logical ids of at most `limit` matches, in no order. */
@@ -147,8 +128,26 @@ export class Searcher {
     return found.map(({ rid }) => this.#statements.text(sql`SELECT id FROM resource WHERE rid=${rid}`) ?? '');
   }
 
-  count({ where, type }: SearchPlan): number {
+  count(plan: SearchPlan): number {
     this.start();
+    return this.#count(plan);
+  }
+
+  /** Matches of all plans under one budget. An estimate counts what an index range bounds and samples the rest. */
+  countTypes(plans: readonly SearchPlan[], accuracy: 'accurate' | 'estimate'): Total {
+    this.start();
+    let total: Total = { count: 0, exact: true };
+    for (const plan of plans) {
+      const each =
+        accuracy === 'accurate'
+          ? { count: this.#count(plan), exact: true }
+          : estimate(plan, this.#planner, this.#collect);
+      total = { count: total.count + each.count, exact: total.exact && each.exact };
+    }
+    return total;
+  }
+
+  #count({ where, type }: SearchPlan): number {
     const driven = this.#planner.drive(where, type, this.#collect);
     if (driven !== undefined) {
       const exact = this.#planner.exact(driven, type);
@@ -312,21 +311,6 @@ function windowSeek({ test, from, to }: Window, descending: boolean, start: Curs
   const low = descending || start === null ? from : Math.max(from, Number(start));
   const high = descending && start !== null ? Math.min(to, Number(start)) : to;
   return sql`d.low >= ${low} AND d.low <= ${high} AND ${test}`;
-}
-
-/** The engine's order: missing last in either direction, text by its UTF-8 bytes as SQLite compares it, ties by rid. */
-function compareMatches(a: Match, b: Match, sort: readonly SortKey[]): number {
-  for (const [index, { descending }] of sort.entries()) {
-    const [left = null, right = null] = [a.keys[index], b.keys[index]];
-    if (left === right) continue;
-    if (left === null || right === null) return left === null ? 1 : -1;
-    const order =
-      typeof left === 'number' && typeof right === 'number'
-        ? left - right
-        : Buffer.compare(Buffer.from(String(left)), Buffer.from(String(right)));
-    if (order !== 0) return descending ? -order : order;
-  }
-  return sort[0]?.descending ? b.rid - a.rid : a.rid - b.rid;
 }
 
 interface Term {

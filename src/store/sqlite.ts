@@ -22,6 +22,7 @@ import { WriterChannel } from './sqlite-channel.ts';
 import type { CheckpointData } from './sqlite-checkpoint.ts';
 import type { Clock } from './sqlite-commit.ts';
 import { Dictionary } from './sqlite-dictionary.ts';
+import type { Total } from './sqlite-estimate.ts';
 import { type IndexOf, indexIsCurrent, prepareIndex, reindexAll } from './sqlite-reindex.ts';
 import { connect, lockFolder, migrate, type Place, synchronousOf } from './sqlite-schema.ts';
 import { Searcher } from './sqlite-search.ts';
@@ -135,6 +136,12 @@ export class SqliteReader implements ResourceStore {
 
   async count(plan: SearchPlan): Promise<number> {
     return this.#snapshot(() => (plan.type === 'AuditEvent' ? this.#audit.count(plan) : this.#searcher.count(plan)));
+  }
+
+  async countTypes(plans: readonly SearchPlan[], accuracy: 'accurate' | 'estimate'): Promise<Total> {
+    const [plan] = plans;
+    if (plan?.type === 'AuditEvent') return { count: await this.count(plan), exact: true };
+    return this.#snapshot(() => this.#searcher.countTypes(plans, accuracy));
   }
 
   /** Several statements over one state of the database. */

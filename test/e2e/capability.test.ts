@@ -297,7 +297,8 @@ test('what is not claimed is refused', async () => {
   const rows: readonly (readonly [status: number, method: string, path: string, body?: unknown])[] = [
     [405, 'PATCH', '/Patient/example', '[]'],
     [405, 'PATCH', '/Patient?_id=example', '[]'],
-    [405, 'GET', '/?_id=example'],
+    [400, 'GET', '/?identifier=example'],
+    [404, 'GET', '/Group/x/Observation'],
     [404, 'GET', '/Patient/example/$everything'],
     [404, 'POST', '/Patient/$validate', patient],
     [404, 'GET', '/$export'],

@@ -97,10 +97,26 @@ const refused: readonly (readonly [why: string, text: string, message: RegExp])[
   ['abstract type', statement({ type: 'DomainResource' }), /DomainResource: not a resource type/],
   ['type that is never stored', statement({ type: 'Parameters', searchParam: [] }), /Parameters: is never stored/],
   ['interaction of no code', statement({ interaction: [{ code: 'patch' }] }), /Observation interaction patch/],
+  ['system interaction', statement({}, { interaction: [{ code: 'purge' }] }), /system interaction purge/],
   [
-    'system interaction',
-    statement({}, { interaction: [{ code: 'search-system' }] }),
-    /system interaction search-system/,
+    'parameter of all types without the search',
+    statement({}, { searchParam: [{ name: '_id', type: 'token' }] }),
+    /searchParam without the interaction search-system/,
+  ],
+  [
+    'parameter of all types that a type lacks',
+    statement({}, { interaction: [{ code: 'search-system' }], searchParam: [{ name: 'identifier', type: 'token' }] }),
+    /rest.searchParam identifier: Observation does not claim it/,
+  ],
+  [
+    'compartment of a type that is not claimed',
+    statement({}, { compartment: ['http://hl7.org/fhir/CompartmentDefinition/device'] }),
+    /compartment Device: the type is not claimed/,
+  ],
+  [
+    'compartment that is none',
+    statement({}, { compartment: ['http://hl7.org/fhir/CompartmentDefinition/group'] }),
+    /compartment .*group is not supported/,
   ],
   [
     'update of AuditEvent',

@@ -66,8 +66,21 @@ export class MemoryStore implements ResourceStore {
     return paged(this.#matching(plan), page);
   }
 
+  async searchTypes(plans: readonly SearchPlan[], page: Page): Promise<SearchResult> {
+    if (this.fails.search !== undefined) throw this.fails.search;
+    return paged(
+      plans.flatMap((plan) => this.#matching(plan)),
+      page,
+    );
+  }
+
   async count(plan: SearchPlan): Promise<number> {
     return this.#matching(plan).length;
+  }
+
+  async countTypes(plans: readonly SearchPlan[]): Promise<{ count: number; exact: boolean }> {
+    const counts = plans.map((plan) => this.#matching(plan).length);
+    return { count: counts.reduce((sum, each) => sum + each, 0), exact: true };
   }
 
   #matching({ type, where }: SearchPlan): readonly StoredVersion[] {

@@ -97,12 +97,19 @@ export class MemoryStore implements ResourceStore {
     const versions = this.#held.get(label(key))?.versions;
     return version === undefined ? versions?.at(-1) : versions?.[version - 1];
   }
+  async searchTypes(): Promise<SearchResult> {
+    throw new TypeError('Writes search one type at a time.');
+  }
+
   async search(plan: SearchPlan, { count }: Page): Promise<SearchResult> {
     if (this.bounded) throw new StoreError('bounded-thread', 'Search where there is a budget.');
     return { matches: this.#matching(plan).slice(0, count), next: undefined };
   }
   async count(plan: SearchPlan): Promise<number> {
     return this.#matching(plan).length;
+  }
+  async countTypes(): Promise<{ count: number; exact: boolean }> {
+    throw new TypeError('Writes count one type at a time.');
   }
   async history(): Promise<SearchResult> {
     return { matches: [...this.#held.values()].flatMap(({ versions }) => versions), next: undefined };

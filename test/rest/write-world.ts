@@ -113,7 +113,7 @@ function capability(): Capability {
       revIncludes: [],
     },
   ]);
-  return { statement: '{}', types: new Map(types), system: new Set(['transaction', 'batch']) };
+  return { statement: '{}', types: new Map(types), system: new Set(['transaction', 'batch']), compartments: new Set() };
 }
 
 /** Two base rules and a warning, enough to see refusals of each sort. */

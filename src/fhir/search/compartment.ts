@@ -1,0 +1,36 @@
+/** Compartments as predicates: what of a type lies in `Patient/1`. Source: FHIR R4 search.html#compartments, compartmentdefinition.html. */
+import type { Definitions } from '../definitions.ts';
+import { label, type ResourceKey } from '../resource.ts';
+import type { Predicate } from './algebra.ts';
+import { or } from './simplify.ts';
+
+/** The CompartmentDefinitions of R4: their canonicals, as `CapabilityStatement.rest.compartment` names them, and the types they are about. */
+export const COMPARTMENTS: ReadonlyMap<string, string> = new Map(
+  ['Patient', 'Encounter', 'RelatedPerson', 'Practitioner', 'Device'].map((type) => [
+    `http://hl7.org/fhir/CompartmentDefinition/${type.charAt(0).toLowerCase()}${type.slice(1)}`,
+    type,
+  ]),
+);
+
+/** The Patient whose compartment is searched, for the audit. */
+export function ownerPatients(owner: ResourceKey | undefined): readonly string[] {
+  return owner?.type === 'Patient' ? [owner.id] : [];
+}
+
+/** Resources of `type` in the compartment of `owner`; undefined when the definition gives the type no part in it. */
+export function compartmentPredicate(
+  owner: ResourceKey,
+  type: string,
+  definitions: Pick<Definitions, 'compartmentParameters'>,
+): Predicate | undefined {
+  const codes = definitions.compartmentParameters(owner.type, type);
+  if (codes.length === 0) return undefined;
+  return or(
+    codes.map(
+      (code): Predicate =>
+        code === '{def}'
+          ? { kind: 'ids', ids: [owner.id] }
+          : { kind: 'reference', parameter: `${type}.${code}`, targets: [label(owner)] },
+    ),
+  );
+}

@@ -1,0 +1,52 @@
+/**
+ * One page over several types. A cursor is a place in the common order (sort values, then rid), so each type goes on from it by itself
+ * and the pages are merged. The plans sort by the same kinds of values.
+ */
+import type { SearchPlan, SortKey } from '../fhir/search/algebra.ts';
+import type { Page } from './port.ts';
+import { decodeCursor, encodeCursor } from './sqlite-cursor.ts';
+import type { Planner } from './sqlite-plan.ts';
+import type { Match, Matches, Ordered } from './sqlite-search.ts';
+
+export function mergedPage(
+  plans: readonly SearchPlan[],
+  page: Page,
+  planner: Planner,
+  ordered: (order: Ordered) => readonly Match[],
+): Matches {
+  const [first] = plans;
+  if (first === undefined) return { rids: [], next: undefined };
+  const { sort, principal } = first;
+  const keys = sort.map(({ indexed, descending }) => [indexed, descending]);
+  const bound = JSON.stringify([plans.map(({ type }) => type), keys, principal]);
+  const after = page.after === undefined ? undefined : decodeCursor(bound, page.after, sort.length + 1);
+  const limit = page.count + 1;
+  const descending = sort[0]?.descending ?? false;
+  const found: Match[] = [];
+  for (const plan of plans.toSorted((a, b) => planner.typeNumber(a.type) - planner.typeNumber(b.type))) {
+    const [, end] = planner.range(plan.type);
+    // Without a sort the order is the types' own: what lies before the cursor, or behind a full page, is not looked at.
+    if (sort.length === 0 && (found.length >= limit || Number(after?.[0] ?? 0) >= end)) continue;
+    const wanted = sort.length === 0 ? limit - found.length : limit;
+    found.push(...ordered({ ...plan, descending, after, limit: wanted }));
+  }
+  const matches = found.sort((a, b) => compareMatches(a, b, sort)).slice(0, page.count);
+  const last = matches.at(-1);
+  const next = found.length > page.count && last ? encodeCursor(bound, [...last.keys, last.rid]) : undefined;
+  return { rids: matches.map(({ rid }) => rid), next };
+}
+
+/** The engine's order: missing last in either direction, text by its UTF-8 bytes as SQLite compares it, ties by rid. */
+function compareMatches(a: Match, b: Match, sort: readonly SortKey[]): number {
+  for (const [index, { descending }] of sort.entries()) {
+    const [left = null, right = null] = [a.keys[index], b.keys[index]];
+    if (left === right) continue;
+    if (left === null || right === null) return left === null ? 1 : -1;
+    const order =
+      typeof left === 'number' && typeof right === 'number'
+        ? left - right
+        : Buffer.compare(Buffer.from(String(left)), Buffer.from(String(right)));
+    if (order !== 0) return descending ? -order : order;
+  }
+  return sort[0]?.descending ? b.rid - a.rid : a.rid - b.rid;
+}

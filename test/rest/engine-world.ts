@@ -1,0 +1,50 @@
+/** The door over the real engine and the real audit, filled with resources in the order given, one commit each. */
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { auditRow, postedAuditRow, renderAuditEvent } from '../../src/audit.ts';
+import { localCaller, localFacts } from '../../src/rest/caller.ts';
+import { answer } from '../../src/rest/interact.ts';
+import type { FhirResponse } from '../../src/rest/request.ts';
+import { openSqlite, type SqliteStore } from '../../src/store/sqlite.ts';
+import { BASE, type Sent, world } from '../world.ts';
+
+export interface EngineWorld {
+  readonly store: SqliteStore;
+  send(method: string, url: string, sent?: Sent): Promise<FhirResponse>;
+  /** Ends the store and removes its folder; nothing may have been reported. */
+  close(): Promise<void>;
+}
+
+/** @param resources each with its id; put one after the other */
+export async function engineWorld(
+  resources: readonly { readonly resourceType: string; readonly id: string }[],
+): Promise<EngineWorld> {
+  const folder = mkdtempSync(join(tmpdir(), 'engine-'));
+  const { context: outline, wire, reported } = world();
+  const types = [...outline.capability.types.keys()];
+  const store = await openSqlite({ folder, renderAudit: renderAuditEvent, indexHash: 'test', types, budgetMs: 5000 });
+  const close = async (): Promise<void> => {
+    await store.close();
+    rmSync(folder, { recursive: true });
+    assert.deepEqual(reported, []);
+  };
+  const subjectKeys = (patients: readonly string[]) => store.subjectKeys(patients);
+  const source = { observer: BASE, address: '127.0.0.1' };
+  const { indexEntries } = outline;
+  const context = {
+    ...outline,
+    store,
+    audit: (access: Parameters<typeof outline.audit>[0]) => auditRow(access, subjectKeys, 'salt', source, indexEntries),
+    postedAudit: (...[resource]: Parameters<typeof outline.postedAudit>) =>
+      postedAuditRow(resource, subjectKeys, 'salt', source, indexEntries),
+  };
+  const caller = localCaller(localFacts('request-1', '127.0.0.1'));
+  const send = (method: string, url: string, sent?: Sent) => answer(wire(method, url, sent), caller, context);
+  for (const body of resources) {
+    const { status, body: text } = await send('PUT', `/${body.resourceType}/${body.id}`, { body });
+    assert.equal(status, 201, text);
+  }
+  return { store, send, close };
+}
