@@ -28,4 +28,4 @@ VOLUME /data
 EXPOSE 8080
 USER node
 HEALTHCHECK --interval=10s --timeout=3s --start-period=60s CMD ["node", "dist/probe.js"]
-ENTRYPOINT ["node", "--disable-proto=delete", "dist/main.js"]
+ENTRYPOINT ["node", "--disable-proto=delete", "--max-semi-space-size=64", "dist/main.js"]

@@ -2,7 +2,7 @@
 import { writeFileSync } from 'node:fs';
 import { cpus, totalmem } from 'node:os';
 import { parseArgs } from 'node:util';
-import { RESOURCES, recordOf } from './data.ts';
+import { patientOf, RESOURCES, recordOf } from './data.ts';
 import { load, type Measured } from './load.ts';
 import { type Body, type Ground, ROWS, type Row } from './rows.ts';
 import { type Measurable, startServer } from './server.ts';
@@ -66,7 +66,6 @@ async function fill(server: Measurable, { patients, end }: Ground): Promise<stri
   const resources = patients * RESOURCES;
   const rate = (resources / (performance.now() - start)) * 1000;
   const perCore = resources / (server.cpuSeconds() - cpu);
-  const { patientOf } = await import('./data.ts');
   for (const city of ['Here', 'There', 'Elsewhere']) {
     for (let patient = 0; patient < Math.min(50, patients); patient++) {
       const changed = patientOf(patient, city);

@@ -17,6 +17,8 @@ export interface Measurable {
   stop(): Promise<void>;
 }
 
+/** As `npm start` and the image start it: a larger young generation halves the scavenges. */
+const AS_DELIVERED = ['--max-semi-space-size=64'];
 const TICKS_PER_SECOND = 100;
 const PAGE_MB = 4096 / 1_048_576;
 
@@ -36,7 +38,7 @@ export async function startServer(nodeOptions: readonly string[]): Promise<Measu
   const port = await freePort();
   const preload = new URL('./loop-delay.ts', import.meta.url).href;
   const main = new URL('../src/main.ts', import.meta.url).pathname;
-  const child = spawn(process.execPath, [...nodeOptions, '--import', preload, main, 'serve'], {
+  const child = spawn(process.execPath, [...AS_DELIVERED, ...nodeOptions, '--import', preload, main, 'serve'], {
     env: { ...process.env, SEED: 'none', DATA_DIR: folder, PORT: String(port) },
     stdio: ['ignore', 'ignore', 'pipe'],
   });
