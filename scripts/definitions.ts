@@ -12,6 +12,7 @@ import type {
   ElementDefinition,
   ElementDefinitionType,
   OperationDefinition,
+  OperationDefinitionParameter,
   SearchParameter,
   StructureDefinition,
   ValueSet,
@@ -21,6 +22,8 @@ import type {
   CompartmentsFile,
   ElementFile,
   LockFile,
+  OperationFile,
+  OperationParameterFile,
   SearchParameterFile,
   StructuresFile,
   ValueSetsFile,
@@ -172,10 +175,21 @@ function compartments(all: readonly CompartmentDefinition[]): CompartmentsFile {
   );
 }
 
-function operations(all: readonly OperationDefinition[]): unknown[] {
+function operationParameter({ name, use, min, max, type, part }: OperationDefinitionParameter): OperationParameterFile {
+  return {
+    name,
+    use,
+    ...(min === 0 ? {} : { min }),
+    ...(max === '1' ? {} : { max: max === '*' ? -1 : Number(max) }),
+    ...(type === undefined ? {} : { type }),
+    ...(part === undefined ? {} : { parts: part.map(operationParameter) }),
+  };
+}
+
+function operations(all: readonly OperationDefinition[]): OperationFile[] {
   return all
     .filter(({ id, kind }) => id !== 'example' && kind === 'operation')
-    .map(({ url, code, system, type, instance, resource = [], affectsState = false }) => ({
+    .map(({ url, code, system, type, instance, resource = [], affectsState = false, parameter = [] }) => ({
       url,
       code,
       system,
@@ -183,6 +197,7 @@ function operations(all: readonly OperationDefinition[]): unknown[] {
       instance,
       resource,
       affectsState,
+      parameters: parameter.map(operationParameter),
     }));
 }
 

@@ -40,6 +40,26 @@ export interface SearchParameterFile {
   readonly target?: readonly string[];
   readonly component?: readonly { readonly definition: string; readonly expression: string }[];
 }
+/** Parameter of an operation. Defaults as in ElementFile. */
+export interface OperationParameterFile {
+  readonly name: string;
+  readonly use: 'in' | 'out';
+  readonly min?: number;
+  readonly max?: number;
+  /** Left out where there are parts. */
+  readonly type?: string;
+  readonly parts?: readonly OperationParameterFile[];
+}
+export interface OperationFile {
+  readonly url: string;
+  readonly code: string;
+  readonly system: boolean;
+  readonly type: boolean;
+  readonly instance: boolean;
+  readonly resource: readonly string[];
+  readonly affectsState: boolean;
+  readonly parameters: readonly OperationParameterFile[];
+}
 /** compartment -> type -> search parameter codes. */
 export type CompartmentsFile = Readonly<Record<string, Readonly<Record<string, readonly string[]>>>>;
 /** Value set -> system -> codes; null = it can't be enumerated, with the reason in README.md. */

@@ -12,6 +12,7 @@ import {
   type ElementType,
   narrowedExpression,
   type OperationDefinition,
+  type OperationParameter,
   type SearchParameter,
   type SearchParameterType,
   type StructureDefinition,
@@ -20,6 +21,8 @@ import type {
   CompartmentsFile,
   ElementFile,
   LockFile,
+  OperationFile,
+  OperationParameterFile,
   SearchParameterFile,
   StructuresFile,
   ValueSetsFile,
@@ -62,7 +65,7 @@ export function loadDefinitions(folder: string): Definitions {
   const types = linkedStructures(structures, generated<ValueSetsFile>('value-sets.json'));
   const parameters = parameterIndex(generated<SearchParameterFile[]>('search-parameters.json'), ownSearch);
   const compartments = generated<CompartmentsFile>('compartments.json');
-  const operations = [...generated<OperationDefinition[]>('operations.json'), ...ownOperations];
+  const operations = [...generated<OperationFile[]>('operations.json'), ...ownOperations].map(linkedOperation);
   const resources = [...types.values()].filter(({ kind, abstract }) => kind === 'resource' && !abstract);
   return Object.freeze({
     hash: digest(lockText + JSON.stringify(ownSearch)),
@@ -179,6 +182,21 @@ function linkedParameter(
   });
 }
 
+function linkedOperation(file: OperationFile): OperationDefinition {
+  return { ...file, parameters: Object.freeze(file.parameters.map(linkedOperationParameter)) };
+}
+
+function linkedOperationParameter({ name, use, min, max, type, parts }: OperationParameterFile): OperationParameter {
+  return Object.freeze({
+    name,
+    use,
+    min: min ?? 0,
+    max: max === undefined ? 1 : max === -1 ? Number.POSITIVE_INFINITY : max,
+    type,
+    parts: Object.freeze((parts ?? []).map(linkedOperationParameter)),
+  });
+}
+
 type Own = Readonly<Record<string, unknown>>;
 
 function ownResources(folder: string, kind: string): readonly { readonly name: string; readonly value: Own }[] {
@@ -230,13 +248,14 @@ function ownComponents(name: string, component: unknown): { definition: string; 
   });
 }
 
-function ownOperation(name: string, value: Own): OperationDefinition {
-  const { url, code, system, type, instance, resource = [], affectsState = false } = value;
+function ownOperation(name: string, value: Own): OperationFile {
+  const { url, code, system, type, instance, resource = [], affectsState = false, parameter = [] } = value;
   if (
     value.resourceType !== 'OperationDefinition' ||
     typeof url !== 'string' ||
     typeof code !== 'string' ||
-    !Array.isArray(resource)
+    !Array.isArray(resource) ||
+    !Array.isArray(parameter)
   ) {
     throw new Error(`profiles/${name} is not an OperationDefinition with url, code and resource.`);
   }
@@ -248,5 +267,26 @@ function ownOperation(name: string, value: Own): OperationDefinition {
     instance: instance === true,
     resource: resource.map(String),
     affectsState: affectsState === true,
+    parameters: parameter.map((each: Own) => ownOperationParameter(name, each)),
+  };
+}
+
+function ownOperationParameter(file: string, value: Own): OperationParameterFile {
+  const { name, use, min, max, type, part } = value;
+  if (
+    typeof name !== 'string' ||
+    (use !== 'in' && use !== 'out') ||
+    typeof min !== 'number' ||
+    typeof max !== 'string'
+  ) {
+    throw new Error(`profiles/${file} has a parameter without name, use, min or max.`);
+  }
+  return {
+    name,
+    use,
+    min,
+    max: max === '*' ? -1 : Number(max),
+    ...(typeof type === 'string' ? { type } : {}),
+    ...(Array.isArray(part) ? { parts: part.map((each: Own) => ownOperationParameter(file, each)) } : {}),
   };
 }

@@ -74,6 +74,17 @@ export interface OperationDefinition {
   readonly instance: boolean;
   readonly resource: readonly string[];
   readonly affectsState: boolean;
+  readonly parameters: readonly OperationParameter[];
+}
+export interface OperationParameter {
+  readonly name: string;
+  readonly use: 'in' | 'out';
+  readonly min: number;
+  /** Infinity for `*`. */
+  readonly max: number;
+  /** Data type or resource type; `Resource` and `Element` stand for any; undefined where there are parts. */
+  readonly type: string | undefined;
+  readonly parts: readonly OperationParameter[];
 }
 
 /** Immutable; a change is a new snapshot with another `hash`. */
