@@ -22,8 +22,8 @@ export function estimate({ where, type }: SearchPlan, planner: Planner, collect:
   }
   const [low, high] = planner.range(type);
   const newest = sql`SELECT rid FROM resource WHERE rid > ${low} AND rid < ${high} ORDER BY rid DESC LIMIT ${SAMPLE}`;
-  const holds = planner.condition(where, type, { rid: raw('n.rid') });
-  const totals = sql`SELECT count(*), min(n.rid), max(n.rid), sum(CASE WHEN ${holds} THEN 1 ELSE 0 END) FROM (${newest}) n`;
+  const holds = planner.condition(where, type, { rid: raw('b.rid') });
+  const totals = sql`SELECT count(*), min(b.rid), max(b.rid), sum(CASE WHEN ${holds} THEN 1 ELSE 0 END) FROM (${newest}) b`;
   const [seen, lowest, highest, found] = (statements.get(totals) ?? []).map(Number);
   if (seen === undefined || lowest === undefined || highest === undefined || found === undefined || seen < SAMPLE) {
     return { count: found ?? 0, exact: true };

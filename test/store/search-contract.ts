@@ -15,6 +15,7 @@ export function searchContract(engine: string, open: OpenStore): void {
       const store = await open(context, 3 * 86_400_000);
       const world = await populate(store, next);
       for (let round = 0; round < 150; round++) await compare(store, world, next);
+      for (let round = 0; round < 40; round++) await compareTypes(store, world, next);
     });
   }
 
@@ -80,6 +81,37 @@ async function compare(store: ResourceStore, world: readonly Indexed[], next: Ra
   });
   const result = await store.commit({ commands: [{ op: 'expect', plan: plan(type, where), ids: found }], audit: [] });
   assert.equal(result.ok, true, why);
+}
+
+/** Both types in one search: the same matches, one order over both, and their total. */
+async function compareTypes(store: ResourceStore, world: readonly Indexed[], next: Random): Promise<void> {
+  const keys = sortKeys(next, TYPES[0]);
+  const sortOf = (type: string): readonly SortKey[] =>
+    keys.map((key) => ({ ...key, parameter: key.parameter.replace(TYPES[0], type) }));
+  const plans = TYPES.map((type) => plan(type, predicate(next, type), sortOf(type)));
+  const expected = plans.flatMap(({ type, where }) =>
+    world.filter((resource) => resource.type === type && matches(where, resource, world)),
+  );
+  const names = (all: readonly { readonly type: string; readonly id: string }[]) =>
+    all.map(({ type, id }) => `${type}/${id}`);
+  const why = JSON.stringify(plans);
+  const found: string[] = [];
+  let after: string | undefined;
+  do {
+    const page = await store.searchTypes(plans, { count: whole(next, 5) + 1, after });
+    found.push(...names(page.matches.map(({ key }) => key)));
+    after = page.next;
+  } while (after !== undefined);
+  assert.deepEqual(found.toSorted(), names(expected).toSorted(), why);
+  const values = found.map((name) => {
+    const resource = expected.find(({ type, id }) => name === `${type}/${id}`);
+    return sortValues(resource, sortOf(resource?.type ?? ''));
+  });
+  values.slice(1).forEach((each, index) => {
+    assert.ok(!isBefore(each, values[index] ?? [], keys), why);
+  });
+  assert.deepEqual(await store.countTypes(plans, 'accurate'), { count: expected.length, exact: true }, why);
+  assert.deepEqual(await store.countTypes(plans, 'estimate'), { count: expected.length, exact: true }, why);
 }
 
 type Value = string | number | undefined;
