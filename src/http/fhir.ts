@@ -4,6 +4,7 @@ import { fhirError } from '../fhir/outcome.ts';
 import { type CallerFacts, localCaller, localFacts } from '../rest/caller.ts';
 import type { RestContext } from '../rest/context.ts';
 import { answer, refuse } from '../rest/interact.ts';
+import { likelyFormat } from '../rest/parse-request.ts';
 import { placeOf } from '../rest/place.ts';
 import type { FhirResponse, WireRequest } from '../rest/request.ts';
 import { StoreError } from '../store/port.ts';
@@ -28,13 +29,23 @@ const HEAVY_BODY_CHARACTERS = 16_384;
 const URL_LIMIT = 8192;
 
 /**
- * Bodies that take milliseconds to parse and validate; and every batch, since its entries commit one by one and a batch that were moved
- * to the other thread half-way would write twice.
+ * Bodies that take milliseconds to parse and validate; every batch, since its entries commit one by one and a batch that were moved to the
+ * other thread half-way would write twice; and answers of more than one resource in XML, which is written from JSON (30 us a resource).
  */
-export function isHeavy({ method, path, body }: WireRequest): boolean {
-  if (body === undefined) return false;
-  if (body.length > HEAVY_BODY_CHARACTERS) return true;
-  return method === 'POST' && placeOf(path)?.kind === 'base' && /"type"\s*:\s*"batch"/.test(body);
+export function isHeavy(wire: WireRequest): boolean {
+  const { method, path, body } = wire;
+  if (body !== undefined && body.length > HEAVY_BODY_CHARACTERS) return true;
+  if (body !== undefined && method === 'POST' && placeOf(path)?.kind === 'base')
+    return !body.startsWith('{') || BATCH.test(body);
+  return likelyFormat(wire) === 'xml' && !isOneResource(method, path);
+}
+
+const BATCH = /"type"\s*:\s*"batch"/;
+
+function isOneResource(method: string, path: string): boolean {
+  const kind = placeOf(path)?.kind;
+  if (kind === undefined || kind === 'instance' || kind === 'version') return true;
+  return kind === 'type' && method !== 'GET' && method !== 'HEAD';
 }
 
 /** The handler of `/fhir`. It always answers, unless the client has gone away. */

@@ -19,9 +19,9 @@ import { capabilities } from './capability.ts';
 import { allowedMethods, assertClaimed } from './claimed.ts';
 import type { Caller, Performed, RestContext } from './context.ts';
 import { history } from './history.ts';
-import { parseRequest } from './parse-request.ts';
+import { likelyFormat, parseRequest } from './parse-request.ts';
 import { read, vread } from './read.ts';
-import { respond } from './represent.ts';
+import { rendered, respond } from './represent.ts';
 import type { FhirRequest, FhirResponse, WireRequest } from './request.ts';
 import { search } from './search.ts';
 import { conditionalDelete, conditionalUpdate, create, remove, update } from './write.ts';
@@ -33,15 +33,15 @@ import { conditionalDelete, conditionalUpdate, create, remove, update } from './
 export async function answer(wire: WireRequest, caller: Caller, context: RestContext): Promise<FhirResponse> {
   let request: FhirRequest;
   try {
-    request = parseRequest(wire, context.capability);
+    request = parseRequest(wire, { types: context.capability.types, definitions: context.definitions });
   } catch (error) {
     return refuse(error, wire, caller, context);
   }
-  return interact(request, caller, context);
+  return rendered(await interact(request, caller, context), request.representation, context.definitions);
 }
 
 /**
- * Answers a parsed request. Never rejects with a refusal: refusals are answers.
+ * Answers a parsed request, in JSON. Never rejects with a refusal: refusals are answers.
  * @throws StoreError `bounded-thread` only, see `answer`
  */
 export async function interact(request: FhirRequest, caller: Caller, context: RestContext): Promise<FhirResponse> {
@@ -71,7 +71,8 @@ export async function refuse(
 ): Promise<FhirResponse> {
   const response = refusal(error, wire, caller, context, false);
   const access = { ...attemptedWire(wire, context.settings.fhirBase), ...failure(response, error) };
-  return recorded(access, response, caller, context);
+  const answered = await recorded(access, response, caller, context);
+  return rendered(answered, { format: likelyFormat(wire), pretty: false }, context.definitions);
 }
 
 /** Bundle entries come back in through the same door. */

@@ -1,8 +1,10 @@
 /** Wire -> FhirRequest: the only parser of paths, queries and headers, also for Bundle entries. Source: http.html#summary. */
-import { fhirError } from '../fhir/outcome.ts';
+import type { Definitions } from '../fhir/definitions.ts';
+import { FhirError, fhirError } from '../fhir/outcome.ts';
 import { ID_PATTERN, isJsonObject, type Json, parseJson, type Resource } from '../fhir/resource.ts';
+import { readXml } from '../fhir/xml-read.ts';
 import { ifNoneExistOf, preconditionsOf, preferOf } from './conditions.ts';
-import { checkAcceptable, checkFormBody, checkJsonBody } from './negotiate.ts';
+import { answerFormat, bodyFormat, checkFormBody, type Format } from './negotiate.ts';
 import { type Asked, askedOf, type Place, placeOf } from './place.ts';
 import { onlyThese, type Pair, pairsOf, single, without } from './query-text.ts';
 import type { FhirRequest, Representation, WireRequest } from './request.ts';
@@ -10,6 +12,8 @@ import type { FhirRequest, Representation, WireRequest } from './request.ts';
 export interface ParseSettings {
   /** Types that exist here; any other is 404 before anything else is looked at. */
   readonly types: { has(type: string): boolean };
+  /** What bodies in XML are read by; without them they are refused (415). */
+  readonly definitions?: Definitions;
 }
 
 const GENERAL = ['_format', '_pretty'] as const;
@@ -57,7 +61,10 @@ export function parseRequest(wire: WireRequest, settings: ParseSettings, given?:
     throw fhirError('value', '`_summary=count` is for searches.');
   }
   const common = { representation, rawQuery, wire };
-  return { ...common, ...parsePlace(asked, place, { wire, rawQuery, pairs, given }) };
+  return {
+    ...common,
+    ...parsePlace(asked, place, { wire, rawQuery, pairs, given, definitions: settings.definitions }),
+  };
 }
 
 interface Parts {
@@ -65,6 +72,7 @@ interface Parts {
   readonly rawQuery: string;
   readonly pairs: readonly Pair[];
   readonly given: Resource | undefined;
+  readonly definitions: Definitions | undefined;
 }
 /** The part of a request that its interaction defines. */
 type Specific = FhirRequest extends infer R
@@ -171,9 +179,9 @@ const ELEMENT = /^[a-zA-Z][A-Za-z0-9]{0,63}(?:\.[a-zA-Z][A-Za-z0-9]{0,63})*$/;
 const ELEMENTS_LIMIT = 100;
 
 function representationOf(pairs: readonly Pair[], headers: WireRequest['headers']): Representation {
-  checkAcceptable(single(pairs, '_format'), headers.accept);
+  const format = formatOf(pairs, headers);
   const prefer = preferOf(headers.prefer);
-  if (pairs.length === 0) return { pretty: false, summary: undefined, elements: [], prefer };
+  if (pairs.length === 0) return { format, pretty: false, summary: undefined, elements: [], prefer };
   const pretty = single(pairs, '_pretty');
   if (pretty !== undefined && pretty !== 'true' && pretty !== 'false') {
     throw fhirError('value', '`_pretty` must be `true` or `false`.');
@@ -183,7 +191,20 @@ function representationOf(pairs: readonly Pair[], headers: WireRequest['headers'
   if (elements.length > 0 && summary !== undefined && summary !== 'false') {
     throw fhirError('invalid', '`_summary` and `_elements` contradict each other.');
   }
-  return { pretty: pretty === 'true', summary, elements, prefer };
+  return { format, pretty: pretty === 'true', summary, elements, prefer };
+}
+
+const formatOf = (pairs: readonly Pair[], { accept, 'content-type': contentType }: WireRequest['headers']): Format =>
+  answerFormat({ format: single(pairs, '_format'), accept, contentType });
+
+/** The format to answer a request in that may be malformed: what it asks for as far as that can be read, else JSON. */
+export function likelyFormat({ query, headers }: Pick<WireRequest, 'query' | 'headers'>): Format {
+  try {
+    return formatOf(pairsOf(query), headers);
+  } catch (error) {
+    if (error instanceof FhirError) return 'json';
+    throw error;
+  }
 }
 
 function summaryOf(text: string | undefined): Representation['summary'] {
@@ -245,13 +266,19 @@ function resourceOf(parts: Parts, type: string | undefined): Resource {
   return resource;
 }
 
-function decode({ wire }: Parts): Resource {
+function decode({ wire, definitions }: Parts): Resource {
   const text = wire.body ?? '';
-  if (wire.headers['content-type'] !== undefined || text !== '') checkJsonBody(wire.headers['content-type']);
+  const type = wire.headers['content-type'];
+  const format = type !== undefined || text !== '' ? bodyFormat(type) : 'json';
   if (text.trim() === '') throw fhirError('required', 'The request has no body.');
-  const json = parseJson(text);
+  const json = format === 'json' ? parseJson(text) : fromXml(text, definitions);
   if (isResource(json)) return json;
   throw fhirError('structure', 'The body must be a JSON object with a `resourceType`.');
+}
+
+function fromXml(text: string, definitions: Definitions | undefined): Json {
+  if (definitions !== undefined) return readXml(text, definitions);
+  throw fhirError('unsupported-media-type', 'The body must be JSON here.');
 }
 
 const RESOURCE_TYPE = /^[A-Z][A-Za-z]{0,63}$/;

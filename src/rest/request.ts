@@ -15,6 +15,8 @@ export interface WireRequest {
 
 /** Where a page starts, how long it is and what else shapes an answer; http.html#parameters. */
 export interface Representation {
+  /** Of the whole answer; what is inside a Bundle has its format. */
+  readonly format: 'json' | 'xml';
   readonly pretty: boolean;
   /** `_summary`; undefined = not asked. */
   readonly summary: 'true' | 'false' | 'text' | 'data' | 'count' | undefined;
@@ -85,7 +87,7 @@ export type FhirRequest = Common &
 
 export type Interaction = FhirRequest['interaction'];
 
-/** Complete answer; `body` is JSON text (stored text goes out as stored). Header names as written on the wire. */
+/** Complete answer; `body` is JSON text (stored text goes out as stored) until the door renders it in the format asked for. Header names as written on the wire. */
 export interface FhirResponse {
   readonly status: number;
   readonly headers: Readonly<Record<string, string>>;
