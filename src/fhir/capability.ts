@@ -51,7 +51,7 @@ export const SUPPORTED = {
     'quantity',
     'uri',
   ] satisfies SearchParameterType[]),
-  formats: new Set(['json', 'application/fhir+json']),
+  formats: new Set(['json', 'application/fhir+json', 'xml', 'application/fhir+xml']),
   versioning: new Set(['versioned']),
   conditionalRead: new Set(['not-supported', 'modified-since', 'not-match', 'full-support']),
   conditionalDelete: new Set(['not-supported', 'single']),
