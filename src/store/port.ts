@@ -55,7 +55,11 @@ export type Command =
     }
   | { readonly op: 'delete'; readonly key: ResourceKey; readonly version: number; readonly patients: readonly string[] }
   /** The search matches exactly these ids, in any order; judged inside the commit. Conditional interactions stand on it. */
-  | { readonly op: 'expect'; readonly plan: SearchPlan; readonly ids: readonly string[] };
+  | { readonly op: 'expect'; readonly plan: SearchPlan; readonly ids: readonly string[] }
+  /** This version is the current one; judged inside the commit. A request that finds nothing to write stands on it. */
+  | { readonly op: 'hold'; readonly key: ResourceKey; readonly version: number }
+  /** Keeps a value under a key of the caller's that is not kept yet; else the commit conflicts. Never changed, never removed. */
+  | { readonly op: 'keep'; readonly key: string; readonly value: string };
 
 /** A low-cardinality group of AuditEvent search values, stored once under its key: what kind of event, or which agents. */
 export interface AuditFacet {
@@ -147,6 +151,8 @@ export interface ResourceStore {
     plans: readonly SearchPlan[],
     accuracy: 'accurate' | 'estimate',
   ): Promise<{ readonly count: number; readonly exact: boolean }>;
+  /** What `keep` committed under this key. */
+  kept(key: string): Promise<string | undefined>;
   /** Opaque, stable audit keys for patients, in order; unknown ones are minted (persisted by the commit that uses them). */
   subjectKeys(patients: readonly string[]): readonly string[];
   /** Cheap proof that reads and writes work: for readiness. */

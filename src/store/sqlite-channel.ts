@@ -126,7 +126,7 @@ export class WriterChannel {
 
 /** Sequences of one request follow each other, so the first of each kind says all. */
 function done({ commands, audit }: CommitRequest, at: number, first: number, firstAudit: number): CommitResult {
-  const writes = commands.filter((command) => command.op !== 'expect');
+  const writes = commands.filter((command) => command.op === 'put' || command.op === 'delete');
   return {
     ok: true,
     at,

@@ -13,7 +13,7 @@ import { Statements, sql } from './sqlite-sql.ts';
 export type Clock = 'system' | { readonly fixed: number };
 
 type Outcome = readonly [status: number, a: number, b: number, c: number];
-type Write = Exclude<WireCommand, readonly ['expect', ...unknown[]]>;
+type Write = Extract<WireCommand, readonly ['put' | 'delete', ...unknown[]]>;
 
 /** What the judgement found: the row to replace, if any. */
 interface Current {
@@ -115,7 +115,8 @@ export class Committer {
     const at = this.#now();
     const first = this.#sequence + 1;
     commands.forEach((command, index) => {
-      if (command[0] !== 'expect') this.#write(command, judged[index], at);
+      if (command[0] === 'put' || command[0] === 'delete') this.#write(command, judged[index], at);
+      else if (command[0] === 'keep') this.#statements.run('INSERT INTO kept VALUES(?,?,?)', [...command.slice(1), at]);
     });
     const firstAudit = this.#audit.append(audit, at);
     return [STATUS.done, at, first, firstAudit];
@@ -125,6 +126,7 @@ export class Committer {
   #judge(commands: readonly WireCommand[]): number | readonly (Current | undefined)[] {
     const found: (Current | undefined)[] = [];
     const within = new Map<string, Current>();
+    const keeps = new Set<string>();
     for (const [index, command] of commands.entries()) {
       if (command[0] === 'expect') {
         const holds = this.#expects(command);
@@ -132,9 +134,20 @@ export class Committer {
         found.push(undefined);
         continue;
       }
+      if (command[0] === 'keep') {
+        if (keeps.has(command[1]) || this.#isKept(command[1])) return index;
+        keeps.add(command[1]);
+        found.push(undefined);
+        continue;
+      }
       const [, type, id, version] = command;
       const key = `${type}/${id}`;
       const current = within.get(key) ?? this.#current(type, id);
+      if (command[0] === 'hold') {
+        if (version !== current?.version) return index;
+        found.push(undefined);
+        continue;
+      }
       const deletes = command[0] === 'delete';
       if (version !== (current?.version ?? 0) + 1) return index;
       if (deletes && (current === undefined || current.rid < 0)) return index;
@@ -144,6 +157,10 @@ export class Committer {
       if (current === undefined) found[found.length - 1] = { rid, version: 0 };
     }
     return found;
+  }
+
+  #isKept(key: string): boolean {
+    return this.#statements.get(sql`SELECT 1 FROM kept WHERE key=${key}`) !== undefined;
   }
 
   #current(type: string, id: string): Current | undefined {

@@ -27,7 +27,9 @@ export type WireCommand =
       patients: string,
     ]
   | readonly [op: 'delete', type: string, id: string, version: number, patients: string]
-  | readonly [op: 'expect', plan: SearchPlan, ids: readonly string[]];
+  | readonly [op: 'expect', plan: SearchPlan, ids: readonly string[]]
+  | readonly [op: 'hold', type: string, id: string, version: number]
+  | readonly [op: 'keep', key: string, value: string];
 /** A facet's entries are left out once the writer is known to have it. */
 export type WireFacet = readonly [key: string, entries?: readonly WireEntry[]];
 export interface WireAudit {
@@ -104,6 +106,10 @@ function wireCommand(command: Command): WireCommand {
       return ['delete', command.key.type, command.key.id, command.version, command.patients.join(' ')];
     case 'expect':
       return ['expect', command.plan, command.ids];
+    case 'hold':
+      return ['hold', command.key.type, command.key.id, command.version];
+    case 'keep':
+      return ['keep', command.key, command.value];
     default:
       throw new TypeError(`Unknown command ${String(command satisfies never)}`);
   }

@@ -154,6 +154,10 @@ export class SqliteReader implements ResourceStore {
     }
   }
 
+  async kept(key: string): Promise<string | undefined> {
+    return this.statements.text(sql`SELECT value FROM kept WHERE key=${key}`);
+  }
+
   subjectKeys(patients: readonly string[]): readonly string[] {
     return patients.map((patient) => {
       const known = this.#subjects.get(patient);

@@ -161,6 +161,7 @@ export function world(options: WorldOptions = {}): World {
       searchTypes: noRoom,
       count: noRoom,
       countTypes: noRoom,
+      kept: noRoom,
       subjectKeys: noRoom,
       ping: noRoom,
       close: noRoom,

@@ -34,7 +34,7 @@ export class MemoryStore implements ResourceStore {
     this.commits.push(request);
     const at = this.#clock();
     const versions = request.commands.flatMap((command) => {
-      if (command.op === 'expect') return [];
+      if (command.op !== 'put' && command.op !== 'delete') return [];
       const { key, version, patients } = command;
       const isPut = command.op === 'put';
       const text = isPut ? `${command.body.head}${instantText(at)}${command.body.tail}` : undefined;
@@ -94,6 +94,9 @@ export class MemoryStore implements ResourceStore {
 
   subjectKeys(patients: readonly string[]): readonly string[] {
     return patients;
+  }
+  async kept(): Promise<string | undefined> {
+    return undefined;
   }
   async ping(): Promise<void> {
     return undefined;

@@ -28,6 +28,7 @@ export class MemoryStore implements ResourceStore {
   /** True: this thread may not search. */
   bounded = false;
   readonly #held = new Map<string, Held>();
+  readonly #kept = new Map<string, string>();
   readonly #clock: () => number;
   #sequence = 0;
   #tail: Promise<unknown> = Promise.resolve();
@@ -59,7 +60,9 @@ export class MemoryStore implements ResourceStore {
     this.commits.push(request);
     const first = this.audit.push(...audit) - audit.length;
     const versions = commands.flatMap((command) =>
-      command.op === 'expect' ? [] : [{ key: command.key, version: command.version, sequence: this.#sequence }],
+      command.op !== 'put' && command.op !== 'delete'
+        ? []
+        : [{ key: command.key, version: command.version, sequence: this.#sequence }],
     );
     return { ok: true, at, versions, auditIds: audit.map((_, index) => `1-${first + index + 1}-1`) };
   }
@@ -69,7 +72,15 @@ export class MemoryStore implements ResourceStore {
       const found = this.#matching(command.plan).map(({ key }) => key.id);
       return found.length === command.ids.length && found.every((id) => command.ids.includes(id));
     }
+    if (command.op === 'keep') {
+      const { key, value } = command;
+      if (this.#kept.has(key)) return false;
+      this.#kept.set(key, value);
+      undo.push(() => this.#kept.delete(key));
+      return true;
+    }
     const name = label(command.key);
+    if (command.op === 'hold') return command.version === this.#held.get(name)?.versions.length;
     const held = this.#held.get(name) ?? { versions: [], entries: [] };
     if (command.version !== held.versions.length + 1) return false;
     const { entries } = held;
@@ -116,6 +127,9 @@ export class MemoryStore implements ResourceStore {
   }
   subjectKeys(patients: readonly string[]): readonly string[] {
     return patients;
+  }
+  async kept(key: string): Promise<string | undefined> {
+    return this.#kept.get(key);
   }
   async ping(): Promise<void> {
     return undefined;

@@ -109,6 +109,44 @@ export function storeContract(engine: string, open: OpenStore): void {
     assert.equal(await store.read({ type: 'AuditEvent', id: '1-3-1' }), undefined);
   });
 
+  const held: readonly (readonly [name: string, id: string, version: number, holds: boolean])[] = [
+    ['the current version', 'a', 2, true],
+    ['an older version', 'a', 1, false],
+    ['a version to come', 'a', 3, false],
+    ['a version of nothing', 'b', 1, false],
+  ];
+  for (const [name, id, version, holds] of held) {
+    specify(`hold: ${name} ${holds ? 'commits' : 'conflicts'}`, async (store) => {
+      ok(await store.commit({ commands: [put('Patient', 'a'), put('Patient', 'c')], audit: [] }));
+      ok(await store.commit({ commands: [put('Patient', 'a', 2)], audit: [] }));
+      const hold = { op: 'hold', key: { type: 'Patient', id }, version } as const;
+      const result = await store.commit({ commands: [hold, put('Patient', 'c', 2)], audit: [auditRow('1')] });
+      assert.equal(result.ok, holds);
+      assert.equal((await store.read({ type: 'Patient', id: 'c' }))?.version, holds ? 2 : 1);
+      if (result.ok)
+        assert.deepEqual(
+          result.versions.map(({ key }) => key.id),
+          ['c'],
+          'nothing is written for it',
+        );
+    });
+  }
+
+  specify('keep: a key is kept once, in the same commit, however many race', async (store) => {
+    assert.equal(await store.kept('k'), undefined);
+    const race = await Promise.all(
+      IDS.map((id) => store.commit({ commands: [{ op: 'keep', key: 'k', value: id }, put('Patient', id)], audit: [] })),
+    );
+    assert.equal(race.filter((result) => result.ok).length, 1);
+    assert.deepEqual(await pages(store, plan('Patient', all), 50), [await store.kept('k')]);
+    const twice = [1, 2].map((value) => ({ op: 'keep', key: 'l', value: String(value) }) as const);
+    assert.deepEqual(await store.commit({ commands: twice, audit: [] }), { ok: false, reason: 'conflict', command: 1 });
+    assert.equal(await store.kept('l'), undefined, 'nothing of a conflict is kept');
+    const other = { commands: [{ op: 'keep', key: 'm', value: '' } as const, put('Patient', 'z', 9)], audit: [] };
+    assert.equal((await store.commit(other)).ok, false);
+    assert.equal(await store.kept('m'), undefined);
+  });
+
   specify('deleting what is absent or deleted conflicts', async (store) => {
     assert.equal((await store.commit({ commands: [remove('Patient', 'a', 1)], audit: [] })).ok, false);
     ok(await store.commit({ commands: [put('Patient', 'a')], audit: [] }));
