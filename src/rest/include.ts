@@ -1,9 +1,10 @@
-/** `_include` and `_revinclude`, with `:iterate`. Source: search.html#include. Everything included is fetched under the caller's access filter. */
+/** `_include` and `_revinclude`, with `:iterate`, by literal references and by canonical URLs. Source: search.html#include. Everything included is fetched under the caller's access filter. */
 import { fhirError } from '../fhir/outcome.ts';
 import { ID_PATTERN, label, type ResourceKey } from '../fhir/resource.ts';
-import type { SearchPlan } from '../fhir/search/algebra.ts';
+import type { Predicate, SearchPlan } from '../fhir/search/algebra.ts';
 import { planOf } from '../fhir/search/plan.ts';
 import type { Include, SearchQuery } from '../fhir/search/query.ts';
+import { and, or } from '../fhir/search/simplify.ts';
 import type { StoredVersion } from '../store/port.ts';
 import type { Caller, RestContext } from './context.ts';
 import { storedResource } from './represent.ts';
@@ -94,24 +95,77 @@ function forwardPlans(
       wanted.set(type, ids.add(id));
     }
   }
-  return [...wanted].map(([type, ids]) => planOf(type, { kind: 'ids', ids: [...ids] }, caller.access));
+  return [
+    ...[...wanted].map(([type, ids]) => planOf(type, { kind: 'ids', ids: [...ids] }, caller.access)),
+    ...canonicalPlans(layer, includes, caller, context),
+  ];
+}
+
+/** One plan a target type: the resources whose canonical URL the layer names; with a version, only that version of them. */
+function canonicalPlans(
+  layer: readonly StoredVersion[],
+  includes: readonly Include[],
+  caller: Caller,
+  context: RestContext,
+): readonly SearchPlan[] {
+  const wanted = new Map<string, Map<string, Predicate>>();
+  for (const { type, url, version } of layer.flatMap((each) => canonicalsOf(each, includes, context))) {
+    const byUrl: Predicate = { kind: 'uri', parameter: `${type}.url`, match: 'exact', value: url };
+    const named: Predicate = { kind: 'token', parameter: `${type}.version`, code: version };
+    const known = wanted.get(type) ?? new Map<string, Predicate>();
+    wanted.set(type, known.set(`${url}|${version}`, version === '' ? byUrl : and([byUrl, named])));
+  }
+  return [...wanted].map(([type, known]) => planOf(type, or([...known.values()]), caller.access));
+}
+
+interface NamedCanonical {
+  readonly type: string;
+  readonly url: string;
+  readonly version: string;
+}
+
+function canonicalsOf(
+  version: StoredVersion,
+  includes: readonly Include[],
+  context: RestContext,
+): readonly NamedCanonical[] {
+  const claimed = context.capability.types.get(version.key.type)?.searchParameters;
+  return referencesOf(version, includes, context).flatMap(({ parameter, target, version: named }) => {
+    if (localKey(target) !== undefined) return [];
+    const allowed = claimed?.get(parameter.slice(version.key.type.length + 1))?.targets ?? [];
+    return allowed
+      .filter((type) => isCanonical(type, context))
+      .filter((type) => includes.some((include) => asks(include, parameter, type)))
+      .map((type) => ({ type, url: target, version: named }));
+  });
+}
+
+/** Types that are found by their canonical URL and version. */
+function isCanonical(type: string, { capability }: RestContext): boolean {
+  const claimed = capability.types.get(type)?.searchParameters;
+  return claimed?.get('url')?.type === 'uri' && claimed.get('version')?.type === 'token';
 }
 
 /** References of this server by the asked parameters. The index rows know them: no second reading of expressions. */
 function targetsOf(version: StoredVersion, includes: readonly Include[], context: RestContext): readonly ResourceKey[] {
-  const own = includes.filter(({ source }) => source === version.key.type);
-  if (own.length === 0 || version.text === undefined) return [];
-  const entries = context.indexEntries(storedResource(version.text));
-  return entries.flatMap((entry): readonly ResourceKey[] => {
-    if (entry.kind !== 'reference' || entry.parameter.includes('$')) return [];
-    const key = localKey(entry.target);
-    return key !== undefined && own.some((include) => asks(include, entry.parameter, key.type)) ? [key] : [];
+  return referencesOf(version, includes, context).flatMap(({ parameter, target }): readonly ResourceKey[] => {
+    const key = localKey(target);
+    return key !== undefined && includes.some((include) => asks(include, parameter, key.type)) ? [key] : [];
   });
+}
+
+/** Reference rows of a resource that any include starts at. */
+function referencesOf(version: StoredVersion, includes: readonly Include[], context: RestContext) {
+  if (version.text === undefined || !includes.some(({ source }) => source === version.key.type)) return [];
+  return context
+    .indexEntries(storedResource(version.text))
+    .filter((entry) => entry.kind === 'reference')
+    .filter(({ parameter }) => !parameter.includes('$'));
 }
 
 function asks({ source, parameter, target }: Include, entry: string, type: string): boolean {
   if (target !== undefined && target !== type) return false;
-  return parameter === '*' || entry === `${source}.${parameter.code}`;
+  return parameter === '*' ? entry.startsWith(`${source}.`) : entry === `${source}.${parameter.code}`;
 }
 
 /** `Patient/1` as a key; undefined for absolute URLs, urns and canonicals. */
@@ -129,12 +183,23 @@ function reversePlans(
 ): readonly SearchPlan[] {
   return includes.flatMap((include) =>
     parametersOf(include, context).flatMap(({ code, targets: types }) => {
-      const aimed = layer.filter(({ key }) => isTarget(key.type, include.target, types)).map(({ key }) => label(key));
+      const aimed = layer.filter(({ key }) => isTarget(key.type, include.target, types));
       if (aimed.length === 0) return [];
       const parameter = `${include.source}.${code}`;
-      return [planOf(include.source, { kind: 'reference', parameter, targets: aimed }, caller.access)];
+      const byKey: Predicate = { kind: 'reference', parameter, targets: aimed.map(({ key }) => label(key)) };
+      const byUrl = aimed.flatMap((version) => canonicalNames(version, parameter, context));
+      return [planOf(include.source, or([byKey, ...byUrl]), caller.access)];
     }),
   );
+}
+
+/** References to the canonical URL of a resource, without a version or with its own. */
+function canonicalNames({ key, text }: StoredVersion, parameter: string, context: RestContext): readonly Predicate[] {
+  if (text === undefined || !isCanonical(key.type, context)) return [];
+  const { url, version } = storedResource(text);
+  if (typeof url !== 'string') return [];
+  const versions = typeof version === 'string' ? ['', version] : [''];
+  return versions.map((each) => ({ kind: 'reference', parameter, targets: [url], version: each }));
 }
 
 function isTarget(type: string, asked: string | undefined, allowed: readonly string[]): boolean {

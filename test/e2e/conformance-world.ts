@@ -129,6 +129,13 @@ export const WORLD: readonly { readonly resourceType: string; readonly id: strin
     version: '1.0',
   } as never,
   {
+    resourceType: 'Questionnaire',
+    id: 'qu-2',
+    status: 'draft',
+    url: 'http://example.org/qu',
+    version: '2.0',
+  } as never,
+  {
     resourceType: 'QuestionnaireResponse',
     id: 'qr',
     status: 'completed',
