@@ -2,7 +2,7 @@
 import { fhirError, type Issue, operationOutcome } from '../fhir/outcome.ts';
 import { label } from '../fhir/resource.ts';
 import type { SearchPlan } from '../fhir/search/algebra.ts';
-import { compartmentPredicate, ownerPatients } from '../fhir/search/compartment.ts';
+import { compartmentPredicate, namedPatients, ownerPatients } from '../fhir/search/compartment.ts';
 import type { SearchQuery } from '../fhir/search/query.ts';
 import { and } from '../fhir/search/simplify.ts';
 import { parseSystemSearch, type SystemQuery, searchableTypes } from '../fhir/search/system.ts';
@@ -47,8 +47,8 @@ export const search: Perform<Search> = async (request, caller, context) => {
       ...outcomeEntries(remarks),
     ],
   });
-  const owner = ownerPatients(request.compartment);
-  const patients = new Set([...owner, ...[...page.matches, ...additions].flatMap((version) => version.patients)]);
+  const named = [...ownerPatients(request.compartment), ...plans.flatMap(namedPatients)];
+  const patients = new Set([...named, ...[...page.matches, ...additions].flatMap((version) => version.patients)]);
   const raw = rawRequest(request.wire, request.rawQuery, settings.fhirBase);
   return {
     response: respond(200, text, request.representation.pretty),

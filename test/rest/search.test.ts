@@ -216,3 +216,18 @@ test('a search that may not run on this thread is handed back before anything is
   await assert.rejects(fresh.send('GET', '/Observation'), { reason: 'bounded-thread' });
   assert.equal(fresh.store.commits.length, before);
 });
+
+const namedBy: readonly [url: string, patients: readonly string[], why: string][] = [
+  ['/Observation?subject=Patient/nobody', ['nobody'], 'a search that finds nothing names the patient it was for'],
+  ['/Observation?subject=Patient/nobody&_summary=count', ['nobody'], 'a count too'],
+  ['/Patient?_id=nobody', ['nobody'], 'by id'],
+  ['/Observation?subject=Patient/p1,Patient/nobody&_count=1', ['nobody', 'p1'], 'each of several'],
+  ['/Observation?code=none', [], 'control: nobody is named'],
+];
+for (const [url, patients, why] of namedBy) {
+  test(`balp@patient-query ${url}: ${why}`, async () => {
+    const fresh = await filled();
+    await fresh.send('GET', url);
+    assert.deepEqual([...(fresh.accesses.at(-1)?.entries[0]?.patients ?? [])].toSorted(), patients);
+  });
+}
