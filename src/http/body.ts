@@ -1,12 +1,21 @@
 /** Request bodies as text, within limits. Source: RFC 9110 §8.4 (Content-Encoding), docs/threat-model.md (exhaustion). */
 import type { IncomingMessage } from 'node:http';
-import { createGunzip } from 'node:zlib';
+import type { Transform } from 'node:stream';
+import { createBrotliDecompress, createGunzip, createInflate } from 'node:zlib';
 import { fhirError } from '../fhir/outcome.ts';
 
 /** Most bytes that one compressed byte may become; JSON of real records stays below 20. */
 const RATIO_LIMIT = 50;
 /** Below this size a ratio says nothing. */
 const RATIO_FLOOR_BYTES = 65_536;
+
+/** THE table: Content-Encoding -> what undoes it; one layer only. */
+const DECODERS: ReadonlyMap<string, () => Transform> = new Map<string, () => Transform>([
+  ['gzip', createGunzip],
+  ['x-gzip', createGunzip],
+  ['deflate', createInflate],
+  ['br', createBrotliDecompress],
+]);
 
 /** The client went away before its body was complete: there is nobody to answer. */
 export class AbortedRequest extends Error {}
@@ -23,26 +32,26 @@ export async function readBody(request: IncomingMessage, limitBytes: number): Pr
   if (length === 0 && request.headers['transfer-encoding'] === undefined) return undefined;
   const encoding = (request.headers['content-encoding'] ?? 'identity').trim().toLowerCase();
   if (encoding === 'identity') return decoded(await collected(request, request, limitBytes, () => Infinity));
-  if (encoding !== 'gzip') {
-    throw fhirError('unsupported-media-type', 'Content-Encoding must be `gzip` or left out.');
+  const decoder = DECODERS.get(encoding)?.();
+  if (decoder === undefined) {
+    throw fhirError('unsupported-media-type', 'Content-Encoding must be `gzip`, `br` or `deflate`, or left out.');
   }
-  return decoded(await gunzipped(request, limitBytes));
+  return decoded(await decompressed(request, decoder, limitBytes));
 }
 
 const tooLarge = (limitBytes: number) =>
   fhirError('payload-too-large', `The body is larger than ${limitBytes} bytes (after decompression).`);
 
-function gunzipped(request: IncomingMessage, limitBytes: number): Promise<Buffer> {
+function decompressed(request: IncomingMessage, decoder: Transform, limitBytes: number): Promise<Buffer> {
   let compressed = 0;
-  const gunzip = createGunzip();
   request.on('data', (chunk: Buffer) => {
     compressed += chunk.length;
   });
-  request.pipe(gunzip);
+  request.pipe(decoder);
   const allowed = (): number => Math.max(RATIO_FLOOR_BYTES, compressed * RATIO_LIMIT);
-  return collected(request, gunzip, limitBytes, allowed).finally(() => {
-    request.unpipe(gunzip);
-    gunzip.destroy();
+  return collected(request, decoder, limitBytes, allowed).finally(() => {
+    request.unpipe(decoder);
+    decoder.destroy();
   });
 }
 
@@ -69,7 +78,7 @@ function collected(
     source.on('end', () => resolve(Buffer.concat(chunks, size)));
     source.on('error', (cause) => {
       if (source === request) reject(new AbortedRequest('The request was cut off.', { cause }));
-      else stop(fhirError('structure', 'The body is not well-formed gzip.', { cause }));
+      else stop(fhirError('structure', 'The body is not of its Content-Encoding.', { cause }));
     });
     request.on('aborted', () => reject(new AbortedRequest('The request was cut off.')));
   });

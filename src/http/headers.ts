@@ -1,5 +1,6 @@
 /** Headers of every answer, and request ids. Source: docs/threat-model.md (headers, caches); http.html#custom-headers (X-Request-Id). */
 import type { Request, Response } from 'express';
+import { codingOf, encode } from './coding.ts';
 
 /** Answers hold PHI and are never a document to render, frame or keep. */
 const SECURITY_HEADERS = [
@@ -21,7 +22,10 @@ export function setCommonHeaders(request: Request, response: Response, newId: ()
   return id;
 }
 
-/** Sends a complete text; HEAD gets its headers only. A client that has gone away is no error. */
+/**
+ * Sends a complete text, compressed when the client asks and it is worth it; HEAD gets its headers only. A client that has gone away is no
+ * error.
+ */
 export function send(
   request: Request,
   response: Response,
@@ -29,10 +33,40 @@ export function send(
   headers: Readonly<Record<string, string>>,
   body: string | undefined,
 ): void {
-  if (response.headersSent || response.destroyed) return;
-  const hasBody = body !== undefined && status !== 204 && status !== 304;
-  const length: Record<string, string> = hasBody ? { 'Content-Length': String(Buffer.byteLength(body)) } : {};
-  const empty: Record<string, string> = hasBody || status === 204 || status === 304 ? {} : { 'Content-Length': '0' };
-  response.writeHead(status, { ...headers, ...length, ...empty });
-  response.end(hasBody && request.method !== 'HEAD' ? body : undefined);
+  if (body === undefined || status === 204 || status === 304) {
+    const length: Record<string, string> = status === 204 || status === 304 ? {} : { 'Content-Length': '0' };
+    write(response, status, { ...headers, ...length }, undefined);
+    return;
+  }
+  const bytes = Buffer.byteLength(body);
+  const coding = request.method === 'HEAD' ? undefined : codingOf(acceptedCodings(request), bytes);
+  const plain = { ...headers, 'Content-Length': String(bytes) };
+  if (coding === undefined) {
+    write(response, status, plain, request.method === 'HEAD' ? undefined : body);
+    return;
+  }
+  encode(coding, Buffer.from(body), (coded) => {
+    if (coded === undefined) write(response, status, plain, body);
+    else {
+      const length = String(coded.length);
+      const all = { ...headers, 'Content-Encoding': coding, Vary: 'Accept-Encoding', 'Content-Length': length };
+      write(response, status, all, coded);
+    }
+  });
 }
+
+function write(
+  response: Response,
+  status: number,
+  headers: Readonly<Record<string, string>>,
+  body: string | Buffer | undefined,
+): void {
+  if (response.headersSent || response.destroyed) return;
+  response.writeHead(status, { ...headers });
+  response.end(body);
+}
+
+const acceptedCodings = ({ headers }: Request): string | undefined => {
+  const value = headers['accept-encoding'];
+  return typeof value === 'string' ? value : undefined;
+};

@@ -90,7 +90,7 @@ const refused: readonly (readonly [why: string, text: string, message: RegExp])[
   ['a JSON array', '[]', /not a CapabilityStatement/],
   ['other version', statement({}, {}, { fhirVersion: '5.0.0' }), /fhirVersion/],
   ['other kind', statement({}, {}, { kind: 'capability' }), /kind/],
-  ['format', statement({}, {}, { format: ['json', 'xml'] }), /format xml/],
+  ['format', statement({}, {}, { format: ['json', 'ttl'] }), /format ttl/],
   ['no server', statement({}, { mode: 'client' }), /mode server/],
   ['two servers', statement({}, {}, { rest: [{ mode: 'server' }, { mode: 'server' }] }), /mode server/],
   ['unknown type', statement({ type: 'Observatoin' }), /Observatoin: not a resource type/],

@@ -50,7 +50,7 @@ test('fhir-r4@capabilities: _elements and _summary apply; Accept is honoured', a
   const subset = json(await there.send('GET', '/metadata?_elements=software'));
   assert.equal(at(subset, 'meta.tag.0.code'), 'SUBSETTED');
   assert.deepEqual([subset.rest, subset.publisher], [undefined, undefined]);
-  assert.equal((await there.send('GET', '/metadata', { headers: { accept: 'application/fhir+xml' } })).status, 406);
+  assert.equal((await there.send('GET', '/metadata', { headers: { accept: 'text/turtle' } })).status, 406);
   assert.equal((await there.send('GET', '/metadata?mode=full')).status, 200);
 });
 

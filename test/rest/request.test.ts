@@ -118,7 +118,7 @@ const REFUSED: readonly [method: string, url: string, status: number, why: strin
   ['POST', '/Patient', 400, 'resourceType is not a text', { body: { resourceType: 1 } }],
   ['POST', '/Patient', 400, 'another type than the path', { body: { resourceType: 'Observation' } }],
   ['POST', '/Patient', 415, 'no Content-Type', { body: '{}', headers: { 'content-type': '' } }],
-  ['POST', '/Patient', 415, 'XML', { body: '<a/>', headers: { 'content-type': 'application/fhir+xml' } }],
+  ['POST', '/Patient', 415, 'Turtle', { body: 'a', headers: { 'content-type': 'text/turtle' } }],
   ['POST', '/Patient', 415, 'charset', { body: '{}', headers: { 'content-type': 'application/json; charset=latin1' } }],
   [
     'POST',
@@ -134,9 +134,9 @@ const REFUSED: readonly [method: string, url: string, status: number, why: strin
   ['DELETE', '/Patient', 400, 'conditional delete without criteria'],
   ['POST', '/', 400, 'a Bundle of another type', { body: { resourceType: 'Bundle', type: 'collection' } }],
   ['POST', '/', 400, 'not a Bundle', { body: PATIENT }],
-  ['GET', '/Patient/1?_format=xml', 406, 'XML by parameter'],
+  ['GET', '/Patient/1?_format=ttl', 406, 'Turtle by parameter'],
   ['GET', '/Patient/1?_format=constructor', 406, 'no prototype keys'],
-  ['GET', '/Patient/1', 406, 'XML only', { headers: { accept: 'application/fhir+xml' } }],
+  ['GET', '/Patient/1', 406, 'Turtle only', { headers: { accept: 'text/turtle' } }],
   ['GET', '/Patient/1', 406, 'JSON with quality 0', { headers: { accept: 'application/json;q=0, text/html' } }],
   ['GET', '/Patient/1', 406, 'another FHIR version', { headers: { accept: 'application/fhir+json; fhirVersion=5.0' } }],
 ];
