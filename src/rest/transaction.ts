@@ -72,6 +72,8 @@ export class Transaction {
   readonly #links = new Map<string, string>();
   /** Criteria of conditional creates -> what they made or found, and the entry that did. */
   readonly #created = new Map<string, { readonly key: ResourceKey; readonly of: number }>();
+  /** Criteria by which this bundle creates a resource: whoever writes by the same ones means the same resource. */
+  readonly #made = new Set<string>();
 
   constructor(caller: Caller, context: RestContext) {
     this.#caller = caller;
@@ -143,6 +145,7 @@ export class Transaction {
     const held = single(type, await this.#found(criteria));
     this.#targets.set(index, held === undefined ? target : { does: 'keep', key: held.key, held });
     this.#created.set(criteria.name, { key: held?.key ?? key, of: index });
+    if (held === undefined) this.#made.add(criteria.name);
     this.#resolved.set(criteria.name, label(held?.key ?? key));
   }
 
@@ -158,7 +161,11 @@ export class Transaction {
     } else if (request.interaction === 'conditional-update') {
       assertMayWrite(request.type, this.#caller);
       const criteria = this.#criteria(request.type, request.criteria);
+      if (this.#made.has(criteria.name)) {
+        throw fhirError('invalid', 'The criteria name a resource that another entry creates.');
+      }
       const matches = await this.#found(criteria);
+      if (matches.length === 0) this.#made.add(criteria.name);
       const target = await updateTarget(request, context.ambient.newId(), matches, context);
       this.#targets.set(index, { does: 'put', ...target, method: 'PUT', resource: request.resource });
       this.#resolved.set(criteria.name, label(target.key));

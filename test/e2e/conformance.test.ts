@@ -444,6 +444,18 @@ test('fhir-r4@http-transaction: all or nothing', async () => {
     ['a conditional reference with many', 412, entry('POST', 'Observation', seen('x', `Patient?identifier=${same}`))],
     ['a conditional create with many', 412, entry('POST', 'Patient', patient(), { ifNoneExist: `identifier=${same}` })],
     ['a conditional delete with many', 412, entry('DELETE', `Patient?identifier=${same}`)],
+    [
+      'two conditional updates that create one resource: trules, identities overlap',
+      400,
+      entry('PUT', 'Patient?identifier=urn:new|1', patient()),
+      entry('PUT', 'Patient?identifier=urn:new|1', patient()),
+    ],
+    [
+      'a conditional create and a conditional update of one resource',
+      400,
+      entry('PUT', 'Patient?identifier=urn:new|1', patient()),
+      entry('POST', 'Patient', patient(), { ifNoneExist: 'identifier=urn:new|1' }),
+    ],
     ['an unknown type', 404, entry('POST', 'Nonsense', { resourceType: 'Nonsense' })],
     ['an operation', 404, entry('POST', 'Patient/$no-such', patient())],
     ['no request', 400, { resource: patient() }],
