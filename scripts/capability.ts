@@ -19,6 +19,16 @@ function claimable(definitions: Definitions, type: string): readonly SearchParam
     .sort((a, b) => (a.code < b.code ? -1 : 1));
 }
 
+function operations(definitions: Definitions, type: string): readonly unknown[] {
+  return definitions.operations
+    .filter(
+      ({ url, resource: types }) =>
+        SUPPORTED.operations.has(url) && (types.includes(type) || types.includes('Resource')),
+    )
+    .filter(({ code }) => !(SUPPORTED.limited.has(type) && SUPPORTED.changingOperations.has(code)))
+    .map(({ code, url }) => ({ name: code, definition: url }));
+}
+
 function resource(definitions: Definitions, type: string, types: readonly string[]): unknown {
   const parameters = claimable(definitions, type);
   const allowed = SUPPORTED.limited.get(type) ?? SUPPORTED.interactions;
@@ -42,6 +52,7 @@ function resource(definitions: Definitions, type: string, types: readonly string
     searchInclude: ['*', ...references(type).map(({ code }) => `${type}:${code}`)],
     ...(revIncludes.length === 0 ? {} : { searchRevInclude: revIncludes }),
     searchParam: parameters.map(({ code, url, type: kind }) => ({ name: code, definition: url, type: kind })),
+    operation: operations(definitions, type),
   };
 }
 

@@ -189,7 +189,7 @@ function operationParameter({ name, use, min, max, type, part }: OperationDefini
 function operations(all: readonly OperationDefinition[]): OperationFile[] {
   return all
     .filter(({ id, kind }) => id !== 'example' && kind === 'operation')
-    .map(({ url, code, system, type, instance, resource = [], affectsState = false, parameter = [] }) => ({
+    .map(({ url = '', code, system, type, instance, resource = [], affectsState = false, parameter = [] }) => ({
       url,
       code,
       system,

@@ -1,5 +1,5 @@
 /** capability-statement.json as the server's input: what is claimed, per type and interaction. Source: capabilitystatement.html. */
-import type { Definitions, SearchParameter, SearchParameterType } from './definitions.ts';
+import type { Definitions, OperationDefinition, SearchParameter, SearchParameterType } from './definitions.ts';
 import { isJsonObject, type Json, type JsonObject } from './resource.ts';
 import { COMPARTMENTS } from './search/compartment.ts';
 
@@ -12,6 +12,8 @@ export interface Capability {
   readonly system: ReadonlySet<string>;
   /** Types whose compartments can be searched: Patient, Encounter ... */
   readonly compartments: ReadonlySet<string>;
+  /** Operations on the whole system, by code. */
+  readonly operations: ReadonlyMap<string, OperationDefinition>;
 }
 export interface ClaimedType {
   readonly type: string;
@@ -26,6 +28,18 @@ export interface ClaimedType {
   /** `Observation:subject`, as in CapabilityStatement.rest.resource.searchInclude; ['*'] = every claimed reference parameter. */
   readonly includes: readonly string[];
   readonly revIncludes: readonly string[];
+  /** Operations on the type or on one resource of it, by code. */
+  readonly operations: ReadonlyMap<string, OperationDefinition>;
+}
+
+const OPERATION_BASE = 'http://hl7.org/fhir/OperationDefinition/';
+/** Operations that the code can perform: ids of their definitions. src/rest/operations.ts has a function for each, or does not compile. */
+export const OPERATION_IDS = ['Resource-validate'] as const;
+export type OperationId = (typeof OPERATION_IDS)[number];
+
+/** Which of `OPERATION_IDS` a definition is. */
+export function operationId({ url }: OperationDefinition): OperationId | undefined {
+  return OPERATION_IDS.find((id) => url === OPERATION_BASE + id);
 }
 
 /** THE table: what the code can keep of a CapabilityStatement. A claim outside it stops the start. */
@@ -56,7 +70,10 @@ export const SUPPORTED = {
   conditionalRead: new Set(['not-supported', 'modified-since', 'not-match', 'full-support']),
   conditionalDelete: new Set(['not-supported', 'single']),
   referencePolicy: new Set(['literal', 'local']),
-  operations: new Set<string>(),
+  /** Canonicals of operations. */
+  operations: new Set<string>(OPERATION_IDS.map((id) => OPERATION_BASE + id)),
+  /** Operations that change a resource: not for types with fewer interactions. */
+  changingOperations: new Set<string>(['meta-add', 'meta-delete']),
   /** Types that only ever travel: they are never stored. */
   neverStored: new Set(['OperationOutcome', 'Parameters']),
   /** Types with fewer interactions. AuditEvent is append-only: written once, never changed, one version. */
@@ -84,7 +101,7 @@ export function loadCapability(text: string, definitions: Definitions): Capabili
   if (rests.length !== 1 || rest.mode !== 'server') wrong.push('rest is not exactly one of mode server.');
   const system = new Set(objects(rest.interaction).map(codeOf));
   wrong.push(...outside([...system], SUPPORTED.system, 'system interaction'));
-  wrong.push(...operationFaults(rest, 'system'));
+  const operations = claimedOperations(rest, undefined, definitions, wrong);
   const types = new Map<string, ClaimedType>();
   for (const resource of objects(rest.resource)) {
     const claimed = claimedType(resource, definitions, wrong);
@@ -100,7 +117,7 @@ export function loadCapability(text: string, definitions: Definitions): Capabili
       `capability-statement.json claims what cannot be kept:\n${wrong.map((each) => `- ${each}`).join('\n')}`,
     );
   }
-  return Object.freeze({ statement: text, types, system, compartments });
+  return Object.freeze({ statement: text, types, system, compartments, operations });
 }
 
 function claimedType(resource: JsonObject, definitions: Definitions, wrong: string[]): ClaimedType {
@@ -112,7 +129,7 @@ function claimedType(resource: JsonObject, definitions: Definitions, wrong: stri
   const allowed = SUPPORTED.limited.get(type) ?? SUPPORTED.interactions;
   const limited = SUPPORTED.limited.has(type);
   wrong.push(...outside([...interactions], allowed, `${type} interaction`));
-  wrong.push(...choiceFaults(resource, type), ...operationFaults(resource, type));
+  wrong.push(...choiceFaults(resource, type));
   const conditionalDelete = text(resource.conditionalDelete) ?? 'not-supported';
   const needs: readonly (readonly [claim: string, made: boolean, interaction: string])[] = [
     ['updateCreate', resource.updateCreate === true, 'update'],
@@ -136,6 +153,7 @@ function claimedType(resource: JsonObject, definitions: Definitions, wrong: stri
     searchParameters: claimedParameters(resource, type, definitions, wrong),
     includes: strings(resource.searchInclude),
     revIncludes: strings(resource.searchRevInclude),
+    operations: claimedOperations(resource, type, definitions, wrong),
   });
 }
 
@@ -233,12 +251,44 @@ function compartmentFaults(
   );
 }
 
-function operationFaults(claims: JsonObject, where: string): readonly string[] {
-  return outside(
-    objects(claims.operation).map(({ name }) => text(name) ?? ''),
-    SUPPORTED.operations,
-    `${where} operation`,
-  );
+/**
+ * An operation is named by the canonical of its definition; its name is the code of that definition.
+ * @param type undefined = claimed for the whole system
+ */
+function claimedOperations(
+  claims: JsonObject,
+  type: string | undefined,
+  definitions: Definitions,
+  wrong: string[],
+): ReadonlyMap<string, OperationDefinition> {
+  const claimed = new Map<string, OperationDefinition>();
+  for (const claim of objects(claims.operation)) {
+    const name = text(claim.name) ?? '';
+    const url = text(claim.definition)?.split('|')[0] ?? '';
+    const found = definitions.operations.find((each) => each.url === url);
+    const fault =
+      found === undefined ? `names no known definition: ${url}` : operationFault(found, name, type, claimed.has(name));
+    if (found !== undefined && fault === undefined) claimed.set(name, found);
+    else wrong.push(`${type ?? 'system'} operation ${name} ${fault}.`);
+  }
+  return claimed;
+}
+
+function operationFault(
+  { url, code, system, type: onType, instance, resource }: OperationDefinition,
+  name: string,
+  type: string | undefined,
+  twice: boolean,
+): string | undefined {
+  if (!SUPPORTED.operations.has(url)) return 'is not supported';
+  if (code !== name) return `has the code ${code}`;
+  if (twice) return 'is claimed twice';
+  if (type === undefined) return system ? undefined : 'is not defined for the system';
+  if (!(onType || instance)) return 'is defined for the system only';
+  if (!resource.includes(type) && !resource.includes('Resource')) return 'is defined for other types';
+  return SUPPORTED.limited.has(type) && SUPPORTED.changingOperations.has(code)
+    ? 'would change what never changes'
+    : undefined;
 }
 
 const outside = (values: readonly string[], allowed: ReadonlySet<string>, what: string): readonly string[] =>

@@ -1,5 +1,7 @@
 /** What a request tried to access, for the audit of what failed before it could say so itself. */
 import type { Access, AccessEntry } from '../audit.ts';
+import { OPERATION_IDS } from '../fhir/capability.ts';
+import { ID_PATTERN } from '../fhir/resource.ts';
 import { askedOf, placeOf } from './place.ts';
 import type { FhirRequest, WireRequest } from './request.ts';
 
@@ -33,7 +35,16 @@ export function attempted(request: FhirRequest, fhirBase: string): Attempt {
   if (interaction === 'batch' || interaction === 'transaction') return { entries: [], envelope: interaction };
   const entry = { interaction: CODES[interaction] ?? interaction, patients: [] };
   if ('key' in request) return { entries: [{ ...entry, resource: request.key }] };
+  if (request.interaction === 'operation') return { entries: [{ ...entry, ...operationAsked(request, fhirBase) }] };
   return { entries: [{ ...entry, query: rawRequest(request.wire, request.rawQuery, fhirBase) }] };
+}
+
+/** A code that is not served is whatever the client wrote: it stays in the query, which can be erased. */
+function operationAsked(request: Extract<FhirRequest, { interaction: 'operation' }>, fhirBase: string) {
+  const { code, type, id, wire, rawQuery } = request;
+  const isServed = OPERATION_IDS.some((each) => each.endsWith(`-${code}`));
+  const key = type !== undefined && id !== undefined && ID_PATTERN.test(id) ? { resource: { type, id } } : {};
+  return { ...key, query: rawRequest(wire, rawQuery, fhirBase), ...(isServed ? { operation: code } : {}) };
 }
 
 /** A request that could not be parsed, or was refused before that. */

@@ -1,5 +1,6 @@
 /** What capability-statement.json claims, asked of one request. Source: http.html#capabilities; a claim not made is an interaction not given. */
 import type { Capability, ClaimedType } from '../fhir/capability.ts';
+import type { OperationDefinition } from '../fhir/definitions.ts';
 import { fhirError } from '../fhir/outcome.ts';
 import { type Asked, methodsOf, placeOf } from './place.ts';
 import type { FhirRequest } from './request.ts';
@@ -14,7 +15,8 @@ const SYSTEM: ReadonlySet<string> = new Set(['search-system', 'history-system', 
 export function assertClaimed(request: FhirRequest, { capability }: { readonly capability: Capability }): void {
   if (request.interaction === 'capabilities') return;
   if (request.interaction === 'operation') {
-    throw fhirError('unknown-operation', `The operation \`$${request.code}\` is not supported.`);
+    claimedOperation(request, capability);
+    return;
   }
   if ('compartment' in request && request.compartment !== undefined) {
     if (!capability.compartments.has(request.compartment.type)) {
@@ -35,6 +37,29 @@ export function assertClaimed(request: FhirRequest, { capability }: { readonly c
   if (request.interaction === 'create' && request.ifNoneExist !== undefined && !type.conditionalCreate) {
     throw fhirError('precondition-failed', `Conditional create is not supported for \`${name}\`.`);
   }
+}
+
+type OperationRequest = Extract<FhirRequest, { interaction: 'operation' }>;
+
+/**
+ * The definition of the operation that is asked for, when it is claimed at this level (system, type or instance).
+ * @throws FhirError `unknown-type` or `unknown-operation` (404)
+ */
+export function claimedOperation(
+  { code, type, id }: Pick<OperationRequest, 'code' | 'type' | 'id'>,
+  capability: Capability,
+): OperationDefinition {
+  const claims = type === undefined ? capability : capability.types.get(type);
+  if (claims === undefined) throw fhirError('unknown-type', `The resource type \`${type}\` is not supported.`);
+  const found = claims.operations.get(code);
+  const where = type === undefined ? 'the whole system' : `\`${type}\``;
+  if (found === undefined) {
+    throw fhirError('unknown-operation', `The operation \`$${code}\` is not supported for ${where}.`);
+  }
+  if (type === undefined || (id === undefined ? found.type : found.instance)) return found;
+  const level = id === undefined ? 'one resource, as' : 'the type, as';
+  const path = id === undefined ? `${type}/[id]` : type;
+  throw fhirError('unknown-operation', `\`$${code}\` is asked of ${level} \`${path}/$${code}\`.`);
 }
 
 function typeOf(request: FhirRequest): string {
@@ -64,7 +89,7 @@ export function allowedMethods(path: string, capability: Capability): readonly s
   const isGiven = (asked: Asked): boolean => {
     if (asked === 'capabilities') return true;
     if (asked === 'bundle') return capability.system.has('batch') || capability.system.has('transaction');
-    if (asked === 'operation') return false;
+    if (asked === 'operation') return (type ?? capability).operations.has(place.code);
     if (place.compartment !== undefined && !capability.compartments.has(place.compartment.type)) return false;
     if (place.compartment !== undefined && asked === 'search-system') return true;
     if (SYSTEM.has(asked)) return capability.system.has(asked);

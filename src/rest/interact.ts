@@ -19,6 +19,7 @@ import { capabilities } from './capability.ts';
 import { allowedMethods, assertClaimed } from './claimed.ts';
 import type { Caller, Performed, RestContext } from './context.ts';
 import { history } from './history.ts';
+import { operation } from './operations.ts';
 import { likelyFormat, parseRequest } from './parse-request.ts';
 import { read, vread } from './read.ts';
 import { rendered, respond } from './represent.ts';
@@ -103,6 +104,8 @@ function perform(request: FhirRequest, caller: Caller, context: RestContext): Pr
       return remove(request, caller, context);
     case 'conditional-delete':
       return conditionalDelete(request, caller, context);
+    case 'operation':
+      return operation(request, caller, context);
     case 'capabilities':
       return capabilities(request, caller, context);
     case 'batch':
@@ -111,7 +114,6 @@ function perform(request: FhirRequest, caller: Caller, context: RestContext): Pr
       return asTransaction(request, caller, context);
     case 'patch':
     case 'conditional-patch':
-    case 'operation':
       throw fhirError('method-not-allowed', `The interaction ${request.interaction} is not supported.`);
     default:
       return request satisfies never;

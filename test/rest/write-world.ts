@@ -111,9 +111,16 @@ function capability(): Capability {
       searchParameters: new Map([parameter(type, 'identifier', 'token'), parameter(type, 'subject', 'reference')]),
       includes: [],
       revIncludes: [],
+      operations: new Map(),
     },
   ]);
-  return { statement: '{}', types: new Map(types), system: new Set(['transaction', 'batch']), compartments: new Set() };
+  return {
+    statement: '{}',
+    types: new Map(types),
+    system: new Set(['transaction', 'batch']),
+    compartments: new Set(),
+    operations: new Map(),
+  };
 }
 
 /** Two base rules and a warning, enough to see refusals of each sort. */

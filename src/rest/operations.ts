@@ -1,0 +1,38 @@
+/** Operations: which are served, and the step from a request to the function. Source: FHIR R4 operations.html. */
+import { type OperationId, operationId } from '../fhir/capability.ts';
+import { fhirError } from '../fhir/outcome.ts';
+import { ID_PATTERN } from '../fhir/resource.ts';
+import { claimedOperation } from './claimed.ts';
+import type { Perform } from './context.ts';
+import type { Operation, OperationLevel, OperationRequest } from './operation.ts';
+import { inputsOf } from './operation-input.ts';
+import { VALIDATE } from './validate-operation.ts';
+
+/** THE table: id of the OperationDefinition -> what performs it. An id without a row does not compile. */
+export const OPERATIONS = {
+  'Resource-validate': VALIDATE,
+} as const satisfies Record<OperationId, Operation>;
+
+/** Refuses with 404 what is not claimed or not served at this level, with 400 what the definition does not allow; else as the operation says. */
+export const operation: Perform<OperationRequest> = async (request, caller, context) => {
+  const definition = claimedOperation(request, context.capability);
+  const id = operationId(definition);
+  if (id === undefined) throw new TypeError(`${definition.url} is claimed, but nothing performs it.`);
+  const row: Operation = OPERATIONS[id];
+  const level = levelOf(request);
+  if (!row.levels.includes(level)) {
+    throw fhirError('unknown-operation', row.elsewhere ?? `\`$${request.code}\` is not supported at this level.`);
+  }
+  if (request.id !== undefined && !ID_PATTERN.test(request.id)) {
+    throw fhirError('not-found', `No \`${request.type}\` can have this id.`);
+  }
+  const type = request.type ?? '';
+  const { input, search } = inputsOf(request, definition, row, context);
+  const key = request.id === undefined ? undefined : { type, id: request.id };
+  return row.perform({ request, definition, type, key, input, search }, caller, context);
+};
+
+function levelOf({ type, id }: OperationRequest): OperationLevel {
+  if (type === undefined) return 'system';
+  return id === undefined ? 'type' : 'instance';
+}
