@@ -4,7 +4,15 @@
  */
 import type { AccessEntry } from '../audit.ts';
 import { FhirError, fhirError, type Issue, operationOutcome } from '../fhir/outcome.ts';
-import { isJsonObject, type Json, label, type Resource, type ResourceKey, serialize } from '../fhir/resource.ts';
+import {
+  isJsonObject,
+  type Json,
+  label,
+  parseJson,
+  type Resource,
+  type ResourceKey,
+  serialize,
+} from '../fhir/resource.ts';
 import { instantText } from '../fhir/time.ts';
 import type { AuditRow, Body, Command, StoredVersion } from '../store/port.ts';
 import { namesVersion } from './conditions.ts';
@@ -15,15 +23,17 @@ import type { FhirResponse, Preconditions, Representation } from './request.ts';
 
 /** A write that is decided: what the store is told, what the audit says, what the client will hear. */
 export interface Change {
-  readonly interaction: 'create' | 'update' | 'delete';
+  readonly interaction: 'create' | 'update' | 'patch' | 'delete';
   readonly key: ResourceKey;
   readonly status: 200 | 201 | 204;
   /** Version after the change; 0 when nothing is or was there. */
   readonly version: number;
-  /** Absent when nothing has to be written: a conditional create that found its match, a delete of what is not there. */
+  /** Absent when nothing has to be written: a conditional create that found its match, an update that says what is held, a delete of what is not there. */
   readonly command: Extract<Command, { op: 'put' | 'delete' }> | undefined;
   /** The version that stays, when there is no command. */
   readonly held: StoredVersion | undefined;
+  /** What must still be so inside the commit, when nothing is written. */
+  readonly expect: Extract<Command, { op: 'hold' }> | undefined;
   /** What the new version points at and must be held: `Type/id`, or a urn no entry of the bundle resolved. */
   readonly targets: ReadonlySet<string>;
   /** Warnings of validation. */
@@ -33,7 +43,17 @@ export interface Change {
   readonly posted: AuditRow | undefined;
 }
 
-const NOTHING = { command: undefined, held: undefined, targets: new Set<string>(), findings: [], posted: undefined };
+const NOTHING = {
+  command: undefined,
+  held: undefined,
+  expect: undefined,
+  targets: new Set<string>(),
+  findings: [],
+  posted: undefined,
+};
+
+/** Method of a write -> interaction of restful-interaction. */
+const INTERACTIONS = { POST: 'create', PUT: 'update', PATCH: 'patch' } as const;
 
 /** Types that can be created but never changed: their creates become rows of the audit log. */
 const APPEND_ONLY: ReadonlySet<string> = new Set(['AuditEvent']);
@@ -46,7 +66,8 @@ export function assertMayWrite(type: string, caller: Caller): void {
 }
 
 /**
- * A new version of `key`: 201 when nothing is there now, otherwise 200.
+ * A new version of `key`: 201 when nothing is there now, otherwise 200. When the content is what is held already, the held version stays:
+ * docs/decisions/0012.
  * @param current the stored version that is current, a deletion included
  * @throws FhirError with every error validation found; its first issue decides the status
  */
@@ -54,7 +75,7 @@ export function put(
   resource: Resource,
   key: ResourceKey,
   current: StoredVersion | undefined,
-  method: 'POST' | 'PUT',
+  method: keyof typeof INTERACTIONS,
   caller: Caller,
   context: RestContext,
 ): Change {
@@ -62,14 +83,18 @@ export function put(
   const prepared = withServerMeta(resource, key.id);
   const findings = validated(prepared, context);
   const exists = current !== undefined && !current.deleted;
-  const common = { ...NOTHING, interaction: method === 'POST' ? 'create' : 'update', key, findings } as const;
+  const common = { ...NOTHING, interaction: INTERACTIONS[method], key, findings } as const;
   if (APPEND_ONLY.has(key.type)) {
     if (method !== 'POST') throw fhirError('method-not-allowed', `${key.type} can only be created, never changed.`);
     const patients = context.patientsOf(prepared);
     return { ...common, status: 201, version: 1, patients, posted: context.postedAudit(prepared, caller) };
   }
-  const version = (current?.version ?? 0) + 1;
   const patients = context.patientsOf(prepared);
+  if (exists && saysTheSame(prepared, current)) {
+    const expect = { op: 'hold', key, version: current.version } as const;
+    return { ...common, status: 200, version: current.version, held: current, expect, patients };
+  }
+  const version = (current?.version ?? 0) + 1;
   const entries = context.indexEntries(prepared);
   const body = bodyOf(prepared, version);
   return {
@@ -152,7 +177,12 @@ function outcomeText({ interaction, key, findings }: Change): string {
   return JSON.stringify({ resourceType: 'OperationOutcome', issue: [issue, ...warnings] });
 }
 
-const RESULT = { create: 'is created or was there', update: 'is updated', delete: 'is deleted' } as const;
+const RESULT = {
+  create: 'is created or was there',
+  update: 'is updated',
+  patch: 'is patched',
+  delete: 'is deleted',
+} as const;
 
 /** `<base>/Patient/1/_history/1`; AuditEvents have no versions. */
 export function locationOf({ key, version, posted }: Change, fhirBase: string): string {
@@ -181,6 +211,24 @@ function bodyOf({ resourceType, id, meta, ...rest }: Resource, version: number):
     head: `${start.slice(0, -2)},"lastUpdated":"`,
     tail: `"${following(isJsonObject(meta) ? meta : {})}${following(rest)}`,
   };
+}
+
+/**
+ * True when the content is the held one, meta.versionId and meta.lastUpdated apart; the order of members does not matter, the text of numbers
+ * does. Cost: one serialisation; both are parsed only when their lengths are equal and their texts are not.
+ */
+function saysTheSame(prepared: Resource, { text, version, at }: StoredVersion): boolean {
+  const own = textOf(bodyOf(prepared, version), at);
+  if (own === text) return true;
+  if (own.length !== text?.length) return false;
+  return serialize(sorted(parseJson(own))) === serialize(sorted(parseJson(text)));
+}
+
+function sorted(value: Json): Json {
+  if (Array.isArray(value)) return value.map(sorted);
+  if (!isJsonObject(value)) return value;
+  const names = Object.keys(value).toSorted();
+  return Object.fromEntries(names.flatMap((name) => (value[name] === undefined ? [] : [[name, sorted(value[name])]])));
 }
 
 /** `,"a":1}` of `{"a":1}`, and `}` of `{}`: the end of an object that has members before. */

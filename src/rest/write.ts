@@ -58,7 +58,8 @@ export async function committed(
 ): Promise<Committed> {
   for (let count = 0; count < tries; count++) {
     const { changes, expects, access } = await decide();
-    const commands = [...expects, ...(await integrityOf(changes, caller, context)), ...ordered(changes)];
+    const holds = changes.flatMap(({ expect }) => expect ?? []);
+    const commands = [...expects, ...holds, ...(await integrityOf(changes, caller, context)), ...ordered(changes)];
     const entries = access === undefined ? changes.map(accessOf) : [access];
     const status = envelope === undefined ? (changes[0]?.status ?? 204) : 200;
     const row = context.audit({ caller, entries, status, ...(envelope === undefined ? {} : { envelope }) });

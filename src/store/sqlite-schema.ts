@@ -74,14 +74,14 @@ CREATE TABLE facet(id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE);
 CREATE TABLE subject(id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, patient TEXT);
 CREATE INDEX subject_patient ON subject(patient) WHERE patient IS NOT NULL;
 `,
-  `
-CREATE TABLE kept(key TEXT PRIMARY KEY, value TEXT NOT NULL, at INTEGER NOT NULL) WITHOUT ROWID;
-`,
   // Date parameters of which some resource has, or once had, several rows: of all others a row is the resource.
   `
 CREATE TABLE parameter_several(parameter INTEGER PRIMARY KEY);
 INSERT INTO parameter_several
   SELECT DISTINCT parameter FROM (SELECT parameter FROM date GROUP BY parameter, rid HAVING count(*) > 1);
+`,
+  `
+CREATE TABLE kept(key TEXT PRIMARY KEY, value TEXT NOT NULL, at INTEGER NOT NULL) WITHOUT ROWID;
 `,
 ];
 

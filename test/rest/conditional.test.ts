@@ -59,12 +59,13 @@ test('#cond-update: no match creates, one updates, many 412', async () => {
   const send = (body: object, headers = {}) => ask('PUT', '/Patient?identifier=urn:mrn|1', body, headers);
   const first = await send(patient('1'));
   assert.deepEqual([first.status, first.headers.Location], [201, `${BASE}/Patient/new-1/_history/1`]);
-  const second = await send(patient('1'));
+  const second = await send(patient('1', { active: true }));
   assert.deepEqual([second.status, second.headers.Location], [200, `${BASE}/Patient/new-1/_history/2`]);
   assert.equal((await send(patient('1', { id: 'new-1' }))).status, 200, 'the id of the match');
   assert.equal((await send(patient('1', { id: 'other' }))).status, 400, 'another id than the match');
   assert.equal((await send(patient('1'), { 'if-match': 'W/"2"' })).status, 412, 'the version before');
   assert.equal((await send(patient('1'), { 'if-match': 'W/"3"' })).status, 200, 'the current version');
+  assert.equal((await send(patient('1'))).headers.ETag, 'W/"3"', 'what is held already makes no version');
   await ask('POST', '/Patient', patient('1'));
   assert.equal((await send(patient('1'))).status, 412, 'many');
 });

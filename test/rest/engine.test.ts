@@ -32,13 +32,13 @@ before(async () => {
     audit: (access) => auditRow(access, subjectKeys, 'salt', source, indexEntries),
     postedAudit: (resource) => postedAuditRow(resource, subjectKeys, 'salt', source, indexEntries),
   };
-  for (const [id, patient] of [
-    ['a', 'p1'],
-    ['b', 'p1'],
-    ['c', 'p2'],
-    ['d', 'p2'],
+  for (const [id, patient, active] of [
+    ['a', 'p1', true],
+    ['b', 'p1', false],
+    ['c', 'p2', true],
+    ['d', 'p2', false],
   ] as const) {
-    await send('PUT', `/Patient/${patient}`, { body: { resourceType: 'Patient', id: patient } });
+    await send('PUT', `/Patient/${patient}`, { body: { resourceType: 'Patient', id: patient, active } });
     const body = {
       resourceType: 'Observation',
       id,

@@ -260,7 +260,7 @@ test('conditional update in a transaction: created, then updated; links lead to 
   ] as const) {
     const response = await send(
       w,
-      ['PUT', 'Patient?identifier=urn:mrn|1', patient('1'), { fullUrl: URN }],
+      ['PUT', 'Patient?identifier=urn:mrn|1', patient('1', { active: version === 2 }), { fullUrl: URN }],
       ['POST', 'Observation', observation(URN)],
     );
     assert.equal(at(json(response), 'entry.0.response.status'), status);
@@ -290,11 +290,11 @@ test('the same message again changes nothing when its creates are conditional', 
 
 test('races: 16 equal messages at once on an empty store make one of each', async () => {
   const w = world();
-  const entries: EntryRow[] = [
+  const entries = (value: number): EntryRow[] => [
     ['POST', 'Patient', patient('1'), { fullUrl: URN, ifNoneExist: 'identifier=urn:mrn|1' }],
-    ['PUT', 'Observation/o', observation(URN, { id: 'o' })],
+    ['PUT', 'Observation/o', observation(URN, { id: 'o', valueInteger: value })],
   ];
-  const answers = await Promise.all(Array.from({ length: 16 }, () => send(w, ...entries)));
+  const answers = await Promise.all(Array.from({ length: 16 }, (_, value) => send(w, ...entries(value))));
   assert.deepEqual([...new Set(answers.map(({ status }) => status))], [200]);
   assert.equal(w.store.texts('Patient').length, 1);
   assert.equal((await w.store.read({ type: 'Observation', id: 'o' }))?.version, 16);

@@ -86,10 +86,68 @@ test('update: 201, 200, and after a delete 201 with the numbering going on', asy
     ['PUT', 201, 'W/"4"'],
   ];
   for (const [method, status, etag] of rows) {
-    const response = await ask(method, '/Patient/p', method === 'PUT' ? body : undefined);
+    const response = await ask(method, '/Patient/p', method === 'PUT' ? { ...body, language: etag } : undefined);
     assert.deepEqual([response.status, response.headers.ETag], [status, etag]);
   }
   assert.equal((await ask('DELETE', '/Patient/never')).status, 204);
+});
+
+// docs/decisions/0012: what is held already makes no version. Held: active true, two names, 1.00.
+test('update: the same content keeps the held version, ETag and instant; anything else makes a new one', async () => {
+  const held =
+    '"active":true,"name":[{"text":"a","use":"official"},{"text":"b"}],"extension":[{"url":"u","valueDecimal":1.00}]';
+  const rows: readonly [sent: string, version: number, why: string][] = [
+    [held, 1, 'the same text'],
+    [
+      '"name":[{"use":"official","text":"a"},{"text":"b"}],"extension":[{"valueDecimal":1.00,"url":"u"}],"active":true',
+      1,
+      'members have no order',
+    ],
+    [`"meta":{"versionId":"9","lastUpdated":"2001-01-01T00:00:00Z"},${held}`, 1, 'what the server sets does not count'],
+    [held.replace('true', 'false'), 2, 'another value'],
+    [held.replace('1.00', '1.01'), 2, 'another value of the same length'],
+    [held.replace('1.00', '1.0'), 2, 'another precision'],
+    [
+      held.replace('[{"text":"a","use":"official"},{"text":"b"}]', '[{"text":"b"},{"text":"a","use":"official"}]'),
+      2,
+      'lists have an order',
+    ],
+    [`"meta":{"tag":[{"code":"t"}]},${held}`, 2, 'a tag'],
+  ];
+  const body = (members: string): string => `{"resourceType":"Patient","id":"p",${members}}`;
+  for (const [sent, version, why] of rows) {
+    const { ask, store, accesses } = world();
+    await ask('PUT', '/Patient/p', body(held));
+    const before = store.texts('Patient');
+    const response = await ask('PUT', '/Patient/p', body(sent), { 'if-match': 'W/"1"' });
+    assert.deepEqual([response.status, response.headers.ETag], [200, `W/"${version}"`], why);
+    assert.equal((await store.read({ type: 'Patient', id: 'p' }))?.version, version, why);
+    assert.deepEqual(accesses.at(-1)?.entries[0]?.resource, { type: 'Patient', id: 'p', version }, why);
+    assert.equal(accesses.at(-1)?.entries[0]?.interaction, 'update', why);
+    if (version === 1) assert.deepEqual([[response.body], store.texts('Patient')], [before, before], why);
+  }
+});
+
+test('update: after a deletion the same content is a new version', async () => {
+  const { ask } = world();
+  await ask('PUT', '/Patient/p', { ...PATIENT, id: 'p' });
+  await ask('DELETE', '/Patient/p');
+  assert.equal((await ask('PUT', '/Patient/p', { ...PATIENT, id: 'p' })).headers.ETag, 'W/"3"');
+});
+
+test('update: what seemed to be held is decided anew when another write came between', async () => {
+  const { ask, store } = world();
+  const body = { ...PATIENT, id: 'p' };
+  await ask('PUT', '/Patient/p', { ...body, active: false });
+  await ask('PUT', '/Patient/p', body);
+  const rival = store.commits[0];
+  store.before = () => {
+    const commands = (rival?.commands ?? []).map((command) =>
+      command.op === 'put' ? { ...command, version: 3 } : command,
+    );
+    store.apply({ commands, audit: [] });
+  };
+  assert.equal((await ask('PUT', '/Patient/p', body)).headers.ETag, 'W/"4"');
 });
 
 test('#concurrency: If-Match and If-None-Match on both sides of what is stored', async () => {
@@ -109,7 +167,7 @@ test('#concurrency: If-Match and If-None-Match on both sides of what is stored',
     ['PUT', { 'if-none-match': '*' }, 201, 'is deleted'],
   ];
   for (const [method, header, status, why] of rows) {
-    const response = await ask(method, '/Patient/p', method === 'PUT' ? body : undefined, header);
+    const response = await ask(method, '/Patient/p', method === 'PUT' ? { ...body, language: why } : undefined, header);
     assert.equal(response.status, status, `${method} ${JSON.stringify(header)}: ${why}`);
   }
 });
@@ -138,10 +196,11 @@ test('#concurrency: a lost race without If-Match is repeated; with If-Match it i
 test('#concurrency: 32 updates at once make 32 versions; with the same If-Match one of them wins', async () => {
   const { ask, store } = world();
   const body = { ...PATIENT, id: 'p' };
-  await Promise.all(Array.from({ length: 32 }, () => ask('PUT', '/Patient/p', body)));
+  const put = (language: string, header = {}) => ask('PUT', '/Patient/p', { ...body, language }, header);
+  await Promise.all(Array.from({ length: 32 }, (_, index) => put(`a-${index}`)));
   assert.equal((await store.read({ type: 'Patient', id: 'p' }))?.version, 32);
   const answers = await Promise.all(
-    Array.from({ length: 32 }, () => ask('PUT', '/Patient/p', body, { 'if-match': 'W/"32"' })),
+    Array.from({ length: 32 }, (_, index) => put(`b-${index}`, { 'if-match': 'W/"32"' })),
   );
   assert.deepEqual([...new Set(answers.map(({ status }) => status))].toSorted(), [200, 412]);
   assert.equal(answers.filter(({ status }) => status === 200).length, 1);

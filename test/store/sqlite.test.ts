@@ -119,14 +119,14 @@ test('sqlite: a file of a newer schema is refused', async (context) => {
   await assert.rejects(openSqlite(options(folder)), /schema 999/);
 });
 
-test('sqlite: a file of schema 1 is brought forward with its data', async (context) => {
+test('sqlite: a file of schema 2 is brought forward with its data', async (context) => {
   const folder = temporaryFolder(context);
   const before = await open(context, {}, folder);
   await before.commit({ commands: [put('Patient', 'a')], audit: [] });
   await before.close();
   const connection = connect({ folder });
   connection.exec('DROP TABLE kept');
-  connection.pragma('user_version=1');
+  connection.pragma('user_version=2');
   connection.close();
   const after = await open(context, {}, folder);
   assert.equal((await after.commit({ commands: [{ op: 'keep', key: 'k', value: 'v' }], audit: [] })).ok, true);
