@@ -62,7 +62,8 @@ export function loadDefinitions(folder: string): Definitions {
   const ownSearch = ownResources(folder, 'search').map(({ name, value }) => ownSearchParameter(name, value));
   const ownOperations = ownResources(folder, 'operation').map(({ name, value }) => ownOperation(name, value));
   const structures = generated<StructuresFile>('structures.json');
-  const types = linkedStructures(structures, generated<ValueSetsFile>('value-sets.json'));
+  const valueSets = bindings(generated<ValueSetsFile>('value-sets.json'));
+  const types = linkedStructures(structures, valueSets);
   const parameters = parameterIndex(generated<SearchParameterFile[]>('search-parameters.json'), ownSearch);
   const compartments = generated<CompartmentsFile>('compartments.json');
   const operations = [...generated<OperationFile[]>('operations.json'), ...ownOperations].map(linkedOperation);
@@ -79,12 +80,19 @@ export function loadDefinitions(folder: string): Definitions {
       const codes = ofType !== undefined && Object.hasOwn(ofType, type) ? (ofType[type] ?? []) : [];
       return type === compartment ? ['{def}', ...codes] : codes;
     },
+    valueSet: (url: string) => valueSets.get(url)?.requiredConcepts,
     operations: Object.freeze(operations.map((each) => Object.freeze(each))),
   } satisfies Definitions);
 }
 
-function linkedStructures(file: StructuresFile, valueSets: ValueSetsFile): ReadonlyMap<string, StructureDefinition> {
-  const bindings = new Map(Object.entries(valueSets).map(([url, systems]) => [url, binding(url, systems)]));
+function bindings(valueSets: ValueSetsFile): ReadonlyMap<string, Binding> {
+  return new Map(Object.entries(valueSets).map(([url, systems]) => [url, binding(url, systems)]));
+}
+
+function linkedStructures(
+  file: StructuresFile,
+  bound: ReadonlyMap<string, Binding>,
+): ReadonlyMap<string, StructureDefinition> {
   return new Map(
     file.types.map(({ url, type, kind, abstract = false, elements }) => [
       type,
@@ -93,7 +101,7 @@ function linkedStructures(file: StructuresFile, valueSets: ValueSetsFile): Reado
         type,
         kind,
         abstract,
-        elements: Object.freeze(elements.map((each) => linkedElement(type, each, bindings))),
+        elements: Object.freeze(elements.map((each) => linkedElement(type, each, bound))),
       }),
     ]),
   );

@@ -101,6 +101,8 @@ export interface Definitions {
   /** Codes of the reference search parameters that put a resource of `type` into the compartment `Patient`, `Encounter`...; `{def}` means the resource itself. */
   compartmentParameters(compartment: string, type: string): readonly string[];
   readonly operations: readonly OperationDefinition[];
+  /** `system|code` of a value set of some required binding; undefined when it is none, or cannot be enumerated. */
+  valueSet(url: string): ReadonlySet<string> | undefined;
 }
 
 /**

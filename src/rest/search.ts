@@ -3,6 +3,7 @@ import { fhirError, type Issue, operationOutcome } from '../fhir/outcome.ts';
 import { label } from '../fhir/resource.ts';
 import type { SearchPlan } from '../fhir/search/algebra.ts';
 import { compartmentPredicate, namedPatients, ownerPatients } from '../fhir/search/compartment.ts';
+import { withConcepts } from '../fhir/search/concepts.ts';
 import type { SearchQuery } from '../fhir/search/query.ts';
 import { and } from '../fhir/search/simplify.ts';
 import { parseSystemSearch, type SystemQuery, searchableTypes } from '../fhir/search/system.ts';
@@ -16,6 +17,7 @@ import { pageLinks, urlOf } from './links.ts';
 import { type Pair, pairsOf } from './query-text.ts';
 import { respond, shapedText } from './represent.ts';
 import type { FhirRequest } from './request.ts';
+import { terminology } from './terminology.ts';
 
 type Search = Extract<FhirRequest, { interaction: 'search-type' | 'search-system' }>;
 type PageQuery = SystemQuery['page'];
@@ -23,7 +25,9 @@ type PageQuery = SystemQuery['page'];
 /** 200 with a searchset. Refuses what `parseSearch` refuses, too-costly (400), and a cursor that is not this search's (400). */
 export const search: Perform<Search> = async (request, caller, context) => {
   const { settings, ambient } = context;
-  const { page: query, queries } = queriesOf(request, context);
+  const asked = queriesOf(request, context);
+  const query = asked.page;
+  const queries = await resolvedAll(asked.queries, caller, context);
   if (query.summary === 'text' && query.includes.length + query.revIncludes.length > 0) {
     throw fhirError('invalid', '`_summary=text` cannot be combined with `_include` or `_revinclude`.');
   }
@@ -72,6 +76,18 @@ function queriesOf(request: Search, { capability, definitions, parseSearch }: Re
   }
   const query = parseSearch(request.type, request.query, handling);
   return { page: query, queries: [query] };
+}
+
+/** Value sets and hierarchies that the queries name, looked up once for all of them. */
+async function resolvedAll(
+  queries: readonly SearchQuery[],
+  caller: Caller,
+  context: RestContext,
+): Promise<readonly SearchQuery[]> {
+  const known = terminology(caller, context);
+  const all: SearchQuery[] = [];
+  for (const query of queries) all.push(await withConcepts(query, known));
+  return all;
 }
 
 /** The plan, only for what lies in the compartment that the request names. */

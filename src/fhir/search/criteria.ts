@@ -84,12 +84,20 @@ const ENGINE_MODIFIERS: ReadonlyMap<string, readonly string[]> = new Map([
   ['_lastUpdated', ['missing']],
 ]);
 
+/** Modifiers that look at parts which only these data types have. */
+const NODES: ReadonlyMap<string, readonly string[]> = new Map([
+  ['of-type', ['Identifier']],
+  ['text', ['Coding', 'CodeableConcept', 'Identifier']],
+]);
+
 function isModifier(type: string, parameter: SearchParameter, modifier: string, { definitions }: Claims): boolean {
   const own = ENGINE_MODIFIERS.get(parameter.code);
   if (own !== undefined) return own.includes(modifier);
   const { modifiers } = searchType(parameter.type);
-  if (modifier === 'of-type') {
-    return modifiers.includes(modifier) && pathNodeTypes(parameter.expression, type, definitions).has('Identifier');
+  const needs = NODES.get(modifier);
+  if (needs !== undefined && modifiers.includes(modifier)) {
+    const nodes = pathNodeTypes(parameter.expression, type, definitions);
+    return needs.some((node) => nodes.has(node));
   }
   if (modifiers.includes(modifier)) return modifier !== '[type]';
   return modifiers.includes('[type]') && definitions.resourceTypes.has(modifier) && canTarget(parameter, modifier);

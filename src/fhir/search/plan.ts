@@ -4,6 +4,7 @@ import type { SearchParameter } from '../definitions.ts';
 import { fhirError } from '../outcome.ts';
 import { ID_PATTERN } from '../resource.ts';
 import type { AccessFilter, ParameterKey, Predicate, SearchPlan, SortKey } from './algebra.ts';
+import { namesConcepts } from './concepts.ts';
 import { claimedTargets } from './criteria.ts';
 import { type ValueContext, valuePredicates } from './predicates.ts';
 import type { Criterion, SearchQuery } from './query.ts';
@@ -82,6 +83,17 @@ function predicateOf(criterion: Criterion, type: string, planning: Planning): Pr
       const key = `${criterion.type}.${criterion.parameter.code}`;
       return has(criterion.type, key, visibleAnd(criterion.type, criterion.where, planning));
     }
+    case 'concepts': {
+      const parameter = `${type}.${criterion.parameter.code}`;
+      const found = or(criterion.concepts.map((concept): Predicate => ({ kind: 'token', parameter, ...concept })));
+      return criterion.negated ? not(found) : found;
+    }
+    case 'all':
+      return and(criterion.of.map((each) => predicateOf(each, type, planning)));
+    case 'any':
+      return or(criterion.of.map((each) => predicateOf(each, type, planning)));
+    case 'none':
+      return not(predicateOf(criterion.of, type, planning));
     default:
       return criterion satisfies never;
   }
@@ -96,6 +108,12 @@ type ValueCriterion = Extract<Criterion, { kind: 'value' }>;
 function valueCriterion(criterion: ValueCriterion, type: string, { values: context }: Planning): Predicate {
   const { parameter, modifier, values } = criterion;
   const key = `${type}.${parameter.code}`;
+  if (namesConcepts(criterion)) {
+    throw fhirError(
+      'unsupported-parameter',
+      `\`:${modifier}\` is supported in searches only, not in conditional criteria.`,
+    );
+  }
   if (modifier === 'missing') return or(values.map((value) => missing(value, parameter, key)));
   const negated = modifier === 'not';
   const found =

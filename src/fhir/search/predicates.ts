@@ -116,9 +116,11 @@ const string: Compile = (value, { key, modifier }) => {
   return [{ kind: 'string', parameter: key, match: modifier === 'contains' ? 'contains' : 'prefix', value: plain }];
 };
 
-const token: Compile = (value, asked) => {
+const token: Compile = (value, asked, context) => {
   const parts = splitUnescaped(value, '|').map(unescaped);
   if (asked.modifier === 'of-type') return [ofType(parts, asked)];
+  if (asked.modifier === 'text')
+    return string(value, { ...asked, key: `${asked.key}:text`, modifier: undefined }, context);
   const [first = '', second] = parts;
   if (parts.length > 2 || (first === '' && second === '')) return malformed(asked, '[system|]code or system|');
   if (second === undefined) return [{ kind: 'token', parameter: asked.key, code: first }];

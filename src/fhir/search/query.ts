@@ -9,6 +9,7 @@ import { readInclude, readRevInclude } from './include.ts';
 import { isResultParameter, type ResultParameters, readResultParameters } from './result.ts';
 import { SEARCH_LIMITS } from './types.ts';
 import { splitUnescaped } from './value.ts';
+import type { Concept } from './value-set.ts';
 
 /** `_include` or `_revinclude`. For revinclude `source` is the type whose `parameter` points at the matches. */
 export interface Include {
@@ -55,7 +56,17 @@ export type Criterion =
       readonly parameter: SearchParameter;
       readonly links: readonly { readonly type: string; readonly where: Criterion }[];
     }
-  | { readonly kind: 'has'; readonly type: string; readonly parameter: SearchParameter; readonly where: Criterion };
+  | { readonly kind: 'has'; readonly type: string; readonly parameter: SearchParameter; readonly where: Criterion }
+  /** A token that is one of these, or with `negated` none of them: what `:in`, `:not-in`, `:above` and `:below` become. */
+  | {
+      readonly kind: 'concepts';
+      readonly parameter: SearchParameter;
+      readonly negated: boolean;
+      readonly concepts: readonly Concept[];
+    }
+  /** Groups, from `_filter`. */
+  | { readonly kind: 'all' | 'any'; readonly of: readonly Criterion[] }
+  | { readonly kind: 'none'; readonly of: Criterion };
 
 export interface QuerySettings {
   readonly defaultCount: number;

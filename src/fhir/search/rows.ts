@@ -2,6 +2,7 @@
  * THE table: search parameter type x element type -> index rows. Source: FHIR R4 search.html#token, #string, #date, #quantity, #reference, #uri.
  * Encodings beside the plain rows:
  * - Identifier: also token rows under `<key>:of-type`, system `<type system>|<type code>`, code the identifier's value;
+ * - display and text of Coding, CodeableConcept and Identifier.type: string rows under `<key>:text`, but not in composites;
  * - Reference.identifier: token rows under `<key>:identifier`;
  * - Quantity: `<system>|<code>` as sent, `|<unit>` for the unit text (or code) under another or no system, `canonical|<base>` in base units.
  */
@@ -65,23 +66,40 @@ function addToken(scope: RowScope, parameter: ParameterKey, system: string, code
   add(scope, { kind: 'token', parameter, system, code, group: scope.group });
 }
 
-const coding: RowMaker = (key) => (value, scope) => {
-  if (isJsonObject(value)) addToken(scope, key, textOf(value.system), textOf(value.code));
+/** Where the text of a token is kept; derived keys and components of composites have none. */
+const textKeyOf = (key: ParameterKey): ParameterKey | undefined => (/[$:]/.test(key) ? undefined : `${key}:text`);
+
+function addText(scope: RowScope, key: ParameterKey | undefined, value: Json | undefined): void {
+  if (key !== undefined) addString(scope, key, value);
+}
+
+const coding: RowMaker = (key) => {
+  const textKey = textKeyOf(key);
+  return (value, scope) => {
+    if (!isJsonObject(value)) return;
+    addToken(scope, key, textOf(value.system), textOf(value.code));
+    addText(scope, textKey, value.display);
+  };
 };
 const codeableConcept: RowMaker = (key, place, settings) => {
   const each = coding(key, place, settings);
+  const textKey = textKeyOf(key);
   return (value, scope) => {
-    if (!isJsonObject(value) || !Array.isArray(value.coding)) return;
+    if (!isJsonObject(value)) return;
+    addText(scope, textKey, value.text);
+    if (!Array.isArray(value.coding)) return;
     for (const one of value.coding) each(one, scope);
   };
 };
 const identifier: RowMaker = (key) => {
   const ofType = `${key}:of-type`;
+  const textKey = textKeyOf(key);
   return (value, scope) => {
     if (!isJsonObject(value)) return;
     const code = textOf(value.value);
     addToken(scope, key, textOf(value.system), code);
     const type = value.type;
+    if (isJsonObject(type)) addText(scope, textKey, type.text);
     if (code === '' || !isJsonObject(type) || !Array.isArray(type.coding)) return;
     for (const one of type.coding) {
       if (isJsonObject(one)) addToken(scope, ofType, `${textOf(one.system)}|${textOf(one.code)}`, code);

@@ -18,7 +18,11 @@ export const SEARCH_TYPES = {
   number: { indexed: 'quantity', prefixes: PREFIXES, modifiers: ['missing'] },
   date: { indexed: 'date', prefixes: PREFIXES, modifiers: ['missing'] },
   string: { indexed: 'string', prefixes: [], modifiers: ['missing', 'exact', 'contains'] },
-  token: { indexed: 'token', prefixes: [], modifiers: ['missing', 'not', 'of-type'] },
+  token: {
+    indexed: 'token',
+    prefixes: [],
+    modifiers: ['missing', 'not', 'of-type', 'text', 'in', 'not-in', 'above', 'below'],
+  },
   reference: { indexed: 'reference', prefixes: [], modifiers: ['missing', 'identifier', '[type]'] },
   composite: { indexed: undefined, prefixes: [], modifiers: ['missing'] },
   quantity: { indexed: 'quantity', prefixes: PREFIXES, modifiers: ['missing'] },
