@@ -84,6 +84,9 @@ function scan(text: string, limit: number): boolean {
   return odd;
 }
 
+/** Not after an escaped backslash. */
+const ESCAPED_NUL = /(?<!\\)(?:\\\\)*\\u0000/;
+
 /**
  * Parses JSON text; numbers keep their lexeme.
  * @param depth most levels of nesting; more than the default only for text of our own
@@ -97,7 +100,7 @@ export function parseJson(text: string, depth: number = JSON_LIMITS.depth): Json
       'JSON holds a property name that is not allowed (`__proto__`, `constructor` or `prototype`).',
     );
   }
-  if (text.includes('\\u0000') || text.includes('\u0000')) {
+  if ((text.includes('\\u0000') && ESCAPED_NUL.test(text)) || text.includes('\u0000')) {
     throw fhirError('structure', 'JSON holds a NUL character.');
   }
   try {

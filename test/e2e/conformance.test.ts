@@ -265,6 +265,7 @@ const ROUND_TRIPS: readonly (readonly [why: string, type: string, content: strin
     '"contained":[{"resourceType":"Patient","id":"c","active":true}],"subject":{"reference":"#c"}',
   ],
   ['unicode', 'Observation', '"valueString":"\u{1F9EC} 東京 e\u0301 \u202e"'],
+  ['a backslash before u0000', 'Observation', '"valueString":"a\\\\u0000b"'],
   ['escapes', 'Observation', '"valueString":"a\\"b\\\\c\\n\\t"'],
   [
     'meta',
