@@ -51,11 +51,12 @@ class Writer {
   /** @param more attributes besides the object's own */
   #object(name: string, object: JsonObject, shape: XmlShape, more: string): void {
     this.#line();
-    this.#text += `<${name}${more}`;
+    this.#text += `<${name}`;
     for (const attribute of shape.attributes) {
       const value = object[attribute];
       if (value !== undefined) this.#text += ` ${attribute}="${lexeme(value)}"`;
     }
+    this.#text += more;
     const children = inOrder(object, shape);
     if (children.length === 0) {
       this.#text += '/>';
