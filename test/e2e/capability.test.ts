@@ -238,7 +238,7 @@ test('`:missing` parts every type in two, by what the index holds', { timeout: 2
   await each(parameters(), WIDTH, async ([{ type }, { code }]) => {
     if (code === '_id' || code === '_lastUpdated') return;
     const held = stored.get(type) ?? [];
-    const isOf = ({ parameter }: IndexEntry) => new RegExp(`^${type}[.]${code}(?:[$:]|$)`).test(parameter);
+    const isOf = ({ parameter }: IndexEntry) => new RegExp(`^${type}[.]${code}(?:[$]|:identifier$|$)`).test(parameter);
     const having = held.filter(({ rows }) => rows.some(isOf)).length;
     const count = async (missing: boolean) =>
       (await send('GET', `/${type}?${code}:missing=${missing}&_summary=count`)).json.total;

@@ -39,7 +39,9 @@ test(`${WIDE} conditional creates with the same criteria make one resource, ${RO
 });
 
 test(`${WIDE} conditional updates with the same criteria make one resource with ${WIDE} versions`, async () => {
-  const answers = await together(() => send('PUT', '/Patient?identifier=urn:race|update', identified('update')));
+  const answers = await together((index) =>
+    send('PUT', '/Patient?identifier=urn:race|update', { ...identified('update'), multipleBirthInteger: index }),
+  );
   assert.deepEqual(tally(answers.map(({ status }) => status)), { 200: WIDE - 1, 201: 1 });
   assert.equal((await send('GET', '/Patient?identifier=urn:race|update')).json.total, 1);
   assert.equal(new Set(answers.map(({ json }) => json.meta?.versionId)).size, WIDE);
@@ -67,7 +69,7 @@ test(`of ${WIDE} updates with If-Match one wins each version`, async () => {
       send(
         'PUT',
         '/Patient/tame',
-        { resourceType: 'Patient', id: 'tame', multipleBirthInteger: index },
+        { resourceType: 'Patient', id: 'tame', multipleBirthInteger: version * WIDE + index },
         {
           'if-match': `W/"${version}"`,
         },
@@ -83,7 +85,7 @@ test('deletes and updates of one resource: a version each, none lost', async () 
   const answers = await together((index) =>
     index % 2 === 0
       ? send('DELETE', '/Patient/flicker')
-      : send('PUT', '/Patient/flicker', { resourceType: 'Patient', id: 'flicker' }),
+      : send('PUT', '/Patient/flicker', { resourceType: 'Patient', id: 'flicker', multipleBirthInteger: index }),
   );
   assert.ok(
     answers.every(({ status }) => [200, 201, 204].includes(status)),
