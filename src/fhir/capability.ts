@@ -34,7 +34,7 @@ export interface ClaimedType {
 
 const OPERATION_BASE = 'http://hl7.org/fhir/OperationDefinition/';
 /** Operations that the code can perform: ids of their definitions. src/rest/operations.ts has a function for each, or does not compile. */
-export const OPERATION_IDS = ['Resource-validate'] as const;
+export const OPERATION_IDS = ['Resource-validate', 'Patient-everything', 'Encounter-everything'] as const;
 export type OperationId = (typeof OPERATION_IDS)[number];
 
 /** Which of `OPERATION_IDS` a definition is. */
@@ -48,6 +48,7 @@ export const SUPPORTED = {
     'read',
     'vread',
     'update',
+    'patch',
     'delete',
     'history-instance',
     'history-type',
@@ -69,6 +70,12 @@ export const SUPPORTED = {
   versioning: new Set(['versioned']),
   conditionalRead: new Set(['not-supported', 'modified-since', 'not-match', 'full-support']),
   conditionalDelete: new Set(['not-supported', 'single']),
+  patchFormats: new Set([
+    'application/json-patch+json',
+    'application/merge-patch+json',
+    'application/fhir+json',
+    'application/fhir+xml',
+  ]),
   referencePolicy: new Set(['literal', 'local']),
   /** Canonicals of operations. */
   operations: new Set<string>(OPERATION_IDS.map((id) => OPERATION_BASE + id)),
@@ -97,6 +104,7 @@ export function loadCapability(text: string, definitions: Definitions): Capabili
     if (statement.fhirVersion !== '4.0.1') wrong.push('fhirVersion is not 4.0.1.');
     if (statement.kind !== 'instance') wrong.push('kind is not instance.');
     wrong.push(...outside(strings(statement.format), SUPPORTED.formats, 'format'));
+    wrong.push(...outside(strings(statement.patchFormat), SUPPORTED.patchFormats, 'patchFormat'));
   }
   if (rests.length !== 1 || rest.mode !== 'server') wrong.push('rest is not exactly one of mode server.');
   const system = new Set(objects(rest.interaction).map(codeOf));

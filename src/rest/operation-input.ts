@@ -8,13 +8,14 @@ import { PRIMITIVES } from '../fhir/primitive.ts';
 import { isJsonObject, type Json, type JsonObject, type Resource } from '../fhir/resource.ts';
 import type { RestContext } from './context.ts';
 import type { Given, Operation, OperationInput, OperationRequest } from './operation.ts';
-import { type Pair, pairsOf, queryOf } from './query-text.ts';
+import { type Pair, pairsOf, queryOf, single } from './query-text.ts';
 
 interface Inputs {
   readonly input: OperationInput;
   readonly search: string;
+  readonly cursor: string | undefined;
 }
-type Taking = Pick<Operation, 'takes' | 'searches'>;
+type Taking = Pick<Operation, 'takes' | 'searches' | 'pages'>;
 
 /** Most parameters of one request. */
 const PARAMETER_LIMIT = 500;
@@ -32,13 +33,15 @@ export function inputsOf(
   if (request.wire.method !== 'POST' && definition.affectsState) {
     throw fhirError('method-not-allowed', `\`$${definition.code}\` changes what is stored: use POST.`);
   }
-  const pairs = pairsOf(request.query);
-  if (pairs.length > PARAMETER_LIMIT) throw tooMany();
+  const asked = pairsOf(request.query);
+  if (asked.length > PARAMETER_LIMIT) throw tooMany();
+  const cursor = taking.pages ? single(asked, '_cursor') : undefined;
+  const pairs = asked.filter(([name]) => !(taking.pages && name === '_cursor'));
   const isOwn = ([name]: Pair): boolean => !taking.searches || parameterOf(definition, name) !== undefined;
   const body = bodyOf(request.resource, definition, taking, context);
   const given = [...pairs.filter(isOwn).map((pair) => ofQuery(pair, definition, taking)), ...body.given];
   const search = [...pairs.filter((pair) => !isOwn(pair)), ...body.search];
-  return { input: collected(given, definition), search: queryOf(search) };
+  return { input: collected(given, definition), search: queryOf(search), cursor };
 }
 
 const tooMany = (): FhirError => fhirError('too-costly', `An operation takes at most ${PARAMETER_LIMIT} parameters.`);

@@ -39,6 +39,8 @@ export interface OperationCall {
   readonly input: OperationInput;
   /** Search parameters, for operations that take them: a query string. */
   readonly search: string;
+  /** `_cursor` of our own next link, for operations that answer in pages. */
+  readonly cursor: string | undefined;
 }
 
 export interface Operation {
@@ -49,5 +51,7 @@ export interface Operation {
   readonly takes: readonly string[];
   /** True: search parameters of the type are taken besides. */
   readonly searches?: boolean;
+  /** True: answers in pages, whose next links hold a `_cursor`. */
+  readonly pages?: boolean;
   readonly perform: (call: OperationCall, caller: Caller, context: RestContext) => Promise<Performed>;
 }

@@ -4,6 +4,7 @@ import { fhirError } from '../fhir/outcome.ts';
 import { ID_PATTERN } from '../fhir/resource.ts';
 import { claimedOperation } from './claimed.ts';
 import type { Perform } from './context.ts';
+import { ENCOUNTER_EVERYTHING, PATIENT_EVERYTHING } from './everything.ts';
 import type { Operation, OperationLevel, OperationRequest } from './operation.ts';
 import { inputsOf } from './operation-input.ts';
 import { VALIDATE } from './validate-operation.ts';
@@ -11,6 +12,8 @@ import { VALIDATE } from './validate-operation.ts';
 /** THE table: id of the OperationDefinition -> what performs it. An id without a row does not compile. */
 export const OPERATIONS = {
   'Resource-validate': VALIDATE,
+  'Patient-everything': PATIENT_EVERYTHING,
+  'Encounter-everything': ENCOUNTER_EVERYTHING,
 } as const satisfies Record<OperationId, Operation>;
 
 /** Refuses with 404 what is not claimed or not served at this level, with 400 what the definition does not allow; else as the operation says. */
@@ -27,9 +30,9 @@ export const operation: Perform<OperationRequest> = async (request, caller, cont
     throw fhirError('not-found', `No \`${request.type}\` can have this id.`);
   }
   const type = request.type ?? '';
-  const { input, search } = inputsOf(request, definition, row, context);
+  const { input, search, cursor } = inputsOf(request, definition, row, context);
   const key = request.id === undefined ? undefined : { type, id: request.id };
-  return row.perform({ request, definition, type, key, input, search }, caller, context);
+  return row.perform({ request, definition, type, key, input, search, cursor }, caller, context);
 };
 
 function levelOf({ type, id }: OperationRequest): OperationLevel {

@@ -30,7 +30,7 @@ const claims: readonly [
   ['DELETE', '/Patient/1/Observation', 405, 'GET, HEAD', 'a compartment is only searched'],
   ['POST', '/metadata', 405, 'GET, HEAD', 'a method the grammar lacks', { body: {} }],
   ['GET', '/Parameters/1', 404, undefined, 'a type that is never stored'],
-  ['GET', '/Patient/1/$everything', 404, undefined, 'an operation that is not claimed'],
+  ['GET', '/Patient/1/$merge', 404, undefined, 'an operation that is not claimed'],
   ['GET', '/nothing', 404, undefined, 'no path'],
 ];
 for (const [method, url, status, allow, why, sent] of claims) {

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Access, auditRow, postedAuditRow, renderAuditEvent } from '../../src/audit.ts';
-import { isJsonObject, type Json, type JsonObject } from '../../src/fhir/resource.ts';
+import { isJsonObject, type Json, type JsonObject, type Resource } from '../../src/fhir/resource.ts';
 import type { Predicate } from '../../src/fhir/search/algebra.ts';
 import { localCaller, localFacts } from '../../src/rest/caller.ts';
 import type { Caller, RestContext } from '../../src/rest/context.ts';
@@ -21,7 +21,7 @@ export interface OperationsWorld {
   /** The same door for a caller who sees only what the predicate lets through. */
   sendAs(visible: (type: string) => Predicate, method: string, url: string, sent?: Sent): Promise<FhirResponse>;
   /** Stores resources by update; each must be accepted. */
-  hold(...resources: readonly { readonly resourceType: string; readonly id: string }[]): Promise<void>;
+  hold(...resources: readonly Resource[]): Promise<void>;
   close(): Promise<void>;
 }
 
