@@ -1,5 +1,5 @@
 /** Measures the real server from outside, row by row: `npm run bench -- --help`. Source: docs/architecture.md, bench/rows.ts. */
-import { writeFileSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { cpus, totalmem } from 'node:os';
 import { parseArgs } from 'node:util';
 import { patientOf, RESOURCES, recordOf } from './data.ts';
@@ -227,6 +227,7 @@ function keep(report: readonly string[], { patients, end }: Ground): void {
     ...report,
     '',
   ].join('\n');
+  mkdirSync(new URL('./results/', import.meta.url), { recursive: true });
   writeFileSync(new URL(`./results/${name}.md`, import.meta.url), text);
 }
 
