@@ -17,7 +17,7 @@ export interface Measurable {
   stop(): Promise<void>;
 }
 
-/** As `npm start` and the image start it: a larger young generation halves the scavenges. */
+/** As `npm start` and the image start it: a larger young generation (see the commit that set it for ratios). */
 const AS_DELIVERED = ['--max-semi-space-size=64'];
 const TICKS_PER_SECOND = 100;
 const PAGE_MB = 4096 / 1_048_576;
