@@ -92,7 +92,7 @@ function layGround(config: Config, ambient: Ambient): Ground {
     let extract = extractors.get(type);
     if (extract === undefined) {
       const claimed = capability.types.get(type)?.searchParameters.values() ?? [];
-      extract = extractor(claimed, type, { definitions, fhirBase });
+      extract = extractor(claimed, type, { definitions, fhirBase, common: capability.common });
       extractors.set(type, extract);
     }
     return extract(resource);

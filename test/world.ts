@@ -120,7 +120,7 @@ function wire(method: string, url: string, { headers = {}, body }: Sent = {}): W
 function indexEntries(resource: Resource): readonly IndexEntry[] {
   const type = resource.resourceType;
   const parameters = capability.types.get(type)?.searchParameters.values() ?? [];
-  const extract = extractors.get(type) ?? extractor(parameters, type, { fhirBase: BASE, definitions });
+  const extract = extractors.get(type) ?? extractor(parameters, type, { fhirBase: BASE, definitions, common: capability.common });
   extractors.set(type, extract);
   return extract(resource);
 }

@@ -12,6 +12,8 @@ export interface Capability {
   readonly system: ReadonlySet<string>;
   /** Types whose compartments can be searched: Patient, Encounter ... */
   readonly compartments: ReadonlySet<string>;
+  /** Parameters claimed for all types at once: `_text`, `_content` ... */
+  readonly common: ReadonlySet<string>;
   /** Operations on the whole system, by code. */
   readonly operations: ReadonlyMap<string, OperationDefinition>;
 }
@@ -66,6 +68,8 @@ export const SUPPORTED = {
     'quantity',
     'uri',
   ] satisfies SearchParameterType[]),
+  /** Parameters of all types that no SearchParameter with an expression defines. */
+  common: new Set<string>(['_type', '_text', '_content']),
   formats: new Set(['json', 'application/fhir+json', 'xml', 'application/fhir+xml']),
   versioning: new Set(['versioned']),
   conditionalRead: new Set(['not-supported', 'modified-since', 'not-match', 'full-support']),
@@ -118,6 +122,7 @@ export function loadCapability(text: string, definitions: Definitions): Capabili
   }
   for (const claimed of types.values()) wrong.push(...includeFaults(claimed, types));
   wrong.push(...commonFaults(rest, types, system));
+  const common = new Set(commonNames(rest));
   const compartments = new Set(strings(rest.compartment).map((url) => COMPARTMENTS.get(url) ?? url));
   for (const compartment of compartments) wrong.push(...compartmentFaults(compartment, types, definitions));
   if (wrong.length > 0) {
@@ -125,7 +130,7 @@ export function loadCapability(text: string, definitions: Definitions): Capabili
       `capability-statement.json claims what cannot be kept:\n${wrong.map((each) => `- ${each}`).join('\n')}`,
     );
   }
-  return Object.freeze({ statement: text, types, system, compartments, operations });
+  return Object.freeze({ statement: text, types, system, compartments, common, operations });
 }
 
 function claimedType(resource: JsonObject, definitions: Definitions, wrong: string[]): ClaimedType {
@@ -227,18 +232,20 @@ function includeFaults(
   return [...faults(includes, true), ...faults(revIncludes, false)];
 }
 
+const commonNames = (rest: JsonObject): readonly string[] => objects(rest.searchParam).map(({ name }) => text(name) ?? '');
+
 /** A parameter of all types must be claimed by each type that a search over all types reaches. */
 function commonFaults(
   rest: JsonObject,
   types: ReadonlyMap<string, ClaimedType>,
   system: ReadonlySet<string>,
 ): readonly string[] {
-  const names = objects(rest.searchParam).map(({ name }) => text(name) ?? '');
+  const names = commonNames(rest);
   if (names.length > 0 && !system.has('search-system'))
     return ['rest.searchParam without the interaction search-system.'];
   const reached = [...types.values()].filter(({ type }) => !SUPPORTED.apart.has(type));
   return names.flatMap((name) => {
-    const lacking = reached.find(({ searchParameters }) => name !== '_type' && !searchParameters.has(name));
+    const lacking = reached.find(({ searchParameters }) => !SUPPORTED.common.has(name) && !searchParameters.has(name));
     return lacking === undefined ? [] : [`rest.searchParam ${name}: ${lacking.type} does not claim it.`];
   });
 }

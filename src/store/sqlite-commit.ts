@@ -236,6 +236,7 @@ export class Committer {
         text,
       ]);
       this.#pending.insert(rid, entries.values());
+      this.#pending.words(rid, wire, false);
       this.#pendingKeys.add(`${type}/${id}`);
       return;
     }
@@ -245,6 +246,7 @@ export class Committer {
       [rid, version, sequence, at, method, shape, patients, text, before],
     );
     this.#pending.replace(rid, entries);
+    this.#pending.words(rid, wire, true);
     this.#pendingKeys.add(`${type}/${id}`);
   }
 
@@ -255,6 +257,7 @@ export class Committer {
       [-Math.abs(rid), version, sequence, at, patients, rid],
     );
     this.#pending.replace(Math.abs(rid), new Map());
+    this.#pending.words(Math.abs(rid), [], true);
   }
 
   #supersede(rid: number): void {
@@ -276,6 +279,7 @@ export class Committer {
           new Set([...entries.values()].map(([parameter]) => parameter)),
         );
         this.#pending.replace(rid, entries);
+        this.#pending.words(rid, wire, true);
         this.#statements.run('UPDATE resource SET shape=?, patients=? WHERE rid=?', [shape, patients, rid]);
       }
       if (done) this.#statements.run("DELETE FROM meta WHERE name='reindex'");

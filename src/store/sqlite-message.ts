@@ -3,9 +3,9 @@ import type { IndexEntry, SearchPlan } from '../fhir/search/algebra.ts';
 import type { AuditFacet, AuditRow, Command, CommitRequest, WriteMethod } from './port.ts';
 
 /** Numbers of the entry kinds in the `entry` table. Never renumbered. */
-export const KIND = { token: 0, string: 1, reference: 2, date: 3, quantity: 4, uri: 5 } as const;
+export const KIND = { token: 0, string: 1, reference: 2, date: 3, quantity: 4, uri: 5, text: 6 } as const;
 
-/** kind, parameter, group, a, b, c: token code, '', system; string folded, exact; reference target, version; date and quantity low, high, unit; uri value. */
+/** kind, parameter, group, a, b, c: token code, '', system; string folded, exact; reference target, version; date and quantity low, high, unit; uri value; text words. */
 export type WireEntry = readonly [
   kind: number,
   parameter: string,
@@ -88,6 +88,8 @@ export function wireEntry(entry: IndexEntry): WireEntry {
       return [KIND.quantity, entry.parameter, entry.group, finite(entry.low), finite(entry.high), entry.unit];
     case 'uri':
       return [KIND.uri, entry.parameter, entry.group, entry.value, '', ''];
+    case 'text':
+      return [KIND.text, entry.parameter, entry.group, entry.text, '', ''];
     default:
       throw new TypeError(`Unknown entry ${String(entry satisfies never)}`);
   }

@@ -15,6 +15,7 @@ import {
 import { KIND } from './sqlite-message.ts';
 import { TYPE_SPAN } from './sqlite-schema.ts';
 import { join, raw, type Sql, type Statements, sql } from './sqlite-sql.ts';
+import { textHolds, textSeek } from './sqlite-text.ts';
 
 /** `base` yields rids (superset, may repeat); `rest` must be asked of each; `bound` is how many rows `base` has, at most probed. */
 export interface Drive {
@@ -38,6 +39,7 @@ const RANK = {
   token: 2,
   string: 3,
   and: 3,
+  text: 4,
   composite: 4,
   or: 4,
   chain: 5,
@@ -171,6 +173,8 @@ export class Planner {
       case 'interval':
         if (isUpdated(where.parameter)) return this.#seekUpdated(where, number);
         return this.leaves.seek(where);
+      case 'text':
+        return textSeek(where, rangeOf(number));
       case 'token':
       case 'string':
       case 'reference':
@@ -226,6 +230,8 @@ export class Planner {
       case 'uri':
       case 'quantity':
         return this.leaves.lookup(where, of);
+      case 'text':
+        return textHolds(where, rid);
       case 'composite':
         return this.#composite(where.components, type, of);
       case 'chain':

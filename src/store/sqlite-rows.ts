@@ -4,6 +4,7 @@ import type { MintingDictionary } from './sqlite-dictionary.ts';
 import { KIND, type WireEntry } from './sqlite-message.ts';
 import type { Bound } from './sqlite-schema.ts';
 import { type Statements, sql } from './sqlite-sql.ts';
+import { columnOf } from './sqlite-text.ts';
 
 type Cells = readonly Bound[];
 
@@ -99,6 +100,7 @@ export class PendingRows {
     const entries = new Map<string, Entry>();
     const dated = new Set<number>();
     for (const [kind, name, group, a, b, c] of wire) {
+      if (kind === KIND.text) continue;
       const parameter = this.#dictionary.mint('parameter', name);
       let third = 0;
       if (kind === KIND.token) third = this.#dictionary.systemOf(parameter, c);
@@ -116,6 +118,19 @@ export class PendingRows {
       this.add('entry', [rid, ...entry]);
       this.add(...indexRow(entry, rid));
     }
+  }
+
+  /** The words of a resource, at once: they have no order to be sorted by. @param again true when it may have words already */
+  words(rid: number, wire: readonly WireEntry[], again: boolean): void {
+    if (again) this.#statements.run('DELETE FROM fulltext WHERE rowid=?', [rid]);
+    const texts = wire.filter(([kind]) => kind === KIND.text);
+    if (texts.length === 0) return;
+    const of = (column: string) => texts.find(([, name]) => columnOf(name) === column)?.[3] ?? '';
+    this.#statements.run('INSERT INTO fulltext(rowid, narrative, content) VALUES(?,?,?)', [
+      rid,
+      of('narrative'),
+      of('content'),
+    ]);
   }
 
   /** Replaces a resource's index rows; rows that stay the same are not touched. Nothing of it may be pending. */

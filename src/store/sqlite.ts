@@ -67,6 +67,7 @@ export const SQLITE_DECLARES: readonly PredicateKind[] = [
   'uri',
   'interval',
   'quantity',
+  'text',
   'missing',
   'composite',
   'chain',

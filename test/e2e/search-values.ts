@@ -51,6 +51,8 @@ function queriesOf(row: IndexEntry): readonly Query[] {
     }
     case 'uri':
       return [['', escaped(row.value)]];
+    case 'text':
+      return [];
     default:
       return row satisfies never;
   }

@@ -76,6 +76,15 @@ function leafRows(predicate: Predicate, resource: Indexed): readonly IndexEntry[
         if (predicate.match === 'exact') return value === predicate.value;
         return predicate.match === 'below' ? below(value, predicate.value) : below(predicate.value, value);
       });
+    case 'text': {
+      const { parameter, words } = predicate;
+      const either = parameter.endsWith('._content')
+        ? rows(resource, 'text', parameter.replace(/_content$/, '_text'))
+        : [];
+      return [...rows(resource, 'text', parameter), ...either].filter(({ text }) =>
+        ` ${text} `.includes(` ${words.join(' ')} `),
+      );
+    }
     case 'interval':
       return rows(resource, 'date', predicate.parameter).filter((row) =>
         holdsBetween(predicate.relation, row, predicate, false),

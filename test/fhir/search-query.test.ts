@@ -99,7 +99,7 @@ const refusals: readonly [query: string, kind: string, why: string][] = [
   ['_revinclude=AuditEvent:patient', 'unsupported-parameter', 'AuditEvents are searched by themselves only'],
   ['_has:AuditEvent:patient:action=R', 'unsupported-parameter', 'AuditEvents are searched by themselves only'],
   ['_filter=x', 'unsupported-parameter', 'not claimed'],
-  ['_content=x', 'unsupported-parameter', 'not claimed'],
+  ['_query=x', 'unsupported-parameter', 'not claimed'],
   ['__proto__=x', 'unsupported-parameter', 'no parameter'],
   ['constructor=x', 'unsupported-parameter', 'no parameter'],
 ];

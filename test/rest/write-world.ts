@@ -93,6 +93,7 @@ function capability(): Capability {
     'read',
     'vread',
     'update',
+    'patch',
     'delete',
     'create',
     'search-type',
@@ -119,6 +120,7 @@ function capability(): Capability {
     types: new Map(types),
     system: new Set(['transaction', 'batch']),
     compartments: new Set(),
+    common: new Set(),
     operations: new Map(),
   };
 }

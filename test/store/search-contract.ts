@@ -138,6 +138,8 @@ function sortValue(entry: IndexEntry): string | number {
       return entry.target;
     case 'uri':
       return entry.value;
+    case 'text':
+      return entry.text;
     default:
       return entry.low;
   }

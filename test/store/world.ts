@@ -27,6 +27,7 @@ const SYSTEMS = ['', 'http://a', 'http://b'];
 const CODES = ['', 'x', 'y', 'z', '10'];
 const FOLDED = ['anna', 'ann', 'bob', 'böb'.normalize('NFC'), 'annabel lee', 'z'];
 const URIS = ['http://u/a', 'http://u/a/b', 'http://u/ab', 'urn:oid:1.2', 'http://u/a/'];
+const WORDS = ['bone', 'liver', 'müller', '¦', '7', 'NEAR'.toLowerCase()];
 const UNITS = ['', 'u|mg', 'u|g', 'canonical|g'];
 const DAY = 86_400_000;
 export const IDS = Array.from({ length: 12 }, (_, index) => `r${index}`);
@@ -83,7 +84,11 @@ export function entriesOf(next: Random, type: string): readonly IndexEntry[] {
     } as const,
     { kind: 'quantity', parameter: `${type}.pair$2`, unit: 'u|mg', ...amount(next), group: index + 1 } as const,
   ]);
-  return [...simple, ...groups];
+  const texts = (['_text', '_content'] as const).flatMap((code): readonly IndexEntry[] => {
+    const text = some(next, 4, () => pick(next, WORDS)).join(' ');
+    return text === '' ? [] : [{ kind: 'text', parameter: `${type}.${code}`, text, group: 0 }];
+  });
+  return [...simple, ...groups, ...texts];
 }
 
 export function leaf(next: Random, type: string, suffix = ''): Predicate {
@@ -131,6 +136,11 @@ export function leaf(next: Random, type: string, suffix = ''): Predicate {
 }
 
 export function predicate(next: Random, type: string, depth = 2): Predicate {
+  if (next() < 0.08) {
+    const words = ['bone', 'liver', 'müller', '7', 'near'];
+    const phrase = [pick(next, words), ...some(next, 1, () => pick(next, words))];
+    return { kind: 'text', parameter: `${type}.${pick(next, ['_text', '_content'])}`, words: phrase };
+  }
   if (depth === 0 || next() < 0.45) return leaf(next, type);
   const deeper = (of: string) => predicate(next, of, depth - 1);
   switch (whole(next, 9)) {

@@ -20,6 +20,7 @@ export const DUSK = 8_640_000_000_000_000;
  * - date: the half-open interval [low, high) in ms.
  * - quantity: `unit` is `<system>|<code>` as sent, or `canonical|<ucum base units>` for the converted row; number parameters use unit ''.
  *   The value is the interval [low, high] (a point has low = high).
+ * - text: `<Type>._text` the words of the narrative, `<Type>._content` all other words, as full-text.ts folds them; at most one of each.
  */
 export type IndexEntry =
   | {
@@ -58,7 +59,8 @@ export type IndexEntry =
       readonly high: number;
       readonly group: number;
     }
-  | { readonly kind: 'uri'; readonly parameter: ParameterKey; readonly value: string; readonly group: number };
+  | { readonly kind: 'uri'; readonly parameter: ParameterKey; readonly value: string; readonly group: number }
+  | { readonly kind: 'text'; readonly parameter: ParameterKey; readonly text: string; readonly group: number };
 
 export type IndexKind = IndexEntry['kind'];
 
@@ -75,6 +77,7 @@ export type Relation = 'eq' | 'ne' | 'gt' | 'lt' | 'ge' | 'le' | 'sa' | 'eb' | '
  * - interval on `_lastUpdated` uses the parameter key `<Type>._lastUpdated`; the engine answers it from its own column, as [at, at + 1).
  * - uri: `below` = stored equals `value` or starts with it up to a `/`; `above` = stored equals `value` or is its prefix up to a `/`.
  * - quantity: `unit` undefined = any unit as sent: rows whose unit starts with `canonical|` are left out.
+ * - text: the words follow each other; `<Type>._text` in the narrative, `<Type>._content` in either text. Words hold letters and digits only.
  * - missing: true = the resource has no index entry of this parameter.
  * - composite: all components in one group of one resource; each component is a leaf.
  * - chain: the reference parameter points at a resource of `type` that satisfies `where` (access to that type already inside).
@@ -118,6 +121,7 @@ export type Predicate =
       readonly low: number;
       readonly high: number;
     }
+  | { readonly kind: 'text'; readonly parameter: ParameterKey; readonly words: readonly string[] }
   | { readonly kind: 'missing'; readonly parameter: ParameterKey; readonly missing: boolean }
   | { readonly kind: 'composite'; readonly components: readonly Predicate[] }
   | { readonly kind: 'chain'; readonly parameter: ParameterKey; readonly type: string; readonly where: Predicate }

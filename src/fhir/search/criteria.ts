@@ -4,8 +4,10 @@ import type { Definitions, SearchParameter } from '../definitions.ts';
 import { type FhirError, fhirError } from '../outcome.ts';
 import { pathNodeTypes } from '../path.ts';
 import { shownName } from './form.ts';
+import { parseFullText } from './full-text.ts';
 import type { Criterion } from './query.ts';
 import { SEARCH_LIMITS, searchType } from './types.ts';
+import { unescaped } from './value.ts';
 
 export interface Claims {
   readonly definitions: Definitions;
@@ -68,6 +70,11 @@ function resolveValue(type: string, name: string, search: Search): Resolved {
   const colon = name.indexOf(':');
   const code = colon === -1 ? name : name.slice(0, colon);
   const modifier = colon === -1 ? undefined : name.slice(colon + 1);
+  if (search.capability.common.has(code) && !SUPPORTED.apart.has(type)) {
+    const special = modifier === undefined ? SPECIAL.get(code) : undefined;
+    if (special !== undefined) return special(type, search);
+    if (SPECIAL.has(code)) return { problem: `\`${code}\` has no modifiers.`, fatal: true };
+  }
   const parameter = claimedParameter(search, type, code);
   if (parameter === undefined) return unknownParameter(search, type, code);
   if (modifier !== undefined && !isModifier(type, parameter, modifier, search)) {
@@ -77,6 +84,14 @@ function resolveValue(type: string, name: string, search: Search): Resolved {
   }
   return { criterion: { kind: 'value', parameter, modifier, values: search.values } };
 }
+
+const anyOf = (of: readonly Criterion[]): Resolved => ({ criterion: { kind: 'any', of } });
+
+/** THE table of parameters of all types that have a grammar of their own. */
+const SPECIAL: ReadonlyMap<string, (type: string, search: Search) => Resolved> = new Map([
+  ['_text', (_type, { values }) => anyOf(values.map((value) => parseFullText('_text', unescaped(value))))],
+  ['_content', (_type, { values }) => anyOf(values.map((value) => parseFullText('_content', unescaped(value))))],
+]);
 
 /** `_id` and `_lastUpdated` have no rows of their own kind. */
 const ENGINE_MODIFIERS: ReadonlyMap<string, readonly string[]> = new Map([

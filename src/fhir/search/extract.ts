@@ -1,12 +1,16 @@
 /** Resource -> index rows, by the claimed search parameters compiled once per type. Source: FHIR R4 search.html; the rows themselves: rows.ts. */
+import { SUPPORTED } from '../capability.ts';
 import type { SearchParameter } from '../definitions.ts';
 import { compilePath, type Place, rootPlace, type Structures, type Terminal } from '../path.ts';
 import type { Resource } from '../resource.ts';
 import type { IndexEntry, ParameterKey } from './algebra.ts';
+import { contentWords, narrativeWords } from './full-text.ts';
 import { type RowScope, type RowSettings, type RowVisit, rowVisit } from './rows.ts';
 
 export interface ExtractSettings extends RowSettings {
   readonly definitions: Structures;
+  /** Parameters of all types that are claimed: `_text` and `_content` are indexed when they are. */
+  readonly common?: ReadonlySet<string>;
 }
 
 const META = [
@@ -123,6 +127,11 @@ export function extractor(
     .filter(({ code }) => !ENGINE_OWN.has(code))
     .map((parameter) => compileParameter(parameter, type, settings).visits)
     .filter((visits) => visits.length > 0);
+  const isRead = (code: string): boolean => settings.common?.has(code) === true && !SUPPORTED.apart.has(type);
+  const [narrative, content] = [isRead('_text'), isRead('_content')];
+  const addWords = (code: string, text: string, rows: IndexEntry[]): void => {
+    if (text !== '') rows.push({ kind: 'text', parameter: `${type}.${code}`, text, group: 0 });
+  };
   return (resource) => {
     const scope: RowScope = { root: resource, rows: [], start: 0, group: 0 };
     for (const visits of compiled) {
@@ -130,6 +139,8 @@ export function extractor(
       scope.group = 0;
       for (const visit of visits) visit(resource, scope);
     }
+    if (narrative || content) addWords('_text', narrativeWords(resource), scope.rows);
+    if (content) addWords('_content', contentWords(resource), scope.rows);
     return scope.rows;
   };
 }

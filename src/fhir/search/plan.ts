@@ -88,6 +88,10 @@ function predicateOf(criterion: Criterion, type: string, planning: Planning): Pr
       const found = or(criterion.concepts.map((concept): Predicate => ({ kind: 'token', parameter, ...concept })));
       return criterion.negated ? not(found) : found;
     }
+    case 'text':
+      return criterion.words.length === 0
+        ? NONE
+        : { kind: 'text', parameter: `${type}.${criterion.code}`, words: criterion.words };
     case 'all':
       return and(criterion.of.map((each) => predicateOf(each, type, planning)));
     case 'any':

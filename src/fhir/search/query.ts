@@ -5,6 +5,7 @@ import { fhirError } from '../outcome.ts';
 import type { SortKey } from './algebra.ts';
 import { criterionOf } from './criteria.ts';
 import { decodedPairs, shownName } from './form.ts';
+import type { FullTextCode } from './full-text.ts';
 import { readInclude, readRevInclude } from './include.ts';
 import { isResultParameter, type ResultParameters, readResultParameters } from './result.ts';
 import { SEARCH_LIMITS } from './types.ts';
@@ -64,7 +65,9 @@ export type Criterion =
       readonly negated: boolean;
       readonly concepts: readonly Concept[];
     }
-  /** Groups, from `_filter`. */
+  /** Words one after the other in the narrative or anywhere; from `_text` and `_content`. */
+  | { readonly kind: 'text'; readonly code: FullTextCode; readonly words: readonly string[] }
+  /** Groups, from `_text`, `_content` and `_filter`. */
   | { readonly kind: 'all' | 'any'; readonly of: readonly Criterion[] }
   | { readonly kind: 'none'; readonly of: Criterion };
 

@@ -54,6 +54,8 @@ function sameEntry(a: IndexEntry, b: IndexEntry): boolean {
       return b.kind === 'quantity' && a.low === b.low && a.high === b.high && a.unit === b.unit;
     case 'uri':
       return b.kind === 'uri' && a.value === b.value;
+    case 'text':
+      return b.kind === 'text' && a.text === b.text;
     default:
       return a satisfies never;
   }
