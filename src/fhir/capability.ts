@@ -36,7 +36,15 @@ export interface ClaimedType {
 
 const OPERATION_BASE = 'http://hl7.org/fhir/OperationDefinition/';
 /** Operations that the code can perform: ids of their definitions. src/rest/operations.ts has a function for each, or does not compile. */
-export const OPERATION_IDS = ['Resource-validate', 'Patient-everything', 'Encounter-everything'] as const;
+export const OPERATION_IDS = [
+  'Resource-validate',
+  'Patient-everything',
+  'Encounter-everything',
+  'Observation-lastn',
+  'Resource-meta',
+  'Resource-meta-add',
+  'Resource-meta-delete',
+] as const;
 export type OperationId = (typeof OPERATION_IDS)[number];
 
 /** Which of `OPERATION_IDS` a definition is. */
@@ -232,7 +240,8 @@ function includeFaults(
   return [...faults(includes, true), ...faults(revIncludes, false)];
 }
 
-const commonNames = (rest: JsonObject): readonly string[] => objects(rest.searchParam).map(({ name }) => text(name) ?? '');
+const commonNames = (rest: JsonObject): readonly string[] =>
+  objects(rest.searchParam).map(({ name }) => text(name) ?? '');
 
 /** A parameter of all types must be claimed by each type that a search over all types reaches. */
 function commonFaults(

@@ -5,6 +5,8 @@ import { ID_PATTERN } from '../fhir/resource.ts';
 import { claimedOperation } from './claimed.ts';
 import type { Perform } from './context.ts';
 import { ENCOUNTER_EVERYTHING, PATIENT_EVERYTHING } from './everything.ts';
+import { LASTN } from './lastn.ts';
+import { META, META_ADD, META_DELETE } from './meta-operation.ts';
 import type { Operation, OperationLevel, OperationRequest } from './operation.ts';
 import { inputsOf } from './operation-input.ts';
 import { VALIDATE } from './validate-operation.ts';
@@ -14,6 +16,10 @@ export const OPERATIONS = {
   'Resource-validate': VALIDATE,
   'Patient-everything': PATIENT_EVERYTHING,
   'Encounter-everything': ENCOUNTER_EVERYTHING,
+  'Observation-lastn': LASTN,
+  'Resource-meta': META,
+  'Resource-meta-add': META_ADD,
+  'Resource-meta-delete': META_DELETE,
 } as const satisfies Record<OperationId, Operation>;
 
 /** Refuses with 404 what is not claimed or not served at this level, with 400 what the definition does not allow; else as the operation says. */
