@@ -258,6 +258,7 @@ export async function buildSystem(
       return { ready: report.status !== 'fail', ...report };
     },
     newId: ambient.newId,
+    accepting: () => listening,
     onAnswered: (line) => log.event('request', { ...line }),
     report: context.report,
   });

@@ -57,23 +57,61 @@ export function lexemeOf(value: number | RawNumber): string {
 }
 
 const PART_OF_NUMBER = /[\d.eE+-]*/y;
+const COLON = /[ \t\n\r]*:/y;
+/** Names that would reach the prototype of what they are put into. */
+const FORBIDDEN = new Set(['__proto__', 'constructor', 'prototype']);
+
+/** Position of the quote that ends the string whose text starts at `start`, or the end of the text. */
+function endOfString(text: string, start: number): number {
+  let index = start;
+  while (index < text.length && text.charCodeAt(index) !== 0x22) index += text.charCodeAt(index) === 0x5c ? 2 : 1;
+  return index;
+}
+
+/** The property name whose quoted text is given; malformed escapes are left to the parser. */
+function nameOf(quoted: string): string {
+  if (!quoted.includes('\\')) return quoted;
+  try {
+    return String(JSON.parse(`"${quoted}"`));
+  } catch {
+    return quoted;
+  }
+}
+
+/** Refuses a name that pollutes prototypes, and one that stands twice in its object: the parser would silently keep the last. */
+function take(name: string, names: Set<string>): void {
+  if (FORBIDDEN.has(name)) {
+    throw fhirError(
+      'structure',
+      'JSON holds a property name that is not allowed (`__proto__`, `constructor` or `prototype`).',
+    );
+  }
+  if (names.has(name)) throw fhirError('structure', 'JSON holds an object with the same property name twice.');
+  names.add(name);
+}
 
 /**
  * One pass without recursion over text that may be malformed.
  * @returns whether a number stands in it that JavaScript would print differently (1.00, 1e3, -0, 20 digits); dates and ids in strings do not count
- * @throws FhirError `too-long` when arrays and objects are nested too deeply
+ * @throws FhirError `too-long` when arrays and objects are nested too deeply; `structure` on names that are forbidden or stand twice
  */
 function scan(text: string, limit: number): boolean {
-  let depth = 0;
+  /** The names seen so far of each open object; undefined for an array. */
+  const open: (Set<string> | undefined)[] = [];
   let odd = false;
   for (let index = 0; index < text.length; index++) {
     const code = text.charCodeAt(index);
     if (code === 0x22) {
-      index++;
-      while (index < text.length && text.charCodeAt(index) !== 0x22) index += text.charCodeAt(index) === 0x5c ? 2 : 1;
+      const end = endOfString(text, index + 1);
+      const names = open[open.length - 1];
+      COLON.lastIndex = end + 1;
+      if (names !== undefined && COLON.test(text)) take(nameOf(text.slice(index + 1, end)), names);
+      index = end;
     } else if (code === 0x7b || code === 0x5b) {
-      if (++depth > limit) throw fhirError('too-long', `JSON is nested deeper than ${limit} levels.`);
-    } else if (code === 0x7d || code === 0x5d) depth--;
+      if (open.push(code === 0x7b ? new Set() : undefined) > limit) {
+        throw fhirError('too-long', `JSON is nested deeper than ${limit} levels.`);
+      }
+    } else if (code === 0x7d || code === 0x5d) open.pop();
     else if (!odd && (code === 0x2d || (code >= 0x30 && code <= 0x39))) {
       PART_OF_NUMBER.lastIndex = index;
       const lexeme = PART_OF_NUMBER.exec(text)?.[0] ?? '';
@@ -90,16 +128,10 @@ const ESCAPED_NUL = /(?<!\\)(?:\\\\)*\\u0000/;
 /**
  * Parses JSON text; numbers keep their lexeme.
  * @param depth most levels of nesting; more than the default only for text of our own
- * @throws FhirError `structure` (400) on malformed JSON, on keys `__proto__`, `constructor`, `prototype`, and on NUL in a string; `too-long` over the depth limit.
+ * @throws FhirError `structure` (400) on malformed JSON, on names `__proto__`, `constructor`, `prototype`, on a name that stands twice in one object (json.html: names are unique), and on NUL in a string; `too-long` over the depth limit.
  */
 export function parseJson(text: string, depth: number = JSON_LIMITS.depth): Json {
   const odd = scan(text, depth);
-  if (/"(?:__proto__|constructor|prototype)"\s*:/.test(text)) {
-    throw fhirError(
-      'structure',
-      'JSON holds a property name that is not allowed (`__proto__`, `constructor` or `prototype`).',
-    );
-  }
   if ((text.includes('\\u0000') && ESCAPED_NUL.test(text)) || text.includes('\u0000')) {
     throw fhirError('structure', 'JSON holds a NUL character.');
   }

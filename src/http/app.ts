@@ -13,6 +13,8 @@ export interface HttpParts {
   readonly cds: RequestHandler;
   ready(): Promise<HealthReport>;
   newId(): string;
+  /** False while draining: answers then ask clients to open no further request on their connection. */
+  accepting?(): boolean;
   /** One line a request, after its answer has left or its client has gone. */
   onAnswered?(line: RequestLine): void;
   /** A fault nobody was told about. */
@@ -30,7 +32,7 @@ export interface RequestLine {
 }
 
 /** The whole HTTP surface. */
-export function httpApp({ fhir, cds, ready, newId, onAnswered, report }: HttpParts): Express {
+export function httpApp({ fhir, cds, ready, newId, accepting, onAnswered, report }: HttpParts): Express {
   const app = express();
   app.disable('x-powered-by');
   app.disable('etag');
@@ -39,6 +41,7 @@ export function httpApp({ fhir, cds, ready, newId, onAnswered, report }: HttpPar
   app.use((request, response, next) => {
     const requestId = setCommonHeaders(request, response, newId);
     response.locals.requestId = requestId;
+    if (accepting?.() === false) response.setHeader('Connection', 'close');
     if (onAnswered !== undefined) {
       const { method, url } = request;
       const route = /^\/[^/?]*/.exec(url)?.[0] ?? '';

@@ -38,9 +38,12 @@ export function namesVersion(given: Preconditions['ifNoneMatch'], version: numbe
   return given === '*' || given === version || (Array.isArray(given) && given.includes(version));
 }
 
+/** An HTTP date as senders must write it, RFC 9110 §5.6.7: `Sun, 06 Nov 1994 08:49:37 GMT`. */
+const HTTP_DATE = /^[A-Z][a-z]{2}, \d{2} [A-Z][a-z]{2} \d{4} \d{2}:\d{2}:\d{2} GMT$/;
+
 /** RFC 9110 §13.1.3: a value that is not an HTTP date is ignored. */
 function ifModifiedSince(header: string | undefined): number | undefined {
-  const at = Date.parse(header ?? '');
+  const at = HTTP_DATE.test(header ?? '') ? Date.parse(header ?? '') : Number.NaN;
   return Number.isNaN(at) ? undefined : at;
 }
 

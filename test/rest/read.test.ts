@@ -46,6 +46,7 @@ const conditional: readonly [headers: Record<string, string>, status: number, wh
   [{ 'if-modified-since': 'Fri, 02 Jan 2026 03:04:07 GMT' }, 304, 'the second of the last change'],
   [{ 'if-modified-since': 'Fri, 02 Jan 2026 03:04:06 GMT' }, 200, 'one second before'],
   [{ 'if-modified-since': 'yesterday' }, 200, 'not a date: ignored, RFC 9110 §13.1.3'],
+  [{ 'if-modified-since': '2030' }, 200, 'a date, but no HTTP date: ignored'],
   [{ 'if-none-match': 'W/"1"', 'if-modified-since': 'Fri, 02 Jan 2026 03:04:07 GMT' }, 200, 'If-None-Match decides'],
 ];
 for (const [headers, status, why] of conditional) {

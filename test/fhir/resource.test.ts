@@ -1,0 +1,73 @@
+// json.html and docs/threat-model.md "hostile JSON": what is refused before anything looks at it, and that numbers keep their lexemes.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { FhirError } from '../../src/fhir/outcome.ts';
+import { JSON_LIMITS, parseJson, serialize } from '../../src/fhir/resource.ts';
+
+const kept: readonly (readonly [text: string, why: string])[] = [
+  ['{"a":1}', 'control'],
+  ['{"a":{"b":1},"c":{"b":1}}', 'the same name in two objects'],
+  ['[{"a":1},{"a":1}]', 'the same name in neighbours'],
+  ['{"a":"b","b":"a"}', 'a value that is also a name'],
+  ['{"a":"x:\\"b\\":1","b":2}', 'a name inside a string'],
+  ['{"a":1.00}', 'a trailing zero'],
+  ['{"a":1e3}', 'an exponent'],
+  ['{"a":-0}', 'a negative zero'],
+  ['{"a":12345678901234567890}', '20 digits'],
+  ['{"a":0.1000000000000000055511151231257827}', 'more digits than a double has'],
+  ['{"a":"2026-01-05"}', 'a date is no number'],
+  ['{"a":"constructor"}', 'a forbidden name as a value'],
+  [`${'['.repeat(JSON_LIMITS.depth)}${']'.repeat(JSON_LIMITS.depth)}`, 'as deep as allowed'],
+];
+for (const [text, why] of kept) {
+  test(`fhir-json kept as written: ${why}`, () => assert.equal(serialize(parseJson(text)), text));
+}
+
+const refused: readonly (readonly [text: string, kind: string, why: string])[] = [
+  ['{"a":1,"a":2}', 'structure', 'a name twice'],
+  ['{"a":1, "a" :2}', 'structure', 'a name twice, with white space'],
+  ['{"a":{"b":1,"c":[{}],"b":2}}', 'structure', 'a name twice, deeper'],
+  ['{"ab":1,"\\u0061b":2}', 'structure', 'a name twice, once escaped'],
+  ['{"__proto__":{}}', 'structure', '__proto__'],
+  ['{"\\u005f_proto__":{}}', 'structure', '__proto__, escaped'],
+  ['{"a":[{"constructor":1}]}', 'structure', 'constructor'],
+  ['{"prototype":1}', 'structure', 'prototype'],
+  ['{"a":"\\u0000"}', 'structure', 'an escaped NUL'],
+  ['{"a":"\u0000"}', 'structure', 'a NUL'],
+  ['{"a":1', 'structure', 'cut off'],
+  ['{a:1}', 'structure', 'a bare name'],
+  ['', 'structure', 'nothing'],
+  ['{"a":01}', 'structure', 'a leading zero'],
+  ['{"a":1e999}', 'value', 'a number out of range'],
+  [`{"a":1.${'0'.repeat(JSON_LIMITS.numberLength)}}`, 'value', 'a number of too many characters'],
+  [`${'['.repeat(JSON_LIMITS.depth + 1)}${']'.repeat(JSON_LIMITS.depth + 1)}`, 'too-long', 'one level too deep'],
+];
+for (const [text, kind, why] of refused) {
+  test(`fhir-json refused: ${why}`, () => {
+    assert.throws(
+      () => parseJson(text),
+      (error) => error instanceof FhirError && error.kind === kind,
+    );
+  });
+}
+
+test('whatever JSON can say without odd names comes back equal; whatever text is given, only FhirErrors are thrown', () => {
+  const plain = fc
+    .jsonValue({ maxDepth: 5 })
+    .filter((value) => !/__proto__|constructor|prototype|\\u0000|-0\b/.test(JSON.stringify(value)));
+  fc.assert(
+    fc.property(plain, (value) =>
+      assert.deepEqual(parseJson(JSON.stringify(value)), JSON.parse(JSON.stringify(value))),
+    ),
+  );
+  fc.assert(
+    fc.property(fc.string({ unit: 'binary' }), (text) => {
+      try {
+        parseJson(text);
+      } catch (error) {
+        assert.ok(error instanceof FhirError);
+      }
+    }),
+  );
+});
