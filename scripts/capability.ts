@@ -67,7 +67,7 @@ function statement(definitions: Definitions): unknown {
     software: { name: 'Firewatch' },
     implementation: { description: 'Firewatch FHIR R4 server' },
     fhirVersion: '4.0.1',
-    format: ['json', 'application/fhir+json'],
+    format: ['application/fhir+json', 'application/fhir+xml', 'json', 'xml'],
     rest: [
       {
         mode: 'server',
