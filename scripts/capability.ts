@@ -11,7 +11,7 @@ import { loadDefinitions } from '../src/fhir/definitions-load.ts';
 const ROOT = join(import.meta.dirname, '..');
 const OUTPUT = join(ROOT, 'capability-statement.json');
 /** The order of the table in capabilitystatement.html. */
-const WRITES_OF_HISTORY = ['vread', 'update', 'delete', 'history-instance', 'history-type'];
+const WRITES_OF_HISTORY = ['vread', 'update', 'patch', 'delete', 'history-instance', 'history-type'];
 
 function claimable(definitions: Definitions, type: string): readonly SearchParameter[] {
   return [...definitions.searchParameters(type).values()]
@@ -68,6 +68,7 @@ function statement(definitions: Definitions): unknown {
     implementation: { description: 'Firewatch FHIR R4 server' },
     fhirVersion: '4.0.1',
     format: ['application/fhir+json', 'application/fhir+xml', 'json', 'xml'],
+    patchFormat: [...SUPPORTED.patchFormats],
     rest: [
       {
         mode: 'server',

@@ -93,11 +93,15 @@ export function jsonPatched(resource: Resource, operations: readonly JsonOperati
 
 function applied(document: Json, operation: Exclude<JsonOperation, { op: 'test' }>): Json {
   const own = 'value' in operation ? { ...operation, value: marked(operation.value) } : { ...operation };
+  let result: Json | undefined;
+  let cause: unknown;
   try {
-    return jsonPatch.applyOperation<Json>(document, own, true, true, true).newDocument;
-  } catch (cause) {
-    throw fhirError('not-unprocessable', `\`${operation.op}\` cannot be applied at its path.`, { cause });
+    result = jsonPatch.applyOperation<Json>(document, own, true, true, true).newDocument;
+  } catch (error) {
+    cause = error;
   }
+  if (result !== undefined) return result; // undefined: something that is not there was put in place of everything
+  throw fhirError('not-unprocessable', `\`${operation.op}\` cannot be applied at its path.`, { cause });
 }
 
 /** A copy in which each number with a lexeme of its own is a marked text. */

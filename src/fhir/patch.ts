@@ -21,7 +21,7 @@ export const PATCH_TYPES: ReadonlyMap<string, 'json' | 'merge'> = new Map([
 ]);
 
 /** Bounds on what one patch may cost: each operation may walk the whole resource. */
-export const PATCH_LIMITS = { operations: 1000, walked: 50_000_000 } as const;
+export const PATCH_LIMITS = { operations: 1000, walked: 10_000_000 } as const;
 
 /**
  * A patch as it was sent.
@@ -44,6 +44,21 @@ export function decodePatch(form: Patch['form'], json: Json): Patch {
 function limited<T>(operations: readonly T[]): readonly T[] {
   if (operations.length <= PATCH_LIMITS.operations) return operations;
   throw fhirError('too-costly', `A patch may hold at most ${PATCH_LIMITS.operations} operations.`);
+}
+
+/**
+ * A patch that is an entry of a Bundle: Parameters, or a Binary that holds another form (http.html#patch).
+ * @throws FhirError 400 when it is neither, or not a patch
+ */
+export function decodeCarriedPatch(resource: Resource): Patch {
+  if (resource.resourceType !== 'Binary') return decodePatch('fhirpath', resource);
+  const { contentType, data } = resource;
+  const form = PATCH_TYPES.get(typeof contentType === 'string' ? contentType : '');
+  if (form === undefined || typeof data !== 'string') {
+    const types = [...PATCH_TYPES.keys()].join(' or ');
+    throw fhirError('value', `A Binary as patch must hold data of contentType ${types}.`, { expression: 'Binary' });
+  }
+  return decodePatch(form, parseJson(Buffer.from(data, 'base64').toString('utf8')));
 }
 
 /**

@@ -75,7 +75,7 @@ function isClaimed(interaction: string, type: ClaimedType): boolean {
     case 'conditional-delete':
       return type.interactions.has('delete') && type.conditionalDelete !== 'not-supported';
     case 'conditional-patch':
-      return false;
+      return type.interactions.has('patch');
     default:
       return type.interactions.has(interaction);
   }

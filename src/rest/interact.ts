@@ -21,6 +21,7 @@ import type { Caller, Performed, RestContext } from './context.ts';
 import { history } from './history.ts';
 import { operation } from './operations.ts';
 import { likelyFormat, parseRequest } from './parse-request.ts';
+import { conditionalPatch, patch } from './patch.ts';
 import { read, vread } from './read.ts';
 import { rendered, respond } from './represent.ts';
 import type { FhirRequest, FhirResponse, WireRequest } from './request.ts';
@@ -113,8 +114,9 @@ function perform(request: FhirRequest, caller: Caller, context: RestContext): Pr
     case 'transaction':
       return asTransaction(request, caller, context);
     case 'patch':
+      return patch(request, caller, context);
     case 'conditional-patch':
-      throw fhirError('method-not-allowed', `The interaction ${request.interaction} is not supported.`);
+      return conditionalPatch(request, caller, context);
     default:
       return request satisfies never;
   }

@@ -5,6 +5,7 @@ import { ID_PATTERN, isJsonObject, type Json, parseJson, type Resource } from '.
 import { readXml } from '../fhir/xml-read.ts';
 import { ifNoneExistOf, preconditionsOf, preferOf } from './conditions.ts';
 import { answerFormat, bodyFormat, checkFormBody, type Format } from './negotiate.ts';
+import { patchOf } from './patch-body.ts';
 import { type Asked, askedOf, type Place, placeOf } from './place.ts';
 import { onlyThese, type Pair, pairsOf, single, without } from './query-text.ts';
 import type { FhirRequest, Representation, WireRequest } from './request.ts';
@@ -126,9 +127,17 @@ function parsePlace(asked: Asked, place: Place, parts: Parts): Specific {
     case 'conditional-delete':
       return { interaction: asked, type: place.type, criteria: criteriaOf(rawQuery) };
     case 'patch':
-      return { interaction: asked, key: known(key) };
-    case 'conditional-patch':
-      return { interaction: asked, type: place.type, criteria: rawQuery };
+      return { interaction: asked, key: known(key), patch: patchIn(parts), ...preconditionsOf(wire.headers) };
+    case 'conditional-patch': {
+      const criteria = criteriaOf(rawQuery);
+      return {
+        interaction: asked,
+        type: place.type,
+        criteria,
+        patch: patchIn(parts),
+        ...preconditionsOf(wire.headers),
+      };
+    }
     case 'capabilities':
       return capabilities(parts.pairs);
     case 'bundle':
@@ -254,6 +263,9 @@ function criteriaOf(rawQuery: string): string {
 }
 
 const hasBody = ({ wire, given }: Parts): boolean => given !== undefined || (wire.body ?? '').trim() !== '';
+
+const patchIn = (parts: Parts) =>
+  patchOf(parts.wire.headers['content-type'], parts.wire.body, parts.given, () => decode(parts));
 
 /** @param type the type that the path names; undefined = any */
 function resourceOf(parts: Parts, type: string | undefined): Resource {

@@ -1,4 +1,5 @@
 /** method + path + query + headers + body -> FhirRequest. Source: http.html#summary. No HTTP framework here; Bundle entries use the same parser. */
+import type { Patch } from '../fhir/patch.ts';
 import type { Resource, ResourceKey } from '../fhir/resource.ts';
 
 /** What any transport hands over. Header names in lower case. */
@@ -70,8 +71,13 @@ export type FhirRequest = Common &
       } & Preconditions)
     | ({ readonly interaction: 'delete'; readonly key: ResourceKey } & Preconditions)
     | { readonly interaction: 'conditional-delete'; readonly type: string; readonly criteria: string }
-    | { readonly interaction: 'patch'; readonly key: ResourceKey }
-    | { readonly interaction: 'conditional-patch'; readonly type: string; readonly criteria: string }
+    | ({ readonly interaction: 'patch'; readonly key: ResourceKey; readonly patch: Patch } & Preconditions)
+    | ({
+        readonly interaction: 'conditional-patch';
+        readonly type: string;
+        readonly criteria: string;
+        readonly patch: Patch;
+      } & Preconditions)
     | { readonly interaction: 'capabilities' }
     | { readonly interaction: 'batch'; readonly bundle: Resource }
     | { readonly interaction: 'transaction'; readonly bundle: Resource }

@@ -10,6 +10,7 @@ import { type BundleEntry, forEach } from './bundle-entry.ts';
 import { assertMayWrite, assertPreconditions, type Change, deletion, put, unchanged } from './change.ts';
 import { criteriaOf, matched, single } from './conditional.ts';
 import type { Caller, RestContext } from './context.ts';
+import { matchOf, patchedHeld } from './patch.ts';
 import { isConditionalReference, rewritten, rootOf, withoutOwnBase } from './references.ts';
 import type { FhirRequest } from './request.ts';
 import { assertUpdateCreates, type Plan, updateTarget } from './write.ts';
@@ -20,7 +21,7 @@ type Target =
       readonly does: 'put';
       readonly key: ResourceKey;
       readonly current: StoredVersion | undefined;
-      readonly method: 'POST' | 'PUT';
+      readonly method: 'POST' | 'PUT' | 'PATCH';
       readonly resource: Resource;
     }
   | { readonly does: 'delete'; readonly key: ResourceKey; readonly current: StoredVersion | undefined }
@@ -41,6 +42,8 @@ const PHASES: Partial<Record<FhirRequest['interaction'], 'delete' | 'create' | '
   create: 'create',
   update: 'update',
   'conditional-update': 'update',
+  patch: 'update',
+  'conditional-patch': 'update',
   read: 'read',
   vread: 'read',
   'search-type': 'read',
@@ -51,7 +54,7 @@ const PHASES: Partial<Record<FhirRequest['interaction'], 'delete' | 'create' | '
   capabilities: 'read',
 };
 
-/** @throws FhirError `method-not-allowed` for patches and operations, which a transaction here does not take */
+/** @throws FhirError `method-not-allowed` for operations, which a transaction here does not take */
 export function phaseOf({ interaction }: FhirRequest) {
   const phase = PHASES[interaction];
   if (phase === undefined) {
@@ -151,7 +154,16 @@ export class Transaction {
 
   async #update({ index, request }: BundleEntry): Promise<void> {
     const context = this.#context;
-    if (request.interaction === 'update') {
+    if (request.interaction === 'patch') {
+      assertMayWrite(request.key.type, this.#caller);
+      this.#patch(index, request, request.key, await context.store.read(request.key));
+    } else if (request.interaction === 'conditional-patch') {
+      assertMayWrite(request.type, this.#caller);
+      const criteria = this.#criteria(request.type, request.criteria);
+      const held = matchOf(request.type, await this.#found(criteria));
+      this.#patch(index, request, held.key, held);
+      this.#resolved.set(criteria.name, label(held.key));
+    } else if (request.interaction === 'update') {
       const { key, resource } = request;
       assertMayWrite(key.type, this.#caller);
       const current = await context.store.read(key);
@@ -170,6 +182,16 @@ export class Transaction {
       this.#targets.set(index, { does: 'put', ...target, method: 'PUT', resource: request.resource });
       this.#resolved.set(criteria.name, label(target.key));
     }
+  }
+
+  #patch(
+    index: number,
+    request: Parameters<typeof patchedHeld>[2],
+    key: ResourceKey,
+    current: StoredVersion | undefined,
+  ): void {
+    const resource = patchedHeld(key, current, request, this.#context);
+    this.#targets.set(index, { does: 'put', key, current, method: 'PATCH', resource });
   }
 
   #criteria(type: string, text: string) {
@@ -211,7 +233,9 @@ export class Transaction {
     if (target.does === 'delete') return deletion(target.key, target.current, this.#caller);
     if (target.does === 'keep') return unchanged(target.held);
     const { key, current, method } = target;
-    return put(await this.#linked(entry, target.resource), key, current, method, this.#caller, this.#context);
+    // What a patch leaves as it was holds references of this server, whatever the fullUrl says.
+    const place = method === 'PATCH' ? { ...entry, fullUrl: undefined } : entry;
+    return put(await this.#linked(place, target.resource), key, current, method, this.#caller, this.#context);
   }
 
   /** The resource with every link resolved. Conditional references cost a search each, once a transaction. */

@@ -93,7 +93,7 @@ async function named(
 }
 
 /** Commits the plan of a single interaction and answers it. */
-async function performed(
+export async function performed(
   request: FhirRequest,
   caller: Caller,
   context: RestContext,
@@ -213,7 +213,7 @@ function assertSameId(resource: Resource, key: ResourceKey): void {
 }
 
 /** Own absolute references become relative. Conditional references have no meaning outside a transaction (400). */
-function normalised(resource: Resource, { definitions, settings }: RestContext): Resource {
+export function normalised(resource: Resource, { definitions, settings }: RestContext): Resource {
   const reference = (text: string): string => {
     const own = withoutOwnBase(text, settings.fhirBase);
     if (!isConditionalReference(own)) return own;

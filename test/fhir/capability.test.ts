@@ -90,13 +90,19 @@ const refused: readonly (readonly [why: string, text: string, message: RegExp])[
   ['a JSON array', '[]', /not a CapabilityStatement/],
   ['other version', statement({}, {}, { fhirVersion: '5.0.0' }), /fhirVersion/],
   ['other kind', statement({}, {}, { kind: 'capability' }), /kind/],
+  ['patch format', statement({}, {}, { patchFormat: ['application/xml-patch+xml'] }), /patchFormat application/],
+  [
+    'patch of AuditEvent',
+    statement({ type: 'AuditEvent', searchParam: [], interaction: [{ code: 'patch' }] }),
+    /AuditEvent interaction patch/,
+  ],
   ['format', statement({}, {}, { format: ['json', 'ttl'] }), /format ttl/],
   ['no server', statement({}, { mode: 'client' }), /mode server/],
   ['two servers', statement({}, {}, { rest: [{ mode: 'server' }, { mode: 'server' }] }), /mode server/],
   ['unknown type', statement({ type: 'Observatoin' }), /Observatoin: not a resource type/],
   ['abstract type', statement({ type: 'DomainResource' }), /DomainResource: not a resource type/],
   ['type that is never stored', statement({ type: 'Parameters', searchParam: [] }), /Parameters: is never stored/],
-  ['interaction of no code', statement({ interaction: [{ code: 'patch' }] }), /Observation interaction patch/],
+  ['interaction of no code', statement({ interaction: [{ code: 'merge' }] }), /Observation interaction merge/],
   ['system interaction', statement({}, { interaction: [{ code: 'purge' }] }), /system interaction purge/],
   [
     'parameter of all types without the search',
@@ -190,13 +196,13 @@ for (const [why, claims, message] of refused) {
 
 test('every wrong claim is in one message', () => {
   const claims = statement(
-    { interaction: [{ code: 'patch' }], ...parameter('colour', 'token') },
+    { interaction: [{ code: 'merge' }], ...parameter('colour', 'token') },
     {},
     { kind: 'capability' },
   );
   assert.throws(
     () => loadCapability(claims, definitions),
-    (error: Error) => ['patch', 'colour', 'kind'].every((each) => error.message.includes(each)),
+    (error: Error) => ['merge', 'colour', 'kind'].every((each) => error.message.includes(each)),
   );
 });
 

@@ -95,6 +95,8 @@ const JSON_ROWS: readonly [before: string, patch: string, after: string, why: st
   ['', '[{"op":"replace","path":"/resourceType","value":"Group"}]', '422 A patch cannot', 'another type'],
   ['', '[{"op":"remove","path":""}]', '422', 'nothing left'],
   ['', '[{"op":"replace","path":"","value":[]}]', '422', 'no object'],
+  ['', '[{"op":"move","from":"/a","path":""}]', '422 Operation 0', 'nothing in place of everything'],
+  ['', '[{"op":"copy","from":"/a","path":""}]', '422 Operation 0', 'nor by copy'],
   ['', '{"op":"add"}', '400', 'no array'],
   ['', '[1]', '400 Operation 0', 'no object'],
   ['', '[{"op":"add","path":"/a"}]', '400 Operation 0', 'no value'],

@@ -15,8 +15,22 @@ const claims: readonly [
   sent?: Sent,
 ][] = [
   ['GET', '/metadata', 200, undefined, 'control'],
-  ['PATCH', '/Patient/1', 405, 'GET, HEAD, PUT, DELETE', 'patch is not claimed', { body: [] }],
-  ['PATCH', '/Patient?_id=1', 405, 'GET, HEAD, POST, PUT, DELETE', 'nor conditional patch', { body: [] }],
+  [
+    'PATCH',
+    '/AuditEvent/1',
+    405,
+    'GET, HEAD',
+    'nor patched',
+    { body: [], headers: { 'content-type': 'application/json-patch+json' } },
+  ],
+  [
+    'PATCH',
+    '/AuditEvent?_id=1',
+    405,
+    'GET, HEAD, POST',
+    'nor conditionally',
+    { body: [], headers: { 'content-type': 'application/json-patch+json' } },
+  ],
   [
     'PUT',
     '/AuditEvent/1',

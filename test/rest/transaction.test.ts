@@ -100,7 +100,8 @@ test('all or nothing: the failure of any entry stores none, and all refusals are
     [['POST', 'Observation', observation('Patient?identifier=none')], 412, 'Bundle.entry[1]'],
     [['GET', 'Patient/never'], 404, 'Bundle.entry[1]'],
     [['GET', 'Patient?nonsense=1'], 400, 'Bundle.entry[1]'],
-    [['PATCH', 'Patient/p'], 405, 'Bundle.entry[1]'],
+    [['PATCH', 'Patient/p', { resourceType: 'Parameters' }], 404, 'Bundle.entry[1]'],
+    [['PATCH', 'Patient/p'], 400, 'Bundle.entry[1]'],
   ];
   for (const [entry, status, expression] of bad) {
     const w = world();
