@@ -300,8 +300,8 @@ test('what is not claimed is refused', async () => {
   const { expect, none } = faults();
   const patient = { resourceType: 'Patient', id: 'x' };
   const rows: readonly (readonly [status: number, method: string, path: string, body?: unknown])[] = [
-    [405, 'PATCH', '/Patient/example', '[]'],
-    [405, 'PATCH', '/Patient?_id=example', '[]'],
+    [405, 'PATCH', '/AuditEvent/example', { resourceType: 'Parameters' }],
+    [405, 'PATCH', '/AuditEvent?_id=example', { resourceType: 'Parameters' }],
     [400, 'GET', '/?identifier=example'],
     [404, 'GET', '/Group/x/Observation'],
     [404, 'GET', '/Patient/example/$no-such'],
