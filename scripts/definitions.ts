@@ -7,7 +7,10 @@ import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { gzipSync } from 'node:zlib';
 import type {
+  CodeSystem,
+  CodeSystemConcept,
   CompartmentDefinition,
   ElementDefinition,
   ElementDefinitionType,
@@ -16,6 +19,7 @@ import type {
   SearchParameter,
   StructureDefinition,
   ValueSet,
+  ValueSetComposeInclude,
   ValueSetExpansionContains,
 } from 'fhir/r4.d.ts';
 import type {
@@ -227,14 +231,59 @@ function valueSets(file: StructuresFile, expansions: readonly ValueSet[]): Value
   return Object.fromEntries([...urls].sort().map((url) => [url, codes(byUrl.get(url))]));
 }
 
+/** Properties of a concept that say whether and how it can be used; the others are documentation. */
+const CONCEPT_PROPERTIES = new Set(['status', 'notSelectable', 'abstract', 'child']);
+
+function concept({ code, display, property = [], concept: below = [] }: CodeSystemConcept): CodeSystemConcept {
+  const kept = property.filter((each) => CONCEPT_PROPERTIES.has(each.code));
+  return {
+    code,
+    ...(display === undefined ? {} : { display }),
+    ...(kept.length === 0 ? {} : { property: kept }),
+    ...(below.length === 0 ? {} : { concept: below.map(concept) }),
+  };
+}
+
+/** Code systems and value sets as resources, without text, definitions and designations. */
+function terminology(systems: readonly CodeSystem[], sets: readonly ValueSet[]): unknown[] {
+  return [
+    ...systems.map(({ resourceType, url, version, name, status, content, hierarchyMeaning, concept: top = [] }) => ({
+      resourceType,
+      url,
+      version,
+      name,
+      status,
+      content,
+      hierarchyMeaning,
+      concept: top.map(concept),
+    })),
+    ...sets.map(({ resourceType, url, version, name, title, status, compose }) => ({
+      resourceType,
+      url,
+      version,
+      name,
+      title,
+      status,
+      compose: { include: compose?.include.map(include), exclude: compose?.exclude?.map(include) },
+    })),
+  ];
+}
+
+function include({ system, version, valueSet, filter, concept: listed }: ValueSetComposeInclude) {
+  const named = listed?.map(({ code, display }) => ({ code, display }));
+  return { system, version, valueSet, filter, concept: named };
+}
+
+/** Files whose name ends in `.gz` are compressed. */
 function write(files: Readonly<Record<string, unknown>>): void {
   mkdirSync(OUTPUT, { recursive: true });
   const hashes: Record<string, string> = {};
   for (const [name, content] of Object.entries(files)) {
     const text = `${JSON.stringify(content)}\n`;
-    writeFileSync(join(OUTPUT, name), text);
-    hashes[name] = createHash('sha256').update(text).digest('hex');
-    console.info(`${name}: ${text.length} bytes`);
+    const bytes = name.endsWith('.gz') ? gzipSync(text, { level: 9 }) : Buffer.from(text);
+    writeFileSync(join(OUTPUT, name), bytes);
+    hashes[name] = createHash('sha256').update(bytes).digest('hex');
+    console.info(`${name}: ${bytes.length} bytes`);
   }
   const lock: LockFile = { packages: PACKAGES, files: hashes };
   writeFileSync(join(OUTPUT, 'definitions.lock.json'), `${JSON.stringify(lock, undefined, 2)}\n`);
@@ -248,6 +297,7 @@ write({
   'search-parameters.json': searchParameters(resources<SearchParameter>(core, 'SearchParameter')),
   'compartments.json': compartments(resources<CompartmentDefinition>(core, 'CompartmentDefinition')),
   'operations.json': operations(resources<OperationDefinition>(core, 'OperationDefinition')),
+  'terminology.json.gz': terminology(resources<CodeSystem>(core, 'CodeSystem'), resources<ValueSet>(core, 'ValueSet')),
   'value-sets.json': valueSets(structuresFile, resources<ValueSet>(packageFolder(root, 1), 'ValueSet')),
 });
 if (process.argv[2] === undefined) rmSync(root, { recursive: true });

@@ -34,6 +34,7 @@ const ROOMS: readonly Room[] = [
   { prefix: 'fhir/definitions-load', rooms: ['fhir/'], packages: ['node:fs', 'node:path', 'node:crypto'] },
   { prefix: 'fhir/fhirpath', rooms: ['fhir/'], packages: ['fhirpath', 'node:module'] },
   { prefix: 'fhir/patch-json', rooms: ['fhir/'], packages: ['fast-json-patch'] },
+  { prefix: 'fhir/terminology-load', rooms: ['fhir/'], packages: ['node:fs', 'node:path', 'node:crypto', 'node:zlib'] },
   { prefix: 'fhir/', rooms: [], packages: ['fhir/r4.d.ts'] },
   { prefix: 'store/port', rooms: ['fhir/'], packages: [] },
   { prefix: 'store/', rooms: ['fhir/', 'audit'], packages: STORE_PACKAGES },

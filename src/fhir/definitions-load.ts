@@ -27,6 +27,7 @@ import type {
   StructuresFile,
   ValueSetsFile,
 } from './definitions-file.ts';
+import { publishedTerminology } from './terminology-load.ts';
 
 const SEARCH_TYPES = new Set<string>([
   'number',
@@ -80,6 +81,7 @@ export function loadDefinitions(folder: string): Definitions {
       const codes = ofType !== undefined && Object.hasOwn(ofType, type) ? (ofType[type] ?? []) : [];
       return type === compartment ? ['{def}', ...codes] : codes;
     },
+    published: publishedTerminology(join(folder, 'definitions'), lock.files),
     valueSet: (url: string) => valueSets.get(url)?.requiredConcepts,
     operations: Object.freeze(operations.map((each) => Object.freeze(each))),
   } satisfies Definitions);
