@@ -47,7 +47,7 @@ function resource(definitions: Definitions, type: string, types: readonly string
     interaction: [...allowed].map((code) => ({ code })),
     ...(full ? { versioning: 'versioned', readHistory: true, updateCreate: true, conditionalCreate: true } : {}),
     conditionalRead: 'full-support',
-    ...(full ? { conditionalUpdate: true, conditionalDelete: 'single' } : {}),
+    ...(full ? { conditionalUpdate: true, conditionalDelete: 'multiple' } : {}),
     referencePolicy: ['literal', 'local'],
     searchInclude: ['*', ...references(type).map(({ code }) => `${type}:${code}`)],
     ...(revIncludes.length === 0 ? {} : { searchRevInclude: revIncludes }),

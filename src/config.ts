@@ -57,6 +57,12 @@ export const SETTINGS = {
   BUNDLE_ENTRY_LIMIT: whole(5000, 1, 50_000, 'Most entries in one batch or transaction.'),
   DEFAULT_COUNT: whole(50, 1, 1000, 'Page size when `_count` is not given.'),
   MAX_COUNT: whole(1000, 1, 10_000, 'Largest page size; a larger `_count` is lowered to it.'),
+  CONDITIONAL_DELETE_LIMIT: whole(
+    100,
+    1,
+    1000,
+    'Most resources one conditional delete may delete; when more match, none is deleted (412).',
+  ),
   INCLUDE_LIMIT: whole(2000, 1, 100_000, 'Most resources added to a page by `_include` and `_revinclude`.'),
   SEARCH_BUDGET_MS: whole(2000, 50, 60_000, 'Longest time one search may take; then it is refused with advice.'),
   REFERENTIAL_INTEGRITY: flag(false, 'Refuse references to resources of this server that are not held.'),

@@ -120,6 +120,7 @@ function restContext(config: Config, store: ResourceStore, ground: Ground, log: 
     defaultCount: config.DEFAULT_COUNT,
     maxCount: config.MAX_COUNT,
     includeLimit: config.INCLUDE_LIMIT,
+    conditionalDeleteLimit: config.CONDITIONAL_DELETE_LIMIT,
     cursorKey: installationKey(config.DATA_DIR),
     softwareVersion: VERSION,
   };

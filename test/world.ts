@@ -64,6 +64,7 @@ export function world({ settings = {}, visible, principal = 'local' }: WorldOpti
     defaultCount: 10,
     maxCount: 50,
     includeLimit: 20,
+    conditionalDeleteLimit: 3,
     cursorKey: new Uint8Array(32).fill(7),
     softwareVersion: '1.2.3',
     ...settings,

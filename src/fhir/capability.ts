@@ -81,7 +81,7 @@ export const SUPPORTED = {
   formats: new Set(['json', 'application/fhir+json', 'xml', 'application/fhir+xml']),
   versioning: new Set(['versioned']),
   conditionalRead: new Set(['not-supported', 'modified-since', 'not-match', 'full-support']),
-  conditionalDelete: new Set(['not-supported', 'single']),
+  conditionalDelete: new Set(['not-supported', 'single', 'multiple']),
   patchFormats: new Set([
     'application/json-patch+json',
     'application/merge-patch+json',

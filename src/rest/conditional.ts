@@ -49,6 +49,23 @@ export async function matched({ query }: Criteria, caller: Caller, context: Rest
   return { matches, expect: { op: 'expect', plan, ids: matches.map(({ key }) => key.id) } };
 }
 
+/**
+ * What a conditional delete deletes: http.html#3.1.0.7.1. One, or where the type claims `multiple` as many as the settings allow.
+ * @throws FhirError `multiple-matches` (412) when more match
+ */
+export async function deletable(
+  type: string,
+  criteria: Criteria,
+  caller: Caller,
+  context: RestContext,
+): Promise<Matched> {
+  const several = context.capability.types.get(type)?.conditionalDelete === 'multiple';
+  const limit = several ? context.settings.conditionalDeleteLimit : 1;
+  const found = await matched(criteria, caller, context, limit + 1);
+  if (found.matches.length <= limit) return found;
+  throw fhirError('multiple-matches', `The criteria match more than ${limit} ${type}: nothing is deleted.`);
+}
+
 /** The one match, or undefined; 412 when there are more. */
 export function single(type: string, matches: readonly StoredVersion[]): StoredVersion | undefined {
   if (matches.length > 1) {

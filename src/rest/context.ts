@@ -41,6 +41,8 @@ export interface RestSettings {
   readonly defaultCount: number;
   readonly maxCount: number;
   readonly includeLimit: number;
+  /** Most resources a conditional delete may delete, where the type claims `multiple`. */
+  readonly conditionalDeleteLimit: number;
   /** Secret of this installation, at least 16 bytes: the cursors of next links are sealed with it. */
   readonly cursorKey: Uint8Array;
   /** CapabilityStatement.software.version. */

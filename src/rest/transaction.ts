@@ -8,7 +8,7 @@ import { label, type Resource, type ResourceKey } from '../fhir/resource.ts';
 import type { Command, StoredVersion } from '../store/port.ts';
 import { type BundleEntry, forEach } from './bundle-entry.ts';
 import { assertMayWrite, assertPreconditions, type Change, deletion, put, unchanged } from './change.ts';
-import { criteriaOf, matched, single } from './conditional.ts';
+import { criteriaOf, deletable, matched, single } from './conditional.ts';
 import type { Caller, RestContext } from './context.ts';
 import { matchOf, patchedHeld } from './patch.ts';
 import { isConditionalReference, rewritten, rootOf, withoutOwnBase } from './references.ts';
@@ -24,14 +24,20 @@ type Target =
       readonly method: 'POST' | 'PUT' | 'PATCH';
       readonly resource: Resource;
     }
-  | { readonly does: 'delete'; readonly key: ResourceKey; readonly current: StoredVersion | undefined }
+  | {
+      readonly does: 'delete';
+      readonly key: ResourceKey;
+      readonly current: StoredVersion | undefined;
+      /** Further matches of a conditional delete. */
+      readonly others?: readonly StoredVersion[];
+    }
   /** A conditional create that found its match. */
   | { readonly does: 'keep'; readonly key: ResourceKey; readonly held: StoredVersion }
   /** The same conditional create as an entry before. */
   | { readonly does: 'repeat'; readonly key: ResourceKey; readonly of: number };
 
 export interface TransactionPlan extends Plan {
-  /** Where the change of each writing entry stands in `changes`, by entry; none for a conditional delete without a match. */
+  /** Where the change of each writing entry stands in `changes`, by entry; none for a conditional delete unless of exactly one. */
   readonly byEntry: ReadonlyMap<number, { readonly position: number; readonly repeated: boolean }>;
 }
 
@@ -99,8 +105,13 @@ export class Transaction {
       // The entry that is repeated stands before the one that repeats it.
       if (target.does === 'repeat') {
         byEntry.set(entry.index, { position: byEntry.get(target.of)?.position ?? 0, repeated: true });
-      } else
-        byEntry.set(entry.index, { position: changes.push(await this.#change(entry, target)) - 1, repeated: false });
+        return;
+      }
+      const position = changes.push(await this.#change(entry, target)) - 1;
+      const others = target.does === 'delete' ? (target.others ?? []) : [];
+      changes.push(...others.map((held) => deletion(held.key, held, this.#caller)));
+      // The deletion of several has no version to answer with.
+      if (others.length === 0) byEntry.set(entry.index, { position, repeated: false });
     });
     await forEach(phase('read'), (entry) => this.#foresee(entry));
     return { changes, expects: this.#expects, byEntry };
@@ -116,16 +127,13 @@ export class Transaction {
       this.#gone.add(label(request.key));
     } else if (request.interaction === 'conditional-delete') {
       assertMayWrite(request.type, this.#caller);
-      const { matches, expect } = await matched(
-        this.#criteria(request.type, request.criteria),
-        this.#caller,
-        this.#context,
-      );
+      const criteria = this.#criteria(request.type, request.criteria);
+      const { matches, expect } = await deletable(request.type, criteria, this.#caller, this.#context);
       this.#expects.push(expect);
-      const current = single(request.type, matches);
+      const [current, ...others] = matches;
       if (current === undefined) return;
-      this.#targets.set(index, { does: 'delete', key: current.key, current });
-      this.#gone.add(label(current.key));
+      this.#targets.set(index, { does: 'delete', key: current.key, current, others });
+      for (const { key } of matches) this.#gone.add(label(key));
     }
   }
 
@@ -211,9 +219,12 @@ export class Transaction {
     return forEach(entries, ({ index }) => {
       const target = this.#targets.get(index);
       if (target === undefined || target.does === 'keep' || target.does === 'repeat') return;
-      const name = label(target.key);
-      if (seen.has(name)) throw fhirError('invalid', `\`${name}\` is written by more than one entry.`);
-      seen.add(name);
+      const others = target.does === 'delete' ? (target.others ?? []) : [];
+      for (const { key } of [target, ...others]) {
+        const name = label(key);
+        if (seen.has(name)) throw fhirError('invalid', `\`${name}\` is written by more than one entry.`);
+        seen.add(name);
+      }
     });
   }
 

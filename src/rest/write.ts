@@ -17,7 +17,7 @@ import {
   put,
   unchanged,
 } from './change.ts';
-import { criteriaOf, matched, single } from './conditional.ts';
+import { criteriaOf, deletable, matched, single } from './conditional.ts';
 import type { Caller, Perform, Performed, RestContext } from './context.ts';
 import { integrityOf } from './integrity.ts';
 import { isConditionalReference, rewritten, withoutOwnBase } from './references.ts';
@@ -102,7 +102,7 @@ export async function performed(
   const { changes, entries, at } = await committed(TRIES, undefined, caller, context, decide);
   const [change] = changes;
   const response =
-    change === undefined
+    change === undefined || changes.length > 1
       ? { status: 204, headers: {}, body: undefined }
       : answer(change, at, request.representation, context);
   return { response, entries, audited: true };
@@ -160,13 +160,15 @@ export const remove: Perform<Request<'delete'>> = async (request, caller, contex
   });
 };
 
-/** 204 for no match or one; 412 for more. */
+/** 204 for no match, one, or several where the type claims that; 412 for too many. */
 export const conditionalDelete: Perform<Request<'conditional-delete'>> = async (request, caller, context) => {
   assertMayWrite(request.type, caller);
   return performed(request, caller, context, async () => {
-    const { matches, expect } = await matched(criteriaOf(request.type, request.criteria, context), caller, context);
-    const held = single(request.type, matches);
-    if (held !== undefined) return { changes: [deletion(held.key, held, caller)], expects: [expect] };
+    const criteria = criteriaOf(request.type, request.criteria, context);
+    const { matches, expect } = await deletable(request.type, criteria, caller, context);
+    if (matches.length > 0) {
+      return { changes: matches.map((held) => deletion(held.key, held, caller)), expects: [expect] };
+    }
     const query = rawRequest(request.wire, request.rawQuery, context.settings.fhirBase);
     return { changes: [], expects: [expect], access: { interaction: 'delete', query, patients: [] } };
   });

@@ -30,6 +30,7 @@ const settings = {
   defaultCount: 50,
   maxCount: 1000,
   includeLimit: 100,
+  conditionalDeleteLimit: 3,
   cursorKey: new Uint8Array(16),
   softwareVersion: 'test',
 };

@@ -140,9 +140,9 @@ const refused: readonly (readonly [why: string, text: string, message: RegExp])[
     /conditionalUpdate without the interaction update/,
   ],
   [
-    'conditional delete of several',
-    statement({ interaction: [{ code: 'delete' }], conditionalDelete: 'multiple' }),
-    /conditionalDelete multiple/,
+    'conditional delete of no code',
+    statement({ interaction: [{ code: 'delete' }], conditionalDelete: 'many' }),
+    /conditionalDelete many/,
   ],
   ['versioned-update', statement({ versioning: 'versioned-update' }), /versioning versioned-update/],
   ['reference policy', statement({ referencePolicy: ['resolves'] }), /referencePolicy resolves/],
