@@ -77,7 +77,7 @@ export const SUPPORTED = {
     'uri',
   ] satisfies SearchParameterType[]),
   /** Parameters of all types that no SearchParameter with an expression defines. */
-  common: new Set<string>(['_type', '_text', '_content']),
+  common: new Set<string>(['_type', '_text', '_content', '_filter']),
   formats: new Set(['json', 'application/fhir+json', 'xml', 'application/fhir+xml']),
   versioning: new Set(['versioned']),
   conditionalRead: new Set(['not-supported', 'modified-since', 'not-match', 'full-support']),

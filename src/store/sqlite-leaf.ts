@@ -187,7 +187,7 @@ export class Leaves {
         return sql`SELECT rid FROM token WHERE ${this.#token(parameter, leaf.system)}${code}`;
       }
       case 'string':
-        return sql`SELECT rid FROM string WHERE parameter=${parameter}${raw(leaf.match === 'contains' ? ' AND tick()' : '')} AND ${stringTest(leaf, raw('folded'), raw('exact'))}`;
+        return sql`SELECT rid FROM string WHERE parameter=${parameter}${raw(leaf.match === 'contains' || leaf.match === 'suffix' ? ' AND tick()' : '')} AND ${stringTest(leaf, raw('folded'), raw('exact'))}`;
       case 'reference': {
         const version = leaf.version === undefined ? raw('') : sql` AND version=${leaf.version}`;
         return sql`SELECT rid FROM reference WHERE parameter=${parameter} AND ${oneOf(raw('target'), leaf.targets)}${version}`;
@@ -236,7 +236,12 @@ export class Leaves {
 
 function stringTest({ match, value }: Extract<Leaf, { kind: 'string' }>, folded: Sql, exact: Sql): Sql {
   if (match === 'prefix') return startsWith(folded, value);
-  return match === 'exact' ? sql`${exact}=${value}` : sql`instr(${folded}, ${value}) > 0`;
+  if (match === 'exact') return sql`${exact}=${value}`;
+  if (match === 'equal') return sql`${folded}=${value}`;
+  if (value === '') return raw('1');
+  return match === 'contains'
+    ? sql`instr(${folded}, ${value}) > 0`
+    : sql`substr(${folded}, -length(${value}))=${value}`;
 }
 
 function uriTest({ match, value }: Extract<Leaf, { kind: 'uri' }>, column: Sql): Sql {

@@ -80,12 +80,12 @@ CREATE TABLE parameter_several(parameter INTEGER PRIMARY KEY);
 INSERT INTO parameter_several
   SELECT DISTINCT parameter FROM (SELECT parameter FROM date GROUP BY parameter, rid HAVING count(*) > 1);
 `,
+  `
+CREATE TABLE kept(key TEXT PRIMARY KEY, value TEXT NOT NULL, at INTEGER NOT NULL) WITHOUT ROWID;
+`,
   // Words come folded and separated by spaces: outside ASCII every character is part of one. Re-indexing fills it.
   `
 CREATE VIRTUAL TABLE fulltext USING fts5(narrative, content, content='', contentless_delete=1, tokenize='ascii');
-`,
-  `
-CREATE TABLE kept(key TEXT PRIMARY KEY, value TEXT NOT NULL, at INTEGER NOT NULL) WITHOUT ROWID;
 `,
 ];
 

@@ -64,6 +64,8 @@ function leafRows(predicate: Predicate, resource: Indexed): readonly IndexEntry[
     case 'string':
       return rows(resource, 'string', predicate.parameter).filter(({ folded, exact }) => {
         if (predicate.match === 'exact') return exact === predicate.value;
+        if (predicate.match === 'equal') return folded === predicate.value;
+        if (predicate.match === 'suffix') return folded.endsWith(predicate.value);
         return predicate.match === 'prefix' ? folded.startsWith(predicate.value) : folded.includes(predicate.value);
       });
     case 'reference':

@@ -102,7 +102,7 @@ export function leaf(next: Random, type: string, suffix = ''): Predicate {
         ...(next() < 0.8 ? { code: pick(next, CODES) } : {}),
       };
     case 1: {
-      const match = pick(next, ['prefix', 'exact', 'contains'] as const);
+      const match = pick(next, ['prefix', 'exact', 'contains', 'equal', 'suffix'] as const);
       const value = pick(next, ['ann', 'anna', 'b', 'n', 'ANNA', 'lee', '']);
       return { kind: 'string', parameter: name('string'), match, value };
     }

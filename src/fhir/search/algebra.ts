@@ -74,6 +74,7 @@ export type Relation = 'eq' | 'ne' | 'gt' | 'lt' | 'ge' | 'le' | 'sa' | 'eb' | '
 /**
  * What an engine can be asked about the resources of one type. Leaves name a parameter of that type.
  * - token: `system` undefined = any system, '' = none; `code` undefined = any code.
+ * - string: `exact` compares the text as written, the others the folded text.
  * - interval on `_lastUpdated` uses the parameter key `<Type>._lastUpdated`; the engine answers it from its own column, as [at, at + 1).
  * - uri: `below` = stored equals `value` or starts with it up to a `/`; `above` = stored equals `value` or is its prefix up to a `/`.
  * - quantity: `unit` undefined = any unit as sent: rows whose unit starts with `canonical|` are left out.
@@ -91,7 +92,7 @@ export type Predicate =
   | {
       readonly kind: 'string';
       readonly parameter: ParameterKey;
-      readonly match: 'prefix' | 'exact' | 'contains';
+      readonly match: 'prefix' | 'exact' | 'contains' | 'equal' | 'suffix';
       readonly value: string;
     }
   | {

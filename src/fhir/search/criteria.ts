@@ -3,6 +3,7 @@ import { type Capability, SUPPORTED } from '../capability.ts';
 import type { Definitions, SearchParameter } from '../definitions.ts';
 import { type FhirError, fhirError } from '../outcome.ts';
 import { pathNodeTypes } from '../path.ts';
+import { type FilterClaims, filterCriterion } from './filter-criteria.ts';
 import { shownName } from './form.ts';
 import { parseFullText } from './full-text.ts';
 import type { Criterion } from './query.ts';
@@ -85,11 +86,28 @@ function resolveValue(type: string, name: string, search: Search): Resolved {
   return { criterion: { kind: 'value', parameter, modifier, values: search.values } };
 }
 
+function filterClaims(search: Search): FilterClaims {
+  return {
+    parameter: (type, code) => claimedParameter(search, type, code),
+    targets: (parameter) => {
+      const targets = claimedTargets(parameter, search.capability);
+      search.budget.attempts += targets.length;
+      if (search.budget.attempts > ATTEMPT_LIMIT) throw tooManyTargets(parameter.code);
+      return targets;
+    },
+    chainDepth: SEARCH_LIMITS.chainDepth,
+  };
+}
+
 const anyOf = (of: readonly Criterion[]): Resolved => ({ criterion: { kind: 'any', of } });
 
 /** THE table of parameters of all types that have a grammar of their own. */
 const SPECIAL: ReadonlyMap<string, (type: string, search: Search) => Resolved> = new Map([
   ['_text', (_type, { values }) => anyOf(values.map((value) => parseFullText('_text', unescaped(value))))],
+  [
+    '_filter',
+    (type, search) => anyOf(search.values.map((value) => filterCriterion(value, type, filterClaims(search)))),
+  ],
   ['_content', (_type, { values }) => anyOf(values.map((value) => parseFullText('_content', unescaped(value))))],
 ]);
 

@@ -43,11 +43,13 @@ function prefixed(value: string): { readonly prefix: Prefix; readonly rest: stri
 const UNESCAPED_ZONE = /^([^ ]*T[^ ]*) (\d\d:\d\d)$/;
 
 const date: Compile = (value, asked, { now }) => {
-  const { prefix, rest } = prefixed(value);
+  // `overlaps` comes from `_filter`: the relation of `ap`, without its slack.
+  const overlaps = asked.modifier === 'overlaps';
+  const { prefix, rest } = overlaps ? { prefix: 'ap' as const, rest: value } : prefixed(value);
   const interval = intervalOf(rest.replace(UNESCAPED_ZONE, '$1+$2'));
   if (interval === undefined) return malformed(asked, '[prefix]YYYY[-MM[-DD[Thh:mm[:ss[.s]][Z|+hh:mm]]]]');
   // Measured from the day's start, so that the next page of the same search, seconds later, is the same plan.
-  const slack = prefix === 'ap' ? Math.round(Math.abs(dayStart(now) - interval.low) / 10) : 0;
+  const slack = prefix === 'ap' && !overlaps ? Math.round(Math.abs(dayStart(now) - interval.low) / 10) : 0;
   return [
     {
       kind: 'interval',
@@ -107,13 +109,18 @@ const quantity: Compile = (value, asked) => {
   return [quantityPredicate(asked.key, `canonical|${low.unit}`, prefix, { low: low.value, high: high.value })];
 };
 
+/** `equal` and `suffix` come from `_filter`. */
+const MATCHES = ['contains', 'equal', 'suffix'] as const;
+
 const string: Compile = (value, { key, modifier }) => {
   const text = unescaped(value);
   if (modifier === 'exact') return [{ kind: 'string', parameter: key, match: 'exact', value: exact(text) }];
   const plain = folded(text);
   // Punctuation alone folds to nothing, and a prefix of nothing would match everything.
   if (plain === '') return [NONE];
-  return [{ kind: 'string', parameter: key, match: modifier === 'contains' ? 'contains' : 'prefix', value: plain }];
+  return [
+    { kind: 'string', parameter: key, match: MATCHES.find((each) => each === modifier) ?? 'prefix', value: plain },
+  ];
 };
 
 const token: Compile = (value, asked, context) => {

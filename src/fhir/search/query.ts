@@ -113,7 +113,7 @@ export function parseSearch(
       if (name.startsWith('_include')) includes.push(...readInclude(type, name, value, context.capability));
       else revIncludes.push(...readRevInclude(type, name, value, context.capability));
     } else {
-      const resolved = criterionOf(type, name, orValues(name, value, budget), context, budget);
+      const resolved = criterionOf(type, name, valuesOf(name, value, budget), context, budget);
       if ('criterion' in resolved) criteria.push(resolved.criterion);
       else if (handling === 'strict' || resolved.fatal) throw fhirError('unsupported-parameter', resolved.problem);
       else {
@@ -138,6 +138,11 @@ export function parseSearch(
     used: result.unsortable ? used.filter(([name]) => name !== '_sort') : used,
     ignored: result.unsortable ? [...ignored, '_sort'] : ignored,
   };
+}
+
+/** A filter is one expression: its commas are its own. */
+function valuesOf(name: string, value: string, budget: { values: number }): readonly string[] {
+  return /(?:^|[.:])_filter$/.test(name) ? [value] : orValues(name, value, budget);
 }
 
 function orValues(name: string, value: string, budget: { values: number }): readonly string[] {
