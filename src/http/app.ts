@@ -93,7 +93,8 @@ const HEADERS_TIMEOUT_MS = 10_000;
 const KEEP_ALIVE_MS = 5_000;
 /** Node looks for overdue connections this often; its default of 30 s would triple the timeouts. */
 const TIMEOUT_CHECK_MS = 1_000;
-const MAX_HEADER_BYTES = 16_384;
+/** X-Provenance alone may have 16 KB. */
+const MAX_HEADER_BYTES = 32_768;
 const MAX_CONNECTIONS = 2_000;
 
 /** Resolves when the server accepts connections; rejects when it can't listen. */

@@ -84,7 +84,14 @@ async function checkedBody(
 }
 
 /** Headers of which Node would silently keep the first; or that mean nothing twice. */
-const ONCE = ['content-type', 'if-match', 'if-modified-since', 'if-none-exist', 'content-encoding'] as const;
+const ONCE = [
+  'content-type',
+  'if-match',
+  'if-modified-since',
+  'if-none-exist',
+  'content-encoding',
+  'x-provenance',
+] as const;
 
 async function routed(wire: WireRequest, facts: CallerFacts, parts: FhirHandlerParts): Promise<FhirResponse> {
   if ((parts.isHeavy ?? isHeavy)(wire)) return onHeavy(wire, facts, parts);
@@ -113,6 +120,7 @@ const READ_HEADERS = [
   'if-modified-since',
   'if-none-exist',
   'prefer',
+  'x-provenance',
 ] as const;
 
 function wireOf(request: Request, url: string): Omit<WireRequest, 'body'> & { readonly body: undefined } {

@@ -13,6 +13,7 @@ import {
 } from './bundle-entry.ts';
 import { answer, type Change } from './change.ts';
 import type { Caller, Perform, RestContext } from './context.ts';
+import { provenanceOf } from './provenance.ts';
 import type { FhirRequest, FhirResponse } from './request.ts';
 import { phaseOf, Transaction, type TransactionPlan } from './transaction.ts';
 import { committed } from './write.ts';
@@ -39,6 +40,9 @@ const REPEATABLE = ['read', 'conditional', 'write'] as const;
 export const batch =
   (door: Door): Perform<Extract<FhirRequest, { interaction: 'batch' }>> =>
   async (request, caller, context) => {
+    if (provenanceOf(request.wire) !== undefined) {
+      throw fhirError('invalid', 'X-Provenance speaks of one write or one transaction, not of a batch.');
+    }
     const texts = new Map<number, string>();
     const entries = rawEntries(request.bundle, context).flatMap((json, index) => {
       try {
@@ -76,11 +80,13 @@ export const transaction =
     const entries = await decoded(rawEntries(request.bundle, context), request, door, context);
     limitSearches(entries);
     let byEntry: TransactionPlan['byEntry'] = new Map();
-    const done = await committed(TRIES, 'transaction', caller, context, async () => {
+    const decide = async (): Promise<TransactionPlan> => {
       const plan = await new Transaction(caller, context).decide(entries);
       byEntry = plan.byEntry;
       return plan;
-    });
+    };
+    const provenance = provenanceOf(request.wire);
+    const done = await committed(TRIES, 'transaction', caller, context, decide, provenance);
     const texts = new Map<number, string>();
     for (const { index, request: asked } of entries) {
       const planned = byEntry.get(index);

@@ -20,6 +20,7 @@ import {
 import { criteriaOf, deletable, matched, single } from './conditional.ts';
 import type { Caller, Perform, Performed, RestContext } from './context.ts';
 import { integrityOf } from './integrity.ts';
+import { provenanceChange, provenanceOf } from './provenance.ts';
 import { isConditionalReference, rewritten, withoutOwnBase } from './references.ts';
 import type { FhirRequest } from './request.ts';
 
@@ -47,6 +48,7 @@ export interface Committed {
 /**
  * Decides and commits until nothing interferes. The AuditEvents of success are in the same commit.
  * @param decide reads and decides; runs again after a lost race
+ * @param provenance what the request says of its own writes
  * @throws FhirError `conflict` (409) after `tries` lost races
  */
 export async function committed(
@@ -55,12 +57,15 @@ export async function committed(
   caller: Caller,
   context: RestContext,
   decide: () => Promise<Plan>,
+  provenance?: Resource,
 ): Promise<Committed> {
   for (let count = 0; count < tries; count++) {
     const { changes, expects, access } = await decide();
+    const said = provenance && provenanceChange(provenance, changes, caller, context);
+    const all = said === undefined ? changes : [...changes, said];
     const holds = changes.flatMap(({ expect }) => expect ?? []);
-    const commands = [...expects, ...holds, ...(await integrityOf(changes, caller, context)), ...ordered(changes)];
-    const entries = access === undefined ? changes.map(accessOf) : [access];
+    const commands = [...expects, ...holds, ...(await integrityOf(all, caller, context)), ...ordered(all)];
+    const entries = access === undefined ? all.map(accessOf) : [access];
     const status = envelope === undefined ? (changes[0]?.status ?? 204) : 200;
     const row = context.audit({ caller, entries, status, ...(envelope === undefined ? {} : { envelope }) });
     const posted = changes.flatMap((change) => change.posted ?? []);
@@ -99,7 +104,8 @@ export async function performed(
   context: RestContext,
   decide: () => Promise<Plan>,
 ): Promise<Performed> {
-  const { changes, entries, at } = await committed(TRIES, undefined, caller, context, decide);
+  const provenance = provenanceOf(request.wire);
+  const { changes, entries, at } = await committed(TRIES, undefined, caller, context, decide, provenance);
   const [change] = changes;
   const response =
     change === undefined || changes.length > 1

@@ -26,6 +26,7 @@ const TYPES = [
   'Encounter',
   'Basic',
   'Composition',
+  'Provenance',
   'AuditEvent',
 ];
 
