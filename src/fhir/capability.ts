@@ -44,6 +44,12 @@ export const OPERATION_IDS = [
   'Resource-meta',
   'Resource-meta-add',
   'Resource-meta-delete',
+  'ValueSet-expand',
+  'ValueSet-validate-code',
+  'CodeSystem-lookup',
+  'CodeSystem-validate-code',
+  'CodeSystem-subsumes',
+  'ConceptMap-translate',
 ] as const;
 export type OperationId = (typeof OPERATION_IDS)[number];
 
@@ -76,8 +82,10 @@ export const SUPPORTED = {
     'quantity',
     'uri',
   ] satisfies SearchParameterType[]),
+  /** Parameters of type special that have rows and a grammar. */
+  specials: new Set<string>(['near']),
   /** Parameters of all types that no SearchParameter with an expression defines. */
-  common: new Set<string>(['_type', '_text', '_content', '_filter']),
+  common: new Set<string>(['_type', '_text', '_content', '_filter', '_list']),
   formats: new Set(['json', 'application/fhir+json', 'xml', 'application/fhir+xml']),
   versioning: new Set(['versioned']),
   conditionalRead: new Set(['not-supported', 'modified-since', 'not-match', 'full-support']),
@@ -210,7 +218,7 @@ function claimedParameters(
     else if (parameter.code !== name) wrong.push(`${type}: search parameter ${name} has the code ${parameter.code}.`);
     else if (parameter.type !== claim.type)
       wrong.push(`${type}: search parameter ${name} is of type ${parameter.type}.`);
-    else if (!SUPPORTED.searchTypes.has(parameter.type)) {
+    else if (!SUPPORTED.searchTypes.has(parameter.type) && !SUPPORTED.specials.has(name)) {
       wrong.push(`${type}: search parameters of type ${parameter.type} are not supported: ${name}.`);
     } else if (claimed.has(name)) wrong.push(`${type}: search parameter ${name} is claimed twice.`);
     else claimed.set(name, parameter);

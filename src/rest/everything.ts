@@ -10,17 +10,17 @@ import { compartmentPredicate } from '../fhir/search/compartment.ts';
 import { planOf } from '../fhir/search/plan.ts';
 import { and, not } from '../fhir/search/simplify.ts';
 import { searchableTypes } from '../fhir/search/system.ts';
-import { type Interval, instantText, intervalOf } from '../fhir/time.ts';
+import { type Interval, intervalOf } from '../fhir/time.ts';
 import type { StoredVersion } from '../store/port.ts';
 import { bundleText, searchEntry } from './bundle-text.ts';
 import type { Caller, Performed, RestContext } from './context.ts';
 import { openCursor, sealCursor } from './cursor.ts';
+import { heldByKey } from './held.ts';
 import { pageLinks, urlOf } from './links.ts';
 import type { Operation, OperationCall, OperationInput } from './operation.ts';
 import { textOf, wholeOf } from './operation-input.ts';
 import { answered } from './operation-output.ts';
 import { type Pair, pairsOf } from './query-text.ts';
-import { mayRead } from './read.ts';
 
 /** Resources a page holds, those it points at apart: a record of thousands does not fit in one answer. */
 const PAGE = 1000;
@@ -58,7 +58,7 @@ async function performed(
   context: RestContext,
 ): Promise<Performed> {
   const { settings, ambient } = context;
-  const owner = await ownerOf(call, caller, context);
+  const owner = await heldByKey(call.key, caller, context);
   const asked = askedOf(call.input, context);
   const { matches, cursor } = await pageOf(call, owner, asked, caller, context);
   const added = await linkedOf(matches, owner, linked, asked, caller, context);
@@ -80,17 +80,6 @@ async function performed(
     [owner, ...matches, ...added].flatMap(({ patients }) => patients),
     context,
   );
-}
-
-/** @throws FhirError `not-found` (404) also for what the caller may not see, `deleted` (410) */
-async function ownerOf({ key }: OperationCall, caller: Caller, context: RestContext): Promise<StoredVersion> {
-  if (key === undefined) throw new TypeError('$everything is asked of one resource.');
-  const version = await context.store.read(key);
-  if (version === undefined || !(await mayRead(key, caller, context))) {
-    throw fhirError('not-found', `\`${label(key)}\` is not known.`);
-  }
-  if (!version.deleted) return version;
-  throw fhirError('deleted', `\`${label(key)}\` was deleted at ${instantText(version.at)}.`);
 }
 
 interface Asked {

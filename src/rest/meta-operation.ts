@@ -2,17 +2,14 @@
  * $meta, $meta-add, $meta-delete of one resource. Source: FHIR R4 resource-operation-meta.html, -meta-add.html, -meta-delete.html.
  * A change of meta is a new version here (decision 0014): versions are never rewritten.
  */
-import { fhirError } from '../fhir/outcome.ts';
-import { isJsonObject, type Json, type JsonObject, label, type Resource } from '../fhir/resource.ts';
-import { instantText } from '../fhir/time.ts';
-import type { StoredVersion } from '../store/port.ts';
+import { isJsonObject, type Json, type JsonObject, type Resource } from '../fhir/resource.ts';
 import { rawRequest } from './access-entry.ts';
 import { put, unchanged } from './change.ts';
 import type { Caller, Performed, RestContext } from './context.ts';
+import { heldByKey } from './held.ts';
 import type { Operation, OperationCall } from './operation.ts';
 import { objectOf } from './operation-input.ts';
 import { answered, parametersText } from './operation-output.ts';
-import { mayRead } from './read.ts';
 import { respond, storedResource } from './represent.ts';
 import { committed } from './write.ts';
 
@@ -23,7 +20,7 @@ export const META: Operation = {
   elsewhere: ELSEWHERE,
   takes: [],
   perform: async (call, caller, context) => {
-    const version = await current(call, caller, context);
+    const version = await heldByKey(call.key, caller, context);
     const { meta } = storedResource(version.text ?? 'null');
     return answered(call, metaText(call, meta), version.patients, context);
   },
@@ -41,17 +38,6 @@ export const META_DELETE: Operation = {
 
 const metaText = ({ definition }: OperationCall, meta: Json | undefined): string =>
   parametersText(definition, [{ name: 'return', value: meta ?? {} }]);
-
-/** @throws FhirError `not-found` (404) also for what the caller may not see, `deleted` (410) */
-async function current({ key }: OperationCall, caller: Caller, context: RestContext): Promise<StoredVersion> {
-  if (key === undefined) throw new TypeError('$meta is asked of one resource.');
-  const version = await context.store.read(key);
-  if (version === undefined || !(await mayRead(key, caller, context))) {
-    throw fhirError('not-found', `\`${label(key)}\` is not known.`);
-  }
-  if (!version.deleted) return version;
-  throw fhirError('deleted', `\`${label(key)}\` was deleted at ${instantText(version.at)}.`);
-}
 
 /** Profiles, tags and security labels are sets: the identity of a label is system and code. */
 type SetOperation = (held: readonly Json[], given: readonly Json[]) => readonly Json[];
@@ -100,7 +86,7 @@ async function changed(
   const given = objectOf(call.input, 'meta') ?? {};
   const query = rawRequest(request.wire, request.rawQuery, context.settings.fhirBase);
   const { changes, entries } = await committed(100, undefined, caller, context, async () => {
-    const held = await current(call, caller, context);
+    const held = await heldByKey(call.key, caller, context);
     const resource = storedResource(held.text ?? 'null');
     const next = withSets(resource, given, operation);
     const change = next === resource ? unchanged(held) : put(next, held.key, held, 'PUT', caller, context);

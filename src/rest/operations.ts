@@ -9,6 +9,8 @@ import { LASTN } from './lastn.ts';
 import { META, META_ADD, META_DELETE } from './meta-operation.ts';
 import type { Operation, OperationLevel, OperationRequest } from './operation.ts';
 import { inputsOf } from './operation-input.ts';
+import { EXPAND, LOOKUP, SUBSUMES, VALIDATE_IN_CODE_SYSTEM, VALIDATE_IN_VALUE_SET } from './terminology-operations.ts';
+import { TRANSLATE } from './translate.ts';
 import { VALIDATE } from './validate-operation.ts';
 
 /** THE table: id of the OperationDefinition -> what performs it. An id without a row does not compile. */
@@ -20,6 +22,12 @@ export const OPERATIONS = {
   'Resource-meta': META,
   'Resource-meta-add': META_ADD,
   'Resource-meta-delete': META_DELETE,
+  'ValueSet-expand': EXPAND,
+  'ValueSet-validate-code': VALIDATE_IN_VALUE_SET,
+  'CodeSystem-lookup': LOOKUP,
+  'CodeSystem-validate-code': VALIDATE_IN_CODE_SYSTEM,
+  'CodeSystem-subsumes': SUBSUMES,
+  'ConceptMap-translate': TRANSLATE,
 } as const satisfies Record<OperationId, Operation>;
 
 /** Refuses with 404 what is not claimed or not served at this level, with 400 what the definition does not allow; else as the operation says. */
