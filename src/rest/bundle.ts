@@ -1,7 +1,7 @@
 /** batch and transaction: http.html#transaction. A batch re-enters the door for each entry; a transaction is one commit (transaction.ts). */
 import { FhirError, fhirError } from '../fhir/outcome.ts';
 import type { Json } from '../fhir/resource.ts';
-import { StoreError } from '../store/port.ts';
+import { type Command, StoreError } from '../store/port.ts';
 import {
   type BundleEntry,
   entryOf,
@@ -14,9 +14,10 @@ import {
 import { answer, type Change } from './change.ts';
 import type { Caller, Perform, RestContext } from './context.ts';
 import { provenanceOf } from './provenance.ts';
+import { DoneAlready, keptText, type Replay, replayed, replayOf } from './replay.ts';
 import type { FhirRequest, FhirResponse } from './request.ts';
 import { phaseOf, Transaction, type TransactionPlan } from './transaction.ts';
-import { committed } from './write.ts';
+import { committed, type Plan } from './write.ts';
 
 /** The way back in, given by the door itself. Both may throw FhirError. */
 export interface Door {
@@ -79,28 +80,51 @@ export const transaction =
   async (request, caller, context) => {
     const entries = await decoded(rawEntries(request.bundle, context), request, door, context);
     limitSearches(entries);
+    const replay = replayOf(request.bundle, caller);
     let byEntry: TransactionPlan['byEntry'] = new Map();
-    const decide = async (): Promise<TransactionPlan> => {
+    const decide = async (): Promise<Plan> => {
+      const kept = replay && (await context.store.kept(replay.key));
+      if (kept !== undefined) throw new DoneAlready(kept);
       const plan = await new Transaction(caller, context).decide(entries);
       byEntry = plan.byEntry;
-      return plan;
+      return replay === undefined ? plan : { ...plan, expects: [...plan.expects, keeping(replay, entries, plan)] };
     };
-    const provenance = provenanceOf(request.wire);
-    const done = await committed(TRIES, 'transaction', caller, context, decide, provenance);
-    const texts = new Map<number, string>();
-    for (const { index, request: asked } of entries) {
-      const planned = byEntry.get(index);
-      if (phaseOf(asked) === 'read') {
-        const response = await door.interact(asked, caller, context).catch(late);
-        texts.set(index, responseEntry(withoutHead(asked, response)));
-      } else {
-        const change = planned && done.changes[planned.position];
-        texts.set(index, written(change, planned?.repeated === true, asked, done.at, context));
+    const reads = async ({ request: asked }: BundleEntry): Promise<string> =>
+      responseEntry(withoutHead(asked, await door.interact(asked, caller, context).catch(late)));
+    const respond = async (answers: (entry: BundleEntry) => string | undefined): Promise<FhirResponse> => {
+      const texts = new Map<number, string>();
+      for (const entry of entries) {
+        const isRead = phaseOf(entry.request) === 'read';
+        texts.set(entry.index, (isRead ? undefined : answers(entry)) ?? (await reads(entry)));
       }
+      return responseBundle('transaction', inOrder(texts), request.representation.pretty);
+    };
+    try {
+      const done = await committed(TRIES, 'transaction', caller, context, decide, provenanceOf(request.wire));
+      const response = await respond(({ index, request: asked }) => {
+        const planned = byEntry.get(index);
+        const change = planned && done.changes[planned.position];
+        return written(change, planned?.repeated === true, asked, done.at, context);
+      });
+      return { response, entries: done.entries, audited: true };
+    } catch (error) {
+      if (!(error instanceof DoneAlready) || replay === undefined) throw error;
+      const answers = replayed(error.kept, replay, context.settings.fhirBase);
+      const row = context.audit({ caller, envelope: 'transaction', entries: [], status: 200 });
+      await context.store.commit({ commands: [], audit: [row] });
+      return { response: await respond(({ index }) => answers[index]), entries: [], audited: true };
     }
-    const response = responseBundle('transaction', inOrder(texts), request.representation.pretty);
-    return { response, entries: done.entries, audited: true };
   };
+
+function keeping(replay: Replay, entries: readonly BundleEntry[], { changes, byEntry }: TransactionPlan): Command {
+  const made = entries.map(({ index, request }) => {
+    if (phaseOf(request) === 'read') return null;
+    const planned = byEntry.get(index);
+    const change = planned && changes[planned.position];
+    return change && planned.repeated ? ({ ...change, status: 200 } as const) : change;
+  });
+  return { op: 'keep', key: replay.key, value: keptText(replay, made) };
+}
 
 /** The answer to a writing entry. A conditional delete without a match has no change; a repeated conditional create found what it asked for. */
 function written(change: Change | undefined, repeated: boolean, asked: FhirRequest, at: number, context: RestContext) {

@@ -221,7 +221,12 @@ function saysTheSame(prepared: Resource, { text, version, at }: StoredVersion): 
   const own = textOf(bodyOf(prepared, version), at);
   if (own === text) return true;
   if (own.length !== text?.length) return false;
-  return serialize(sorted(parseJson(own))) === serialize(sorted(parseJson(text)));
+  return canonicalText(parseJson(own)) === canonicalText(parseJson(text));
+}
+
+/** JSON text that does not depend on the order of members. */
+export function canonicalText(value: Json): string {
+  return serialize(sorted(value));
 }
 
 function sorted(value: Json): Json {
