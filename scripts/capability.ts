@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { loadCapability, SUPPORTED } from '../src/fhir/capability.ts';
 import type { Definitions, SearchParameter } from '../src/fhir/definitions.ts';
 import { loadDefinitions } from '../src/fhir/definitions-load.ts';
+import { COMPARTMENTS } from '../src/fhir/search/compartment.ts';
 
 const ROOT = join(import.meta.dirname, '..');
 const OUTPUT = join(ROOT, 'capability-statement.json');
@@ -15,7 +16,7 @@ const WRITES_OF_HISTORY = ['vread', 'update', 'patch', 'delete', 'history-instan
 
 function claimable(definitions: Definitions, type: string): readonly SearchParameter[] {
   return [...definitions.searchParameters(type).values()]
-    .filter((parameter) => SUPPORTED.searchTypes.has(parameter.type))
+    .filter(({ code, type }) => SUPPORTED.searchTypes.has(type) || SUPPORTED.specials.has(code))
     .sort((a, b) => (a.code < b.code ? -1 : 1));
 }
 
@@ -56,6 +57,26 @@ function resource(definitions: Definitions, type: string, types: readonly string
   };
 }
 
+/** Canonicals of the parameters of all types that R4 defines without an expression; the others have none. */
+const DEFINED = new Map([
+  ['_text', 'DomainResource-text'],
+  ['_content', 'Resource-content'],
+]);
+
+/** Parameters of every type that a search over all types reaches. */
+function commonParameters(definitions: Definitions, types: readonly string[]): readonly unknown[] {
+  const [first = '', ...others] = types.filter((type) => !SUPPORTED.apart.has(type));
+  const shared = claimable(definitions, first).filter(({ url }) =>
+    others.every((type) => claimable(definitions, type).some((each) => each.url === url)),
+  );
+  const own = [...SUPPORTED.common].map((name) => {
+    const id = DEFINED.get(name);
+    const type = id === undefined ? 'special' : 'string';
+    return { name, ...(id && { definition: `http://hl7.org/fhir/SearchParameter/${id}` }), type };
+  });
+  return [...shared.map(({ code, url, type }) => ({ name: code, definition: url, type })), ...own];
+}
+
 function statement(definitions: Definitions): unknown {
   const types = [...definitions.resourceTypes].filter((type) => !SUPPORTED.neverStored.has(type)).sort();
   return {
@@ -74,6 +95,8 @@ function statement(definitions: Definitions): unknown {
         mode: 'server',
         resource: types.map((type) => resource(definitions, type, types)),
         interaction: [...SUPPORTED.system].map((code) => ({ code })),
+        searchParam: commonParameters(definitions, types),
+        compartment: [...COMPARTMENTS.keys()],
       },
     ],
   };

@@ -13,6 +13,7 @@ import {
   type Window,
 } from './sqlite-leaf.ts';
 import { KIND } from './sqlite-message.ts';
+import { nearHolds, nearSeek } from './sqlite-near.ts';
 import { TYPE_SPAN } from './sqlite-schema.ts';
 import { join, raw, type Sql, type Statements, sql } from './sqlite-sql.ts';
 import { textHolds, textSeek } from './sqlite-text.ts';
@@ -40,6 +41,7 @@ const RANK = {
   string: 3,
   and: 3,
   text: 4,
+  near: 5,
   composite: 4,
   or: 4,
   chain: 5,
@@ -175,6 +177,8 @@ export class Planner {
         return this.leaves.seek(where);
       case 'text':
         return textSeek(where, rangeOf(number));
+      case 'near':
+        return nearSeek(where, this.#dictionary);
       case 'token':
       case 'string':
       case 'reference':
@@ -232,6 +236,8 @@ export class Planner {
         return this.leaves.lookup(where, of);
       case 'text':
         return textHolds(where, rid);
+      case 'near':
+        return nearHolds(where, rid, this.#dictionary);
       case 'composite':
         return this.#composite(where.components, type, of);
       case 'chain':

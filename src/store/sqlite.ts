@@ -68,6 +68,7 @@ export const SQLITE_DECLARES: readonly PredicateKind[] = [
   'interval',
   'quantity',
   'text',
+  'near',
   'missing',
   'composite',
   'chain',

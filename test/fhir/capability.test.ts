@@ -158,11 +158,6 @@ const refused: readonly (readonly [why: string, text: string, message: RegExp])[
     /has the code code/,
   ],
   [
-    'special parameter',
-    statement({ type: 'Location', ...parameter('near', 'special') }),
-    /type special are not supported/,
-  ],
-  [
     'parameter twice',
     statement({
       searchParam: [

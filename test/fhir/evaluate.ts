@@ -40,6 +40,22 @@ export function holdsBetween(relation: Relation, stored: Span, asked: Span, clos
       return relation satisfies never;
   }
 }
+interface Point {
+  readonly latitude: number;
+  readonly longitude: number;
+}
+
+/** Metres between two points of a sphere, by the angle of their vectors. */
+function distance(a: Point, b: Point): number {
+  const vector = ({ latitude, longitude }: Point): readonly [number, number, number] => {
+    const [phi, lambda] = [(latitude * Math.PI) / 180, (longitude * Math.PI) / 180];
+    return [Math.cos(phi) * Math.cos(lambda), Math.cos(phi) * Math.sin(lambda), Math.sin(phi)];
+  };
+  const [[ax, ay, az], [bx, by, bz]] = [vector(a), vector(b)];
+  const cross = Math.hypot(ay * bz - az * by, az * bx - ax * bz, ax * by - ay * bx);
+  return 6_371_008.8 * Math.atan2(cross, ax * bx + ay * by + az * bz);
+}
+
 interface Span {
   readonly low: number;
   readonly high: number;
@@ -119,6 +135,13 @@ export function matches(predicate: Predicate, resource: Indexed, world: World): 
       return !matches(predicate.of, resource, world);
     case 'missing':
       return predicate.missing !== resource.entries.some(({ parameter }) => parameter === predicate.parameter);
+    case 'near': {
+      const of = (name: string): number | undefined =>
+        rows(resource, 'quantity', `${predicate.parameter}:${name}`)[0]?.low;
+      const [latitude, longitude] = [of('latitude'), of('longitude')];
+      if (latitude === undefined || longitude === undefined) return false;
+      return distance({ latitude, longitude }, predicate) <= predicate.metres;
+    }
     case 'composite': {
       const [first = new Set<number>(), ...others] = predicate.components.map(
         (component) => new Set(leafRows(component, resource).map(({ group }) => group)),

@@ -27,6 +27,9 @@ const SYSTEMS = ['', 'http://a', 'http://b'];
 const CODES = ['', 'x', 'y', 'z', '10'];
 const FOLDED = ['anna', 'ann', 'bob', 'böb'.normalize('NFC'), 'annabel lee', 'z'];
 const URIS = ['http://u/a', 'http://u/a/b', 'http://u/ab', 'urn:oid:1.2', 'http://u/a/'];
+/** Both poles, both sides of the date line. */
+const LATITUDES = [-90, 0, 0.5, 52.5, 90];
+const LONGITUDES = [-180, -179.5, 0, 13.4, 179.5];
 const WORDS = ['bone', 'liver', 'müller', '¦', '7', 'NEAR'.toLowerCase()];
 const UNITS = ['', 'u|mg', 'u|g', 'canonical|g'];
 const DAY = 86_400_000;
@@ -88,7 +91,17 @@ export function entriesOf(next: Random, type: string): readonly IndexEntry[] {
     const text = some(next, 4, () => pick(next, WORDS)).join(' ');
     return text === '' ? [] : [{ kind: 'text', parameter: `${type}.${code}`, text, group: 0 }];
   });
-  return [...simple, ...groups, ...texts];
+  const degrees = (name: string, value: number): IndexEntry => ({
+    kind: 'quantity',
+    parameter: `${type}.near:${name}`,
+    unit: '',
+    low: value,
+    high: value,
+    group: 0,
+  });
+  const position =
+    next() < 0.5 ? [] : [degrees('latitude', pick(next, LATITUDES)), degrees('longitude', pick(next, LONGITUDES))];
+  return [...simple, ...groups, ...texts, ...position];
 }
 
 export function leaf(next: Random, type: string, suffix = ''): Predicate {
@@ -136,6 +149,16 @@ export function leaf(next: Random, type: string, suffix = ''): Predicate {
 }
 
 export function predicate(next: Random, type: string, depth = 2): Predicate {
+  if (next() < 0.05) {
+    const metres = pick(next, [0, 1e4, 1.2e5, 5e6, 3e7]);
+    return {
+      kind: 'near',
+      parameter: `${type}.near`,
+      latitude: pick(next, LATITUDES),
+      longitude: pick(next, LONGITUDES),
+      metres,
+    };
+  }
   if (next() < 0.08) {
     const words = ['bone', 'liver', 'müller', '7', 'near'];
     const phrase = [pick(next, words), ...some(next, 1, () => pick(next, words))];

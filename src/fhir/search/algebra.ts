@@ -79,6 +79,7 @@ export type Relation = 'eq' | 'ne' | 'gt' | 'lt' | 'ge' | 'le' | 'sa' | 'eb' | '
  * - uri: `below` = stored equals `value` or starts with it up to a `/`; `above` = stored equals `value` or is its prefix up to a `/`.
  * - quantity: `unit` undefined = any unit as sent: rows whose unit starts with `canonical|` are left out.
  * - text: the words follow each other; `<Type>._text` in the narrative, `<Type>._content` in either text. Words hold letters and digits only.
+ * - near: the position (number rows `<parameter>:latitude` and `:longitude`, degrees) is at most `metres` away, on a sphere (near.ts).
  * - missing: true = the resource has no index entry of this parameter.
  * - composite: all components in one group of one resource; each component is a leaf.
  * - chain: the reference parameter points at a resource of `type` that satisfies `where` (access to that type already inside).
@@ -123,6 +124,13 @@ export type Predicate =
       readonly high: number;
     }
   | { readonly kind: 'text'; readonly parameter: ParameterKey; readonly words: readonly string[] }
+  | {
+      readonly kind: 'near';
+      readonly parameter: ParameterKey;
+      readonly latitude: number;
+      readonly longitude: number;
+      readonly metres: number;
+    }
   | { readonly kind: 'missing'; readonly parameter: ParameterKey; readonly missing: boolean }
   | { readonly kind: 'composite'; readonly components: readonly Predicate[] }
   | { readonly kind: 'chain'; readonly parameter: ParameterKey; readonly type: string; readonly where: Predicate }

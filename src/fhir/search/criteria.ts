@@ -57,12 +57,14 @@ function resolve(type: string, name: string, search: Search, depth: Depth): Reso
 
 const claimedParameter = (search: Claims, type: string, code: string): SearchParameter | undefined => {
   const parameter = search.capability.types.get(type)?.searchParameters.get(code);
-  return parameter?.type === 'special' ? undefined : parameter;
+  return parameter?.type === 'special' && !SUPPORTED.specials.has(code) ? undefined : parameter;
 };
 
 const unknown = (problem: string): Resolved => ({ problem, fatal: false });
 
 function unknownParameter(search: Claims, type: string, code: string): Resolved {
+  const advice = ADVICE.get(code);
+  if (advice !== undefined) return unknown(`\`${code}\` is not supported: ${advice}.`);
   const valid = [...(search.capability.types.get(type)?.searchParameters.keys() ?? [])].sort().join(', ');
   return unknown(`\`${shownName(code)}\` is not a search parameter of ${type}. Valid are: ${valid}.`);
 }
@@ -99,6 +101,21 @@ function filterClaims(search: Search): FilterClaims {
   };
 }
 
+/** Resources that a List points at: the reverse of its `item`. Current lists (`$current-allergies`) are not kept. */
+function listed(type: string, search: Search): Resolved {
+  if (search.values.some((value) => value.startsWith('$'))) {
+    return { problem: '`_list`: functional lists are not supported; give the id of a List.', fatal: true };
+  }
+  return resolveHas(type, '_has:List:item:_id', search, { chain: 0, has: 0 });
+}
+
+/** What a well-known parameter that is not supported can be replaced by. */
+const ADVICE: ReadonlyMap<string, string> = new Map([
+  ['_contained', 'contained resources are found with their container only; chain into references instead'],
+  ['_containedType', 'contained resources are found with their container only'],
+  ['_query', 'there are no named queries; use search parameters or `_filter`'],
+]);
+
 const anyOf = (of: readonly Criterion[]): Resolved => ({ criterion: { kind: 'any', of } });
 
 /** THE table of parameters of all types that have a grammar of their own. */
@@ -108,6 +125,7 @@ const SPECIAL: ReadonlyMap<string, (type: string, search: Search) => Resolved> =
     '_filter',
     (type, search) => anyOf(search.values.map((value) => filterCriterion(value, type, filterClaims(search)))),
   ],
+  ['_list', listed],
   ['_content', (_type, { values }) => anyOf(values.map((value) => parseFullText('_content', unescaped(value))))],
 ]);
 

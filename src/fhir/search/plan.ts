@@ -6,6 +6,7 @@ import { ID_PATTERN } from '../resource.ts';
 import type { AccessFilter, ParameterKey, Predicate, SearchPlan, SortKey } from './algebra.ts';
 import { namesConcepts } from './concepts.ts';
 import { claimedTargets } from './criteria.ts';
+import { latitudeKey } from './near.ts';
 import { type ValueContext, valuePredicates } from './predicates.ts';
 import type { Criterion, SearchQuery } from './query.ts';
 import { ALL, and, chain, has, NONE, not, or } from './simplify.ts';
@@ -148,5 +149,6 @@ function missing(value: string, parameter: SearchParameter, key: ParameterKey): 
 /** Keys whose rows say that the element is there. A composite has rows of its first component only together with the others. */
 function rowKeys({ type }: SearchParameter, key: ParameterKey): readonly ParameterKey[] {
   if (type === 'composite') return [`${key}$1`];
+  if (type === 'special') return [latitudeKey(key)];
   return type === 'reference' ? [key, `${key}:identifier`] : [key];
 }

@@ -8,6 +8,7 @@ import { canonicalQuantity, nextBelow, type Precise, preciseNumber, UCUM } from 
 import { ID_PATTERN } from '../resource.ts';
 import { dayStart, intervalOf } from '../time.ts';
 import type { ParameterKey, Predicate, Relation } from './algebra.ts';
+import { nearPredicate } from './near.ts';
 import { NONE } from './simplify.ts';
 import { PREFIXES, type Prefix } from './types.ts';
 import { canonicalParts, exact, folded, localReference, splitUnescaped, unescaped } from './value.ts';
@@ -200,7 +201,8 @@ const COMPILE: Readonly<Record<SearchParameterType, Compile>> = {
   composite,
   quantity,
   uri,
-  special: (_value, asked) => malformed(asked, 'a searchable parameter'),
+  // `near` is the one special parameter that can be claimed.
+  special: (value, { key }) => [nearPredicate(value, key)],
 };
 
 /**

@@ -12,6 +12,7 @@ import { canonicalQuantity, UCUM } from '../quantity.ts';
 import { isJsonObject, isNumber, type Json, type JsonObject, numberOf } from '../resource.ts';
 import { type Interval, intervalOf, periodInterval, timingInterval } from '../time.ts';
 import type { IndexEntry, ParameterKey } from './algebra.ts';
+import { latitudeKey, longitudeKey } from './near.ts';
 import { canonicalParts, exact, folded, localReference } from './value.ts';
 
 /** `start` is where the rows of the current parameter begin: duplicates are looked for from there. */
@@ -278,6 +279,17 @@ const uri: RowMaker = (key) => (value, scope) => {
   add(scope, { kind: 'uri', parameter: key, value, group: scope.group });
 };
 
+/** Location.position, for `near`. */
+const position: RowMaker = (key) => (value, scope) => {
+  if (!isJsonObject(value) || !isNumber(value.latitude) || !isNumber(value.longitude)) return;
+  for (const [parameter, degrees] of [
+    [latitudeKey(key), numberOf(value.latitude)],
+    [longitudeKey(key), numberOf(value.longitude)],
+  ] as const) {
+    addQuantity(scope, parameter, '', { low: degrees, high: degrees });
+  }
+};
+
 const ADDRESS_PARTS = ['text', 'line', 'city', 'district', 'state', 'postalCode', 'country'];
 const NAME_PARTS = ['text', 'family', 'given', 'prefix', 'suffix'];
 const NUMBERS = { integer: number, decimal: number, positiveInt: number, unsignedInt: number } as const;
@@ -319,7 +331,7 @@ const ROWS: Readonly<Record<SearchParameterType, Readonly<Record<string, RowMake
   reference: { Reference: reference, canonical: link, uri: link, url: link, Resource: resource },
   uri: { uri, url: uri, canonical: uri, oid: uri, uuid: uri },
   composite: NOTHING,
-  special: NOTHING,
+  special: { BackboneElement: position },
 };
 
 /** The rows of elements of a place for a parameter of `type`; undefined = the specification gives no meaning to the pair. */

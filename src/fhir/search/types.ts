@@ -13,7 +13,7 @@ interface TypeRow {
   readonly modifiers: readonly string[];
 }
 
-/** A modifier that is not in its row is refused. `special` parameters (`_filter`, `near`) are never searchable. */
+/** A modifier that is not in its row is refused. Of `special` parameters only `near` can be claimed. */
 export const SEARCH_TYPES = {
   number: { indexed: 'quantity', prefixes: PREFIXES, modifiers: ['missing'] },
   date: { indexed: 'date', prefixes: PREFIXES, modifiers: ['missing'] },
@@ -27,7 +27,7 @@ export const SEARCH_TYPES = {
   composite: { indexed: undefined, prefixes: [], modifiers: ['missing'] },
   quantity: { indexed: 'quantity', prefixes: PREFIXES, modifiers: ['missing'] },
   uri: { indexed: 'uri', prefixes: [], modifiers: ['missing', 'below', 'above'] },
-  special: { indexed: undefined, prefixes: [], modifiers: [] },
+  special: { indexed: undefined, prefixes: [], modifiers: ['missing'] },
 } as const satisfies Record<SearchParameterType, TypeRow>;
 
 /** The row of a type in its general form. */
