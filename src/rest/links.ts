@@ -20,7 +20,7 @@ export function versionUrl(base: string, key: ResourceKey, version: number): str
 const SHAPING: ReadonlySet<string> = new Set(['_format', '_pretty']);
 
 /**
- * Links of one page.
+ * Links of one page; `first` on all pages but the first. There is no way back by `previous`: cursors go forward only.
  * @param url without query
  * @param used the parameters that decided the content
  * @param asked all parameters as asked: `_format` and `_pretty` are carried along
@@ -36,7 +36,9 @@ export function pageLinks(
   const own = used.filter(([name]) => !SHAPING.has(name));
   const withQuery = (pairs: readonly Pair[]): string => (pairs.length === 0 ? url : `${url}?${queryOf(pairs)}`);
   const self: Link = { relation: 'self', url: withQuery([...own, ...shaping]) };
-  if (cursor === undefined) return [self];
   const start = own.filter(([name]) => name !== '_cursor');
-  return [self, { relation: 'next', url: withQuery([...start, ...shaping, ['_cursor', cursor]]) }];
+  const isFirst = start.length === own.length;
+  const links: Link[] = isFirst ? [self] : [self, { relation: 'first', url: withQuery([...start, ...shaping]) }];
+  if (cursor === undefined) return links;
+  return [...links, { relation: 'next', url: withQuery([...start, ...shaping, ['_cursor', cursor]]) }];
 }

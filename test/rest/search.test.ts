@@ -128,6 +128,15 @@ test('fhir-r4@paging: next links give every match once; self is the request', as
   assert.deepEqual(seen, ['a1', 'a2', 'a3', 'b1']);
 });
 
+test('fhir-r4@paging: later pages lead back to the first', async () => {
+  const one = json(await there.send('GET', '/Observation?_count=3&_total=none'));
+  assert.equal(linkOf(one, 'first'), undefined, 'the first page is itself');
+  const two = json(await there.send('GET', linkOf(one, 'next') ?? ''));
+  assert.equal(linkOf(two, 'first'), linkOf(one, 'self'));
+  const again = json(await there.send('GET', linkOf(two, 'first') ?? ''));
+  assert.deepEqual(idsOf(again), idsOf(one));
+});
+
 test('fhir-r4@paging: each page brings its own includes, which `_count` does not count', async () => {
   let url: string | undefined = '/Observation?_id=a1,a2&_count=1&_include=Observation:subject';
   const seen: unknown[] = [];
