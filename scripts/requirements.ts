@@ -32,6 +32,7 @@ export interface RequirementSet {
 /** Sets in the order of the page: what it is, and where its clauses are from. */
 const TITLES: Readonly<Record<string, string>> = {
   'fhir-r4-http': 'FHIR R4 RESTful API (http.html and the pages it leads to)',
+  'fhir-r4-operations': 'FHIR R4 operations (operations.html and the operations that are served)',
   'fhir-r4-search': 'FHIR R4 search (search.html)',
   'cds-hooks-2.0': 'CDS Hooks 2.0.1, what a service does',
   balp: 'Audit: FHIR R4 AuditEvent, IHE BALP, ITI-20 and ITI-81, and our own patterns',

@@ -50,6 +50,7 @@ export const OPERATION_IDS = [
   'CodeSystem-validate-code',
   'CodeSystem-subsumes',
   'ConceptMap-translate',
+  'Composition-document',
 ] as const;
 export type OperationId = (typeof OPERATION_IDS)[number];
 

@@ -4,6 +4,7 @@ import { fhirError } from '../fhir/outcome.ts';
 import { ID_PATTERN } from '../fhir/resource.ts';
 import { claimedOperation } from './claimed.ts';
 import type { Perform } from './context.ts';
+import { DOCUMENT } from './document.ts';
 import { ENCOUNTER_EVERYTHING, PATIENT_EVERYTHING } from './everything.ts';
 import { LASTN } from './lastn.ts';
 import { META, META_ADD, META_DELETE } from './meta-operation.ts';
@@ -28,6 +29,7 @@ export const OPERATIONS = {
   'CodeSystem-validate-code': VALIDATE_IN_CODE_SYSTEM,
   'CodeSystem-subsumes': SUBSUMES,
   'ConceptMap-translate': TRANSLATE,
+  'Composition-document': DOCUMENT,
 } as const satisfies Record<OperationId, Operation>;
 
 /** Refuses with 404 what is not claimed or not served at this level, with 400 what the definition does not allow; else as the operation says. */
