@@ -17,14 +17,27 @@ const GAP = '¦';
 
 /** Lower case words without accents; what is neither letter nor digit separates them. */
 export function wordsOf(text: string): readonly string[] {
-  const plain = text
-    .normalize('NFKD')
-    .toLowerCase()
-    .replace(/\p{M}+/gu, '')
-    .replace(/[^\p{L}\p{N}]+/gu, ' ')
-    .trim();
-  return plain === '' ? [] : plain.split(' ').map((word) => word.slice(0, LONGEST_WORD).toWellFormed());
+  const found = foldedText(text);
+  return found === '' ? [] : found.split(' ');
 }
+
+/** The words with one space between; text of ASCII alone, which most is, goes the short way. */
+function foldedText(text: string): string {
+  const plain = /^[ -~\s]*$/.test(text)
+    ? text
+        .toLowerCase()
+        .replace(/[^a-z0-9]+/g, ' ')
+        .trim()
+    : text
+        .normalize('NFKD')
+        .toLowerCase()
+        .replace(/\p{M}+/gu, '')
+        .replace(/[^\p{L}\p{N}]+/gu, ' ')
+        .trim();
+  return plain.length <= LONGEST_WORD ? plain : plain.split(' ').map(shortened).join(' ');
+}
+
+const shortened = (word: string): string => word.slice(0, LONGEST_WORD).toWellFormed();
 
 const ENTITIES: Readonly<Record<string, string>> = { amp: '&', lt: '<', gt: '>', quot: '"', apos: "'", nbsp: ' ' };
 
@@ -46,45 +59,36 @@ function plainText(xhtml: string): string {
 /** Words of the narrative, separated by spaces; '' = none. */
 export function narrativeWords({ text }: Resource): string {
   const div = isJsonObject(text) ? text.div : undefined;
-  return typeof div === 'string' ? wordsOf(plainText(div)).join(' ') : '';
+  return typeof div === 'string' ? foldedText(plainText(div)) : '';
 }
 
-/** Names whose texts are addresses or encoded bytes. */
-const NOT_CONTENT = new Set([
-  'resourceType',
-  'div',
-  'data',
-  'hash',
-  'reference',
-  'system',
-  'url',
-  'profile',
-  'contentType',
-]);
+/** Names whose texts are addresses, ids or encoded bytes. */
+const NOT_CONTENT = new Set('resourceType id meta div data hash reference system url contentType'.split(' '));
+/** Addresses, instants and numbers are no words, and would be half of the index. */
+const NO_WORDS = /^(?:[a-z][a-z0-9+.-]*:\S*|[\d\s:.,+TZ-]*)$/i;
 
-/** Words of every text outside the narrative; texts are separated by GAP. */
+/** Words of the texts and codes outside the narrative, each text once; texts are separated by GAP. */
 export function contentWords(resource: Resource): string {
-  const texts: string[] = [];
+  const texts = new Set<string>();
   let room = MOST_TEXT;
   // An explicit stack: contained resources may nest deeper than a call stack.
   const waiting: Json[] = [resource];
   for (let next = waiting.pop(); next !== undefined && room > 0; next = waiting.pop()) {
     if (typeof next === 'string') {
-      const words = wordsOf(next.slice(0, room)).join(' ');
+      if (NO_WORDS.test(next)) continue;
+      const words = foldedText(next.slice(0, room));
       room -= next.length;
-      if (words !== '') texts.push(words);
-    } else if (Array.isArray(next)) waiting.push(...next.toReversed());
-    else if (isJsonObject(next)) {
-      const kept = Object.entries(next).filter(([name, value]) => value !== undefined && !NOT_CONTENT.has(name));
-      for (const [, value] of kept.toReversed()) if (value !== undefined) waiting.push(value);
+      if (words !== '') texts.add(words);
+    } else if (Array.isArray(next)) {
+      for (const each of next) waiting.push(each);
+    } else if (isJsonObject(next)) {
+      for (const name in next) {
+        const value = next[name];
+        if (value !== undefined && !NOT_CONTENT.has(name)) waiting.push(value);
+      }
     }
   }
-  return texts.join(` ${GAP} `);
-}
-
-/** Whether `words` stand in `text` one after the other: what an engine answers. Both are of this file. */
-export function holdsPhrase(text: string, words: readonly string[]): boolean {
-  return ` ${text} `.includes(` ${words.join(' ')} `);
+  return [...texts].join(` ${GAP} `);
 }
 
 const MOST_TERMS = 50;
