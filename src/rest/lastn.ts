@@ -21,7 +21,7 @@ import { terminology } from './terminology.ts';
 
 /** Observations looked at for one answer; more is too costly. About 20 us each. */
 const LOOKED_AT = 20_000;
-const PAGE = 1000;
+const PAGE = 5000;
 
 export const LASTN: Operation = {
   levels: ['type'],

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { OPERATION_IDS } from '../../src/fhir/capability.ts';
 import { OPERATIONS } from '../../src/rest/operations.ts';
+import { StoreError } from '../../src/store/port.ts';
 import { at, json, world } from '../world.ts';
 import { issuesIn, type OperationsWorld, operationsWorld, parameters } from './operations-world.ts';
 
@@ -245,4 +246,19 @@ test('audit of an operation that is refused: its code only when it is one that i
       [undefined, 404],
     ],
   );
+});
+
+test('an operation that may not run on this thread is repeated on another: nothing is audited before', async () => {
+  const there = world();
+  await there.send('PUT', '/Patient/p1', { body: PATIENT });
+  const commits = there.store.commits.length;
+  there.store.fails = { search: new StoreError('bounded-thread', 'Not here.') };
+  for (const url of [
+    '/Patient/p1/$everything',
+    '/Observation/$lastn?patient=p1&code=x',
+    '/ValueSet/$expand?url=http://x',
+  ]) {
+    await assert.rejects(there.send('GET', url), StoreError);
+  }
+  assert.equal(there.store.commits.length, commits);
 });
