@@ -4,6 +4,7 @@ import { fhirError } from '../fhir/outcome.ts';
 import { type CallerFacts, localCaller, localFacts } from '../rest/caller.ts';
 import type { RestContext } from '../rest/context.ts';
 import { answer, refuse } from '../rest/interact.ts';
+import { isHeavyOperation } from '../rest/operations.ts';
 import { likelyFormat } from '../rest/parse-request.ts';
 import { placeOf } from '../rest/place.ts';
 import type { FhirResponse, WireRequest } from '../rest/request.ts';
@@ -30,14 +31,24 @@ const URL_LIMIT = 8192;
 
 /**
  * Bodies that take milliseconds to parse and validate; every batch, since its entries commit one by one and a batch that were moved to the
- * other thread half-way would write twice; and answers of more than one resource in XML, which is written from JSON (30 us a resource).
+ * other thread half-way would write twice; operations that compute at length; and answers of more than one resource in XML, which is
+ * written from JSON (30 us a resource).
  */
 export function isHeavy(wire: WireRequest): boolean {
   const { method, path, body } = wire;
+  if (isKickOff(path) && (body?.length ?? 0) <= HEAVY_BODY_CHARACTERS) return false;
   if (body !== undefined && body.length > HEAVY_BODY_CHARACTERS) return true;
-  if (body !== undefined && method === 'POST' && placeOf(path)?.kind === 'base')
+  const place = placeOf(path);
+  if (body !== undefined && method === 'POST' && place?.kind === 'base')
     return !body.startsWith('{') || BATCH.test(body);
+  if (place?.kind === 'operation' && isHeavyOperation(place.code)) return true;
   return likelyFormat(wire) === 'xml' && !isOneResource(method, path);
+}
+
+/** Exports are kept by the main thread, and a kick-off is a small request. */
+function isKickOff(path: string): boolean {
+  const place = placeOf(path);
+  return place?.kind === 'operation' && place.code === 'export';
 }
 
 const BATCH = /"type"\s*:\s*"batch"/;

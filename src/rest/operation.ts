@@ -51,6 +51,8 @@ export interface Operation {
   readonly takes: readonly string[];
   /** True: search parameters of the type are taken besides. */
   readonly searches?: boolean;
+  /** True: computes at length by itself (not in the store, which knows), so it runs on the thread for large requests. */
+  readonly heavy?: boolean;
   /** True: answers in pages, whose next links hold a `_cursor`. */
   readonly pages?: boolean;
   readonly perform: (call: OperationCall, caller: Caller, context: RestContext) => Promise<Performed>;

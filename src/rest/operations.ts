@@ -6,6 +6,7 @@ import { claimedOperation } from './claimed.ts';
 import type { Perform } from './context.ts';
 import { DOCUMENT } from './document.ts';
 import { ENCOUNTER_EVERYTHING, PATIENT_EVERYTHING } from './everything.ts';
+import { EXPORT_GROUP, EXPORT_PATIENTS, EXPORT_SYSTEM } from './export-operation.ts';
 import { LASTN } from './lastn.ts';
 import { META, META_ADD, META_DELETE } from './meta-operation.ts';
 import type { Operation, OperationLevel, OperationRequest } from './operation.ts';
@@ -30,7 +31,19 @@ export const OPERATIONS = {
   'CodeSystem-subsumes': SUBSUMES,
   'ConceptMap-translate': TRANSLATE,
   'Composition-document': DOCUMENT,
+  'System-export': EXPORT_SYSTEM,
+  'Patient-export': EXPORT_PATIENTS,
+  'Group-export': EXPORT_GROUP,
 } as const satisfies Record<OperationId, Operation>;
+
+const HEAVY: ReadonlySet<string> = new Set(
+  Object.entries<Operation>(OPERATIONS).flatMap(([id, { heavy }]) => (heavy ? [id.slice(id.indexOf('-') + 1)] : [])),
+);
+
+/** Whether a code is that of an operation for the thread for large requests. */
+export function isHeavyOperation(code: string): boolean {
+  return HEAVY.has(code);
+}
 
 /** Refuses with 404 what is not claimed or not served at this level, with 400 what the definition does not allow; else as the operation says. */
 export const operation: Perform<OperationRequest> = async (request, caller, context) => {

@@ -30,6 +30,7 @@ const BOTH = ['type', 'instance'] as const;
 
 export const EXPAND: Operation = {
   levels: BOTH,
+  heavy: true,
   takes: [
     'url',
     'valueSet',
@@ -50,6 +51,7 @@ export const EXPAND: Operation = {
 
 export const VALIDATE_IN_VALUE_SET: Operation = {
   levels: BOTH,
+  heavy: true,
   takes: ['url', 'valueSet', 'valueSetVersion', 'code', 'system', 'display', 'coding', 'codeableConcept', 'abstract'],
   perform: async (call, caller, context) => {
     const codings = codingsOf(call.input, true);
@@ -61,6 +63,7 @@ export const VALIDATE_IN_VALUE_SET: Operation = {
 
 export const VALIDATE_IN_CODE_SYSTEM: Operation = {
   levels: BOTH,
+  heavy: true,
   takes: ['url', 'codeSystem', 'code', 'version', 'display', 'coding', 'codeableConcept', 'abstract'],
   perform: async (call, caller, context) => {
     const codings = codingsOf(call.input, false);
@@ -74,6 +77,7 @@ export const VALIDATE_IN_CODE_SYSTEM: Operation = {
 
 export const LOOKUP: Operation = {
   levels: ['type'],
+  heavy: true,
   takes: ['code', 'system', 'version', 'coding', 'property'],
   perform: async (call, caller, context) => {
     const [coding] = codingsOf(call.input, true);
@@ -89,6 +93,7 @@ export const LOOKUP: Operation = {
 
 export const SUBSUMES: Operation = {
   levels: BOTH,
+  heavy: true,
   takes: ['codeA', 'codeB', 'system', 'version', 'codingA', 'codingB'],
   perform: async (call, caller, context) => {
     const [a, b] = [sideOf(call.input, 'A'), sideOf(call.input, 'B')];

@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { connect } from 'node:net';
 import { after, before, test } from 'node:test';
 import { gzipSync } from 'node:zlib';
+import { isHeavy } from '../../src/http/fhir.ts';
 import { StoreError } from '../../src/store/port.ts';
 import { world } from '../world.ts';
 import { type Asked, type Listening, listening } from './server.ts';
@@ -142,3 +143,16 @@ test('a client that goes away, or talks nonsense, breaks nothing', async () => {
   await once(nonsense, 'close');
   assert.equal((await open.ask('GET', '/fhir/Patient/p')).status, 200);
 });
+
+const heavy: readonly (readonly [path: string, heavy: boolean])[] = [
+  ['/ValueSet/$expand', true],
+  ['/ValueSet/x/$validate-code', true],
+  ['/CodeSystem/%24lookup', true],
+  ['/Patient/$validate', false],
+  ['/Patient/x', false],
+];
+for (const [path, expected] of heavy) {
+  test(`operations that compute at length run on the thread for large requests: ${path} ${expected}`, () => {
+    assert.equal(isHeavy({ method: 'GET', path, query: '', headers: {}, body: undefined }), expected);
+  });
+}
