@@ -125,6 +125,12 @@ function parsePlace(asked: Asked, place: Place, parts: Parts): Specific {
     case 'delete':
       return { interaction: asked, key: known(key), ...preconditionsOf(wire.headers) };
     case 'conditional-delete':
+      if (wire.headers['if-match'] !== undefined) {
+        throw fhirError(
+          'invalid',
+          'If-Match names one version; a conditional delete may reach several resources. Delete by id.',
+        );
+      }
       return { interaction: asked, type: place.type, criteria: criteriaOf(rawQuery) };
     case 'patch':
       return { interaction: asked, key: known(key), patch: patchIn(parts), ...preconditionsOf(wire.headers) };

@@ -169,3 +169,10 @@ test('#trules: a resource is deleted by one entry only, also among several match
   assert.equal((await ask('POST', '/', both)).status, 400);
   assert.equal(store.texts('Patient').length, 2);
 });
+
+test('#3.1.0.7.1 conditional delete: If-Match is refused, never ignored', async () => {
+  const { ask, store } = world();
+  const refused = await ask('DELETE', '/Patient?identifier=urn:mrn|1', undefined, { 'if-match': 'W/"1"' });
+  assert.equal(refused.status, 400);
+  assert.equal(store.commits.length, 1, 'only the audit of the refusal');
+});
