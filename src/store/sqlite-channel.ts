@@ -1,5 +1,5 @@
 /** A thread's way to the writer: requests of one event-loop turn become one message, outcomes find their promises. */
-import type { MessagePort } from 'node:worker_threads';
+import { type MessagePort, receiveMessageOnPort } from 'node:worker_threads';
 import { type CommitRequest, type CommitResult, StoreError } from './port.ts';
 import { CHAIN } from './sqlite-audit.ts';
 import {
@@ -11,6 +11,7 @@ import {
   type WireRequest,
   wireRequest,
 } from './sqlite-message.ts';
+import { Signals } from './sqlite-snapshot.ts';
 
 interface Waiting {
   readonly request: CommitRequest;
@@ -29,6 +30,7 @@ type Question =
 const MOST_FACETS = 20_000;
 
 export class WriterChannel {
+  readonly signals: Signals;
   readonly #port: MessagePort;
   readonly #waiting = new Map<number, Waiting>();
   readonly #asked = new Map<number, Asked>();
@@ -39,6 +41,9 @@ export class WriterChannel {
 
   constructor(port: MessagePort) {
     this.#port = port;
+    const first: unknown = receiveMessageOnPort(port)?.message;
+    if (!(first instanceof SharedArrayBuffer)) throw new TypeError('The channel was not made by `channel()`.');
+    this.signals = new Signals(first);
     port.on('message', (message: FromWriter) => this.#receive(message));
     port.on('close', () => this.close());
     port.unref();

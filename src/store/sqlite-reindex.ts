@@ -35,8 +35,9 @@ function stoppedAt(statements: Statements, indexHash: string): number {
   return progress.slice(space + 1) === indexHash ? Number(progress.slice(0, space)) : 0;
 }
 
+/** @param fresh a connection that sees what was just committed */
 export async function reindexAll(
-  statements: Statements,
+  fresh: () => Statements,
   channel: WriterChannel,
   indexHash: string,
   types: readonly string[],
@@ -44,15 +45,15 @@ export async function reindexAll(
   onProgress: ((done: number) => void) | undefined,
 ): Promise<void> {
   const numbers = types
-    .map((type) => statements.number(sql`SELECT id FROM type WHERE name=${type}`))
+    .map((type) => fresh().number(sql`SELECT id FROM type WHERE name=${type}`))
     .filter((number) => number !== undefined)
     .sort((a, b) => a - b);
-  let after = stoppedAt(statements, indexHash);
+  let after = stoppedAt(fresh(), indexHash);
   let done = 0;
   for (const number of numbers) {
     const end = (number + 1) * TYPE_SPAN;
     for (after = Math.max(after, number * TYPE_SPAN); after < end; ) {
-      const rows = statements.all(
+      const rows = fresh().all(
         sql`SELECT rid, version, text FROM resource WHERE rid > ${after} AND rid < ${end} ORDER BY rid LIMIT ${STEP}`,
       );
       if (rows.length === 0) break;

@@ -3,10 +3,12 @@ import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from '
 import { type Clock, Committer, flatOutcome, isFatal } from './sqlite-commit.ts';
 import { decodeRequests, type FromWriter, type ReindexRow, type ToWriter, type WireRequest } from './sqlite-message.ts';
 import { connect, type Place } from './sqlite-schema.ts';
+import { Signals } from './sqlite-snapshot.ts';
 
 export interface WriterData extends Place {
   readonly clock: Clock;
   readonly maxPages: number | undefined;
+  readonly signals: SharedArrayBuffer;
 }
 /** From the main thread, besides `ToWriter` on channels. */
 export type WriterControl = { readonly op: 'channel'; readonly port: MessagePort } | { readonly op: 'close' };
@@ -21,13 +23,20 @@ interface Waiting {
   readonly request: WireRequest;
 }
 
+/** Readers of data need not see a request of audit rows alone. */
+function changesData({ commands }: WireRequest): boolean {
+  return commands.some(([op]) => op !== 'expect' && op !== 'hold');
+}
+
 class Writer {
   readonly #committer: Committer;
+  readonly #signals: Signals;
   readonly #ports: MessagePort[] = [];
   #waiting: Waiting[] = [];
 
-  constructor(committer: Committer) {
+  constructor(committer: Committer, signals: Signals) {
     this.#committer = committer;
+    this.#signals = signals;
   }
 
   listen(port: MessagePort): void {
@@ -58,6 +67,7 @@ class Writer {
       if (message.op === 'limit') this.#committer.limit(message.pages);
       if (message.op === 'reindex') {
         this.#committer.reindex(JSON.parse(message.rows) as readonly ReindexRow[], message.progress, message.done);
+        this.#signals.committed();
       }
       return undefined;
     } catch (error) {
@@ -89,6 +99,7 @@ class Writer {
     this.#waiting = this.#waiting.slice(GROUP);
     if (group.length === 0) return;
     const outcomes = this.#committer.group(group.map(({ request }) => request));
+    if (group.some(({ request }) => changesData(request))) this.#signals.committed();
     const answers = new Map<MessagePort, number[]>();
     outcomes.forEach((outcome, index) => {
       const asked = group[index];
@@ -105,7 +116,7 @@ function start(parent: MessagePort, data: WriterData): void {
   const connection = connect(data);
   const committer = new Committer(connection, data.clock);
   if (data.maxPages !== undefined) committer.limit(data.maxPages);
-  const writer = new Writer(committer);
+  const writer = new Writer(committer, new Signals(data.signals));
   process.on('uncaughtException', (error) => {
     parent.postMessage({ op: 'fatal', message: error.message } satisfies WriterNotice);
     process.exit(1);

@@ -26,6 +26,7 @@ import type { Total } from './sqlite-estimate.ts';
 import { type IndexOf, indexIsCurrent, prepareIndex, reindexAll } from './sqlite-reindex.ts';
 import { connect, lockFolder, migrate, type Place, synchronousOf } from './sqlite-schema.ts';
 import { Searcher } from './sqlite-search.ts';
+import { Signals, Snapshot } from './sqlite-snapshot.ts';
 import { Statements, sql } from './sqlite-sql.ts';
 import { Versions } from './sqlite-versions.ts';
 import type { WriterControl, WriterData, WriterNotice } from './sqlite-writer.ts';
@@ -87,12 +88,14 @@ export class SqliteReader implements ResourceStore {
   readonly #versions: Versions;
   readonly #searcher: Searcher;
   readonly #audit: AuditReader;
+  readonly #snapshot: Snapshot;
   readonly #subjects = new Map<string, string>();
 
   constructor({ folder, key, budgetMs, renderAudit, port, collect }: AttachOptions) {
     this.statements = new Statements(connect({ folder, key }));
     this.statements.connection.pragma('query_only=1');
     this.writer = new WriterChannel(port);
+    this.#snapshot = new Snapshot(this.statements, this.writer.signals);
     const dictionary = new Dictionary(this.statements);
     this.#versions = new Versions(this.statements, dictionary);
     this.#searcher = new Searcher(this.statements, dictionary, budgetMs, collect);
@@ -108,21 +111,23 @@ export class SqliteReader implements ResourceStore {
   }
 
   async read(key: ResourceKey, version?: number): Promise<StoredVersion | undefined> {
-    if (key.type !== 'AuditEvent') return this.#versions.read(key, version);
-    return version === undefined || version === 1 ? this.#audit.read(key.id) : undefined;
+    if (key.type !== 'AuditEvent') return this.#snapshot.read(() => this.#versions.read(key, version));
+    if (version !== undefined && version !== 1) return undefined;
+    return this.#snapshot.readAll(() => this.#audit.read(key.id));
   }
 
   async history(scope: HistoryScope, page: Page): Promise<SearchResult> {
-    if (scope.type !== 'AuditEvent') return this.#snapshot(() => this.#versions.history(scope, page));
-    if (scope.id === undefined) return this.#snapshot(() => this.#audit.history(scope.since, scope.before, page));
-    const found = this.#audit.read(scope.id);
+    if (scope.type !== 'AuditEvent') return this.#snapshot.read(() => this.#versions.history(scope, page));
+    const { id } = scope;
+    if (id === undefined) return this.#snapshot.readAll(() => this.#audit.history(scope.since, scope.before, page));
+    const found = this.#snapshot.readAll(() => this.#audit.read(id));
     const { since = Number.NEGATIVE_INFINITY, before = Number.POSITIVE_INFINITY } = scope;
     return { matches: found && found.at >= since && found.at <= before ? [found] : [], next: undefined };
   }
 
   async search(plan: SearchPlan, page: Page): Promise<SearchResult> {
-    return this.#snapshot(() => {
-      if (plan.type === 'AuditEvent') return this.#audit.search(plan, page);
+    if (plan.type === 'AuditEvent') return this.#snapshot.readAll(() => this.#audit.search(plan, page));
+    return this.#snapshot.read(() => {
       const { rids, next } = this.#searcher.search(plan, page);
       return { matches: this.#versions.byRid(rids), next };
     });
@@ -130,34 +135,25 @@ export class SqliteReader implements ResourceStore {
 
   async searchTypes(plans: readonly SearchPlan[], page: Page): Promise<SearchResult> {
     if (plans.some(({ type }) => type === 'AuditEvent')) throw new TypeError('AuditEvents are searched by themselves.');
-    return this.#snapshot(() => {
+    return this.#snapshot.read(() => {
       const { rids, next } = this.#searcher.searchTypes(plans, page);
       return { matches: this.#versions.byRid(rids), next };
     });
   }
 
   async count(plan: SearchPlan): Promise<number> {
-    return this.#snapshot(() => (plan.type === 'AuditEvent' ? this.#audit.count(plan) : this.#searcher.count(plan)));
+    if (plan.type === 'AuditEvent') return this.#snapshot.readAll(() => this.#audit.count(plan));
+    return this.#snapshot.read(() => this.#searcher.count(plan));
   }
 
   async countTypes(plans: readonly SearchPlan[], accuracy: 'accurate' | 'estimate'): Promise<Total> {
     const [plan] = plans;
     if (plan?.type === 'AuditEvent') return { count: await this.count(plan), exact: true };
-    return this.#snapshot(() => this.#searcher.countTypes(plans, accuracy));
-  }
-
-  /** Several statements over one state of the database. */
-  #snapshot<T>(work: () => T): T {
-    this.statements.run('BEGIN');
-    try {
-      return work();
-    } finally {
-      this.statements.run('COMMIT');
-    }
+    return this.#snapshot.read(() => this.#searcher.countTypes(plans, accuracy));
   }
 
   async kept(key: string): Promise<string | undefined> {
-    return this.statements.text(sql`SELECT value FROM kept WHERE key=${key}`);
+    return this.#snapshot.read(() => this.statements.text(sql`SELECT value FROM kept WHERE key=${key}`));
   }
 
   subjectKeys(patients: readonly string[]): readonly string[] {
@@ -172,8 +168,8 @@ export class SqliteReader implements ResourceStore {
   }
 
   #subjectKey(patient: string): string {
-    const found = this.statements.text(sql`SELECT key FROM subject WHERE patient=${patient} ORDER BY id LIMIT 1`);
-    return found ?? randomBytes(12).toString('hex');
+    const find = () => this.statements.text(sql`SELECT key FROM subject WHERE patient=${patient} ORDER BY id LIMIT 1`);
+    return this.#snapshot.read(find) ?? this.#snapshot.readAll(find) ?? randomBytes(12).toString('hex');
   }
 
   #forgetOldest(): void {
@@ -184,13 +180,19 @@ export class SqliteReader implements ResourceStore {
   }
 
   async ping(): Promise<void> {
-    this.statements.get(sql`SELECT value FROM meta WHERE name='index'`);
+    this.fresh().get(sql`SELECT value FROM meta WHERE name='index'`);
     await this.writer.ask({ op: 'ping' });
+  }
+
+  /** The connection outside the snapshot: each statement sees what is committed when it runs. */
+  protected fresh(): Statements {
+    this.#snapshot.end();
+    return this.statements;
   }
 
   /** Recomputes the whole hash chain of the audit log. */
   verifyAudit(): AuditVerdict {
-    return verifyChain(this.statements);
+    return verifyChain(this.fresh());
   }
 
   /** Called with the text of each new statement: for the test that none scans a table. */
@@ -200,6 +202,7 @@ export class SqliteReader implements ResourceStore {
 
   async close(): Promise<void> {
     this.writer.close();
+    this.#snapshot.close();
     this.statements.connection.close();
   }
 }
@@ -223,7 +226,7 @@ export class SqliteStore extends SqliteReader {
 
   /** True when index rows were made by other definitions than `indexHash`. */
   get needsReindex(): boolean {
-    return !indexIsCurrent(this.statements, this.#indexHash);
+    return !indexIsCurrent(this.fresh(), this.#indexHash);
   }
 
   /** A channel to the same writer for `attachSqlite` on another thread: transfer it. */
@@ -233,7 +236,7 @@ export class SqliteStore extends SqliteReader {
 
   /** Makes every index row of `types` again; taken up where it stopped. To be called before the first request. */
   reindex(types: readonly string[], indexOf: IndexOf, onProgress?: (done: number) => void): Promise<void> {
-    return reindexAll(this.statements, this.writer, this.#indexHash, types, indexOf, onProgress);
+    return reindexAll(() => this.fresh(), this.writer, this.#indexHash, types, indexOf, onProgress);
   }
 
   /** Lowers or lifts (0) the largest size of the database file, in 4 KB pages. */
@@ -260,6 +263,7 @@ class SqliteThreads {
   readonly #writer: Worker;
   readonly #checkpoint: Worker;
   readonly #release: () => void;
+  readonly #signals = new Signals();
   readonly ready: Promise<void>;
   /** False until the writer is ready and after a failure or close. */
   running = false;
@@ -269,8 +273,9 @@ class SqliteThreads {
     release: () => void,
   ) {
     this.#release = release;
-    const data: WriterData = { folder, key, clock, maxPages };
-    const checkpoint: CheckpointData = { folder, key, everyMs: checkpointMs };
+    const signals = this.#signals.buffer;
+    const data: WriterData = { folder, key, clock, maxPages, signals };
+    const checkpoint: CheckpointData = { folder, key, everyMs: checkpointMs, signals };
     this.#writer = new Worker(threadFile('./sqlite-writer'), { workerData: data });
     this.#checkpoint = new Worker(threadFile('./sqlite-checkpoint'), { workerData: checkpoint });
     this.ready = new Promise((resolve, reject) => {
@@ -308,6 +313,8 @@ class SqliteThreads {
 
   channel(): MessagePort {
     const { port1, port2 } = new MessageChannel();
+    // Waits in the channel, also while that is transferred: the first thing `WriterChannel` takes from it.
+    port1.postMessage(this.#signals.buffer);
     this.#writer.postMessage({ op: 'channel', port: port1 } satisfies WriterControl, [port1]);
     return port2;
   }

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import type { IndexEntry, Predicate, SearchPlan, SortKey } from '../../src/fhir/search/algebra.ts';
 import { type CommitResult, type ResourceStore, type StoredVersion, StoreError } from '../../src/store/port.ts';
-import { auditRow, IDS, put, remove } from './world.ts';
+import { auditRow, IDS, pick, put, random, remove, whole } from './world.ts';
 
 /** Opens an empty store that is closed and removed after the test. `at`: a fixed clock, else the system's. */
 export type OpenStore = (context: TestContext, at?: number) => Promise<ResourceStore>;
@@ -81,6 +81,44 @@ export function storeContract(engine: string, open: OpenStore): void {
     );
     assert.equal((await store.read(key))?.version, 4);
     assert.deepEqual(await pages(store, plan('Patient', all), 5), ['a']);
+  });
+
+  specify('every read sees each commit acknowledged before it, whatever was read or audited between', async (store) => {
+    const next = random(7);
+    const versions = new Map<string, number>();
+    let audits = 0;
+    for (let step = 0; step < 300; step++) {
+      const id = pick(next, IDS);
+      const known = versions.get(id) ?? 0;
+      switch (whole(next, 5)) {
+        case 0:
+        case 1: {
+          const gone = known > 0 && known % 3 === 0;
+          const command = gone ? remove('Patient', id, known + 1) : put('Patient', id, known + 1);
+          ok(await store.commit({ commands: [command], audit: [] }));
+          versions.set(id, known + 1);
+          break;
+        }
+        case 2: {
+          const { auditIds } = ok(await store.commit({ commands: [], audit: [auditRow(`${++audits}`)] }));
+          const event = { type: 'AuditEvent', id: auditIds[0] ?? '' };
+          if (whole(next, 2) === 0) assert.ok(await store.read(event), event.id);
+          else assert.equal(await store.count(plan('AuditEvent', all)), audits);
+          break;
+        }
+        case 3:
+          ok(await store.commit({ commands: [{ op: 'keep', key: `${step}`, value: id }], audit: [] }));
+          assert.equal(await store.kept(`${step}`), id);
+          break;
+        default: {
+          const { matches } = await store.history({ type: 'Patient', id }, { count: 1 });
+          assert.equal(matches[0]?.version ?? 0, known);
+        }
+      }
+      assert.equal((await store.read({ type: 'Patient', id }))?.version ?? 0, versions.get(id) ?? 0);
+      const live = [...versions].filter(([, version]) => version % 3 !== 1 || version === 1);
+      assert.equal(await store.count(plan('Patient', all)), live.length);
+    }
   });
 
   const lost: readonly (readonly [string, Parameters<typeof put>[2], boolean])[] = [
