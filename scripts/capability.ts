@@ -96,6 +96,9 @@ function statement(definitions: Definitions): unknown {
         resource: types.map((type) => resource(definitions, type, types)),
         interaction: [...SUPPORTED.system].map((code) => ({ code })),
         searchParam: commonParameters(definitions, types),
+        operation: definitions.operations
+          .filter(({ url, system, resource }) => SUPPORTED.operations.has(url) && system && resource.length === 0)
+          .map(({ code, url }) => ({ name: code, definition: url })),
         compartment: [...COMPARTMENTS.keys()],
       },
     ],

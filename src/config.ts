@@ -66,6 +66,7 @@ export const SETTINGS = {
   INCLUDE_LIMIT: whole(2000, 1, 100_000, 'Most resources added to a page by `_include` and `_revinclude`.'),
   SEARCH_BUDGET_MS: whole(2000, 50, 60_000, 'Longest time one search may take; then it is refused with advice.'),
   REFERENTIAL_INTEGRITY: flag(false, 'Refuse references to resources of this server that are not held.'),
+  EXPORT_EXPIRY_HOURS: whole(24, 1, 720, 'Hours that the files of a finished bulk export are kept.'),
   CDS_DEADLINE_MS: whole(2000, 50, 60_000, 'Deadline of one CDS Hooks call.'),
   REQUEST_TIMEOUT_MS: whole(30_000, 1000, 600_000, 'Longest time to receive a request.'),
   DRAIN_MS: whole(20_000, 0, 120_000, 'Longest wait for requests in flight on SIGTERM.'),

@@ -9,6 +9,8 @@ import { systemAmbient } from './ambient.ts';
 import { auditRow, postedAuditRow, renderAuditEvent } from './audit.ts';
 import { buildCds, type Cds } from './cds/cds.ts';
 import type { Config } from './config.ts';
+import { JobFolders } from './export/desk.ts';
+import { startExportThread } from './export-thread.ts';
 import { type Capability, loadCapability } from './fhir/capability.ts';
 import { patientsOf } from './fhir/compartment.ts';
 import type { Definitions } from './fhir/definitions.ts';
@@ -23,6 +25,7 @@ import { startHeavy } from './heavy.ts';
 import { loopbackGuard } from './http/access.ts';
 import { httpApp } from './http/app.ts';
 import { cdsHandler } from './http/cds.ts';
+import { exportHandler } from './http/export.ts';
 import { fhirHandler } from './http/fhir.ts';
 import type { Progress } from './progress.ts';
 import { type CallerFacts, factsOf } from './rest/caller.ts';
@@ -183,11 +186,25 @@ function openLog(config: Config, ground: Ground, models: Iterable<string> = [], 
     now: ground.ambient.now,
     vocabulary: {
       resourceTypes: ground.definitions.resourceTypes,
-      routes: new Set(['/fhir', '/cds-services', '/health']),
+      routes: new Set(['/fhir', '/cds-services', '/export', '/health']),
       hooks: new Set(services.map(({ hook }) => hook)),
       services: new Set(services.map(({ id }) => id)),
       models: new Set(models),
     },
+  });
+}
+
+/** How often expired exports are looked for, ms. */
+const SWEEP_MS = 600_000;
+
+function openExports(config: Config, store: SqliteStore, { ambient }: Ground, log: Log): Promise<JobFolders> {
+  return JobFolders.open({
+    folder: join(config.DATA_DIR, 'export'),
+    url: `${publicUrl(config)}/export`,
+    expiryMs: config.EXPORT_EXPIRY_HOURS * 3_600_000,
+    now: ambient.now,
+    start: async (folder) => startExportThread(config, store.channel(), folder),
+    report: (error) => log.failure('request-failed', error, { requestId: '' }),
   });
 }
 
@@ -214,7 +231,8 @@ export async function buildSystem(
   const drugSafety = loadDrugSafety(FOLDERS.knowledge);
   const store = await openSqlite(storeOptions(config, ground));
   const early = openLog(config, ground, models.manifests.keys());
-  const context = restContext(config, store, ground, early);
+  const exports = await openExports(config, store, ground, early);
+  const context = { ...restContext(config, store, ground, early), exports };
   if (store.needsReindex) await reindex(store, context, onProgress);
 
   const url = publicUrl(config);
@@ -244,12 +262,15 @@ export async function buildSystem(
     throw new Error(`CDS services: ${cds.problems.join(' ')}`);
   }
   const log = openLog(config, ground, models.manifests.keys(), cds);
+  const sweeping = setInterval(() => exports.sweep().catch((error) => context.report(error, '')), SWEEP_MS).unref();
+  exports.resume();
   let listening = false;
   const guard = loopbackGuard(config.PUBLIC_URL);
   const bodyLimitBytes = config.BODY_LIMIT_MB * 1_048_576;
   const app = httpApp({
     fhir: fhirHandler({ context, guard, bodyLimitBytes, heavy: heavy.answer }),
     cds: cdsHandler(cds, guard),
+    exports: exportHandler({ desk: exports, context, guard }),
     ready: async () => {
       const report = await ready({
         ping: () => store.ping(),
@@ -277,6 +298,8 @@ export async function buildSystem(
       listening = value;
     },
     close: async () => {
+      clearInterval(sweeping);
+      await exports.close();
       await heavy.close();
       await models.close();
       await store.close();

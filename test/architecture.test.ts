@@ -59,11 +59,25 @@ const ROOMS: readonly Room[] = [
     rooms: ['fhir/', 'risk/', 'rest/', 'audit', 'store/port'],
     packages: ['ajv', 'ajv/dist/2020.js', 'node:fs', 'node:path', 'node:crypto', 'fhir/r4.d.ts'],
   },
+  {
+    prefix: 'export/',
+    rooms: ['fhir/', 'rest/', 'store/port'],
+    packages: ['node:fs', 'node:fs/promises', 'node:path'],
+  },
   { prefix: 'telemetry/', rooms: ['store/port', 'risk/assessment'], packages: ['winston'] },
   {
     prefix: 'http/',
     rooms: ['fhir/', 'rest/', 'cds/', 'audit', 'telemetry/', 'store/port', 'config'],
-    packages: ['express', 'node:http', 'node:net', 'node:zlib', 'node:crypto', 'node:stream', 'fhir/r4.d.ts'],
+    packages: [
+      'express',
+      'node:http',
+      'node:net',
+      'node:zlib',
+      'node:crypto',
+      'node:stream',
+      'node:stream/promises',
+      'fhir/r4.d.ts',
+    ],
   },
 ];
 /** The composition root and its neighbours at the top of src/ may import anything but each other's internals; nothing imports these three. */

@@ -51,12 +51,23 @@ export const OPERATION_IDS = [
   'CodeSystem-subsumes',
   'ConceptMap-translate',
   'Composition-document',
+  'System-export',
+  'Patient-export',
+  'Group-export',
 ] as const;
 export type OperationId = (typeof OPERATION_IDS)[number];
 
+/** Operations that another guide than R4 itself defines: Bulk Data Access 2.0.0. */
+const GUIDES: ReadonlyMap<string, string> = new Map([
+  ['System-export', 'http://hl7.org/fhir/uv/bulkdata/OperationDefinition/export'],
+  ['Patient-export', 'http://hl7.org/fhir/uv/bulkdata/OperationDefinition/patient-export'],
+  ['Group-export', 'http://hl7.org/fhir/uv/bulkdata/OperationDefinition/group-export'],
+]);
+const canonicalOf = (id: OperationId): string => GUIDES.get(id) ?? OPERATION_BASE + id;
+
 /** Which of `OPERATION_IDS` a definition is. */
 export function operationId({ url }: OperationDefinition): OperationId | undefined {
-  return OPERATION_IDS.find((id) => url === OPERATION_BASE + id);
+  return OPERATION_IDS.find((id) => url === canonicalOf(id));
 }
 
 /** THE table: what the code can keep of a CapabilityStatement. A claim outside it stops the start. */
@@ -99,7 +110,7 @@ export const SUPPORTED = {
   ]),
   referencePolicy: new Set(['literal', 'local']),
   /** Canonicals of operations. */
-  operations: new Set<string>(OPERATION_IDS.map((id) => OPERATION_BASE + id)),
+  operations: new Set<string>(OPERATION_IDS.map(canonicalOf)),
   /** Operations that change a resource: not for types with fewer interactions. */
   changingOperations: new Set<string>(['meta-add', 'meta-delete']),
   /** Types that only ever travel: they are never stored. */

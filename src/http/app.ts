@@ -11,6 +11,8 @@ export interface HttpParts {
   readonly fhir: FhirHandler;
   /** Everything below `/cds-services`; guards its own access. Mounted: `url` is what follows. */
   readonly cds: RequestHandler;
+  /** Everything below `/export`; guards its own access. Mounted like `cds`. */
+  readonly exports?: (request: Request, response: Response, requestId: string) => Promise<void>;
   ready(): Promise<HealthReport>;
   newId(): string;
   /** False while draining: answers then ask clients to open no further request on their connection. */
@@ -32,7 +34,7 @@ export interface RequestLine {
 }
 
 /** The whole HTTP surface. */
-export function httpApp({ fhir, cds, ready, newId, accepting, onAnswered, report }: HttpParts): Express {
+export function httpApp({ fhir, cds, exports, ready, newId, accepting, onAnswered, report }: HttpParts): Express {
   const app = express();
   app.disable('x-powered-by');
   app.disable('etag');
@@ -54,6 +56,9 @@ export function httpApp({ fhir, cds, ready, newId, accepting, onAnswered, report
   });
   app.use('/fhir', (request, response) => fhir(request, response, belowBase(request), requestIdOf(response)));
   app.use('/cds-services', cds);
+  if (exports !== undefined) {
+    app.use('/export', (request, response) => exports(request, response, requestIdOf(response)));
+  }
   app.get('/health/live', liveHandler());
   app.get('/health/ready', readyHandler(ready));
   app.use((request, response) => refuse(request, response, 404));

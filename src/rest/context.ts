@@ -8,6 +8,7 @@ import type { Resource } from '../fhir/resource.ts';
 import type { AccessFilter, IndexEntry, SearchPlan } from '../fhir/search/algebra.ts';
 import type { SearchQuery } from '../fhir/search/query.ts';
 import type { AuditRow, ResourceStore } from '../store/port.ts';
+import type { ExportDesk } from './export-job.ts';
 import type { FhirResponse } from './request.ts';
 
 /** Who makes a request and what they may see. Until an identity provider is configured there is one permit-all caller, on loopback only. */
@@ -56,8 +57,10 @@ export interface RestContext {
   readonly capability: Capability;
   readonly settings: RestSettings;
   readonly ambient: Ambient;
-  /** Every finding of a resource against its StructureDefinition; empty = valid. */
-  validate(resource: Resource): readonly Issue[];
+  /** Where exports are kept; the main thread only. */
+  readonly exports?: ExportDesk;
+  /** Every finding against base R4 and the profiles the resource claims; empty = valid. `asked` is for `$validate`. */
+  validate(resource: Resource, asked?: Asked): readonly Issue[];
   /** Index rows of a resource by the claimed search parameters of its type. */
   indexEntries(resource: Resource): readonly IndexEntry[];
   /** Ids of the Patients in whose compartment the resource lies; a Patient names itself. */

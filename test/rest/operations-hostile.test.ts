@@ -1,7 +1,7 @@
 // operations.html: whatever is sent as input, the answer is never a 5xx, and a refusal is an OperationOutcome.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { OPERATION_IDS } from '../../src/fhir/capability.ts';
+import { OPERATION_IDS, operationId } from '../../src/fhir/capability.ts';
 import type { OperationParameter } from '../../src/fhir/definitions.ts';
 import { OPERATIONS } from '../../src/rest/operations.ts';
 import { json } from '../world.ts';
@@ -114,12 +114,14 @@ const RUNS = Math.min(Number(process.env.GENERATED_CASES ?? 20), 300);
 for (const id of OPERATION_IDS) {
   test(`whatever Parameters hold, $${id} answers below 500`, async () => {
     const { definitions } = w.context;
-    const definition = definitions.operations.find(({ url }) => url.endsWith(`/${id}`));
+    const definition = definitions.operations.find((each) => operationId(each) === id);
     assert.ok(definition);
     const inputs = definition.parameters.filter(({ use }) => use === 'in');
     const [first = 'Resource'] = definition.resource;
     const type = first === 'Resource' ? 'Patient' : first;
-    const places = OPERATIONS[id].levels.map((level) => (level === 'instance' ? `/${type}/x` : `/${type}`));
+    const places = OPERATIONS[id].levels.map(
+      (level) => ({ system: '', type: `/${type}`, instance: `/${type}/x` })[level],
+    );
     const random = seeded(id.length * 7919);
     for (let run = 0; run < RUNS; run++) {
       const place = places[run % places.length] ?? '';
@@ -132,7 +134,7 @@ for (const id of OPERATION_IDS) {
     }
   });
   test(`whatever its query holds, $${id} answers below 500`, async () => {
-    const definition = w.context.definitions.operations.find(({ url }) => url.endsWith(`/${id}`));
+    const definition = w.context.definitions.operations.find((each) => operationId(each) === id);
     assert.ok(definition);
     const [first = 'Resource'] = definition.resource;
     const type = first === 'Resource' ? 'Patient' : first;
@@ -144,7 +146,7 @@ for (const id of OPERATION_IDS) {
         const word = WORDS[Math.floor(random() * WORDS.length)] ?? '';
         return `${name}=${word === '%' ? word : encodeURIComponent(word)}`;
       });
-      for (const place of [`/${type}`, `/${type}/x`]) {
+      for (const place of ['', `/${type}`, `/${type}/x`]) {
         const { status, body } = await w.send('GET', `${place}/$${definition.code}?${pairs.join('&')}`);
         assert.ok(status < 500, `${status}: ${pairs.join('&')} ${body}`);
       }

@@ -1,0 +1,206 @@
+/**
+ * Keeps export jobs as folders below `DATA_DIR/export`; what a job is, is what its files say, so a restart changes nothing.
+ *   order.json    prepared; no job yet            job.json       accepted, with its transactionTime
+ *   progress.json how far it is                   result.json    complete, or failure.json
+ * Why files: docs/decisions/0015-bulk-export.md.
+ */
+import { createReadStream } from 'node:fs';
+import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { ExportDesk, ExportJob, ExportOrder, ExportResult, ExportState } from '../rest/export-job.ts';
+import { GONE, makeFolder, readWhole, removeFolder, writeWhole } from './files.ts';
+import { type ExportProgress, FILES } from './run.ts';
+
+/** A thread that runs one job. */
+export interface ExportThread {
+  readonly ended: Promise<'complete' | 'stopped' | 'failed'>;
+  stop(): void;
+}
+export interface DeskSettings {
+  /** `DATA_DIR/export`. */
+  readonly folder: string;
+  /** Base of status URLs, no trailing slash. */
+  readonly url: string;
+  readonly expiryMs: number;
+  now(): number;
+  /** Starts the thread for the job in this folder. */
+  start(folder: string): Promise<ExportThread>;
+  report(error: unknown): void;
+}
+
+interface Known {
+  readonly principal: string;
+  /** ms; undefined while it has not ended. */
+  endedAt: number | undefined;
+}
+
+/** A job whose thread dies is tried again; a second time it has failed. */
+const ATTEMPTS = 2;
+/** Also keeps other names than ids out of paths. */
+const JOB_ID = /^[A-Za-z0-9-]{1,64}$/;
+
+export class JobFolders implements ExportDesk {
+  readonly url: string;
+  readonly #settings: DeskSettings;
+  readonly #known = new Map<string, Known>();
+  readonly #waiting: string[] = [];
+  #running: { readonly id: string; readonly thread: Promise<ExportThread> } | undefined;
+  #pump: Promise<void> = Promise.resolve();
+  #closing = false;
+
+  private constructor(settings: DeskSettings) {
+    this.#settings = settings;
+    this.url = settings.url;
+  }
+
+  /** Finds the jobs of before; `resume` runs those that have not ended. */
+  static async open(settings: DeskSettings): Promise<JobFolders> {
+    const desk = new JobFolders(settings);
+    await makeFolder(settings.folder);
+    for (const name of await readdir(settings.folder)) await desk.#take(name);
+    return desk;
+  }
+
+  /** Runs what has not ended, in the order it was asked for. */
+  resume(): void {
+    const open = [...this.#known].filter(([, { endedAt }]) => endedAt === undefined).map(([id]) => id);
+    for (const id of open.toSorted()) this.#enqueue(id);
+  }
+
+  isBusy(principal: string): boolean {
+    return [...this.#known.values()].some((each) => each.principal === principal && each.endedAt === undefined);
+  }
+
+  async prepare(order: ExportOrder): Promise<void> {
+    this.#known.set(order.id, { principal: order.caller.principal, endedAt: undefined });
+    try {
+      await makeFolder(this.#path(order.id));
+      await writeWhole(this.#path(order.id, FILES.order), order);
+    } catch (error) {
+      await this.drop(order.id);
+      throw error;
+    }
+  }
+
+  async accept(id: string, transactionTime: number): Promise<void> {
+    const order = await readWhole<ExportOrder>(this.#path(id, FILES.order));
+    if (order === undefined) throw new Error('The order of an export is gone.');
+    await writeWhole(this.#path(id, FILES.job), { ...order, transactionTime } satisfies ExportJob);
+    this.#enqueue(id);
+  }
+
+  async drop(id: string): Promise<void> {
+    this.#known.delete(id);
+    await removeFolder(this.#path(id));
+  }
+
+  async find(id: string, principal: string) {
+    await this.sweep();
+    if (!JOB_ID.test(id) || this.#known.get(id)?.principal !== principal) return undefined;
+    const job = await readWhole<ExportJob>(this.#path(id, FILES.job));
+    return job === undefined ? undefined : { job, state: await this.#stateOf(id) };
+  }
+
+  open(id: string, name: string): AsyncIterable<Uint8Array> {
+    return createReadStream(this.#path(id, name));
+  }
+
+  async cancel(id: string): Promise<void> {
+    this.#known.delete(id);
+    if (this.#running?.id === id) (await this.#running.thread).stop();
+    await removeFolder(this.#path(id));
+  }
+
+  /** Removes what has expired. */
+  async sweep(): Promise<void> {
+    const latest = this.#settings.now() - this.#settings.expiryMs;
+    for (const [id, { endedAt }] of this.#known) {
+      if (endedAt !== undefined && endedAt <= latest) await this.drop(id);
+    }
+  }
+
+  /** Resolves when no job runs or waits. */
+  async idle(): Promise<void> {
+    await this.#pump;
+  }
+
+  /** Stops the running job where it is; the next start goes on. */
+  async close(): Promise<void> {
+    this.#closing = true;
+    const { thread } = this.#running ?? {};
+    if (thread !== undefined) (await thread.catch(() => undefined))?.stop();
+    await this.#pump;
+  }
+
+  async #take(name: string): Promise<void> {
+    const job = name.endsWith(GONE) ? undefined : await readWhole<ExportJob>(this.#path(name, FILES.job));
+    if (job === undefined) return removeFolder(this.#path(name.replace(GONE, '')));
+    const state = await this.#stateOf(name);
+    const endedAt = state.state === 'running' ? undefined : await this.#endOf(name);
+    this.#known.set(name, { principal: job.caller.principal, endedAt });
+  }
+
+  async #stateOf(id: string): Promise<ExportState> {
+    const result = await readWhole<ExportResult>(this.#path(id, FILES.result));
+    if (result !== undefined) {
+      return { state: 'complete', result, expiresAt: result.completedAt + this.#settings.expiryMs };
+    }
+    if ((await readWhole(this.#path(id, FILES.failure))) !== undefined) return { state: 'failed' };
+    const progress = await readWhole<ExportProgress>(this.#path(id, FILES.progress));
+    return { state: 'running', percent: progress?.percent ?? 0 };
+  }
+
+  async #endOf(id: string): Promise<number> {
+    const result = await readWhole<ExportResult>(this.#path(id, FILES.result));
+    const failure = await readWhole<{ readonly failedAt: number }>(this.#path(id, FILES.failure));
+    return result?.completedAt ?? failure?.failedAt ?? this.#settings.now();
+  }
+
+  #enqueue(id: string): void {
+    this.#waiting.push(id);
+    this.#pump = this.#pump.then(() => this.#next());
+  }
+
+  /** One job at a time: a second would only make both slower. */
+  async #next(): Promise<void> {
+    const id = this.#waiting.shift();
+    for (let attempt = 1; id !== undefined && attempt <= ATTEMPTS; attempt++) {
+      if (this.#closing || !this.#known.has(id)) return;
+      const ended = await this.#attempt(id);
+      if (ended === 'stopped') return;
+      if (ended === 'complete') return this.#ended(id);
+    }
+    if (id !== undefined && this.#known.has(id)) await this.#fail(id);
+  }
+
+  async #attempt(id: string): Promise<'complete' | 'stopped' | 'failed'> {
+    try {
+      const thread = this.#settings.start(this.#path(id));
+      this.#running = { id, thread };
+      return await (await thread).ended;
+    } catch (error) {
+      this.#settings.report(error);
+      return 'failed';
+    } finally {
+      this.#running = undefined;
+    }
+  }
+
+  async #ended(id: string): Promise<void> {
+    const known = this.#known.get(id);
+    if (known !== undefined) known.endedAt = await this.#endOf(id);
+  }
+
+  async #fail(id: string): Promise<void> {
+    try {
+      await writeWhole(this.#path(id, FILES.failure), { failedAt: this.#settings.now() });
+      await this.#ended(id);
+    } catch (error) {
+      this.#settings.report(error);
+    }
+  }
+
+  #path(id: string, ...rest: readonly string[]): string {
+    return join(this.#settings.folder, id, ...rest);
+  }
+}

@@ -1,0 +1,215 @@
+/**
+ * Runs one job: pages of searches -> NDJSON, taken up where it stopped. Source: FHIR Bulk Data Access 2.0.0.
+ * A resource whose last change is at or before transactionTime, and that does not change meanwhile, appears exactly once: pages are keyset
+ * pages (store/port.ts, guarantee 4). One that changed later is left for the next `_since`.
+ */
+import { join } from 'node:path';
+import type { Definitions } from '../fhir/definitions.ts';
+import { fhirError, operationOutcome } from '../fhir/outcome.ts';
+import { serialize } from '../fhir/resource.ts';
+import type { Predicate, SearchPlan } from '../fhir/search/algebra.ts';
+import { and, or } from '../fhir/search/simplify.ts';
+import type { ExportFile, ExportJob, ExportResult, ExportUnit } from '../rest/export-job.ts';
+import { shapedText, storedResource } from '../rest/represent.ts';
+import { type ResourceStore, type StoredVersion, StoreError } from '../store/port.ts';
+import { readWhole, writeWhole } from './files.ts';
+import { NdjsonFiles } from './ndjson.ts';
+
+export interface ExportTools {
+  readonly store: Pick<ResourceStore, 'search'>;
+  readonly definitions: Definitions;
+  now(): number;
+  /** Makes durable that the data of these patients is exported; at most `page` of them. */
+  record(patients: readonly string[]): Promise<void>;
+  /** Between two pages: lets others work. */
+  pause(): Promise<void>;
+  /** True when the job is to stop where it is. */
+  stopped(): boolean;
+  /** Resources a page, and patients a chunk. */
+  readonly page: number;
+  readonly linesPerFile: number;
+  /** Pages between two syncs. */
+  readonly pagesPerSync: number;
+}
+
+/** How far a job is; everything before it is synced. */
+export interface ExportProgress {
+  /** -1: patients are being recorded; then the index of the unit. */
+  readonly unit: number;
+  /** Index of the chunk of members. */
+  readonly chunk: number;
+  /** Where the last page ended. */
+  readonly after: string | undefined;
+  readonly percent: number;
+  readonly files: readonly ExportFile[];
+}
+type Place = Pick<ExportProgress, 'unit' | 'chunk' | 'after'>;
+
+export const FILES = {
+  order: 'order.json',
+  job: 'job.json',
+  progress: 'progress.json',
+  result: 'result.json',
+  failure: 'failure.json',
+} as const;
+
+/** Type of the lines of error files. */
+const OUTCOME = 'OperationOutcome';
+/** A job that is not complete never shows 100. */
+const MOST_PERCENT = 99;
+
+/** @returns false when it was stopped: run it again and it goes on */
+export async function runExport(folder: string, job: ExportJob, tools: ExportTools): Promise<boolean> {
+  const from = await readWhole<ExportProgress>(join(folder, FILES.progress));
+  const output = await NdjsonFiles.resume(folder, tools.linesPerFile, from?.files ?? []);
+  const run = new Run(folder, job, tools, output);
+  try {
+    if (from === undefined && !(await run.recordPatients())) return false;
+    if (!(await run.from(from ?? { unit: 0, chunk: 0, after: undefined }))) return false;
+    const files = await output.synced();
+    const result: ExportResult = {
+      completedAt: tools.now(),
+      output: files.filter(({ type }) => type !== OUTCOME),
+      error: files.filter(({ type }) => type === OUTCOME),
+    };
+    await writeWhole(join(folder, FILES.result), result);
+    return true;
+  } finally {
+    await output.close();
+  }
+}
+
+/** One search of the job, and which of its matches count. */
+interface Step {
+  readonly unit: ExportUnit;
+  readonly place: Place;
+  readonly plan: SearchPlan;
+  counts(version: StoredVersion): boolean;
+}
+
+class Run {
+  readonly #folder: string;
+  readonly #job: ExportJob;
+  readonly #tools: ExportTools;
+  readonly #output: NdjsonFiles;
+  /** Members in chunks of a page, and the chunk of each. */
+  readonly #chunks: readonly (readonly string[])[];
+  readonly #chunkOf: ReadonlyMap<string, number>;
+  #pages = 0;
+
+  constructor(folder: string, job: ExportJob, tools: ExportTools, output: NdjsonFiles) {
+    this.#folder = folder;
+    this.#job = job;
+    this.#tools = tools;
+    this.#output = output;
+    this.#chunks = job.scope.kind === 'members' ? chunksOf(job.scope.members, tools.page) : [];
+    this.#chunkOf = new Map(this.#chunks.flatMap((ids, chunk) => ids.map((id): [string, number] => [id, chunk])));
+  }
+
+  /** Before any of their data is read. A crash may record some of them twice, none never. */
+  async recordPatients(): Promise<boolean> {
+    const { store, page: count, record, pause, stopped } = this.#tools;
+    for (const ids of this.#chunks) {
+      if (stopped()) return false;
+      await record(ids);
+    }
+    const { scope } = this.#job;
+    let after: string | undefined;
+    while (scope.kind === 'patients') {
+      if (stopped()) return false;
+      const { matches, next } = await store.search(scope.patients, { count, after });
+      if (matches.length > 0) await record(matches.map(({ key }) => key.id));
+      if (next === undefined) break;
+      after = next;
+      await pause();
+    }
+    return true;
+  }
+
+  async from(start: Place): Promise<boolean> {
+    for (const step of this.#steps(start)) {
+      const isFirst = step.place.unit === start.unit && step.place.chunk === start.chunk;
+      if (!(await this.#step(step, isFirst ? start.after : undefined))) return false;
+    }
+    return true;
+  }
+
+  *#steps(start: Place): Generator<Step> {
+    const { scope, units } = this.#job;
+    for (const [index, unit] of units.entries()) {
+      if (index < start.unit) continue;
+      const place = { unit: index, chunk: 0, after: undefined };
+      if (scope.kind !== 'members') {
+        const counts = ({ patients }: StoredVersion) => scope.kind === 'system' || patients.length > 0;
+        yield { unit, place, plan: unit.plan, counts };
+      }
+      for (const [chunk, ids] of this.#chunks.entries()) {
+        if (index === start.unit && chunk < start.chunk) continue;
+        const plan = { ...unit.plan, where: and([unit.plan.where, this.#inside(unit.type, ids)]) };
+        yield { unit, place: { ...place, chunk }, plan, counts: ({ patients }) => this.#chunkFor(patients) === chunk };
+      }
+    }
+  }
+
+  /** In the compartment of one of these Patients; a Patient that only links to one is not a member. */
+  #inside(type: string, ids: readonly string[]): Predicate {
+    const codes = this.#tools.definitions.compartmentParameters('Patient', type);
+    if (codes.includes('{def}')) return { kind: 'ids', ids };
+    const targets = ids.map((id) => `Patient/${id}`);
+    return or(codes.map((code): Predicate => ({ kind: 'reference', parameter: `${type}.${code}`, targets })));
+  }
+
+  /** Of a resource about several members, the chunk that gives it. */
+  #chunkFor(patients: readonly string[]): number {
+    return Math.min(...patients.map((patient) => this.#chunkOf.get(patient) ?? Number.POSITIVE_INFINITY));
+  }
+
+  /** A search that takes too long ends its step with an error line; the other steps go on. */
+  async #step(step: Step, from: string | undefined): Promise<boolean> {
+    try {
+      return await this.#search(step, from);
+    } catch (error) {
+      if (!(error instanceof StoreError) || error.reason !== 'too-costly') throw error;
+      const { issues } = fhirError('too-costly', `\`${step.unit.type}\` is not complete: its search takes too long.`);
+      await this.#output.append(OUTCOME, [JSON.stringify(operationOutcome(issues))]);
+      return true;
+    }
+  }
+
+  async #search({ unit, place, plan, counts }: Step, from: string | undefined): Promise<boolean> {
+    const { store, page: count, pagesPerSync, pause, stopped } = this.#tools;
+    let after = from;
+    for (;;) {
+      if (stopped()) return false;
+      const { matches, next } = await store.search(plan, { count, after });
+      const counted = matches.filter((version) => version.at <= this.#job.transactionTime && counts(version));
+      await this.#output.append(
+        unit.type,
+        counted.map(({ text = 'null' }) => this.#line(text, unit)),
+      );
+      if (next === undefined) return true;
+      after = next;
+      if (++this.#pages % pagesPerSync === 0) await this.#save({ ...place, after });
+      await pause();
+    }
+  }
+
+  /** One line: stored texts hold no line break, unless they came in with one between values. */
+  #line(text: string, { elements }: ExportUnit): string {
+    if (elements.length > 0) return shapedText(text, { summary: undefined, elements }, this.#tools.definitions);
+    return /[\r\n]/.test(text) ? serialize(storedResource(text)) : text;
+  }
+
+  async #save({ unit, chunk, after }: Place): Promise<void> {
+    const files = await this.#output.synced();
+    const done = (unit + chunk / Math.max(this.#chunks.length, 1)) / Math.max(this.#job.units.length, 1);
+    const percent = Math.min(MOST_PERCENT, Math.floor(100 * done));
+    await writeWhole(join(this.#folder, FILES.progress), { unit, chunk, after, percent, files });
+  }
+}
+
+function chunksOf(members: readonly string[], size: number): readonly (readonly string[])[] {
+  return Array.from({ length: Math.ceil(members.length / size) }, (_, index) =>
+    members.slice(index * size, (index + 1) * size),
+  );
+}

@@ -1,0 +1,50 @@
+/** Carries bytes of export status and files: `/export/<job>`, `/export/<job>/<file>`. Files are streamed, never read whole. */
+import { pipeline } from 'node:stream/promises';
+import { createGzip } from 'node:zlib';
+import type { Request, Response } from 'express';
+import { localCaller, localFacts } from '../rest/caller.ts';
+import type { RestContext } from '../rest/context.ts';
+import type { ExportDesk } from '../rest/export-job.ts';
+import { exportAnswer } from '../rest/export-status.ts';
+import type { Guard } from './access.ts';
+import { codingOf } from './coding.ts';
+import { send } from './headers.ts';
+
+export interface ExportHandlerParts {
+  readonly desk: ExportDesk;
+  readonly context: RestContext;
+  readonly guard: Guard;
+}
+
+/** Answers, unless the client has gone away. Bodies and queries mean nothing here. */
+export function exportHandler({ desk, context, guard }: ExportHandlerParts) {
+  return async (request: Request, response: Response, requestId: string): Promise<void> => {
+    request.resume();
+    const caller = localCaller(localFacts(requestId, request.socket.remoteAddress ?? ''));
+    const path = request.originalUrl.slice('/export'.length).replace(/\?.*$/s, '');
+    const { status, headers, body, file } = await exportAnswer(
+      { method: request.method, path, forbidden: guard(request) },
+      desk,
+      caller,
+      context,
+    );
+    if (file === undefined) return send(request, response, status, headers, body);
+    const accepted = request.headers['accept-encoding'];
+    const isCoded = codingOf(typeof accepted === 'string' ? accepted : undefined, file.length) === 'gzip';
+    response.writeHead(status, {
+      ...headers,
+      Vary: 'Accept-Encoding',
+      ...(isCoded ? { 'Content-Encoding': 'gzip' } : { 'Content-Length': String(file.length) }),
+    });
+    if (request.method === 'HEAD') {
+      response.end();
+      return;
+    }
+    try {
+      await (isCoded ? pipeline(file.bytes, createGzip({ level: 5 }), response) : pipeline(file.bytes, response));
+    } catch (error) {
+      if (!request.destroyed && !response.destroyed) context.report(error, requestId);
+      response.destroy();
+    }
+  };
+}

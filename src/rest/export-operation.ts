@@ -1,0 +1,141 @@
+/**
+ * $export: checks and freezes an order, records it, hands it to the desk. Source: FHIR Bulk Data Access 2.0.0, export (kick-off request).
+ * Nothing is read here but the Group; the job runs on a thread of its own: docs/decisions/0015-bulk-export.md.
+ */
+import { fhirError, operationOutcome } from '../fhir/outcome.ts';
+import { isJsonObject, type ResourceKey } from '../fhir/resource.ts';
+import { planOf } from '../fhir/search/plan.ts';
+import { ALL } from '../fhir/search/simplify.ts';
+import { localReference } from '../fhir/search/value.ts';
+import { rawRequest } from './access-entry.ts';
+import { factsOf } from './caller.ts';
+import type { Caller, Performed, RestContext } from './context.ts';
+import { exportUnits } from './export-filter.ts';
+import type { ExportDesk, ExportOrder, ExportScope } from './export-job.ts';
+import type { Operation, OperationCall } from './operation.ts';
+import { textOf } from './operation-input.ts';
+import { mayRead } from './read.ts';
+import { respond, storedResource } from './represent.ts';
+
+const TAKES = ['_outputFormat', '_since', '_type', '_elements', '_typeFilter'] as const;
+const FORMATS: ReadonlySet<string> = new Set(['application/fhir+ndjson', 'application/ndjson', 'ndjson']);
+/** The type whose compartments an export by patients is cut by. */
+export const PATIENT = 'Patient';
+/** Most patients of one Group: they are frozen in the order. */
+const MEMBER_LIMIT = 100_000;
+/** Seconds. */
+const RETRY_BUSY = '30';
+
+type Scoping = (call: OperationCall, caller: Caller, context: RestContext) => Promise<ExportScope>;
+
+const exporting = (level: Operation['levels'][number], scope: Scoping): Operation => ({
+  levels: [level],
+  takes: TAKES,
+  perform: (call, caller, context) => kickOff(call, scope, caller, context),
+});
+
+export const EXPORT_SYSTEM = exporting('system', async () => ({ kind: 'system' }));
+export const EXPORT_PATIENTS = exporting('type', async (_call, caller) => ({
+  kind: 'patients',
+  patients: planOf(PATIENT, ALL, caller.access),
+}));
+export const EXPORT_GROUP = exporting('instance', async ({ key }, caller, context) => ({
+  kind: 'members',
+  members: await membersOf(key, caller, context),
+}));
+
+async function kickOff(call: OperationCall, scoping: Scoping, caller: Caller, context: RestContext) {
+  checkAsync(call);
+  const desk = deskOf(context);
+  const format = textOf(call.input, '_outputFormat')?.replaceAll(' ', '+');
+  if (format !== undefined && !FORMATS.has(format)) {
+    throw fhirError('value', `\`_outputFormat\` must be one of ${[...FORMATS].join(', ')}.`);
+  }
+  const scope = await scoping(call, caller, context);
+  const units = await exportUnits(call.input, scope.kind !== 'system', caller, context);
+  if (desk.isBusy(caller.principal)) return busy(call, context);
+  const id = context.ambient.newId();
+  const { request, key } = call;
+  const url = `${context.settings.fhirBase}${request.wire.path}${request.rawQuery === '' ? '' : `?${request.rawQuery}`}`;
+  return recorded(
+    { id, caller: factsOf(caller), request: url, resource: key, scope, units },
+    desk,
+    call,
+    caller,
+    context,
+  );
+}
+
+/** @throws FhirError `invalid` (400): there is no answer but the asynchronous one */
+function checkAsync({ request }: OperationCall): void {
+  const preferences = (request.wire.headers.prefer ?? '').split(/[,;]/).map((each) => each.trim().toLowerCase());
+  if (preferences.includes('respond-async')) return;
+  throw fhirError('invalid', '`$export` answers asynchronously only: send the header `Prefer: respond-async`.');
+}
+
+/** Only the main thread has the desk; what comes to another is a large body, or part of a batch. */
+function deskOf({ exports }: RestContext): ExportDesk {
+  if (exports !== undefined) return exports;
+  throw fhirError('payload-too-large', '`$export` takes a small request of its own, not a part of a Bundle.');
+}
+
+/** The order is on disk, then recorded, then a job: no job runs that the audit does not know. */
+async function recorded(
+  order: ExportOrder,
+  desk: ExportDesk,
+  call: OperationCall,
+  caller: Caller,
+  context: RestContext,
+): Promise<Performed> {
+  const { entries } = accessed(call, context);
+  await desk.prepare(order);
+  let at: number | undefined;
+  try {
+    const access = context.audit({ caller, entries, status: 202 });
+    const result = await context.store.commit({ commands: [], audit: [access] });
+    if (result.ok) at = result.at;
+  } finally {
+    if (at === undefined) await desk.drop(order.id);
+  }
+  if (at === undefined) throw new Error('An audit row was refused.');
+  await desk.accept(order.id, at);
+  const headers = { 'Content-Location': `${desk.url}/${order.id}` };
+  return { response: { status: 202, headers, body: undefined }, entries, audited: true };
+}
+
+function busy(call: OperationCall, context: RestContext): Performed {
+  const refusal = fhirError('throttled', 'An export of yours is not finished. Wait for it, or cancel it.');
+  const text = JSON.stringify(operationOutcome(refusal.issues));
+  const response = respond(refusal.status, text, call.request.representation.pretty, { 'Retry-After': RETRY_BUSY });
+  return { response, ...accessed(call, context), audited: false };
+}
+
+/** Patients are not known yet: the job records them before it reads their data. */
+function accessed({ request, definition, key }: OperationCall, { settings }: RestContext): Pick<Performed, 'entries'> {
+  const query = rawRequest(request.wire, request.rawQuery, settings.fhirBase);
+  const entry = { interaction: 'operation', operation: definition.code, patients: [], query };
+  return { entries: [key === undefined ? entry : { ...entry, resource: key }] };
+}
+
+/** Active members that are Patients of this server. Groups within groups, and members that are no patients, are left out. */
+async function membersOf(key: ResourceKey | undefined, caller: Caller, context: RestContext): Promise<string[]> {
+  const version = key === undefined ? undefined : await context.store.read(key);
+  if (key === undefined || version === undefined || !(await mayRead(key, caller, context))) {
+    throw fhirError('not-found', 'The resource whose members are to be exported is not known.');
+  }
+  if (version.text === undefined) throw fhirError('deleted', `\`${key.type}/${key.id}\` was deleted.`);
+  const { member } = storedResource(version.text);
+  const members = new Set<string>();
+  for (const each of Array.isArray(member) ? member : []) {
+    const id = isJsonObject(each) && each.inactive !== true ? patientOf(each.entity, context) : undefined;
+    if (id !== undefined) members.add(id);
+  }
+  if (members.size <= MEMBER_LIMIT) return [...members];
+  throw fhirError('too-costly', `A Group of more than ${MEMBER_LIMIT} patients is not exported.`);
+}
+
+function patientOf(entity: unknown, { settings }: RestContext): string | undefined {
+  if (typeof entity !== 'object' || entity === null || !('reference' in entity)) return undefined;
+  const target = typeof entity.reference === 'string' ? localReference(entity.reference, settings.fhirBase) : undefined;
+  return target?.startsWith(`${PATIENT}/`) ? target.slice(PATIENT.length + 1) : undefined;
+}
