@@ -9,6 +9,7 @@ import type { AccessFilter, IndexEntry, SearchPlan } from '../fhir/search/algebr
 import type { SearchQuery } from '../fhir/search/query.ts';
 import type { AuditRow, ResourceStore } from '../store/port.ts';
 import type { ExportDesk } from './export-job.ts';
+import type { ExportDesk } from './export-job.ts';
 import type { FhirResponse } from './request.ts';
 
 /** Who makes a request and what they may see. Until an identity provider is configured there is one permit-all caller, on loopback only. */
