@@ -60,16 +60,19 @@ export class Dictionary {
   }
 }
 
+/** Codes remembered as written: status, category and code repeat, identifiers do not. */
+const MOST_CODES = 20_000;
+
 /** The writer's: mints what is missing, inside its transaction. After a rollback it forgets what was undone. */
 export class MintingDictionary extends Dictionary {
-  readonly #systems = new Set<string>();
+  readonly #codes = new Set<string>();
   readonly #units = new Set<string>();
   readonly #several = new Set<number>();
   readonly #shapes = new Map<string, number>();
 
   override forget(): void {
     super.forget();
-    this.#systems.clear();
+    this.#codes.clear();
     this.#units.clear();
     this.#several.clear();
     this.#shapes.clear();
@@ -81,15 +84,13 @@ export class MintingDictionary extends Dictionary {
     return this.remember(table, name, this.statements.run(`INSERT INTO ${table}(name) VALUES(?)`, [name]));
   }
 
-  /** System number, noted as one this parameter occurs with. */
-  systemOf(parameter: number, name: string): number {
-    const system = this.mint('system', name);
-    const pair = `${parameter} ${system}`;
-    if (!this.#systems.has(pair)) {
-      this.statements.run('INSERT OR IGNORE INTO parameter_system VALUES(?,?)', [parameter, system]);
-      this.#systems.add(pair);
-    }
-    return system;
+  /** True the first time that this code of a parameter is met with this system, as far as is remembered. */
+  isNewCode(parameter: number, code: string, system: number): boolean {
+    const triple = `${parameter} ${system} ${code}`;
+    if (this.#codes.has(triple)) return false;
+    if (this.#codes.size >= MOST_CODES) this.#codes.clear();
+    this.#codes.add(triple);
+    return true;
   }
 
   /** Unit number, noted as one this parameter occurs with; converted rows apart from rows as sent. */

@@ -124,12 +124,14 @@ export class Leaves {
     return this.#dictionary.number('parameter', name);
   }
 
-  /** `parameter` and system of token rows: one seek for each system the parameter occurs with when none is given. */
-  #token(parameter: number, system: string | undefined): Sql {
+  /** Token rows by key; without a system one seek for each that the code occurs with. */
+  #token(parameter: number, { system, code }: Extract<Leaf, { kind: 'token' }>): Sql {
+    const coded = code === undefined ? raw('') : sql` AND code=${code}`;
     if (system !== undefined) {
-      return sql`parameter=${parameter} AND system=${this.#dictionary.number('system', system)}`;
+      return sql`parameter=${parameter} AND system=${this.#dictionary.number('system', system)}${coded}`;
     }
-    return sql`parameter=${parameter} AND system IN (SELECT system FROM parameter_system WHERE parameter=${parameter})`;
+    if (code === undefined) return sql`parameter=${parameter}`;
+    return sql`parameter=${parameter} AND system IN (SELECT system FROM code_system WHERE parameter=${parameter} AND code=${code} AND tick())${coded}`;
   }
 
   /** Without a unit: every unit as sent, not the converted rows. */
@@ -142,8 +144,8 @@ export class Leaves {
   lookup(leaf: Leaf, { rid, group }: Subject): Sql {
     const parameter = this.parameter(leaf.parameter);
     const grp = group === undefined ? raw('') : sql` AND grp=${group}`;
-    if (leaf.kind === 'token' && leaf.code !== undefined) {
-      return sql`EXISTS(SELECT 1 FROM token WHERE ${this.#token(parameter, leaf.system)} AND code=${leaf.code} AND rid=${rid}${grp})`;
+    if (leaf.kind === 'token' && leaf.system !== undefined && leaf.code !== undefined) {
+      return sql`EXISTS(SELECT 1 FROM token WHERE ${this.#token(parameter, leaf)} AND rid=${rid}${grp})`;
     }
     if (leaf.kind === 'reference') {
       const version = leaf.version === undefined ? raw('') : sql` AND version=${leaf.version}`;
@@ -160,7 +162,7 @@ export class Leaves {
       case 'token':
         return [
           KIND.token,
-          leaf.system === undefined ? raw('1') : sql`c=${this.#dictionary.number('system', leaf.system)}`,
+          sql`${leaf.code === undefined ? raw('1') : sql`a=${leaf.code}`} AND ${leaf.system === undefined ? raw('1') : sql`c=${this.#dictionary.number('system', leaf.system)}`}`,
         ];
       case 'string':
         return [KIND.string, stringTest(leaf, a, b)];
@@ -182,10 +184,8 @@ export class Leaves {
   seek(leaf: Leaf): Sql {
     const parameter = this.parameter(leaf.parameter);
     switch (leaf.kind) {
-      case 'token': {
-        const code = leaf.code === undefined ? raw('') : sql` AND code=${leaf.code}`;
-        return sql`SELECT rid FROM token WHERE ${this.#token(parameter, leaf.system)}${code}`;
-      }
+      case 'token':
+        return sql`SELECT rid FROM token WHERE ${this.#token(parameter, leaf)}`;
       case 'string':
         return sql`SELECT rid FROM string WHERE parameter=${parameter}${raw(leaf.match === 'contains' || leaf.match === 'suffix' ? ' AND tick()' : '')} AND ${stringTest(leaf, raw('folded'), raw('exact'))}`;
       case 'reference': {

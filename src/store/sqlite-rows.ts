@@ -17,6 +17,7 @@ const TABLES = {
   date: 5,
   quantity: 6,
   uri: 4,
+  code_system: 3,
   audit_event: 5,
   audit_index: 4,
 } as const satisfies Record<string, number>;
@@ -103,13 +104,20 @@ export class PendingRows {
       if (kind === KIND.text) continue;
       const parameter = this.#dictionary.mint('parameter', name);
       let third = 0;
-      if (kind === KIND.token) third = this.#dictionary.systemOf(parameter, c);
+      if (kind === KIND.token) third = this.#system(parameter, String(a), c);
       else if (kind === KIND.quantity) third = this.#dictionary.unitOf(parameter, c);
       else if (kind === KIND.date && dated.size === dated.add(parameter).size) this.#dictionary.noteSeveral(parameter);
       const entry: Entry = [parameter, kind, a, b, third, group];
       entries.set(keyOf(entry), entry);
     }
     return entries;
+  }
+
+  /** Number of a code's system, noted as one that the code occurs with. */
+  #system(parameter: number, code: string, name: string): number {
+    const system = this.#dictionary.mint('system', name);
+    if (this.#dictionary.isNewCode(parameter, code, system)) this.add('code_system', [parameter, code, system]);
+    return system;
   }
 
   /** Index rows of a resource that has none. */
@@ -172,7 +180,8 @@ export class PendingRows {
     for (let start = 0; start < rows.length; ) {
       let size = MOST_ROWS;
       while (size > rows.length - start) size >>= 1;
-      const text = `INSERT INTO ${table} VALUES ${`${row},`.repeat(size - 1)}${row}`;
+      // Once noted, a code's system stays noted; the other tables hold no row twice.
+      const text = `INSERT${table === 'code_system' ? ' OR IGNORE' : ''} INTO ${table} VALUES ${`${row},`.repeat(size - 1)}${row}`;
       this.#statements.run(text, rows.slice(start, start + size).flat());
       start += size;
     }

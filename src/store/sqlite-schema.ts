@@ -87,6 +87,12 @@ CREATE TABLE kept(key TEXT PRIMARY KEY, value TEXT NOT NULL, at INTEGER NOT NULL
   `
 CREATE VIRTUAL TABLE fulltext USING fts5(narrative, content, content='', contentless_delete=1, tokenize='ascii');
 `,
+  // The systems a code occurs with, so that a code without system is not sought in every system of its parameter.
+  `
+CREATE TABLE code_system(parameter INTEGER, code TEXT, system INTEGER, PRIMARY KEY(parameter, code, system)) WITHOUT ROWID;
+INSERT INTO code_system SELECT DISTINCT parameter, code, system FROM token ORDER BY parameter, code, system;
+DROP TABLE parameter_system;
+`,
 ];
 
 export const SCHEMA_VERSION = MIGRATIONS.length;

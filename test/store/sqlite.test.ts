@@ -8,7 +8,7 @@ import type { IndexEntry, Predicate } from '../../src/fhir/search/algebra.ts';
 import { StoreError } from '../../src/store/port.ts';
 import { attachSqlite, openSqlite, type SqliteOptions, type SqliteStore } from '../../src/store/sqlite.ts';
 import { connect } from '../../src/store/sqlite-schema.ts';
-import { storeContract } from './contract.ts';
+import { plan, storeContract } from './contract.ts';
 import { searchContract } from './search-contract.ts';
 import { auditRow, IDS, put } from './world.ts';
 
@@ -119,18 +119,23 @@ test('sqlite: a file of a newer schema is refused', async (context) => {
   await assert.rejects(openSqlite(options(folder)), /schema 999/);
 });
 
+const SYSTEMS_OF_OLD =
+  'CREATE TABLE parameter_system(parameter INTEGER, system INTEGER, PRIMARY KEY(parameter, system)) WITHOUT ROWID';
+
 test('sqlite: a file of schema 2 is brought forward with its data', async (context) => {
   const folder = temporaryFolder(context);
   const before = await open(context, {}, folder);
-  await before.commit({ commands: [put('Patient', 'a')], audit: [] });
+  const coded = { kind: 'token', parameter: 'Patient.code', system: 's', code: 'x' } as const;
+  await before.commit({ commands: [put('Patient', 'a', 1, [{ ...coded, group: 0 }])], audit: [] });
   await before.close();
   const connection = connect({ folder });
-  connection.exec('DROP TABLE kept; DROP TABLE fulltext');
+  connection.exec(`DROP TABLE kept; DROP TABLE fulltext; DROP TABLE code_system; ${SYSTEMS_OF_OLD}`);
   connection.pragma('user_version=2');
   connection.close();
   const after = await open(context, {}, folder);
   assert.equal((await after.commit({ commands: [{ op: 'keep', key: 'k', value: 'v' }], audit: [] })).ok, true);
   assert.equal(await after.kept('k'), 'v');
+  assert.equal(await after.count(plan('Patient', { kind: 'token', parameter: 'Patient.code', code: 'x' })), 1);
   assert.equal((await after.read({ type: 'Patient', id: 'a' }))?.version, 1);
 });
 
