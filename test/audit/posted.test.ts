@@ -100,7 +100,7 @@ test('index: agents and kind apart, local patients as subjects, other entities b
     [...new Set(entries.map(({ parameter }) => parameter.replace('AuditEvent.', '')))].toSorted();
   assert.deepEqual(codes(event?.agents.entries), ['agent', 'agent-name', 'altid', 'policy']);
   assert.deepEqual(codes(event?.kind.entries), [
-    ...['_profile', '_tag', 'action', 'entity-name', 'outcome', 'site', 'source', 'subtype', 'type'],
+    ...['_profile', '_tag', 'action', 'entity-name', 'outcome', 'site', 'source', 'subtype', 'type', 'type:text'],
   ]);
   assert.deepEqual(row.subjects.map(({ patient }) => patient).toSorted(), ['pat-canary', 'pat-canary-2']);
   assert.deepEqual(event?.subjects.length, 2);
