@@ -27,6 +27,8 @@ import type {
   StructuresFile,
   ValueSetsFile,
 } from './definitions-file.ts';
+import { type Profile, profileOf } from './profile.ts';
+import { isJsonObject, type Resource } from './resource.ts';
 import { publishedTerminology } from './terminology-load.ts';
 
 const SEARCH_TYPES = new Set<string>([
@@ -44,7 +46,7 @@ const SEARCH_TYPES = new Set<string>([
 const digest = (text: string): string => createHash('sha256').update(text).digest('hex');
 
 /**
- * Definitions of a `profiles` folder: `definitions/` (generated), `search/` and `operation/` (ours, one resource a file).
+ * Definitions of a `profiles` folder: `definitions/` (generated), `search/`, `operation/`, `structure/` and `terminology/` (one resource a file).
  * @throws Error on a file that is missing, differs from its hash in definitions.lock.json, or is not what its folder says.
  */
 export function loadDefinitions(folder: string): Definitions {
@@ -81,7 +83,8 @@ export function loadDefinitions(folder: string): Definitions {
       const codes = ofType !== undefined && Object.hasOwn(ofType, type) ? (ofType[type] ?? []) : [];
       return type === compartment ? ['{def}', ...codes] : codes;
     },
-    published: publishedTerminology(join(folder, 'definitions'), lock.files),
+    profiles: ownProfiles(folder),
+    published: withOwn(publishedTerminology(join(folder, 'definitions'), lock.files), folder),
     valueSet: (url: string) => valueSets.get(url)?.requiredConcepts,
     operations: Object.freeze(operations.map((each) => Object.freeze(each))),
   } satisfies Definitions);
@@ -216,6 +219,31 @@ function ownResources(folder: string, kind: string): readonly { readonly name: s
     .filter((name) => name.endsWith('.json'))
     .sort()
     .map((name) => ({ name: `${kind}/${name}`, value: JSON.parse(readFileSync(join(path, name), 'utf8')) }));
+}
+
+function ownProfiles(folder: string): ReadonlyMap<string, Profile> {
+  const profiles = new Map<string, Profile>();
+  for (const { name, value } of ownResources(folder, 'structure')) {
+    const profile = profileOf(isJsonObject(value) ? value : {}, `profiles/${name}`);
+    if (profiles.has(profile.url)) throw new Error(`profiles/${name}: ${profile.url} is held twice.`);
+    profiles.set(profile.url, profile);
+  }
+  return profiles;
+}
+
+/** What profiles/terminology holds, else what is published with R4. */
+function withOwn(published: Definitions['published'], folder: string): Definitions['published'] {
+  const own = new Map<string, Resource>();
+  for (const { name, value } of ownResources(folder, 'terminology')) {
+    if (!isTerminology(value)) throw new Error(`profiles/${name} is not a CodeSystem or ValueSet with a url.`);
+    own.set(`${value.resourceType} ${String(value.url)}`, value);
+  }
+  return (type, url) => own.get(`${type} ${url}`) ?? published(type, url);
+}
+
+function isTerminology(value: unknown): value is Resource {
+  if (!isJsonObject(value) || typeof value.url !== 'string') return false;
+  return value.resourceType === 'CodeSystem' || value.resourceType === 'ValueSet';
 }
 
 function ownSearchParameter(name: string, value: Own): SearchParameterFile {
