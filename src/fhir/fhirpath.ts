@@ -1,7 +1,8 @@
 /**
  * FHIRPath that names elements of one resource: FHIRPath Patch needs places, not values. Source: hl7.org/fhirpath, FHIR R4 fhirpath.html.
- * The only importer of the `fhirpath` package, which is loaded on first use (about 270 ms, measured on Node 24). Only functions that navigate
- * and filter are let through, so no expression leaves the resource, runs a pattern of the client's or grows a text.
+ * The only importer of the `fhirpath` package, which is loaded on first use (about 270 ms, measured on Node 24). Of a client's expression only
+ * functions that navigate and filter are let through, so none leaves the resource, runs a pattern of the client's or grows a text.
+ * Constraints of definitions are the whole language: they come from files of the installation.
  */
 import { createRequire } from 'node:module';
 import { fhirError } from './outcome.ts';
@@ -82,6 +83,54 @@ function compiledOf(expression: string): Evaluate {
   if (compiled.size >= FHIRPATH_LIMITS.compiled) compiled.clear();
   compiled.set(expression, evaluate);
   return evaluate;
+}
+
+/** `unknown`: it cannot be evaluated here. */
+export type Holding = 'holds' | 'fails' | 'unknown';
+/** What a constraint is asked about; values as `plainJson` gives them. */
+export interface ConstraintInput {
+  readonly value: Json;
+  /** %resource: the nearest resource, contained ones included. */
+  readonly resource: Json;
+  /** %rootResource. */
+  readonly container: Json;
+}
+
+/**
+ * A constraint of a definition, parsed when it is first asked. It holds when the result is true; an empty one fails, as in HL7's validator.
+ * What needs another resource or a terminology (`resolve`, `memberOf`), or more steps than the budget has, is unknown. Never throws.
+ * @param base where the value stands, with the type of a choice: `Observation.valueQuantity`; undefined for a resource
+ */
+export function constraint(
+  expression: string,
+  base: string | undefined,
+): (input: ConstraintInput, budget: Budget) => Holding {
+  let evaluate: Expression | undefined;
+  return ({ value, resource, container }, budget) => {
+    try {
+      evaluate ??= constraintOf(expression, base);
+      meter.budget = budget;
+      const found = evaluate(value, { resource, rootResource: container });
+      if (found.length !== 1) return found.length === 0 ? 'fails' : 'unknown';
+      return found[0] === false ? 'fails' : 'holds';
+    } catch {
+      return 'unknown';
+    }
+  };
+}
+
+type Expression = (value: Json, variables: Readonly<Record<string, Json>>) => readonly unknown[];
+
+function constraintOf(expression: string, base: string | undefined): Expression {
+  const fhirpath: typeof import('fhirpath') = load('fhirpath');
+  const model = load('fhirpath/fhir-context/r4');
+  const options = { resolveInternalTypes: true, traceFn: () => undefined, debugger: countStep, async: false } as const;
+  return fhirpath.compile(base === undefined ? expression : { base, expression }, model, options);
+}
+
+/** A copy of a value for constraints: numbers as the engine reckons with them. */
+export function plainJson(value: Json): Json {
+  return plain(value);
 }
 
 function countStep(): void {

@@ -41,8 +41,10 @@ export class Findings {
   }
 
   /** Notes an issue at the current element, or at one below it. */
-  report(kind: ErrorKind, message: string, below?: string): void {
-    if (this.#issues.length < ISSUE_LIMIT) this.#issues.push({ kind, message, expression: this.#expression(below) });
+  report(kind: ErrorKind, message: string, below?: string, severity?: Issue['severity']): void {
+    const expression = this.#expression(below);
+    const issue = { kind, message, expression, ...(severity === undefined ? {} : { severity }) };
+    if (this.#issues.length < ISSUE_LIMIT) this.#issues.push(issue);
     else if (!this.full) {
       this.#issues.push({
         kind: 'structure',

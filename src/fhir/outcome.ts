@@ -19,6 +19,12 @@ const KINDS = {
   'too-costly': { code: 'too-costly', status: 400 },
   // profile and business rules: 422
   invariant: { code: 'invariant', status: 422 },
+  'profile-structure': { code: 'structure', status: 422 },
+  'profile-required': { code: 'required', status: 422 },
+  'profile-value': { code: 'value', status: 422 },
+  'profile-code': { code: 'code-invalid', status: 422 },
+  'profile-unknown': { code: 'not-found', status: 422 },
+  'not-judged': { code: 'incomplete', status: 422 },
   'business-rule': { code: 'business-rule', status: 422 },
   'not-unprocessable': { code: 'processing', status: 422 },
   // access

@@ -1,0 +1,115 @@
+/**
+ * Validation as the server does it: base R4, and the profiles a resource claims. Source: FHIR R4 validation.html, profiling.html, resource.html#Meta.
+ * A resource that claims no profile costs what the base costs.
+ */
+
+import { containedTypes } from './contained.ts';
+import type { Definitions } from './definitions.ts';
+import { plainJson } from './fhirpath.ts';
+import { Findings } from './finding.ts';
+import type { Issue } from './outcome.ts';
+import { urlOf } from './profile.ts';
+import { ProfileChecks } from './profile-check.ts';
+import { BaseInvariants, resourceItem } from './profile-invariant.ts';
+import type { Judging } from './profile-item.ts';
+import { isJsonObject, type Resource } from './resource.ts';
+import { validator } from './validate.ts';
+
+const BASE = 'http://hl7.org/fhir/StructureDefinition/';
+/** Steps of FHIRPath that the constraints of one resource may take together; beyond, what is left is not judged. */
+const STEPS = 5_000_000;
+
+/** What `$validate` asks beyond an ordinary write: constraints by FHIRPath, and profiles that the resource need not claim. */
+export interface Asked {
+  /** Canonicals. */
+  readonly profiles: readonly string[];
+}
+
+/**
+ * A function that returns every finding. On a write: base R4; when that holds, each profile in meta.profile that is held. A profile that is not
+ * held is a warning: nobody can say that the resource breaks it. With `asked`: the same, and base constraints by FHIRPath, and the profiles asked,
+ * of which one that is not held is an error (resource-operation-validate.html).
+ */
+export function conformanceValidator(
+  definitions: Definitions,
+): (resource: Resource, asked?: Asked) => readonly Issue[] {
+  const base = validator(definitions);
+  const checks = new ProfileChecks(definitions);
+  const invariants = new BaseInvariants(definitions);
+  return (resource, asked) => {
+    const found = base(resource);
+    const claimed = claimedProfiles(resource);
+    if (asked === undefined && (claimed.length === 0 || found.some(isError))) return found;
+    if (!isJsonObject(resource) || !definitions.resourceTypes.has(resource.resourceType)) return found;
+    const at = judging(resource);
+    for (const claim of [...claimed, ...(asked?.profiles ?? []).map(unclaimed)]) judge(claim, resource, checks, at);
+    if (asked !== undefined || claimed.some(({ canonical }) => checks.profile(canonical) !== undefined)) {
+      invariants.check(resourceItem(resource, resource.resourceType), at);
+    }
+    return merged(found, at.findings.issues());
+  };
+}
+
+interface Claim {
+  readonly canonical: string;
+  /** Where the claim stands, below the resource. */
+  readonly path: readonly (string | number)[];
+}
+
+function claimedProfiles({ meta }: Resource): readonly Claim[] {
+  const profiles = meta !== undefined && isJsonObject(meta) ? meta.profile : undefined;
+  if (!Array.isArray(profiles)) return [];
+  return profiles.flatMap((canonical: unknown, index) =>
+    typeof canonical === 'string' ? [{ canonical, path: ['meta', 'profile', index] }] : [],
+  );
+}
+
+const unclaimed = (canonical: string): Claim => ({ canonical, path: [] });
+
+function judging(resource: Resource): Judging {
+  const container = plainJson(resource);
+  return {
+    findings: new Findings(resource.resourceType),
+    contained: resource.contained === undefined ? new Map() : containedTypes(resource.contained),
+    resource: container,
+    container,
+    budget: { steps: STEPS },
+    noted: new Set(),
+  };
+}
+
+function judge({ canonical, path }: Claim, resource: Resource, checks: ProfileChecks, at: Judging): void {
+  const type = resource.resourceType;
+  const key = `profile ${canonical}`;
+  if (at.noted.has(key) || urlOf(canonical) === BASE + type) return;
+  at.noted.add(key);
+  const { findings } = at;
+  const profile = checks.profile(canonical);
+  if (profile?.type === type) checks.check(profile)(resourceItem(resource, type), at);
+  else {
+    findings.path.push(...path);
+    if (profile !== undefined)
+      findings.report('profile-structure', `The profile ${profile.url} is for ${profile.type}.`);
+    else {
+      const message = 'The profile is not held: the resource was not validated against it.';
+      findings.report('profile-unknown', message, undefined, path.length === 0 ? undefined : 'warning');
+    }
+    findings.path.length -= path.length;
+  }
+}
+
+const isError = ({ severity }: Issue): boolean => severity === undefined || severity === 'error';
+const place = ({ kind, expression }: Issue): string => `${kind.replace('profile-', '')} ${expression ?? ''}`;
+
+/** Base findings first; what a profile repeats of them, or another profile has said, is left out. */
+function merged(base: readonly Issue[], further: readonly Issue[]): readonly Issue[] {
+  const places = new Set(base.map(place));
+  const texts = new Set<string>();
+  const added = further.filter((issue) => {
+    const text = `${place(issue)} ${issue.message}`;
+    if (texts.has(text) || (issue.kind !== 'invariant' && places.has(place(issue)))) return false;
+    texts.add(text);
+    return true;
+  });
+  return added.length === 0 ? base : [...base, ...added];
+}
