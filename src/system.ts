@@ -15,12 +15,12 @@ import { type Capability, loadCapability } from './fhir/capability.ts';
 import { patientsOf } from './fhir/compartment.ts';
 import type { Definitions } from './fhir/definitions.ts';
 import { loadDefinitions } from './fhir/definitions-load.ts';
+import { conformanceValidator } from './fhir/profile-validator.ts';
 import { parseJson, type Resource } from './fhir/resource.ts';
 import type { IndexEntry } from './fhir/search/algebra.ts';
 import { extractor, uncompilable } from './fhir/search/extract.ts';
 import { planSearch } from './fhir/search/plan.ts';
 import { parseSearch } from './fhir/search/query.ts';
-import { validator } from './fhir/validate.ts';
 import { startHeavy } from './heavy.ts';
 import { loopbackGuard } from './http/access.ts';
 import { httpApp } from './http/app.ts';
@@ -137,7 +137,7 @@ function restContext(config: Config, store: ResourceStore, ground: Ground, log: 
     capability,
     settings,
     ambient,
-    validate: validator(definitions),
+    validate: conformanceValidator(definitions),
     indexEntries,
     patientsOf: patientsOf(definitions, { fhirBase }),
     parseSearch: (type, query, handling) => parseSearch(type, query, handling, search),

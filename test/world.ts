@@ -5,12 +5,12 @@ import type { Access } from '../src/audit.ts';
 import { loadCapability } from '../src/fhir/capability.ts';
 import { patientsOf } from '../src/fhir/compartment.ts';
 import { loadDefinitions } from '../src/fhir/definitions-load.ts';
+import { conformanceValidator } from '../src/fhir/profile-validator.ts';
 import { isJsonObject, type Json, type JsonObject, type Resource } from '../src/fhir/resource.ts';
 import type { IndexEntry, Predicate } from '../src/fhir/search/algebra.ts';
 import { extractor } from '../src/fhir/search/extract.ts';
 import { planSearch } from '../src/fhir/search/plan.ts';
 import { parseSearch } from '../src/fhir/search/query.ts';
-import { validator } from '../src/fhir/validate.ts';
 import { localCaller, localFacts } from '../src/rest/caller.ts';
 import type { Caller, RestContext, RestSettings } from '../src/rest/context.ts';
 import { answer } from '../src/rest/interact.ts';
@@ -22,7 +22,7 @@ export const BASE = 'http://127.0.0.1:8080/fhir';
 const definitions = loadDefinitions(join(ROOT, 'profiles'));
 const capability = loadCapability(readFileSync(join(ROOT, 'capability-statement.json'), 'utf8'), definitions);
 const extractors = new Map<string, (resource: Resource) => readonly IndexEntry[]>();
-const valid = validator(definitions);
+const valid = conformanceValidator(definitions);
 const patients = patientsOf(definitions, { fhirBase: BASE });
 
 export interface Sent {
@@ -121,7 +121,8 @@ function wire(method: string, url: string, { headers = {}, body }: Sent = {}): W
 function indexEntries(resource: Resource): readonly IndexEntry[] {
   const type = resource.resourceType;
   const parameters = capability.types.get(type)?.searchParameters.values() ?? [];
-  const extract = extractors.get(type) ?? extractor(parameters, type, { fhirBase: BASE, definitions, common: capability.common });
+  const extract =
+    extractors.get(type) ?? extractor(parameters, type, { fhirBase: BASE, definitions, common: capability.common });
   extractors.set(type, extract);
   return extract(resource);
 }

@@ -183,7 +183,7 @@ function claimedType(resource: JsonObject, definitions: Definitions, wrong: stri
     if (!interactions.has(interaction)) wrong.push(`${type}: ${claim} without the interaction ${interaction}.`);
     else if (limited) wrong.push(`${type}: ${claim} is not supported.`);
   }
-  if (resource.supportedProfile !== undefined) wrong.push(`${type}: supportedProfile, but profiles are not validated.`);
+  wrong.push(...profileFaults(resource, type, definitions));
   return Object.freeze({
     type,
     interactions,
@@ -195,6 +195,18 @@ function claimedType(resource: JsonObject, definitions: Definitions, wrong: stri
     includes: strings(resource.searchInclude),
     revIncludes: strings(resource.searchRevInclude),
     operations: claimedOperations(resource, type, definitions, wrong),
+  });
+}
+
+/** Profiles that are claimed are held, in the version named, and are for the type. */
+function profileFaults({ supportedProfile }: JsonObject, type: string, { profiles }: Definitions): readonly string[] {
+  return strings(supportedProfile).flatMap((canonical) => {
+    const [url = '', version] = canonical.split('|');
+    const held = profiles.get(url);
+    if (held === undefined || (version !== undefined && held.version !== version)) {
+      return [`${type}: supportedProfile ${canonical} is not held in profiles/structure.`];
+    }
+    return held.type === type ? [] : [`${type}: supportedProfile ${canonical} is for ${held.type}.`];
   });
 }
 

@@ -4,11 +4,11 @@ import type { Access, AccessEntry } from '../audit.ts';
 import type { Capability } from '../fhir/capability.ts';
 import type { Definitions } from '../fhir/definitions.ts';
 import type { Issue } from '../fhir/outcome.ts';
+import type { Asked } from '../fhir/profile-validator.ts';
 import type { Resource } from '../fhir/resource.ts';
 import type { AccessFilter, IndexEntry, SearchPlan } from '../fhir/search/algebra.ts';
 import type { SearchQuery } from '../fhir/search/query.ts';
 import type { AuditRow, ResourceStore } from '../store/port.ts';
-import type { ExportDesk } from './export-job.ts';
 import type { ExportDesk } from './export-job.ts';
 import type { FhirResponse } from './request.ts';
 

@@ -4,7 +4,7 @@
  */
 import { SUPPORTED } from '../fhir/capability.ts';
 import { FhirError, fhirError, type Issue, operationOutcome } from '../fhir/outcome.ts';
-import { isJsonObject, label, type Resource, type ResourceKey } from '../fhir/resource.ts';
+import { label, type Resource, type ResourceKey } from '../fhir/resource.ts';
 import type { StoredVersion } from '../store/port.ts';
 import { assertPreconditions, deletion, put } from './change.ts';
 import type { Caller, RestContext } from './context.ts';
@@ -15,7 +15,6 @@ import { answered } from './operation-output.ts';
 import { mayRead } from './read.ts';
 import { rewritten, withoutOwnBase } from './references.ts';
 
-const BASE = 'http://hl7.org/fhir/StructureDefinition/';
 const MODES = ['create', 'update', 'delete'] as const;
 type Mode = (typeof MODES)[number];
 
@@ -28,7 +27,6 @@ export const VALIDATE: Operation = {
     if (given === undefined && mode !== 'delete') {
       throw fhirError('required', '`$validate` needs the resource, except with the mode `delete`.');
     }
-    assertProfile(textOf(call.input, 'profile'), call.type);
     const held = await heldOf(call.key, caller, context);
     const issues = mode === 'delete' ? [] : issuesOf(given, call, context);
     if (issues.every(({ severity }) => severity !== undefined && severity !== 'error')) {
@@ -52,12 +50,6 @@ function modeOf({ input, key }: OperationCall): Mode | undefined {
   return mode;
 }
 
-/** Profiles other than the type itself are not held: whoever names one must not be told that it was judged. */
-function assertProfile(profile: string | undefined, type: string): void {
-  if (profile === undefined || profile.split('|')[0] === BASE + type) return;
-  throw fhirError('unsupported-parameter', `Of \`${type}\` only the base profile is held: \`${BASE}${type}\`.`);
-}
-
 async function heldOf(
   key: ResourceKey | undefined,
   caller: Caller,
@@ -67,30 +59,18 @@ async function heldOf(
   return context.store.read(key);
 }
 
-/** Everything that is wrong with the content, where it was sent. */
-function issuesOf(given: Given | undefined, { type }: OperationCall, { validate }: RestContext): Issue[] {
+/** Everything that is wrong with the content, where it was sent: base R4, its constraints, the profiles claimed and the one asked for. */
+function issuesOf(given: Given | undefined, { type, input }: OperationCall, { validate }: RestContext): Issue[] {
   const resource = resourceOf(given);
   if (given === undefined || resource === undefined) return [];
   if (resource.resourceType !== type) {
     const message = `The resource is not a \`${type}\`, as the path says.`;
     return [{ kind: 'invalid', message, expression: `${given.expression}.resourceType` }];
   }
-  const found = validate(resource).map((issue) => placed(issue, given, type));
-  const { meta } = resource;
-  const profiles = meta !== undefined && isJsonObject(meta) && Array.isArray(meta.profile) ? meta.profile : [];
-  const unjudged = profiles.flatMap((profile, index): Issue[] => {
-    if (profile === BASE + type) return [];
-    const expression = `${given.expression}.meta.profile[${index}]`;
-    return [
-      {
-        kind: 'unsupported-parameter',
-        severity: 'warning',
-        message: 'This profile is not held: the resource was not validated against it.',
-        expression,
-      },
-    ];
-  });
-  return [...found, ...unjudged];
+  const profile = textOf(input, 'profile');
+  return validate(resource, { profiles: profile === undefined ? [] : [profile] }).map((issue) =>
+    placed(issue, given, type),
+  );
 }
 
 /** The expression as it leads from what was sent: `Parameters.parameter[0].resource.birthDate`. */
