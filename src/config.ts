@@ -67,6 +67,10 @@ export const SETTINGS = {
   SEARCH_BUDGET_MS: whole(2000, 50, 60_000, 'Longest time one search may take; then it is refused with advice.'),
   REFERENTIAL_INTEGRITY: flag(false, 'Refuse references to resources of this server that are not held.'),
   EXPORT_EXPIRY_HOURS: whole(24, 1, 720, 'Hours that the files of a finished bulk export are kept.'),
+  EXPORT_UNENCRYPTED: flag(
+    false,
+    'Allow bulk export although DATA_KEY_FILE is set: its files are not encrypted by the server.',
+  ),
   CDS_DEADLINE_MS: whole(2000, 50, 60_000, 'Deadline of one CDS Hooks call.'),
   REQUEST_TIMEOUT_MS: whole(30_000, 1000, 600_000, 'Longest time to receive a request.'),
   DRAIN_MS: whole(20_000, 0, 120_000, 'Longest wait for requests in flight on SIGTERM.'),

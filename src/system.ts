@@ -202,6 +202,7 @@ function openExports(config: Config, store: SqliteStore, { ambient }: Ground, lo
     folder: join(config.DATA_DIR, 'export'),
     url: `${publicUrl(config)}/export`,
     expiryMs: config.EXPORT_EXPIRY_HOURS * 3_600_000,
+    isRefused: config.DATA_KEY_FILE !== undefined && !config.EXPORT_UNENCRYPTED,
     now: ambient.now,
     start: async (folder) => startExportThread(config, store.channel(), folder),
     report: (error) => log.failure('request-failed', error, { requestId: '' }),

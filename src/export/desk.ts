@@ -7,6 +7,7 @@
 import { createReadStream } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { fhirError } from '../fhir/outcome.ts';
 import type { ExportDesk, ExportJob, ExportOrder, ExportResult, ExportState } from '../rest/export-job.ts';
 import { GONE, makeFolder, readWhole, removeFolder, writeWhole } from './files.ts';
 import { type ExportProgress, FILES } from './run.ts';
@@ -22,6 +23,8 @@ export interface DeskSettings {
   /** Base of status URLs, no trailing slash. */
   readonly url: string;
   readonly expiryMs: number;
+  /** True: the database is encrypted, and files that are not must not be written. */
+  readonly isRefused?: boolean;
   now(): number;
   /** Starts the thread for the job in this folder. */
   start(folder: string): Promise<ExportThread>;
@@ -72,6 +75,12 @@ export class JobFolders implements ExportDesk {
   }
 
   async prepare(order: ExportOrder): Promise<void> {
+    if (this.#settings.isRefused) {
+      throw fhirError(
+        'forbidden',
+        'The database is encrypted, and files of exports are not: EXPORT_UNENCRYPTED=true allows them all the same.',
+      );
+    }
     this.#known.set(order.id, { principal: order.caller.principal, endedAt: undefined });
     try {
       await makeFolder(this.#path(order.id));

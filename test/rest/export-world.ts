@@ -36,6 +36,8 @@ export interface ExportWorld {
   gate: Promise<void>;
   /** Fails the start of threads, while set. */
   broken: boolean;
+  /** As where the database is encrypted. */
+  refused: boolean;
   desk(): JobFolders;
   send(method: string, url: string, sent?: Sent, caller?: Caller): Promise<FhirResponse>;
   ask(method: string, path: string, caller?: Caller): Promise<ExportAnswer>;
@@ -60,6 +62,9 @@ export async function exportWorld(): Promise<ExportWorld> {
     url: `${BASE.replace('/fhir', '')}/export`,
     expiryMs: EXPIRY_MS,
     now: () => clock.now,
+    get isRefused() {
+      return self.refused;
+    },
     start: async (job) => {
       if (self.broken) throw new Error('No thread.');
       return inProcess(job);
@@ -103,6 +108,7 @@ export async function exportWorld(): Promise<ExportWorld> {
     tools,
     gate: Promise.resolve(),
     broken: false,
+    refused: false,
     desk: () => desk,
     send: (method, url, sent = ASYNC, caller = LOCAL) => answer(wire(method, url, sent), caller, context()),
     ask: (method, path, caller = LOCAL) => exportAnswer({ method, path }, desk, caller, context()),

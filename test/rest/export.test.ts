@@ -386,6 +386,14 @@ test('a job that fails twice is a failure: 500 until it is cancelled, and the ca
   assert.equal((await w.ask('DELETE', path)).status, 202);
 });
 
+test('security: where the database is encrypted, files that are not are refused', async () => {
+  w.refused = true;
+  const { status } = await w.send('GET', '/$export');
+  w.refused = false;
+  assert.equal(status, 403);
+  assert.deepEqual(readdirSync(w.folder), []);
+});
+
 test('orders hold no credentials and are readable by this account only', async () => {
   const path = await w.kickOff('/$export?_type=Patient');
   await w.desk().idle();
