@@ -60,7 +60,9 @@ export class JobFolders implements ExportDesk {
   static async open(settings: DeskSettings): Promise<JobFolders> {
     const desk = new JobFolders(settings);
     await makeFolder(settings.folder);
-    for (const name of await readdir(settings.folder)) await desk.#take(name);
+    for (const entry of await readdir(settings.folder, { withFileTypes: true })) {
+      if (entry.isDirectory() && JOB_ID.test(entry.name.replace(GONE, ''))) await desk.#take(entry.name);
+    }
     return desk;
   }
 
@@ -116,7 +118,7 @@ export class JobFolders implements ExportDesk {
 
   async cancel(id: string): Promise<void> {
     this.#known.delete(id);
-    if (this.#running?.id === id) (await this.#running.thread).stop();
+    if (this.#running?.id === id) await this.#stop();
     await removeFolder(this.#path(id));
   }
 
@@ -136,17 +138,27 @@ export class JobFolders implements ExportDesk {
   /** Stops the running job where it is; the next start goes on. */
   async close(): Promise<void> {
     this.#closing = true;
-    const { thread } = this.#running ?? {};
-    if (thread !== undefined) (await thread.catch(() => undefined))?.stop();
+    await this.#stop();
     await this.#pump;
   }
 
+  /** A thread that could not start is `#attempt`'s to tell. */
+  async #stop(): Promise<void> {
+    const thread = await this.#running?.thread.catch(() => undefined);
+    thread?.stop();
+  }
+
+  /** A folder that cannot be read is told and left alone: it must not keep the server from starting. */
   async #take(name: string): Promise<void> {
-    const job = name.endsWith(GONE) ? undefined : await readWhole<ExportJob>(this.#path(name, FILES.job));
-    if (job === undefined) return removeFolder(this.#path(name.replace(GONE, '')));
-    const state = await this.#stateOf(name);
-    const endedAt = state.state === 'running' ? undefined : await this.#endOf(name);
-    this.#known.set(name, { principal: job.caller.principal, endedAt });
+    try {
+      const job = name.endsWith(GONE) ? undefined : await readWhole<ExportJob>(this.#path(name, FILES.job));
+      if (job === undefined) return await removeFolder(this.#path(name.replace(GONE, '')));
+      const state = await this.#stateOf(name);
+      const endedAt = state.state === 'running' ? undefined : await this.#endOf(name);
+      this.#known.set(name, { principal: job.caller.principal, endedAt });
+    } catch (error) {
+      this.#settings.report(error);
+    }
   }
 
   async #stateOf(id: string): Promise<ExportState> {

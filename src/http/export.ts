@@ -41,7 +41,7 @@ export function exportHandler({ desk, context, guard }: ExportHandlerParts) {
       return;
     }
     try {
-      await (isCoded ? pipeline(file.bytes, createGzip({ level: 5 }), response) : pipeline(file.bytes, response));
+      await (isCoded ? pipeline(file.open(), createGzip({ level: 5 }), response) : pipeline(file.open(), response));
     } catch (error) {
       if (!request.destroyed && !response.destroyed) context.report(error, requestId);
       response.destroy();

@@ -23,7 +23,7 @@ export interface ExportOrder {
   readonly caller: CallerFacts;
   /** Kick-off URL as sent. */
   readonly request: string;
-  /** Bytes of ids and codes of the kick-off, for the audit of each patient: `Group/1`. */
+  /** What is exported, for the audit of each patient: `Group/1`. */
   readonly resource: { readonly type: string; readonly id: string } | undefined;
   readonly scope: ExportScope;
   readonly units: readonly ExportUnit[];
@@ -70,7 +70,7 @@ export interface ExportDesk {
   drop(id: string): Promise<void>;
   /** undefined: never there, cancelled, expired, or of another principal. */
   find(id: string, principal: string): Promise<{ readonly job: ExportJob; readonly state: ExportState } | undefined>;
-  /** Bytes of a file that the result names. */
+  /** Bytes of a file that the result names; read them, or the file stays open. */
   open(id: string, name: string): AsyncIterable<Uint8Array>;
   /** Stops the job and removes everything of it. */
   cancel(id: string): Promise<void>;

@@ -69,6 +69,7 @@ async function kickOff(call: OperationCall, scoping: Scoping, caller: Caller, co
 /** @throws FhirError `invalid` (400): there is no answer but the asynchronous one */
 function checkAsync({ request }: OperationCall): void {
   const preferences = (request.wire.headers.prefer ?? '').split(/[,;]/).map((each) => each.trim().toLowerCase());
+  if (request.wire.method === 'HEAD') throw fhirError('method-not-allowed', '`$export` is asked by GET or POST.');
   if (preferences.includes('respond-async')) return;
   throw fhirError('invalid', '`$export` answers asynchronously only: send the header `Prefer: respond-async`.');
 }

@@ -15,7 +15,7 @@ export interface ExportAsk {
 }
 export interface ExportAnswer extends FhirResponse {
   /** Instead of `body`: the bytes of a file. */
-  readonly file?: { readonly bytes: AsyncIterable<Uint8Array>; readonly length: number };
+  readonly file?: { open(): AsyncIterable<Uint8Array>; readonly length: number };
 }
 
 /** Seconds between two polls. */
@@ -113,5 +113,5 @@ function fileOf(id: string, name: string, state: ExportState, desk: ExportDesk):
   const file = files.find((each) => each.name === name);
   if (file === undefined) throw fhirError('not-found', 'This export has no such file.');
   const headers = { 'Content-Type': NDJSON };
-  return { status: 200, headers, body: undefined, file: { bytes: desk.open(id, name), length: file.bytes } };
+  return { status: 200, headers, body: undefined, file: { open: () => desk.open(id, name), length: file.bytes } };
 }

@@ -152,7 +152,7 @@ export async function linesOf(
     for (const listed of Array.isArray(manifest[kind]) ? manifest[kind] : []) {
       const { file } = await ask('GET', String(at(listed, 'url')).slice(desk().url.length), caller);
       let text = '';
-      for await (const bytes of file?.bytes ?? []) text += Buffer.from(bytes).toString('utf8');
+      for await (const bytes of file?.open() ?? []) text += Buffer.from(bytes).toString('utf8');
       const resources = text
         .trimEnd()
         .split('\n')

@@ -1,6 +1,6 @@
 // FHIR Bulk Data Access 2.0.0, export.html: kick-off parameters, what is exported, status, cancel, expiry, resumption.
 import assert from 'node:assert/strict';
-import { appendFileSync, existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
+import { appendFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, beforeEach, test } from 'node:test';
 import { StoreError } from '../../src/store/port.ts';
@@ -133,6 +133,23 @@ for (const [prefer, status] of PREFER) {
     if (path !== undefined) await w.ask('DELETE', path);
   });
 }
+
+test('bulk-data-2.0@kick-off HEAD starts nothing', async () => {
+  assert.equal((await w.send('HEAD', '/$export')).status, 405);
+  assert.deepEqual(readdirSync(w.folder), []);
+});
+
+test('a folder that cannot be read, and files of others, do not keep the server from starting', async () => {
+  const broken = join(w.folder, 'broken');
+  mkdirSync(broken);
+  appendFileSync(join(broken, 'job.json'), '{');
+  appendFileSync(join(w.folder, 'notes'), 'x');
+  mkdirSync(join(w.folder, 'lost+found'));
+  await w.restart();
+  assert.equal((await w.ask('GET', '/broken')).status, 404);
+  assert.deepEqual(readdirSync(w.folder).toSorted(), ['broken', 'lost+found', 'notes']);
+  for (const name of readdirSync(w.folder)) rmSync(join(w.folder, name), { recursive: true });
+});
 
 test('bulk-data-2.0@kick-off POST: Parameters mean what the query means', async () => {
   const body = parameters(
@@ -397,7 +414,7 @@ test('security: where the database is encrypted, files that are not are refused'
 test('orders hold no credentials and are readable by this account only', async () => {
   const path = await w.kickOff('/$export?_type=Patient');
   await w.desk().idle();
-  const { mode } = await import('node:fs').then(({ statSync }) => statSync(join(w.folder, path, 'job.json')));
+  const { mode } = statSync(join(w.folder, path, 'job.json'));
   assert.equal(mode & 0o077, 0);
   assert.doesNotMatch(readFileSync(join(w.folder, path, 'job.json'), 'utf8'), /authorization|token|"name"/i);
   await w.ask('DELETE', path);
