@@ -9,6 +9,7 @@ import { LONG_INTERVAL } from './sqlite-schema.ts';
 import { join, raw, type Sql, sql } from './sqlite-sql.ts';
 
 export type Leaf = Extract<Predicate, { kind: 'token' | 'string' | 'reference' | 'uri' | 'interval' | 'quantity' }>;
+type Token = Extract<Leaf, { kind: 'token' }>;
 export type ByParameter = Leaf | Extract<Predicate, { kind: 'missing' }>;
 
 /** A resource by its rid; within one group of a composite when `group` is given. */
@@ -125,7 +126,7 @@ export class Leaves {
   }
 
   /** Token rows by key; without a system one seek for each that the code occurs with. */
-  #token(parameter: number, { system, code }: Extract<Leaf, { kind: 'token' }>): Sql {
+  #token(parameter: number, { system, code }: Token): Sql {
     const coded = code === undefined ? raw('') : sql` AND code=${code}`;
     if (system !== undefined) {
       return sql`parameter=${parameter} AND system=${this.#dictionary.number('system', system)}${coded}`;
@@ -153,6 +154,13 @@ export class Leaves {
     }
     const [kind, test] = this.#entryTest(leaf, parameter);
     return sql`EXISTS(SELECT 1 FROM entry WHERE rid=${rid} AND parameter=${parameter} AND kind=${kind}${grp} AND ${test})`;
+  }
+
+  /** Whether a known resource has one of several codes: its few rows of the parameter are read, not one sought for each code. */
+  lookupCodes({ parameter: name, system }: Token, codes: readonly string[], { rid, group }: Subject): Sql {
+    const grp = group === undefined ? raw('') : sql` AND grp=${group}`;
+    const inSystem = system === undefined ? raw('') : sql` AND c=${this.#dictionary.number('system', system)}`;
+    return sql`EXISTS(SELECT 1 FROM entry WHERE rid=${rid} AND parameter=${this.parameter(name)} AND kind=${KIND.token}${grp}${inSystem} AND ${oneOf(raw('+a'), codes)})`;
   }
 
   /** The same on the columns of `entry`. */

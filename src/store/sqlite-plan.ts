@@ -246,12 +246,28 @@ export class Planner {
       case 'and':
         return sql`(${this.conditions(where.of, type, of)})`;
       case 'or':
-        return anyOf(where.of.map((child) => this.condition(child, type, of)));
+        return this.#or(where.of, type, of);
       case 'not':
         return sql`NOT (${this.condition(where.of, type, of)})`;
       default:
         throw new TypeError(`Unknown predicate ${String(where satisfies never)}`);
     }
+  }
+
+  /** Codes of one parameter and system are asked together. */
+  #or(children: readonly Predicate[], type: string, of: Subject): Sql {
+    const pieces: Sql[] = [];
+    const alike = Map.groupBy(children, (child) =>
+      child.kind === 'token' && child.code !== undefined ? JSON.stringify([child.parameter, child.system]) : '',
+    );
+    for (const [key, group] of alike) {
+      const [first] = group;
+      const codes = group.flatMap((child) => (child.kind === 'token' && child.code !== undefined ? [child.code] : []));
+      if (key !== '' && first?.kind === 'token' && codes.length > 1) {
+        pieces.push(this.leaves.lookupCodes(first, codes, of));
+      } else pieces.push(...group.map((child) => this.condition(child, type, of)));
+    }
+    return anyOf(pieces);
   }
 
   /** Some group of the first component's rows satisfies every component. */

@@ -128,3 +128,41 @@ test('store-sqlite-code: every form of a token, also after updates and deletions
     assert.equal(await store.count(plan('Patient', where)), expected.length, JSON.stringify(where));
   }
 });
+
+test('store-sqlite-code: many codes of one parameter are asked of a known resource in one look', async (context) => {
+  const { store } = await bounded(context);
+  const codes = Array.from({ length: 30 }, (_, index) => `c${index}`);
+  const commands = [...codes, 'other'].map((code) => put('Patient', code, 1, [identifier('urn:a', code)]));
+  await store.commit({ commands: [...commands, put('Patient', 'b', 1, [identifier('urn:b', 'c1')])], audit: [] });
+  const texts: string[] = [];
+  store.watchStatements((text) => texts.push(text));
+  const coded = (system: string | undefined): Predicate[] =>
+    codes.map((code) => ({
+      kind: 'token',
+      parameter: 'Patient.identifier',
+      code,
+      ...(system === undefined ? {} : { system }),
+    }));
+  const ids: Predicate = { kind: 'ids', ids: ['c1', 'c29', 'other', 'b'] };
+  const cases: readonly (readonly [Predicate[], readonly string[]])[] = [
+    [coded('urn:a'), ['c1', 'c29']],
+    [coded('urn:b'), ['b']],
+    [coded(undefined), ['b', 'c1', 'c29']],
+    [
+      [...coded('urn:a'), { kind: 'token', parameter: 'Patient.identifier', system: 'urn:b' }],
+      ['b', 'c1', 'c29'],
+    ],
+    [
+      [...coded('urn:a'), { kind: 'ids', ids: ['other'] }],
+      ['c1', 'c29', 'other'],
+    ],
+  ];
+  for (const [of, expected] of cases) {
+    const { matches } = await store.search(plan('Patient', { kind: 'and', of: [ids, { kind: 'or', of }] }), {
+      count: 9,
+    });
+    assert.deepEqual(idsOf(matches).toSorted(), expected);
+  }
+  const looks = texts.map((text) => text.split('FROM entry').length + text.split('FROM token').length - 2);
+  assert.ok(Math.max(...looks) <= 2, `${looks}`);
+});
