@@ -4,6 +4,8 @@ import type { Json, JsonObject } from './resource.ts';
 
 /** Findings beyond this many are counted as one closing note. */
 export const ISSUE_LIMIT = 100;
+/** Of them, those that are no errors: warnings never keep an error from being found. */
+export const WARNING_LIMIT = 50;
 /** What a property name may look like to be repeated in an expression; others could carry anything. */
 const NAME = /^[A-Za-z_][A-Za-z0-9_]{0,63}$/;
 
@@ -28,6 +30,7 @@ export type Check = (value: Json, findings: Findings, parent: JsonObject) => voi
 
 export class Findings {
   readonly #issues: Issue[] = [];
+  #warnings = 0;
   /** Names and indexes from the resource to the element being looked at. */
   readonly path: (string | number)[];
   scope: Scope = newScope(new Map());
@@ -42,6 +45,7 @@ export class Findings {
 
   /** Notes an issue at the current element, or at one below it. */
   report(kind: ErrorKind, message: string, below?: string, severity?: Issue['severity']): void {
+    if (severity !== undefined && severity !== 'error' && ++this.#warnings > WARNING_LIMIT) return;
     const expression = this.#expression(below);
     const issue = { kind, message, expression, ...(severity === undefined ? {} : { severity }) };
     if (this.#issues.length < ISSUE_LIMIT) this.#issues.push(issue);
@@ -64,6 +68,8 @@ export class Findings {
   }
 
   issues(): readonly Issue[] {
-    return this.#issues;
+    if (this.#warnings <= WARNING_LIMIT) return this.#issues;
+    const message = `More than ${WARNING_LIMIT} warnings; the rest is left out.`;
+    return [...this.#issues, { kind: 'structure', severity: 'information', message }];
   }
 }

@@ -238,6 +238,8 @@ export class ProfileChecks {
   }
 }
 
+const EXHAUSTED = 'The resource is too large for constraints by FHIRPath: from here on they are not evaluated.';
+
 /** A constraint on an entry, parsed once for each place it stands at. */
 export function constraintCheck({
   key,
@@ -249,8 +251,13 @@ export function constraintCheck({
   readonly expression: string;
 }): ItemCheck {
   const byBase = new Map<string | undefined, (input: ConstraintInput, budget: Budget) => Holding>();
-  return ({ value, sibling, base }, { findings, resource, container, budget }) => {
+  return ({ value, sibling, base }, { findings, resource, container, budget, noted }) => {
     if (value === undefined && sibling === undefined) return;
+    if (budget.steps < 0) {
+      if (!noted.has(EXHAUSTED)) findings.report('not-judged', EXHAUSTED, undefined, 'warning');
+      noted.add(EXHAUSTED);
+      return;
+    }
     let holds = byBase.get(base);
     if (holds === undefined) {
       holds = constraint(expression, base);

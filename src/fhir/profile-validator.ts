@@ -12,12 +12,14 @@ import { urlOf } from './profile.ts';
 import { ProfileChecks } from './profile-check.ts';
 import { BaseInvariants, resourceItem } from './profile-invariant.ts';
 import type { Judging } from './profile-item.ts';
-import { isJsonObject, type Resource } from './resource.ts';
+import { isJsonObject, type Json, type Resource } from './resource.ts';
 import { validator } from './validate.ts';
 
 const BASE = 'http://hl7.org/fhir/StructureDefinition/';
 /** Steps of FHIRPath that the constraints of one resource may take together; beyond, what is left is not judged. */
-const STEPS = 5_000_000;
+const STEPS = 2_000_000;
+/** JSON values of the largest resource that FHIRPath is run on: some constraints compare all entries with each other (0.2 s at this size). */
+const VALUES = 10_000;
 
 /** What `$validate` asks beyond an ordinary write: constraints by FHIRPath, and profiles that the resource need not claim. */
 export interface Asked {
@@ -38,14 +40,13 @@ export function conformanceValidator(
   const invariants = new BaseInvariants(definitions);
   return (resource, asked) => {
     const found = base(resource);
+    if (!isJsonObject(resource) || !definitions.resourceTypes.has(resource.resourceType)) return found;
     const claimed = claimedProfiles(resource);
     if (asked === undefined && (claimed.length === 0 || found.some(isError))) return found;
-    if (!isJsonObject(resource) || !definitions.resourceTypes.has(resource.resourceType)) return found;
-    const at = judging(resource);
+    const deeply = asked !== undefined || claimed.some(({ canonical }) => checks.profile(canonical) !== undefined);
+    const at = judging(resource, deeply);
     for (const claim of [...claimed, ...(asked?.profiles ?? []).map(unclaimed)]) judge(claim, resource, checks, at);
-    if (asked !== undefined || claimed.some(({ canonical }) => checks.profile(canonical) !== undefined)) {
-      invariants.check(resourceItem(resource, resource.resourceType), at);
-    }
+    if (deeply) invariants.check(resourceItem(resource, resource.resourceType), at);
     return merged(found, at.findings.issues());
   };
 }
@@ -66,16 +67,29 @@ function claimedProfiles({ meta }: Resource): readonly Claim[] {
 
 const unclaimed = (canonical: string): Claim => ({ canonical, path: [] });
 
-function judging(resource: Resource): Judging {
-  const container = plainJson(resource);
+/** @param deeply something will be evaluated: else the copy is spared */
+function judging(resource: Resource, deeply: boolean): Judging {
+  const container = deeply ? plainJson(resource) : {};
   return {
     findings: new Findings(resource.resourceType),
     contained: resource.contained === undefined ? new Map() : containedTypes(resource.contained),
     resource: container,
     container,
-    budget: { steps: STEPS },
+    budget: { steps: deeply && size(container, VALUES) > VALUES ? -1 : STEPS },
     noted: new Set(),
   };
+}
+
+/** JSON values in a value, counted as far as `limit`. */
+function size(value: Json, limit: number): number {
+  let found = 0;
+  const open: Json[] = [value];
+  for (let each = open.pop(); each !== undefined && found <= limit; each = open.pop()) {
+    found++;
+    if (Array.isArray(each)) for (const entry of each) open.push(entry);
+    else if (isJsonObject(each)) for (const child of Object.values(each)) if (child !== undefined) open.push(child);
+  }
+  return found;
 }
 
 function judge({ canonical, path }: Claim, resource: Resource, checks: ProfileChecks, at: Judging): void {
@@ -101,7 +115,7 @@ function judge({ canonical, path }: Claim, resource: Resource, checks: ProfileCh
 const isError = ({ severity }: Issue): boolean => severity === undefined || severity === 'error';
 const place = ({ kind, expression }: Issue): string => `${kind.replace('profile-', '')} ${expression ?? ''}`;
 
-/** Base findings first; what a profile repeats of them, or another profile has said, is left out. */
+/** Errors first, those of the base before others; what a profile repeats of them, or another profile has said, is left out. */
 function merged(base: readonly Issue[], further: readonly Issue[]): readonly Issue[] {
   const places = new Set(base.map(place));
   const texts = new Set<string>();
@@ -111,5 +125,7 @@ function merged(base: readonly Issue[], further: readonly Issue[]): readonly Iss
     texts.add(text);
     return true;
   });
-  return added.length === 0 ? base : [...base, ...added];
+  if (added.length === 0) return base;
+  const all = [...base, ...added];
+  return [...all.filter(isError), ...all.filter((issue) => !isError(issue))];
 }

@@ -442,6 +442,8 @@ for (const { rule, elements, valid, invalid } of RULES) {
   });
 }
 
+const plainly = conformanceValidator(withProfiles());
+
 // ---- claims ----
 
 test('resource.html#Meta: what a resource claims is judged, what nobody holds is a warning', () => {
@@ -480,6 +482,45 @@ test('base errors come alone on a write, and next to the profile in $validate', 
     validate(broken, { profiles: [] }).map(({ kind }) => kind),
     ['required', 'profile-required'],
   );
+});
+
+test('hostile: warnings never hide an error', () => {
+  const validate = conformanceValidator(
+    withProfiles(
+      profile(
+        `${OURS}p`,
+        'Observation',
+        { id: 'Observation.category', ...any, binding: { strength: 'extensible', valueSet: `${OURS}colours` } },
+        { id: 'Observation.subject', ...once },
+      ),
+    ),
+  );
+  const category = Array.from({ length: 300 }, () => coded('green'));
+  const found = said(validate, { category });
+  assert.ok(found.includes('error profile-required Observation.subject'));
+  assert.ok(found.length < 60);
+});
+
+test('hostile: FHIRPath is not run on what is very large, which is said once', () => {
+  const element = (count: number) => ({
+    element: Array.from({ length: count }, (_, at) => ({ id: `X.a${at}`, path: `X.a${at}` })),
+  });
+  const large = (count: number) => ({
+    resourceType: 'StructureDefinition',
+    ...{ url: 'http://x', name: 'A', status: 'draft', kind: 'resource', abstract: true, type: 'X' },
+    differential: element(count),
+  });
+  const notes = (value: Resource) =>
+    plainly(value, { profiles: [] }).filter(({ message }) => /too large/.test(message)).length;
+  assert.equal(notes(large(100)), 0);
+  assert.equal(notes(large(10_000)), 1);
+});
+
+test('hostile: what is no resource', () => {
+  const validate = conformanceValidator(withProfiles());
+  for (const value of [null, 1, 'x', [], {}, { resourceType: 'Nothing' }]) {
+    assert.ok(validate(value as unknown as Resource, { profiles: [`${OURS}p`] }).length > 0);
+  }
 });
 
 test('hostile: a resource of any shape is judged without a throw', () => {
@@ -531,7 +572,6 @@ for (const [value, why] of REFUSED) {
 
 // ---- base constraints by FHIRPath ----
 
-const plainly = conformanceValidator(withProfiles());
 const invariants = (value: Resource) =>
   plainly(value, { profiles: [] }).map(({ kind, severity = 'error', expression, message }) =>
     [severity, kind, expression, message.split(':')[0]].join(' '),
