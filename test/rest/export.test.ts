@@ -411,6 +411,18 @@ test('security: where the database is encrypted, files that are not are refused'
   assert.deepEqual(readdirSync(w.folder), []);
 });
 
+test('audit: what cannot be recorded does not become a job, and is not answered', async () => {
+  const other = await exportWorld();
+  const path = await other.kickOff('/$export?_type=Patient');
+  await other.desk().idle();
+  await other.operations.context.store.close();
+  assert.equal((await other.send('GET', '/$export')).status, 503);
+  assert.deepEqual(readdirSync(other.folder), [path.slice(1)], 'nothing of the second is left');
+  const status = await other.ask('GET', path);
+  assert.deepEqual([status.status, status.headers['Retry-After']], [503, '1']);
+  await other.close();
+});
+
 test('orders hold no credentials and are readable by this account only', async () => {
   const path = await w.kickOff('/$export?_type=Patient');
   await w.desk().idle();
