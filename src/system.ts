@@ -319,12 +319,13 @@ function health(status: readonly { readonly id: string; readonly version: string
 /** Index rows by the definitions of today, before any request is answered. */
 async function reindex(store: SqliteStore, context: RestContext, onProgress: Progress | undefined): Promise<void> {
   const types = [...context.capability.types.keys()];
+  const total = store.size;
   await store.reindex(
     types,
     (text) => {
       const resource = parseJson(text) as Resource;
       return { entries: context.indexEntries(resource), patients: context.patientsOf(resource) };
     },
-    (done) => onProgress?.(done, Math.max(done, 1)),
+    (done) => onProgress?.(done, Math.max(done, total)),
   );
 }

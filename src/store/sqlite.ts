@@ -224,6 +224,11 @@ export class SqliteStore extends SqliteReader {
     return synchronousOf(this.statements.connection);
   }
 
+  /** How many resources are held. Visits every one: for the progress of long work only. */
+  get size(): number {
+    return this.fresh().number(sql`SELECT count(*) FROM resource WHERE rid > 0`) ?? 0;
+  }
+
   /** True when index rows were made by other definitions than `indexHash`. */
   get needsReindex(): boolean {
     return !indexIsCurrent(this.fresh(), this.#indexHash);
