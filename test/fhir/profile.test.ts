@@ -104,6 +104,7 @@ const sliced = (slicing: JsonObject, fix: (code: string) => JsonObject): readonl
 const red = { code: coded('red'), valueString: 'x' };
 const blue = { code: coded('blue'), valueString: 'x' };
 const grey = { code: coded('grey'), valueString: 'x' };
+const interpreted = { ...red, interpretation: [coded('x')] };
 const pattern = (code: string) => ({ patternCodeableConcept: coded(code) });
 const listed = (...component: readonly JsonObject[]) => ({ component });
 const EXTENSION = `${OURS}ext`;
@@ -293,6 +294,52 @@ const RULES: readonly Rule[] = [
     invalid: [[listed(blue, red), 'error profile-structure Observation.component[1]']],
   },
   {
+    rule: 'slices of a slice',
+    elements: [
+      { id: COMPONENT, ...any, ...by('pattern', 'code') },
+      { id: `${COMPONENT}:a`, min: 0, max: '*', ...by('exists', 'interpretation') },
+      { id: `${COMPONENT}:a.code`, ...once, ...pattern('red') },
+      { id: `${COMPONENT}:a/x`, min: 0, max: '1' },
+      { id: `${COMPONENT}:a/x.interpretation`, min: 1, max: '*' },
+    ],
+    valid: [listed(red, red), listed(red, interpreted), listed(interpreted, { ...interpreted, ...blue })],
+    invalid: [[listed(interpreted, interpreted), 'error profile-structure Observation.component']],
+  },
+  {
+    rule: 'several profiles on a data type: one of them has to hold',
+    elements: [
+      {
+        id: 'Observation.code',
+        ...once,
+        type: [{ code: 'CodeableConcept', profile: [`${OURS}concept`, `${OURS}silent`] }],
+      },
+    ],
+    valid: [{ code: coded('red') }, { code: { id: 'x', extension: [{ url: 'http://x', valueCode: 'y' }] } }],
+    invalid: [[{}, 'error profile-structure Observation.code']],
+  },
+  {
+    rule: 'reference targets: a held profile stands for its type, a fragment for what is contained',
+    elements: [
+      {
+        id: 'Observation.subject',
+        min: 0,
+        max: '1',
+        type: [{ code: 'Reference', targetProfile: [`${OURS}person|1`] }],
+      },
+    ],
+    valid: [
+      { subject: { reference: 'Patient/1' } },
+      { subject: { reference: '#a' }, contained: [{ resourceType: 'Patient', id: 'a' }] },
+    ],
+    invalid: [
+      [{ subject: { reference: 'https://x.example/fhir/Group/1' } }, 'error profile-structure Observation.subject'],
+      [
+        { subject: { reference: '#a' }, contained: [{ resourceType: 'Device', id: 'a' }] },
+        'error profile-structure Observation.subject',
+      ],
+    ],
+  },
+  {
     rule: 'slicing by type of a choice',
     elements: [
       { id: 'Observation.value[x]', min: 0, max: '1', ...by('type', '$this', 'closed') },
@@ -429,6 +476,8 @@ for (const { rule, elements, valid, invalid } of RULES) {
     const held = withProfiles(
       profile(`${OURS}p`, 'Observation', ...elements),
       profile(`${OURS}concept`, 'CodeableConcept', { id: 'CodeableConcept.coding', min: 1, max: '*' }),
+      profile(`${OURS}silent`, 'CodeableConcept', { id: 'CodeableConcept.text', min: 0, max: '0' }),
+      profile(`${OURS}person`, 'Patient'),
       profile(
         EXTENSION,
         'Extension',
