@@ -24,7 +24,8 @@ const extractors = new Map<string, (resource: Resource) => IndexEntry[]>();
 export function entriesOf(resource: Resource): IndexEntry[] {
   const type = resource.resourceType;
   const parameters = capability.types.get(type)?.searchParameters.values() ?? [];
-  const extract = extractors.get(type) ?? extractor(parameters, type, { fhirBase, definitions, common: capability.common });
+  const extract =
+    extractors.get(type) ?? extractor(parameters, type, { fhirBase, definitions, common: capability.common });
   extractors.set(type, extract);
   return extract(resource);
 }
