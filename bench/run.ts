@@ -143,7 +143,17 @@ async function stalls(server: Measurable, seconds: number, ground: Ground): Prom
       ...(row === 'nothing' ? [] : [load({ ...options, row, connections: 2 })]),
     ]);
     const delay = await server.loopDelay();
-    const numbers = [live.p50, live.p99, live.worst, reads.p50, reads.p99, reads.worst, delay.p99, delay.worst];
+    const numbers = [
+      live.p50,
+      live.p99,
+      live.worst,
+      reads.p50,
+      reads.p99,
+      reads.worst,
+      delay.p99,
+      delay.worst,
+      delay.work,
+    ];
     lines.push([
       row,
       (bundles === undefined ? 0 : bundles.requests / bundles.seconds).toFixed(1),
@@ -164,6 +174,7 @@ const STALL_HEAD = [
   'worst',
   'main thread p99',
   'worst',
+  'own work, worst',
 ];
 
 async function main(): Promise<void> {
@@ -221,7 +232,7 @@ function keep(report: readonly string[], { patients, end }: Ground): void {
     `- data: ${patients} synthetic patients, ${RESOURCES} resources each (100 Observations, 4 MedicationRequests, 8 Conditions)`,
     `- command: \`npm run bench -- ${[...options, '--write'].join(' ')}\``,
     '- method: the server as it is delivered, one process on a temporary folder; audit and durable writes on. The load generator is a thread of another process, with keep-alive connections that each send the next request when the last is answered. One warm-up, then the measurement. "per core" is requests per second of CPU time (user + system, every thread of the server, from /proc). "to read": per core divided by that of read in the same run. "to goal": per core (resources per core where the goal says `res`) divided by the goal. "wrong": answers with another status. The first answer of each row is checked for content.',
-    "- stalls: /health/live every 5 ms and four readers from other threads, two loading connections; the last columns are the delays of the server's main thread by perf_hooks in a preload file.",
+    "- stalls: /health/live every 5 ms and four readers from other threads, two loading connections; then the delays of the server's main thread by perf_hooks in a preload file (waiting for a core included), and the most CPU time that thread used in one turn.",
     '- Compare ratios inside a table; absolute figures of a shared machine vary.',
     '',
     ...report,

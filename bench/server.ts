@@ -13,7 +13,7 @@ export interface Measurable {
   /** Resident memory in MB. */
   memoryMb(): number;
   /** Delays of its main thread since the last call, in ms. */
-  loopDelay(): Promise<{ readonly p99: number; readonly worst: number }>;
+  loopDelay(): Promise<{ readonly p99: number; readonly worst: number; readonly work: number }>;
   stop(): Promise<void>;
 }
 
