@@ -49,11 +49,16 @@ function node() {
 
 const binary = node();
 install(root, 'packages', []);
+// The channel says nothing: its end tells the server that this process is gone, so that no orphan keeps the port and the data folder.
 const child = spawn(binary, process.argv.slice(2), {
-  stdio: 'inherit',
+  stdio: ['inherit', 'inherit', 'inherit', 'ipc'],
   env: Object.assign({}, process.env, { PATH: path.dirname(binary) + path.delimiter + process.env.PATH }),
 });
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal));
+const parent = process.ppid;
+setInterval(() => {
+  if (process.ppid !== parent) child.kill('SIGKILL'); // whoever started this was killed: end like it, at once
+}, 250).unref();
 child.on('exit', (code, signal) => {
   if (signal) process.kill(process.pid, signal);
   else process.exit(code === null ? 1 : code);

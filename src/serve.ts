@@ -30,6 +30,7 @@ export async function serve(config: Config): Promise<void> {
     await system.close();
     process.exit(0);
   };
+  process.on('disconnect', () => process.exit(1)); // the bootstrap was killed; what was acknowledged is on disk
   process.on('SIGTERM', stop);
   process.on('SIGINT', stop);
 }

@@ -4,6 +4,7 @@ import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { delimiter, resolve } from 'node:path';
 import { test } from 'node:test';
+import { newFolder, removeFolder } from './server.ts';
 
 /** The machine's own PATH, without the folder that the bootstrap put in front. */
 const PATH = (process.env.PATH ?? '')
@@ -33,4 +34,28 @@ test('SIGTERM reaches the server', async () => {
   child.kill('SIGTERM');
   const [code] = await once(child, 'exit');
   assert.equal(code, 5);
+});
+
+test('a killed bootstrap leaves no server behind: port and data folder are free again', {
+  timeout: 60_000,
+}, async () => {
+  const folder = newFolder();
+  const port = String(19_000 + (process.pid % 1000));
+  const own = { ...env, SEED: 'none', PORT: port, DATA_DIR: folder };
+  const answers = (): Promise<boolean> =>
+    fetch(`http://127.0.0.1:${port}/health/live`).then(
+      () => true,
+      () => false,
+    );
+  const until = async (wanted: boolean): Promise<void> => {
+    while ((await answers()) !== wanted) await new Promise((done) => setTimeout(done, 50));
+  };
+  for (const killed of ['first', 'second']) {
+    const child = spawn('node', ['runtime/run.cjs', 'src/main.ts'], { env: own, stdio: 'ignore' });
+    await until(true);
+    child.kill('SIGKILL');
+    await until(false);
+    assert.ok(killed);
+  }
+  removeFolder(folder);
 });
