@@ -55,10 +55,22 @@ const child = spawn(binary, process.argv.slice(2), {
   env: Object.assign({}, process.env, { PATH: path.dirname(binary) + path.delimiter + process.env.PATH }),
 });
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal));
-const parent = process.ppid;
-setInterval(() => {
-  if (process.ppid !== parent) child.kill('SIGKILL'); // whoever started this was killed: end like it, at once
-}, 250).unref();
+/** Parent and grandparent of this process: the shell of an npm script, and npm. */
+function ancestors() {
+  try {
+    const stat = fs.readFileSync(`/proc/${process.ppid}/stat`, 'utf8');
+    return `${process.ppid} ${stat.slice(stat.lastIndexOf(')')).split(' ')[2]}`;
+  } catch (_noProc) {
+    return String(process.ppid);
+  }
+}
+if (process.env.npm_lifecycle_event !== undefined) {
+  // npm was killed and could not pass it on: stop like on SIGTERM, so that no orphan keeps the port and the data folder.
+  const started = ancestors();
+  setInterval(() => {
+    if (ancestors() !== started) child.kill('SIGTERM');
+  }, 250).unref();
+}
 child.on('exit', (code, signal) => {
   if (signal) process.kill(process.pid, signal);
   else process.exit(code === null ? 1 : code);
