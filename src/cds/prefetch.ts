@@ -1,6 +1,6 @@
 /** Everything a service asked for, from the client or from our own store through the door. Source: CDS Hooks 2.0.1 "Prefetch", "FHIR Resource Access". */
 import { fhirError } from '../fhir/outcome.ts';
-import { parseJson, type Resource } from '../fhir/resource.ts';
+import { parseOwnJson, type Resource } from '../fhir/resource.ts';
 import type { Caller, RestContext } from '../rest/context.ts';
 import type { FhirResponse, WireRequest } from '../rest/request.ts';
 import { within } from './deadline.ts';
@@ -233,7 +233,7 @@ async function readOwn(asked: Template, { door, caller, context }: Source): Prom
   };
   const { status, body } = await door(wire, caller, context);
   if (asked.id !== undefined && (status === 404 || status === 410)) return received(null, asked);
-  return status === 200 && body !== undefined ? received(parseJson(body), asked) : { kind: 'failed' };
+  return status === 200 && body !== undefined ? received(parseOwnJson(body), asked) : { kind: 'failed' };
 }
 
 /** The index with Medications that orders and statements only point at, read in one search. */
