@@ -25,6 +25,11 @@ interface Order {
   readonly after: EventKey | undefined;
 }
 
+/** The values of a select without their column's affinity: with one, SQLite would not look them up in `audit_index.value`, which has none. */
+function plain(select: Sql): Sql {
+  return sql`WITH found(value) AS (${select}) SELECT +value FROM found`;
+}
+
 function parseId(id: string): EventKey | undefined {
   const found = ID.exec(id);
   if (found === null) return undefined;
@@ -144,14 +149,15 @@ export class AuditReader {
     const facets = this.#facets(where);
     if (facets === undefined) return [];
     return [
-      sql`SELECT key, event FROM audit_index WHERE home IN (${HOME.kind}, ${HOME.agents}) AND value IN (${facets})`,
+      sql`SELECT key, event FROM audit_index WHERE home IN (${HOME.kind}, ${HOME.agents}) AND value IN (${plain(facets)})`,
     ];
   }
 
   #referencePosting({ parameter, targets }: Extract<Predicate, { kind: 'reference' }>): Sql {
     const patients = targets.filter((target) => target.startsWith('Patient/')).map((target) => target.slice(8));
     const others = parameter === ENTITY ? targets.filter((target) => !target.startsWith('Patient/')) : [];
-    const subjects = sql`SELECT key, event FROM audit_index WHERE home=${HOME.subject} AND value IN (SELECT id FROM subject WHERE patient IS NOT NULL AND ${oneOf(raw('patient'), patients)})`;
+    const ids = sql`SELECT id FROM subject WHERE patient IS NOT NULL AND ${oneOf(raw('patient'), patients)}`;
+    const subjects = sql`SELECT key, event FROM audit_index WHERE home=${HOME.subject} AND value IN (${plain(ids)})`;
     if (others.length === 0) return subjects;
     const entities = sql`SELECT key, event FROM audit_index WHERE home=${HOME.entity} AND ${oneOf(raw('value'), others)}`;
     return patients.length === 0 ? entities : sql`${subjects} UNION ALL ${entities}`;

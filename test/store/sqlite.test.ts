@@ -64,7 +64,10 @@ for (const collect of [0, 3, 20]) {
 const SCANS_ALLOWED =
   /^SCAN (b|t|p|m|json_each VIRTUAL TABLE INDEX 1:|\(subquery-\d+\)|CONSTANT ROW|resource USING INDEX resource_seq|history|fulltext (EXISTS )?VIRTUAL TABLE INDEX \d+:\S*M\S*)$/;
 
-test('sqlite: no statement of the contract scans a table', async (context) => {
+/** Every audit row has a row of each home: a look-up by home alone walks the whole log. */
+const WALKS_THE_LOG = /audit_index.*\(home=\?\)$/;
+
+test('sqlite: no statement of the contract scans a table, nor walks the audit log', async (context) => {
   const folder = temporaryFolder(context);
   await (await open(context, {}, folder)).close();
   const connection = connect({ folder });
@@ -74,7 +77,7 @@ test('sqlite: no statement of the contract scans a table', async (context) => {
     const steps = connection.prepare(`EXPLAIN QUERY PLAN ${text}`).all(...Array(text.split('?').length - 1).fill(null));
     return steps
       .map((step) => String((step as { detail: string }).detail))
-      .filter((detail) => detail.startsWith('SCAN ') && !SCANS_ALLOWED.test(detail))
+      .filter((detail) => (detail.startsWith('SCAN ') && !SCANS_ALLOWED.test(detail)) || WALKS_THE_LOG.test(detail))
       .map((detail) => `${detail} in ${text}`);
   });
   connection.close();
