@@ -7,7 +7,7 @@ const SLOW = ['test/store/crash.test.ts', 'test/e2e/'];
 
 /** The stated counts of `npm run test:full`; the defaults in the tests are the reduced ones. */
 export const FULL_COUNTS: Readonly<Record<string, string>> = {
-  CRASH_ROUNDS: '100',
+  CRASH_ROUNDS: '40',
   GENERATED_CASES: '10000',
   STORE_ROWS: '1000000',
 };

@@ -13,7 +13,6 @@ import { join, raw, type Sql, type Statements, sql } from './sqlite-sql.ts';
 const DATE = 'AuditEvent.date';
 const PATIENT = 'AuditEvent.patient';
 const ENTITY = 'AuditEvent.entity';
-const MINE = sql`e.key >= ${CHAIN * CHAIN_SPAN} AND e.key < ${(CHAIN + 1) * CHAIN_SPAN}`;
 const ID = /^([1-9]\d{0,3})-([1-9]\d{0,12})-([1-9]\d{0,8})$/;
 
 interface EventKey {
@@ -125,9 +124,27 @@ export class AuditReader {
     const condition = this.#condition(where);
     const posting = this.#posting(where);
     if (posting === undefined) {
-      return sql`SELECT e.key, e.event FROM audit_event e WHERE ${MINE} AND tick() AND ${beyond} AND ${condition}`;
+      return sql`SELECT e.key, e.event FROM audit_event e WHERE ${this.#range(where, order)} AND tick() AND ${beyond} AND ${condition}`;
     }
     return sql`SELECT e.key, e.event FROM (SELECT DISTINCT key, event FROM (${posting})) p CROSS JOIN audit_event e ON e.key=p.key AND e.event=p.event WHERE ${beyond} AND ${condition}`;
+  }
+
+  /** The stretch of the chain that a walk must visit: within the searched dates and beyond the cursor. One range, since SQLite seeks by one. */
+  #range(where: Predicate, order: Order | undefined): Sql {
+    let [low, high] = [CHAIN * CHAIN_SPAN, (CHAIN + 1) * CHAIN_SPAN];
+    if (order?.after !== undefined) {
+      if (order.descending) high = order.after.key + 1;
+      else low = order.after.key;
+    }
+    for (const child of where.kind === 'and' ? where.of : [where]) {
+      if (child.kind !== 'interval' || !isDate(child.parameter)) continue;
+      const [first, last] = [Math.min(child.low, child.high), Math.max(child.low, child.high)];
+      if (['eq', 'ap', 'ge'].includes(child.relation)) low = Math.max(low, this.#firstKey(first));
+      if (['gt', 'sa'].includes(child.relation)) low = Math.max(low, this.#firstKey(child.high));
+      if (['eq', 'ap', 'le'].includes(child.relation)) high = Math.min(high, this.#firstKey(last));
+      if (['lt', 'eb'].includes(child.relation)) high = Math.min(high, this.#firstKey(child.low));
+    }
+    return sql`e.key >= ${low} AND e.key < ${high}`;
   }
 
   #posting(where: Predicate): Sql | undefined {
