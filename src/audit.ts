@@ -1,6 +1,5 @@
 /** What was accessed -> one audit row; a row -> its AuditEvents. Source: IHE BALP (ITI vol. 3), FHIR R4 auditevent.html, docs/audit.md. */
 import type { Caller } from './rest/context.ts';
-import type { AuditRow } from './store/port.ts';
 
 export { type CommitmentState, verifyCommitment } from './audit/commitment.ts';
 export type { EntriesOf } from './audit/facet.ts';
@@ -64,17 +63,6 @@ export interface AuditSource {
   /** Server's own network address. */
   readonly address: string;
 }
-
-/**
- * The row of one request.
- * @param subjectKeys opaque keys of patients, from the store
- * @param salt random text for the commitment over the erasable part
- */
-export type AuditRowOf = (
-  access: Access,
-  subjectKeys: (patients: readonly string[]) => readonly string[],
-  salt: string,
-) => AuditRow;
 
 /** What the store hands over to render event `event` (from 1) of a row. */
 export interface StoredAuditRow {
