@@ -6,7 +6,8 @@
  * 2. Preconditions are judged inside that order: no other request's write lies between judgement and write.
  * 3. Reads see every commit that was acknowledged before they started.
  * 4. Search pages are keyset pages: a resource that does not change meanwhile appears exactly once.
- * 5. AuditEvents are appended in the same commit, hash-chained and gapless, and there is no command that changes or removes one.
+ * 5. `changes` gives every version ever written, in the one order of writes, each exactly once to a reader that goes on from the last sequence it saw.
+ * 6. AuditEvents are appended in the same commit, hash-chained and gapless, and there is no command that changes or removes one.
  */
 
 import type { ResourceKey } from '../fhir/resource.ts';
@@ -59,7 +60,29 @@ export type Command =
   /** This version is the current one; judged inside the commit. A request that finds nothing to write stands on it. */
   | { readonly op: 'hold'; readonly key: ResourceKey; readonly version: number }
   /** Keeps a value under a key of the caller's that is not kept yet; else the commit conflicts. Never changed, never removed. */
-  | { readonly op: 'keep'; readonly key: string; readonly value: string };
+  | { readonly op: 'keep'; readonly key: string; readonly value: string }
+  /**
+   * Sets a small value beside the resources (a cursor, an outbox row, a token that was seen), or removes it (`value` undefined).
+   * `expect` is what must be there before, judged inside the commit: a value, null for nothing (what has expired is nothing), undefined for anything.
+   * From `expiresAt` (ms since 1970) on the engine may remove it.
+   */
+  | {
+      readonly op: 'set';
+      /** Which room's: 'subscription.outbox'. Keys of one space are ordered. */
+      readonly space: string;
+      readonly key: string;
+      readonly value: string | undefined;
+      readonly expect?: string | null | undefined;
+      readonly expiresAt?: number | undefined;
+    };
+
+/** What `set` committed. An expired value may still be there: the reader, who has a clock, compares. */
+export interface Keyed {
+  readonly key: string;
+  readonly value: string;
+  /** ms since 1970; undefined: kept until removed. */
+  readonly expiresAt: number | undefined;
+}
 
 /** A low-cardinality group of AuditEvent search values, stored once under its key: what kind of event, or which agents. */
 export interface AuditFacet {
@@ -133,6 +156,12 @@ export class StoreError extends Error {
   }
 }
 
+/** What the store of the process has besides: the engine's signal that `changes` has more to give. */
+export interface CommitSignal {
+  /** Calls back after commits of data, by whichever thread or process, soon and at least once after the last. Returns how to stop it. */
+  onCommit(listener: () => void): () => void;
+}
+
 export interface ResourceStore {
   /** Resolves when durable. Rejects with StoreError `unavailable` when nothing of the group could be made durable. */
   commit(request: CommitRequest): Promise<CommitResult>;
@@ -153,6 +182,17 @@ export interface ResourceStore {
   ): Promise<{ readonly count: number; readonly exact: boolean }>;
   /** What `keep` committed under this key. */
   kept(key: string): Promise<string | undefined>;
+  /** What `set` committed last under this key of this space. */
+  keyed(space: string, key: string): Promise<Keyed | undefined>;
+  /** Keys of a space in ascending order (by code point), those after `after` when it is given. */
+  keyedPage(
+    space: string,
+    page: { readonly after?: string | undefined; readonly count: number },
+  ): Promise<readonly Keyed[]>;
+  /** Versions of all types (but AuditEvents, which are not versioned) with a sequence above `after`, ascending, at most `count`. */
+  changes(after: number, count: number): Promise<readonly StoredVersion[]>;
+  /** Sequence of the newest write; 0 when there is none. */
+  latestSequence(): Promise<number>;
   /** Opaque, stable audit keys for patients, in order; unknown ones are minted (persisted by the commit that uses them). */
   subjectKeys(patients: readonly string[]): readonly string[];
   /** Cheap proof that reads and writes work: for readiness. */

@@ -3,6 +3,7 @@
 import { StoreError } from './port.ts';
 import { AuditAppender } from './sqlite-audit.ts';
 import { MintingDictionary } from './sqlite-dictionary.ts';
+import { KeyedValues } from './sqlite-keyed.ts';
 import { OUTCOME_WIDTH, type ReindexRow, STATUS, type WireCommand, type WireRequest } from './sqlite-message.ts';
 import { PendingRows } from './sqlite-rows.ts';
 import { type Connection, TYPE_SPAN } from './sqlite-schema.ts';
@@ -45,6 +46,7 @@ export class Committer {
   readonly #pending: PendingRows;
   readonly #searcher: Searcher;
   readonly #audit: AuditAppender;
+  readonly #keyed: KeyedValues;
   readonly #clock: Clock;
   readonly #counters = new Map<number, number>();
   readonly #pendingKeys = new Set<string>();
@@ -59,6 +61,7 @@ export class Committer {
     this.#pending = new PendingRows(this.#statements, this.#dictionary);
     this.#searcher = new Searcher(this.#statements, this.#dictionary, budgetMs);
     this.#audit = new AuditAppender(this.#statements, this.#pending);
+    this.#keyed = new KeyedValues(this.#statements);
     this.#resume();
   }
 
@@ -117,6 +120,7 @@ export class Committer {
     commands.forEach((command, index) => {
       if (command[0] === 'put' || command[0] === 'delete') this.#write(command, judged[index], at);
       else if (command[0] === 'keep') this.#statements.run('INSERT INTO kept VALUES(?,?,?)', [...command.slice(1), at]);
+      else if (command[0] === 'set') this.#keyed.set(command, at);
     });
     const firstAudit = this.#audit.append(audit, at);
     return [STATUS.done, at, first, firstAudit];
@@ -137,6 +141,11 @@ export class Committer {
       if (command[0] === 'keep') {
         if (keeps.has(command[1]) || this.#isKept(command[1])) return index;
         keeps.add(command[1]);
+        found.push(undefined);
+        continue;
+      }
+      if (command[0] === 'set') {
+        if (!this.#keyed.holds(command, commands.slice(0, index), this.#now())) return index;
         found.push(undefined);
         continue;
       }

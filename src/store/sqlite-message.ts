@@ -29,7 +29,16 @@ export type WireCommand =
   | readonly [op: 'delete', type: string, id: string, version: number, patients: string]
   | readonly [op: 'expect', plan: SearchPlan, ids: readonly string[]]
   | readonly [op: 'hold', type: string, id: string, version: number]
-  | readonly [op: 'keep', key: string, value: string];
+  | readonly [op: 'keep', key: string, value: string]
+  /** `expect`: `[value]`, `[]` for nothing, null for anything. */
+  | readonly [
+      op: 'set',
+      space: string,
+      key: string,
+      value: string | null,
+      expect: readonly string[] | null,
+      expiresAt: number | null,
+    ];
 /** A facet's entries are left out once the writer is known to have it. */
 export type WireFacet = readonly [key: string, entries?: readonly WireEntry[]];
 export interface WireAudit {
@@ -112,6 +121,11 @@ function wireCommand(command: Command): WireCommand {
       return ['hold', command.key.type, command.key.id, command.version];
     case 'keep':
       return ['keep', command.key, command.value];
+    case 'set': {
+      const { space, key, value, expect, expiresAt } = command;
+      const before = expect === undefined ? null : [expect].filter((text) => text !== null);
+      return ['set', space, key, value ?? null, before, expiresAt ?? null];
+    }
     default:
       throw new TypeError(`Unknown command ${String(command satisfies never)}`);
   }

@@ -93,6 +93,10 @@ CREATE TABLE code_system(parameter INTEGER, code TEXT, system INTEGER, PRIMARY K
 INSERT INTO code_system SELECT DISTINCT parameter, code, system FROM token ORDER BY parameter, code, system;
 DROP TABLE parameter_system;
 `,
+  `
+CREATE TABLE keyed(space TEXT, key TEXT, value TEXT NOT NULL, expires INTEGER, PRIMARY KEY(space, key)) WITHOUT ROWID;
+CREATE INDEX keyed_expires ON keyed(expires) WHERE expires IS NOT NULL;
+`,
 ];
 
 export const SCHEMA_VERSION = MIGRATIONS.length;

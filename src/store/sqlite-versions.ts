@@ -71,6 +71,21 @@ export class Versions {
     return { matches, next: more ? encodeCursor(bound, [last.at, last.sequence]) : undefined };
   }
 
+  /** Versions above a sequence, ascending. Each lies in one of two tables, which are merged. */
+  changes(after: number, count: number): readonly StoredVersion[] {
+    const part = (table: string) =>
+      this.#statements.all(sql`SELECT ${COLUMNS} FROM ${raw(table)} WHERE seq>${after} ORDER BY seq LIMIT ${count}`);
+    return [...part('resource'), ...part('history')]
+      .map((row) => this.#version(row))
+      .sort((a, b) => a.sequence - b.sequence)
+      .slice(0, count);
+  }
+
+  latestSequence(): number {
+    const last = (table: string) => this.#statements.number(sql`SELECT max(seq) FROM ${raw(table)}`) ?? 0;
+    return Math.max(last('resource'), last('history'));
+  }
+
   #scope({ type, id }: HistoryScope, table: string): Sql {
     if (type === undefined) return raw('1');
     const number = this.#dictionary.number('type', type);

@@ -12,7 +12,11 @@ export interface WriterData extends Place {
 }
 /** From the main thread, besides `ToWriter` on channels. */
 export type WriterControl = { readonly op: 'channel'; readonly port: MessagePort } | { readonly op: 'close' };
-export type WriterNotice = { readonly op: 'ready' } | { readonly op: 'fatal'; readonly message: string };
+export type WriterNotice =
+  | { readonly op: 'ready' }
+  /** Data was committed since the last notice; sent once a turn of the writer, after its answers. */
+  | { readonly op: 'committed' }
+  | { readonly op: 'fatal'; readonly message: string };
 
 /** Requests in one transaction at most: a bound on how long the first waits for the last. */
 const GROUP = 256;
@@ -33,10 +37,23 @@ class Writer {
   readonly #signals: Signals;
   readonly #ports: MessagePort[] = [];
   #waiting: Waiting[] = [];
+  readonly #notify: () => void;
+  #noticeDue = false;
 
-  constructor(committer: Committer, signals: Signals) {
+  constructor(committer: Committer, signals: Signals, notify: () => void) {
     this.#committer = committer;
     this.#signals = signals;
+    this.#notify = notify;
+  }
+
+  #committed(): void {
+    this.#signals.committed();
+    if (this.#noticeDue) return;
+    this.#noticeDue = true;
+    setImmediate(() => {
+      this.#noticeDue = false;
+      this.#notify();
+    });
   }
 
   listen(port: MessagePort): void {
@@ -67,7 +84,7 @@ class Writer {
       if (message.op === 'limit') this.#committer.limit(message.pages);
       if (message.op === 'reindex') {
         this.#committer.reindex(JSON.parse(message.rows) as readonly ReindexRow[], message.progress, message.done);
-        this.#signals.committed();
+        this.#committed();
       }
       return undefined;
     } catch (error) {
@@ -99,7 +116,7 @@ class Writer {
     this.#waiting = this.#waiting.slice(GROUP);
     if (group.length === 0) return;
     const outcomes = this.#committer.group(group.map(({ request }) => request));
-    if (group.some(({ request }) => changesData(request))) this.#signals.committed();
+    if (group.some(({ request }) => changesData(request))) this.#committed();
     const answers = new Map<MessagePort, number[]>();
     outcomes.forEach((outcome, index) => {
       const asked = group[index];
@@ -116,7 +133,9 @@ function start(parent: MessagePort, data: WriterData): void {
   const connection = connect(data);
   const committer = new Committer(connection, data.clock);
   if (data.maxPages !== undefined) committer.limit(data.maxPages);
-  const writer = new Writer(committer, new Signals(data.signals));
+  const writer = new Writer(committer, new Signals(data.signals), () =>
+    parent.postMessage({ op: 'committed' } satisfies WriterNotice),
+  );
   process.on('uncaughtException', (error) => {
     parent.postMessage({ op: 'fatal', message: error.message } satisfies WriterNotice);
     process.exit(1);

@@ -9,7 +9,9 @@ import type { PredicateKind, SearchPlan } from '../fhir/search/algebra.ts';
 import {
   type CommitRequest,
   type CommitResult,
+  type CommitSignal,
   type HistoryScope,
+  type Keyed,
   type Page,
   type ResourceStore,
   type SearchResult,
@@ -23,6 +25,7 @@ import type { CheckpointData } from './sqlite-checkpoint.ts';
 import type { Clock } from './sqlite-commit.ts';
 import { Dictionary } from './sqlite-dictionary.ts';
 import type { Total } from './sqlite-estimate.ts';
+import { keyedPage, readKeyed } from './sqlite-keyed.ts';
 import { type IndexOf, indexIsCurrent, prepareIndex, reindexAll } from './sqlite-reindex.ts';
 import { connect, lockFolder, migrate, type Place, synchronousOf } from './sqlite-schema.ts';
 import { Searcher } from './sqlite-search.ts';
@@ -156,6 +159,22 @@ export class SqliteReader implements ResourceStore {
     return this.#snapshot.read(() => this.statements.text(sql`SELECT value FROM kept WHERE key=${key}`));
   }
 
+  async keyed(space: string, key: string): Promise<Keyed | undefined> {
+    return this.#snapshot.read(() => readKeyed(this.statements, space, key));
+  }
+
+  async keyedPage(space: string, { after = '', count }: { after?: string | undefined; count: number }) {
+    return this.#snapshot.read(() => keyedPage(this.statements, space, after, count));
+  }
+
+  async changes(after: number, count: number): Promise<readonly StoredVersion[]> {
+    return this.#snapshot.read(() => this.#versions.changes(after, count));
+  }
+
+  async latestSequence(): Promise<number> {
+    return this.#snapshot.read(() => this.#versions.latestSequence());
+  }
+
   subjectKeys(patients: readonly string[]): readonly string[] {
     return patients.map((patient) => {
       const known = this.#subjects.get(patient);
@@ -208,7 +227,7 @@ export class SqliteReader implements ResourceStore {
 }
 
 /** The main thread's store: owns the threads and the folder lock. */
-export class SqliteStore extends SqliteReader {
+export class SqliteStore extends SqliteReader implements CommitSignal {
   readonly #threads: SqliteThreads;
   readonly #indexHash: string;
   #closing: Promise<void> | undefined;
@@ -244,6 +263,11 @@ export class SqliteStore extends SqliteReader {
     return reindexAll(() => this.fresh(), this.writer, this.#indexHash, types, indexOf, onProgress);
   }
 
+  /** Calls back on this thread after commits of data by any thread, soon and at least once for the last. Returns how to stop it. */
+  onCommit(listener: () => void): () => void {
+    return this.#threads.onCommit(listener);
+  }
+
   /** Lowers or lifts (0) the largest size of the database file, in 4 KB pages. */
   limitPages(pages: number): Promise<void> {
     return this.writer.ask({ op: 'limit', pages });
@@ -269,6 +293,7 @@ class SqliteThreads {
   readonly #checkpoint: Worker;
   readonly #release: () => void;
   readonly #signals = new Signals();
+  readonly #listeners = new Set<() => void>();
   readonly ready: Promise<void>;
   /** False until the writer is ready and after a failure or close. */
   running = false;
@@ -291,6 +316,10 @@ class SqliteThreads {
       };
       this.#writer.on('message', (notice: WriterNotice) => {
         if (notice.op === 'fatal') return fatal(notice.message);
+        if (notice.op === 'committed') {
+          for (const listener of this.#listeners) listener();
+          return;
+        }
         this.running = true;
         resolve();
       });
@@ -314,6 +343,11 @@ class SqliteThreads {
       await Promise.all([this.#writer.terminate(), this.#checkpoint.terminate()]);
       throw error;
     }
+  }
+
+  onCommit(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
   }
 
   channel(): MessagePort {

@@ -98,6 +98,18 @@ export class MemoryStore implements ResourceStore {
   async kept(): Promise<string | undefined> {
     return undefined;
   }
+  async keyed(): Promise<undefined> {
+    return undefined;
+  }
+  async keyedPage(): Promise<readonly never[]> {
+    return [];
+  }
+  async changes(): Promise<readonly StoredVersion[]> {
+    throw new TypeError('Nothing here reads the feed.');
+  }
+  async latestSequence(): Promise<number> {
+    throw new TypeError('Nothing here reads the feed.');
+  }
   async ping(): Promise<void> {
     return undefined;
   }

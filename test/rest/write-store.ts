@@ -79,6 +79,7 @@ export class MemoryStore implements ResourceStore {
       undo.push(() => this.#kept.delete(key));
       return true;
     }
+    if (command.op === 'set') throw new TypeError('No interaction sets values.');
     const name = label(command.key);
     if (command.op === 'hold') return command.version === this.#held.get(name)?.versions.length;
     const held = this.#held.get(name) ?? { versions: [], entries: [] };
@@ -130,6 +131,18 @@ export class MemoryStore implements ResourceStore {
   }
   async kept(key: string): Promise<string | undefined> {
     return this.#kept.get(key);
+  }
+  async keyed(): Promise<undefined> {
+    return undefined;
+  }
+  async keyedPage(): Promise<readonly never[]> {
+    return [];
+  }
+  async changes(): Promise<readonly StoredVersion[]> {
+    throw new TypeError('Nothing here reads the feed.');
+  }
+  async latestSequence(): Promise<number> {
+    throw new TypeError('Nothing here reads the feed.');
   }
   async ping(): Promise<void> {
     return undefined;

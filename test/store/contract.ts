@@ -185,6 +185,85 @@ export function storeContract(engine: string, open: OpenStore): void {
     assert.equal(await store.kept('m'), undefined);
   });
 
+  const set = (key: string, value: string | undefined, more: { expect?: string | null; expiresAt?: number } = {}) =>
+    ({ op: 'set', space: 's', key, value, ...more }) as const;
+  const setCases: readonly [
+    name: string,
+    commands: readonly ReturnType<typeof set>[],
+    holds: boolean,
+    after: unknown,
+  ][] = [
+    ['anything may be there', [set('k', '2')], true, '2'],
+    ['the value that is there', [set('k', '2', { expect: '1' })], true, '2'],
+    ['another value', [set('k', '2', { expect: '0' })], false, '1'],
+    ['nothing expected, something there', [set('k', '2', { expect: null })], false, '1'],
+    ['removed', [set('k', undefined)], true, undefined],
+    ['removed when it is the value', [set('k', undefined, { expect: '0' })], false, '1'],
+    ['earlier commands count', [set('k', '2', { expect: '1' }), set('k', '3', { expect: '2' })], true, '3'],
+    ['earlier removal counts', [set('k', undefined), set('k', '3', { expect: null })], true, '3'],
+    ['all or nothing', [set('k', '2'), set('other', '1', { expect: 'x' })], false, '1'],
+    ['a value of this clock on is not expired', [set('k', '2', { expiresAt: Number.MAX_SAFE_INTEGER })], true, '2'],
+  ];
+  for (const [name, commands, holds, after] of setCases) {
+    specify(`set: ${name}`, async (store) => {
+      ok(await store.commit({ commands: [set('k', '1')], audit: [] }));
+      const result = await store.commit({ commands: [...commands, put('Patient', 'a')], audit: [] });
+      assert.equal(result.ok, holds);
+      assert.equal((await store.keyed('s', 'k'))?.value, after);
+      assert.equal(
+        (await store.read({ type: 'Patient', id: 'a' })) !== undefined,
+        holds,
+        'with the data or not at all',
+      );
+      assert.equal(await store.keyed('t', 'k'), undefined, 'spaces are apart');
+    });
+  }
+
+  specify('set: what has expired is nothing to `expect`, and is removed in time', async (store) => {
+    ok(await store.commit({ commands: [set('old', '1', { expiresAt: 1 })], audit: [] }));
+    ok(await store.commit({ commands: [set('old', '2', { expect: null, expiresAt: 2 })], audit: [] }));
+    ok(await store.commit({ commands: [set('new', '1', { expiresAt: Number.MAX_SAFE_INTEGER })], audit: [] }));
+    assert.equal(await store.keyed('s', 'old'), undefined);
+    assert.deepEqual(await store.keyed('s', 'new'), { key: 'new', value: '1', expiresAt: Number.MAX_SAFE_INTEGER });
+  });
+
+  specify('set: of racing compare-and-sets exactly one wins; pages are in key order', async (store) => {
+    const race = await Promise.all(
+      IDS.map((id) => store.commit({ commands: [set('k', id, { expect: null })], audit: [] })),
+    );
+    assert.equal(race.filter((result) => result.ok).length, 1);
+    ok(await store.commit({ commands: ['b', 'a', 'Z', 'é'].map((key) => set(key, key)), audit: [] }));
+    const first = await store.keyedPage('s', { count: 3 });
+    const rest = await store.keyedPage('s', { after: first.at(-1)?.key, count: 3 });
+    assert.deepEqual(
+      [...first, ...rest].map(({ key }) => key),
+      ['Z', 'a', 'b', 'k', 'é'],
+    );
+  });
+
+  specify('changes: every version once, in the order of writes, from wherever one goes on', async (store) => {
+    assert.equal(await store.latestSequence(), 0);
+    assert.deepEqual(await store.changes(0, 10), []);
+    for (const version of [1, 2, 3]) {
+      ok(await store.commit({ commands: [put('Patient', 'a', version), put('Observation', 'o', version)], audit: [] }));
+    }
+    ok(await store.commit({ commands: [remove('Patient', 'a', 4)], audit: [auditRow('x')] }));
+    const seen: string[] = [];
+    let after = 0;
+    for (;;) {
+      const page = await store.changes(after, 2);
+      if (page.length === 0) break;
+      for (const { key, version, deleted, text, sequence } of page) {
+        assert.ok(sequence > after);
+        assert.equal(text === undefined, deleted);
+        after = sequence;
+        seen.push(`${key.type}/${key.id}/${version}`);
+      }
+    }
+    assert.deepEqual(seen, [1, 2, 3].flatMap((n) => [`Patient/a/${n}`, `Observation/o/${n}`]).concat('Patient/a/4'));
+    assert.equal(after, await store.latestSequence());
+  });
+
   specify('deleting what is absent or deleted conflicts', async (store) => {
     assert.equal((await store.commit({ commands: [remove('Patient', 'a', 1)], audit: [] })).ok, false);
     ok(await store.commit({ commands: [put('Patient', 'a')], audit: [] }));

@@ -132,7 +132,7 @@ test('sqlite: a file of schema 2 is brought forward with its data', async (conte
   await before.commit({ commands: [put('Patient', 'a', 1, [{ ...coded, group: 0 }])], audit: [] });
   await before.close();
   const connection = connect({ folder });
-  connection.exec(`DROP TABLE kept; DROP TABLE fulltext; DROP TABLE code_system; ${SYSTEMS_OF_OLD}`);
+  connection.exec(`DROP TABLE kept; DROP TABLE keyed; DROP TABLE fulltext; DROP TABLE code_system; ${SYSTEMS_OF_OLD}`);
   connection.pragma('user_version=2');
   connection.close();
   const after = await open(context, {}, folder);
@@ -140,6 +140,31 @@ test('sqlite: a file of schema 2 is brought forward with its data', async (conte
   assert.equal(await after.kept('k'), 'v');
   assert.equal(await after.count(plan('Patient', { kind: 'token', parameter: 'Patient.code', code: 'x' })), 1);
   assert.equal((await after.read({ type: 'Patient', id: 'a' }))?.version, 1);
+});
+
+test('sqlite: who listens is called after commits of data by any thread, and not for audit rows alone', async (context) => {
+  const store = await open(context);
+  const other = attachSqlite({ folder: folderOf(store), renderAudit, port: store.channel() });
+  let calls = 0;
+  let next = Promise.withResolvers<void>();
+  const stop = store.onCommit(() => {
+    calls++;
+    next.resolve();
+  });
+  for (const writer of [store, other]) {
+    next = Promise.withResolvers();
+    await writer.commit({ commands: [], audit: [auditRow('1')] });
+    const before = calls;
+    await writer.commit({ commands: [put('Patient', `p${before}`)], audit: [] });
+    await next.promise;
+    assert.equal(calls, before + 1);
+    assert.equal((await store.changes(0, 10)).length, calls);
+  }
+  stop();
+  await store.commit({ commands: [put('Patient', 'last')], audit: [] });
+  await store.ping();
+  assert.equal(calls, 2);
+  await other.close();
 });
 
 test('sqlite: with a key no text is readable in the files, and another key is refused', async (context) => {
