@@ -2,39 +2,36 @@
 
 import { randomBytes } from 'node:crypto';
 import { mkdirSync } from 'node:fs';
-import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
+import type { MessagePort } from 'node:worker_threads';
 import type { RenderAuditEvent } from '../audit.ts';
 import type { ResourceKey } from '../fhir/resource.ts';
 import type { PredicateKind, SearchPlan } from '../fhir/search/algebra.ts';
-import {
-  type CommitRequest,
-  type CommitResult,
-  type CommitSignal,
-  type HistoryScope,
-  type Keyed,
-  type Page,
-  type ResourceStore,
-  type SearchResult,
-  type StoredVersion,
-  StoreError,
+import type {
+  CommitRequest,
+  CommitResult,
+  CommitSignal,
+  HistoryScope,
+  Keyed,
+  Page,
+  ResourceStore,
+  SearchResult,
+  StoredVersion,
 } from './port.ts';
 import { type AuditVerdict, verifyChain } from './sqlite-audit.ts';
 import { AuditReader } from './sqlite-audit-read.ts';
 import { WriterChannel } from './sqlite-channel.ts';
-import type { CheckpointData } from './sqlite-checkpoint.ts';
-import type { Clock } from './sqlite-commit.ts';
 import { Dictionary } from './sqlite-dictionary.ts';
 import type { Total } from './sqlite-estimate.ts';
 import { keyedPage, readKeyed } from './sqlite-keyed.ts';
 import { type IndexOf, indexIsCurrent, prepareIndex, reindexAll } from './sqlite-reindex.ts';
 import { connect, lockFolder, migrate, type Place, synchronousOf } from './sqlite-schema.ts';
 import { Searcher } from './sqlite-search.ts';
-import { Signals, Snapshot } from './sqlite-snapshot.ts';
+import { Snapshot } from './sqlite-snapshot.ts';
 import { Statements, sql } from './sqlite-sql.ts';
+import { SqliteThreads, type ThreadOptions } from './sqlite-threads.ts';
 import { Versions } from './sqlite-versions.ts';
-import type { WriterControl, WriterData, WriterNotice } from './sqlite-writer.ts';
 
-export interface SqliteOptions extends Place {
+export interface SqliteOptions extends ThreadOptions {
   /** Longest time of one search, ms; undefined on the thread that may only do bounded work. */
   readonly budgetMs?: number | undefined;
   readonly renderAudit: RenderAuditEvent;
@@ -42,16 +39,8 @@ export interface SqliteOptions extends Place {
   readonly indexHash: string;
   /** Resource types in the order of their numbers; later ones are added as they come. */
   readonly types: readonly string[];
-  /** Between two looks of the checkpoint thread, ms. */
-  readonly checkpointMs?: number;
   /** Tests only: see Searcher. */
   readonly collect?: number;
-  /** Tests only. */
-  readonly clock?: Clock;
-  /** Largest size of the database file in 4 KB pages. */
-  readonly maxPages?: number;
-  /** Called when the file can no longer be trusted (a failed sync). Default: exit 70 at once, so that a restart recovers from the log. */
-  readonly onFatal?: (message: string) => void;
 }
 export type AttachOptions = Place & {
   readonly budgetMs?: number | undefined;
@@ -283,99 +272,6 @@ export class SqliteStore extends SqliteReader implements CommitSignal {
     await super.close();
     await this.#threads.close();
   }
-}
-
-const threadFile = (name: string): URL =>
-  new URL(name + (import.meta.url.endsWith('.ts') ? '.ts' : '.js'), import.meta.url);
-
-class SqliteThreads {
-  readonly #writer: Worker;
-  readonly #checkpoint: Worker;
-  readonly #release: () => void;
-  readonly #signals = new Signals();
-  readonly #listeners = new Set<() => void>();
-  readonly ready: Promise<void>;
-  /** False until the writer is ready and after a failure or close. */
-  running = false;
-
-  constructor(
-    { folder, key, clock = 'system', maxPages, onFatal = exitAtOnce, checkpointMs = 250 }: SqliteOptions,
-    release: () => void,
-  ) {
-    this.#release = release;
-    const signals = this.#signals.buffer;
-    const data: WriterData = { folder, key, clock, maxPages, signals };
-    const checkpoint: CheckpointData = { folder, key, everyMs: checkpointMs, signals };
-    this.#writer = new Worker(threadFile('./sqlite-writer'), { workerData: data });
-    this.#checkpoint = new Worker(threadFile('./sqlite-checkpoint'), { workerData: checkpoint });
-    this.ready = new Promise((resolve, reject) => {
-      const fatal = (message: string) => {
-        reject(new StoreError('unavailable', message));
-        if (this.running) onFatal(message);
-        this.running = false;
-      };
-      this.#writer.on('message', (notice: WriterNotice) => {
-        if (notice.op === 'fatal') return fatal(notice.message);
-        if (notice.op === 'committed') {
-          for (const listener of this.#listeners) listener();
-          return;
-        }
-        this.running = true;
-        resolve();
-      });
-      for (const thread of [this.#writer, this.#checkpoint]) {
-        thread.on('error', (error) => fatal(error.message));
-        thread.on('exit', () => fatal('A storage thread ended.'));
-      }
-    });
-    this.ready.then(
-      () => this.#writer.unref(),
-      () => undefined,
-    );
-    this.#checkpoint.unref();
-  }
-
-  /** Both threads are ended when the writer cannot start. */
-  async started(): Promise<void> {
-    try {
-      await this.ready;
-    } catch (error) {
-      await Promise.all([this.#writer.terminate(), this.#checkpoint.terminate()]);
-      throw error;
-    }
-  }
-
-  onCommit(listener: () => void): () => void {
-    this.#listeners.add(listener);
-    return () => this.#listeners.delete(listener);
-  }
-
-  channel(): MessagePort {
-    const { port1, port2 } = new MessageChannel();
-    // Waits in the channel, also while that is transferred: the first thing `WriterChannel` takes from it.
-    port1.postMessage(this.#signals.buffer);
-    this.#writer.postMessage({ op: 'channel', port: port1 } satisfies WriterControl, [port1]);
-    return port2;
-  }
-
-  async close(): Promise<void> {
-    this.running = false;
-    // A thread that has ended has no id any more and sends no event.
-    const ended = (thread: Worker) =>
-      thread.threadId === -1 ? undefined : new Promise((resolve) => thread.once('exit', resolve));
-    const both = Promise.all([ended(this.#writer), ended(this.#checkpoint)]);
-    this.#writer.ref();
-    this.#checkpoint.ref();
-    this.#checkpoint.postMessage('close');
-    this.#writer.postMessage({ op: 'close' } satisfies WriterControl);
-    await both;
-    this.#release();
-  }
-}
-
-function exitAtOnce(message: string): never {
-  process.stderr.write(`Storage cannot go on: ${message}\n`);
-  process.exit(70);
 }
 
 /**
