@@ -1,0 +1,289 @@
+"""Gradient-boosted trees that become one ONNX graph: fit, search, bag, calibrate, write.
+
+Needs the Debian packages python3-numpy, python3-pandas, python3-sklearn, python3-xgboost and python3-onnx; nothing from elsewhere.
+Every step takes its seed as an argument and uses one thread, so that the same table gives the same bytes on the same library versions.
+
+A model is a list of trees and a base. Its margin (log-odds) for a row is `base + sum of one leaf a tree`; its probability is the logistic
+function of that. Bagged members are averaged in the margin, so that the mean is again a sum of trees; Platt scaling is linear in the
+margin, so that it too is folded into the leaves and the base. Missing inputs are NaN and follow the default branch of a node.
+"""
+
+import hashlib
+import json
+import math
+import sys
+from dataclasses import dataclass, field, replace
+from itertools import product
+from pathlib import Path
+
+PACKAGES = ("numpy", "pandas", "sklearn", "xgboost", "onnx")
+
+try:
+    import numpy as np
+    import onnx
+    import xgboost
+    from onnx import TensorProto, helper
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.metrics import roc_auc_score
+except ModuleNotFoundError as absent:
+    wanted = " ".join(f"python3-{name}" for name in PACKAGES)
+    sys.exit(f"Training needs the Python package `{absent.name}`, which is absent. On Debian: apt-get install {wanted}")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Hyper-parameters of one member. `monotone`: feature name -> 1 (risk may only rise with it) or -1."""
+
+    rounds: int = 200
+    depth: int = 3
+    rate: float = 0.03
+    min_child_weight: float = 5.0
+    subsample: float = 0.7
+    columns: float = 0.5
+    ridge: float = 10.0
+    monotone: dict = field(default_factory=dict)
+
+    def params(self, names, seed):
+        constraints = tuple(self.monotone.get(name, 0) for name in names)
+        return {
+            "objective": "binary:logistic",
+            "tree_method": "hist",
+            "nthread": 1,
+            "seed": seed,
+            "base_score": 0.5,
+            "max_depth": self.depth,
+            "eta": self.rate,
+            "min_child_weight": self.min_child_weight,
+            "subsample": self.subsample,
+            "colsample_bytree": self.columns,
+            "lambda": self.ridge,
+            **({"monotone_constraints": str(constraints)} if any(constraints) else {}),
+        }
+
+
+def grid(base, **choices):
+    """Every combination of the choices, as Settings."""
+    return [replace(base, **dict(zip(choices, values))) for values in product(*choices.values())]
+
+
+def fit(table, labels, settings, seeds):
+    """One member for each seed. `table`: pandas frame of numbers, NaN for missing; `labels`: 0 or 1."""
+    names = list(table.columns)
+    data = xgboost.DMatrix(table.to_numpy(np.float32), label=np.asarray(labels), missing=np.nan)
+    return [xgboost.train(settings.params(names, seed), data, settings.rounds) for seed in seeds]
+
+
+def margins(members, table):
+    """Mean margin (log-odds) of the members for each row."""
+    data = xgboost.DMatrix(table.to_numpy(np.float32), missing=np.nan)
+    return np.mean([member.predict(data, output_margin=True) for member in members], axis=0)
+
+
+def group_folds(groups, labels, count, seed):
+    """Fold of each row: whole groups, positives spread evenly (largest groups first, into the fold with the fewest positives, then rows)."""
+    rng = np.random.default_rng(seed)
+    groups, labels = np.asarray(groups), np.asarray(labels)
+    names = np.unique(groups)
+    rng.shuffle(names)
+    positives = {name: int(labels[groups == name].sum()) for name in names}
+    rows = {name: int((groups == name).sum()) for name in names}
+    held = np.zeros((count, 2))
+    fold_of = {}
+    for name in sorted(names, key=lambda one: (-positives[one], -rows[one])):
+        fold = min(range(count), key=lambda one: (held[one][0], held[one][1]))
+        fold_of[name] = fold
+        held[fold] += (positives[name], rows[name])
+    return np.array([fold_of[name] for name in groups])
+
+
+def cross_fit(table, labels, folds, settings, seeds):
+    """Margin of each row from members that never saw its fold."""
+    labels = np.asarray(labels)
+    found = np.full(len(labels), np.nan)
+    for fold in np.unique(folds):
+        held = folds == fold
+        found[held] = margins(fit(table[~held], labels[~held], settings, seeds), table[held])
+    return found
+
+
+def log_loss(labels, margin):
+    """Mean negative log likelihood of the labels under the margins."""
+    return float(np.mean(np.logaddexp(0, margin) - np.asarray(labels) * margin))
+
+
+def search(table, labels, folds, candidates, seeds):
+    """The candidate with the lowest cross-fitted log loss, its margins, and the losses and AUROCs of all."""
+    tried = []
+    for settings in candidates:
+        margin = cross_fit(table, labels, folds, settings, seeds)
+        tried.append((log_loss(labels, margin), roc_auc_score(labels, margin), settings, margin))
+    best = min(tried, key=lambda one: one[0])
+    return best[2], best[3], [(loss, area, settings) for loss, area, settings, _ in tried]
+
+
+def nested(table, labels, groups, candidates, *, outer=5, inner=4, seed=1, seeds=(1,)):
+    """Calibrated margin of each row where settings and calibration, too, were chosen without its outer fold. Also the settings chosen."""
+    labels = np.asarray(labels)
+    groups = np.asarray(groups)
+    outer_folds = group_folds(groups, labels, outer, seed)
+    found = np.full(len(labels), np.nan)
+    chosen = []
+    for fold in range(outer):
+        held = outer_folds == fold
+        inner_folds = group_folds(groups[~held], labels[~held], inner, seed + 1 + fold)
+        settings, margin, _ = search(table[~held], labels[~held], inner_folds, candidates, seeds)
+        slope, intercept = platt(margin, labels[~held])
+        found[held] = slope * margins(fit(table[~held], labels[~held], settings, seeds), table[held]) + intercept
+        chosen.append(settings)
+    return found, chosen
+
+
+def platt(margin, labels):
+    """Slope and intercept of the logistic regression of the labels on cross-fitted margins. Platt 1999, without his prior."""
+    line = LogisticRegression(C=1e6).fit(np.asarray(margin).reshape(-1, 1), labels)
+    return float(line.coef_[0][0]), float(line.intercept_[0])
+
+
+def threshold_at(margin, labels, *, sensitivity=None, specificity=None):
+    """The highest margin with at least this sensitivity, or the lowest with at least this specificity; an alert is `margin >= threshold`."""
+    margin, labels = np.asarray(margin), np.asarray(labels)
+    if sensitivity is not None:
+        cases = np.sort(margin[labels == 1])[::-1]
+        return float(cases[max(0, math.ceil(sensitivity * len(cases)) - 1)])
+    others = np.sort(margin[labels == 0])
+    at = min(len(others) - 1, math.ceil(specificity * len(others)))
+    return float(np.nextafter(others[at - 1], np.inf)) if at > 0 else float(others[0])
+
+
+def probability(margin):
+    """Logistic function."""
+    return 1 / (1 + np.exp(-np.asarray(margin, dtype=np.float64)))
+
+
+@dataclass(frozen=True)
+class Ensemble:
+    """Trees as lists of nodes. A node is (feature, threshold, yes, no, missing_is_yes, leaf, cover): yes when value < threshold."""
+
+    names: tuple
+    base: float
+    trees: tuple
+
+    def margins(self, table):
+        """Margin of each row by walking the nodes in float32, as the runtime does."""
+        rows = table[list(self.names)].to_numpy(np.float32)
+        return np.array([self.base + sum(float(_leaf(tree, row)) for tree in self.trees) for row in rows])
+
+
+def _leaf(tree, row):
+    at = 0
+    while True:
+        feature, threshold, yes, no, missing_is_yes, leaf, _ = tree[at]
+        if yes < 0:
+            return np.float32(leaf)
+        value = row[feature]
+        at = (yes if missing_is_yes else no) if np.isnan(value) else yes if value < np.float32(threshold) else no
+
+
+def ensemble(members, names, slope=1.0, intercept=0.0):
+    """The members' mean, calibrated: margin = slope * mean + intercept, folded into leaves and base."""
+    trees = []
+    for member in members:
+        booster = json.loads(bytes(member.save_raw("json")))["learner"]
+        if float(booster["learner_model_param"]["base_score"]) != 0.5:
+            raise ValueError("Members are expected to start from probability 0.5.")
+        for tree in booster["gradient_booster"]["model"]["trees"]:
+            trees.append(_nodes(tree, slope / len(members)))
+    return Ensemble(tuple(names), float(intercept), tuple(trees))
+
+
+def _nodes(tree, scale):
+    """Nodes of one XGBoost tree. A leaf keeps its value in `split_conditions`. Compacted in the order of a walk from the root."""
+    order, stack = [], [0]
+    while stack:
+        at = stack.pop()
+        order.append(at)
+        if tree["left_children"][at] >= 0:
+            stack += [tree["right_children"][at], tree["left_children"][at]]
+    place = {node: index for index, node in enumerate(order)}
+    nodes = []
+    for at in order:
+        left, right = tree["left_children"][at], tree["right_children"][at]
+        value, cover = tree["split_conditions"][at], tree["sum_hessian"][at]
+        if left < 0:
+            nodes.append((0, 0.0, -1, -1, False, value * scale, cover))
+        else:
+            missing_is_yes = bool(tree["default_left"][at])
+            nodes.append((tree["split_indices"][at], value, place[left], place[right], missing_is_yes, 0.0, cover))
+    return tuple(nodes)
+
+
+def onnx_bytes(model, name):
+    """One TreeEnsembleRegressor and a Sigmoid: `inputs` [batch, n] -> `margin` [batch, 1], `probability` [batch, 1].
+
+    Opsets ai.onnx 15 and ai.onnx.ml 3, IR 8. `nodes_hitrates` holds the cover (sum of hessians), which exact contributions need.
+    """
+    columns = {key: [] for key in ("treeids", "nodeids", "featureids", "values", "modes", "truenodeids", "falsenodeids")}
+    tracks, covers = [], []
+    leaves = {key: [] for key in ("treeids", "nodeids", "ids", "weights")}
+    for tree_id, tree in enumerate(model.trees):
+        for node_id, (feature, threshold, yes, no, missing_is_yes, leaf, cover) in enumerate(tree):
+            is_leaf = yes < 0
+            row = (tree_id, node_id, feature, threshold, "LEAF" if is_leaf else "BRANCH_LT", max(yes, 0), max(no, 0))
+            for key, value in zip(columns, row):
+                columns[key].append(value)
+            tracks.append(int(missing_is_yes))
+            covers.append(float(np.float32(cover)))
+            if is_leaf:
+                for key, value in zip(leaves, (tree_id, node_id, 0, leaf)):
+                    leaves[key].append(value)
+    trees = helper.make_node(
+        "TreeEnsembleRegressor",
+        ["inputs"],
+        ["margin"],
+        domain="ai.onnx.ml",
+        aggregate_function="SUM",
+        base_values=[model.base],
+        n_targets=1,
+        nodes_hitrates=covers,
+        nodes_missing_value_tracks_true=tracks,
+        post_transform="NONE",
+        **{f"nodes_{key}": value for key, value in columns.items()},
+        **{f"target_{key}": value for key, value in leaves.items()},
+    )
+    graph = helper.make_graph(
+        [trees, helper.make_node("Sigmoid", ["margin"], ["probability"])],
+        name,
+        [helper.make_tensor_value_info("inputs", TensorProto.FLOAT, ["batch", len(model.names)])],
+        [helper.make_tensor_value_info(one, TensorProto.FLOAT, ["batch", 1]) for one in ("margin", "probability")],
+    )
+    opsets = [helper.make_opsetid("", 15), helper.make_opsetid("ai.onnx.ml", 3)]
+    made = helper.make_model(graph, producer_name="firewatch", opset_imports=opsets, ir_version=8)
+    onnx.checker.check_model(made)
+    return made.SerializeToString(deterministic=True)
+
+
+def features_of(folder):
+    """Names of the inputs, in order, from the manifest of a model folder; the training table has a column for each."""
+    return [feature["name"] for feature in json.loads((Path(folder) / "manifest.json").read_text())["features"]]
+
+
+def write_model(folder, model, bands=None):
+    """Writes model.onnx into a folder whose manifest.json stands, then its hash and the thresholds (`band name -> probability`) into that."""
+    folder = Path(folder)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    names = [feature["name"] for feature in manifest["features"]]
+    if names != list(model.names):
+        raise ValueError(f"{folder}: the manifest's features are not the model's, or not in its order.")
+    made = onnx_bytes(model, manifest["id"])
+    (folder / "model.onnx").write_bytes(made)
+    manifest["sha256"] = hashlib.sha256(made).hexdigest()
+    for band in manifest["bands"]:
+        if bands is not None and band["name"] in bands:
+            band["from"] = bands[band["name"]]
+    write_json(folder / "manifest.json", manifest)
+    return len(made)
+
+
+def write_json(path, value):
+    """JSON as the repository keeps it: two spaces, a last newline, no NaN."""
+    Path(path).write_text(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
