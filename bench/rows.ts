@@ -65,6 +65,7 @@ function viewCall(index: number, { patients, end }: Ground, given: boolean): Cal
     labs: searchset(observations.slice(6)),
     pregnancy: empty,
     conditions: empty,
+    encounters: empty,
     goals: empty,
   };
   const context = { userId: 'Practitioner/bench-1', patientId: patientId(patient) };

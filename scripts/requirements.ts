@@ -37,6 +37,7 @@ const TITLES: Readonly<Record<string, string>> = {
   'cds-hooks-2.0': 'CDS Hooks 2.0.1, what a service does',
   balp: 'Audit: FHIR R4 AuditEvent, IHE BALP, ITI-20 and ITI-81, and our own patterns',
   reliability: 'Reliability: promises of this project',
+  scores: 'Published scores: inputs, eligibility, points',
   'card-content': 'Content of cards: what a clinician needs to review the basis',
 };
 

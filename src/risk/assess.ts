@@ -1,5 +1,6 @@
 /** Resources + manifest + instant -> Assessment. No clinical failure throws: the stand-in answers, or nothing is said and why. */
 import type { Assessment, Evidence, MissingInput, UsedInput } from './assessment.ts';
+import { ineligible } from './eligibility.ts';
 import { type Knowledge, readFeature } from './features.ts';
 import type { FeatureSpec, ModelManifest } from './manifest.ts';
 import type { Feature } from './observation.ts';
@@ -36,9 +37,9 @@ const PREGNANCY: FeatureSpec = {
   required: false,
 };
 
-/** Why the model is not run for this patient; undefined within its population. Pregnancy counts when recorded; sex is not asked. */
+/** Why the model is not run for this patient; undefined within its population. Pregnancy counts when recorded; then `eligibility` is judged. */
 export function outsidePopulation(
-  { intendedPopulation, population }: ModelManifest,
+  { intendedPopulation, population, eligibility = [] }: ModelManifest,
   evidence: Evidence,
   knowledge: Knowledge,
 ): string | undefined {
@@ -54,7 +55,7 @@ export function outsidePopulation(
   if (excludes.includes('pregnancy') && readFeature(PREGNANCY, evidence, knowledge).value === 1) {
     return `recorded as pregnant; intended for ${population}`;
   }
-  return undefined;
+  return ineligible(eligibility, evidence, knowledge);
 }
 
 interface Answer {

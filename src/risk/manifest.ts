@@ -45,6 +45,24 @@ export interface OutputSpec {
   readonly role: 'points' | 'result';
 }
 
+/** One condition of `eligibility`; the kinds are judged in eligibility.ts and described in docs/models.md. */
+export type EligibilityRule =
+  | { readonly rule: 'alive' }
+  | { readonly rule: 'no-comfort-care' }
+  /** Encounter.class of a current encounter is one of `classes`; `unknown`: what holds when no current encounter is known. */
+  | { readonly rule: 'setting'; readonly classes: readonly string[]; readonly unknown: 'eligible' | 'outside' }
+  /** from <= age < below, in completed units. */
+  | { readonly rule: 'age'; readonly unit: 'a' | 'mo' | 'd'; readonly from?: number; readonly below?: number }
+  /** At most `hours` after the current encounter began. */
+  | { readonly rule: 'first-vitals'; readonly hours: number }
+  /** from <= hours since admission to intensive care < below. */
+  | { readonly rule: 'icu-hours'; readonly from?: number; readonly below?: number }
+  /** No antibiotic (prophylaxis apart) and no culture in the last `hours`. */
+  | { readonly rule: 'untreated-infection'; readonly hours: number }
+  /** Nothing (`without`) or something (`with`) of a set of vocabulary.json is stated. */
+  | { readonly rule: 'without'; readonly set: string }
+  | { readonly rule: 'with'; readonly set: string };
+
 export interface ModelManifest extends Manifest {
   /** Input tensor, float32 [1, features]. */
   readonly input: { readonly tensor: string };
@@ -57,6 +75,8 @@ export interface ModelManifest extends Manifest {
     readonly maxAgeYears?: number;
     readonly excludes: readonly 'pregnancy'[];
   };
+  /** Judged in order after `intendedPopulation`; the first that is not met is the reason. Absent: nothing more is asked. */
+  readonly eligibility?: readonly EligibilityRule[];
   /** Row of scores.ts that stands in. */
   readonly fallback: string;
 }
@@ -87,6 +107,13 @@ export interface CodedTerm {
   readonly system: string;
   readonly code: string;
 }
+/** A concept that rules ask for, by code, by the beginning of a code, or by phrases in lower case. */
+export interface CodeSet {
+  readonly display: string;
+  readonly codes?: readonly CodedTerm[];
+  readonly prefixes?: readonly CodedTerm[];
+  readonly words?: readonly string[];
+}
 /** Codes and words that mean something to the features; models/vocabulary.json. */
 export interface Vocabulary {
   readonly consciousness: readonly {
@@ -111,6 +138,7 @@ export interface Vocabulary {
     readonly words: readonly string[];
   }[];
   readonly negations: readonly string[];
+  readonly sets: Readonly<Record<string, CodeSet>>;
 }
 /** models/units.json. */
 export interface UnitTable {

@@ -6,6 +6,7 @@ import { fhirError } from '../fhir/outcome.ts';
 import { intervalOf } from '../fhir/time.ts';
 import { assess, featuresOf, type ReadyModel } from './assess.ts';
 import type { Assessment, Models } from './assessment.ts';
+import { eligibilityProblems } from './eligibility.ts';
 import type { Knowledge } from './features.ts';
 import {
   cardProblems,
@@ -61,12 +62,19 @@ function versionsOnDisk(folder: string): ReadonlyMap<string, readonly string[]> 
   return new Map(found.filter(([, versions]) => versions.length > 0));
 }
 
-function readManifest(folder: string, id: string, version: string, schemas: Schemas): ModelManifest {
+function readManifest(
+  folder: string,
+  id: string,
+  version: string,
+  schemas: Schemas,
+  { vocabulary }: Knowledge,
+): ModelManifest {
   const manifest = readChecked(folder, 'manifest.json', schemas.manifest);
   const problems = [
     ...(manifest.id === id && manifest.version === version ? [] : [`it is for ${manifest.id} ${manifest.version}`]),
     ...(isFallback(manifest.fallback) ? [] : [`fallback ${manifest.fallback} is not known`]),
     ...manifestProblems(manifest),
+    ...eligibilityProblems(manifest.eligibility ?? [], vocabulary),
   ];
   if (problems.length > 0) throw new Error(`manifest.json: ${problems.join('; ')}`);
   return manifest;
@@ -154,7 +162,7 @@ async function loadEntry(
   const folder = join(root, id, version);
   let manifest: ModelManifest;
   try {
-    manifest = readManifest(folder, id, version, schemas);
+    manifest = readManifest(folder, id, version, schemas, knowledge);
   } catch (error) {
     return { id, version, model: undefined, reason: reasonOf(error) };
   }
@@ -168,13 +176,13 @@ async function loadEntry(
 }
 
 /** Cards of every version on disk that are complete; the links on cards name the version they were made with. */
-function loadCards(root: string, schemas: Schemas): ReadonlyMap<string, ModelCard> {
+function loadCards(root: string, schemas: Schemas, knowledge: Knowledge): ReadonlyMap<string, ModelCard> {
   const cards = new Map<string, ModelCard>();
   for (const [id, versions] of versionsOnDisk(root)) {
     for (const version of versions) {
       try {
         const folder = join(root, id, version);
-        cards.set(`${id}|${version}`, readCard(folder, readManifest(folder, id, version, schemas), schemas));
+        cards.set(`${id}|${version}`, readCard(folder, readManifest(folder, id, version, schemas, knowledge), schemas));
       } catch {
         // Said by status(): the same refusal keeps the model from answering.
       }
@@ -219,7 +227,7 @@ export async function loadModels(folder: string, options: ModelOptions): Promise
   const loaded = [...entries.values()].flatMap(({ model }) => (model === undefined ? [] : [model]));
   return {
     manifests: new Map(loaded.map(({ manifest }) => [manifest.id, manifest])),
-    cards: loadCards(folder, schemas),
+    cards: loadCards(folder, schemas, knowledge),
     async assess(modelId, evidence, deadlineAt) {
       const entry = entries.get(modelId);
       if (entry === undefined) throw fhirError('not-found', `Model \`${modelId}\` is not known.`);

@@ -102,7 +102,7 @@ const rows: readonly [status: number, body: unknown, why: string][] = [
 ];
 
 function orderPrefetch() {
-  return { labs: null, pregnancy: null, conditions: null, goals: null };
+  return { labs: null, pregnancy: null, conditions: null, encounters: null, goals: null };
 }
 
 for (const [status, body, why] of rows) {
@@ -204,7 +204,7 @@ test('cds-hooks-2.0@audit: every call leaves one row before the answer, refused 
       hook?.prefetch.given.length,
     ]),
     [
-      [200, 'patient-view', 'deterioration-sepsis', '1288992', 6],
+      [200, 'patient-view', 'deterioration-sepsis', '1288992', 7],
       [400, 'patient-view', 'deterioration-sepsis', undefined, 0],
     ],
   );

@@ -128,27 +128,27 @@ test('cds-hooks-2.0@412: data that is asked and empty is 200; an optional key th
   const prefetch = { patient: PATIENT, vitals: null };
   const one = world();
   assert.equal((await one.call('deterioration-sepsis', patientView({ fhirServer: FOREIGN, prefetch }))).status, 200);
-  assert.deepEqual(one.audits[0]?.hook?.prefetch.missing, ['labs', 'pregnancy', 'conditions', 'goals']);
+  assert.deepEqual(one.audits[0]?.hook?.prefetch.missing, ['labs', 'pregnancy', 'conditions', 'encounters', 'goals']);
 });
 
 test('cds-hooks-2.0@prefetch-read: the same question is asked once', async () => {
   const one = world({ stored: STORED });
   await one.call('deterioration-sepsis', patientView({ prefetch: undefined }));
-  assert.equal(one.reads.length, 6);
-  assert.equal(new Set(one.reads).size, 6);
+  assert.equal(one.reads.length, 7);
+  assert.equal(new Set(one.reads).size, 7);
 });
 
 test('cds-hooks-2.0@prefetch-failed-read: a read of ours that fails is missing, not empty, and no 5xx', async () => {
   const doors: readonly [faults: number, door: () => Promise<FhirResponse>][] = [
     [0, async () => ({ status: 503, headers: {}, body: '{}' })],
-    [6, async () => ({ status: 200, headers: {}, body: 'not json' })],
-    [6, async () => Promise.reject(new Error('gone'))],
+    [7, async () => ({ status: 200, headers: {}, body: 'not json' })],
+    [7, async () => Promise.reject(new Error('gone'))],
     [0, () => new Promise<never>(() => undefined)],
   ];
   for (const [faults, door] of doors) {
     const one = world({ door, deadlineMs: 50 });
     assert.equal((await one.call('deterioration-sepsis', patientView({ prefetch: undefined }))).status, 200);
-    assert.equal(one.audits[0]?.hook?.prefetch.missing.length, 6);
+    assert.equal(one.audits[0]?.hook?.prefetch.missing.length, 7);
     assert.equal(one.faults.length, faults);
   }
 });

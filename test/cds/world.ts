@@ -222,6 +222,7 @@ export const FULL_PREFETCH = {
   labs: null,
   pregnancy: null,
   conditions: null,
+  encounters: null,
   goals: null,
 };
 export const DRUG_PREFETCH = { medications: null, stopped: null, statements: null, allergies: null };

@@ -1,0 +1,163 @@
+/** Who a model is run for: the kinds of rule that a manifest's `eligibility` may use. The vocabulary is described in docs/models.md. */
+import { isJsonObject, type Json, type Resource } from '../fhir/resource.ts';
+import type { Evidence } from './assessment.ts';
+import { isInSet, setNamed } from './code-set.ts';
+import { classOf, currentEncounters, instantOf, intensiveCareSince, startOf } from './encounter.ts';
+import { isPresent, type Knowledge, readFeature } from './features.ts';
+import { antibiotics, cultures } from './infection.ts';
+import type { EligibilityRule, FeatureSpec, Vocabulary } from './manifest.ts';
+
+const HOUR_MS = 3_600_000;
+
+type RuleKind = EligibilityRule['rule'];
+/** @returns why the patient is outside, undefined when the rule is met */
+type Judge<K extends RuleKind> = (
+  rule: Extract<EligibilityRule, { rule: K }>,
+  evidence: Evidence,
+  knowledge: Knowledge,
+) => string | undefined;
+
+function isDead({ patient, at }: Evidence): boolean {
+  const died = instantOf(patient?.deceasedDateTime);
+  return patient?.deceasedBoolean === true || (died !== undefined && died <= at);
+}
+
+const ACTIVE: ReadonlySet<Json | undefined> = new Set(['active', 'on-hold']);
+const DONE: ReadonlySet<Json | undefined> = new Set(['in-progress', 'completed']);
+
+interface Statement {
+  readonly concepts: readonly string[];
+  readonly holds: (resource: Resource) => boolean;
+}
+/** Resources that say something of the patient's state or care, the elements that say it, and when they hold. */
+const STATEMENTS: Readonly<Record<string, Statement>> = {
+  Condition: { concepts: ['code'], holds: isPresent },
+  CarePlan: { concepts: ['category'], holds: ({ status }) => ACTIVE.has(status) },
+  ServiceRequest: {
+    concepts: ['code'],
+    holds: ({ status, doNotPerform }) => ACTIVE.has(status) && doNotPerform !== true,
+  },
+  Procedure: { concepts: ['code'], holds: ({ status }) => DONE.has(status) },
+  Flag: { concepts: ['code'], holds: ({ status }) => ACTIVE.has(status) },
+};
+const BEGINS = ['onsetDateTime', 'recordedDate', 'authoredOn', 'performedDateTime', 'created'] as const;
+
+/** True when the record could say it at that instant: not begun later, not ended before. */
+function isKnownAt(resource: Resource, at: number): boolean {
+  const periods = [resource.period, resource.performedPeriod, resource.onsetPeriod].filter(isJsonObject);
+  const begun = [...BEGINS.map((name) => resource[name]), ...periods.map(({ start }) => start)].map(instantOf);
+  const ended = [resource.abatementDateTime, ...periods.map(({ end }) => end)].map(instantOf);
+  return (
+    !begun.some((when) => when !== undefined && when > at) &&
+    (resource.resourceType === 'Procedure' || !ended.some((when) => when !== undefined && when <= at))
+  );
+}
+
+/** True when the record states something of the set, as a present condition, an active order, plan or flag, a procedure or the current stay. */
+export function states(set: string, evidence: Evidence, vocabulary: Vocabulary): boolean {
+  const { resources, at } = evidence;
+  const stays = currentEncounters(evidence);
+  return (
+    resources.some((resource) => {
+      const row = STATEMENTS[resource.resourceType];
+      if (row === undefined || !row.holds(resource) || !isKnownAt(resource, at)) return false;
+      return row.concepts.some((name) => isInSet(resource[name], set, vocabulary));
+    }) || stays.some(({ type, serviceType }) => [type, serviceType].some((one) => isInSet(one, set, vocabulary)))
+  );
+}
+
+const UNIT_WORDS = { a: 'years', mo: 'months', d: 'days' } as const;
+
+const age: Judge<'age'> = ({ unit, from, below }, evidence, knowledge) => {
+  const cuts = [from, below].filter((cut) => cut !== undefined);
+  const spec: FeatureSpec = { name: 'age', display: 'Age', kind: 'age', unit, cuts, required: true };
+  const { value, reason } = readFeature(spec, evidence, knowledge);
+  if (reason !== undefined) return `age is not certain (${reason})`;
+  if (value < (from ?? 0)) return `younger than ${from} ${UNIT_WORDS[unit]}`;
+  return value >= (below ?? Number.POSITIVE_INFINITY) ? `${below} ${UNIT_WORDS[unit]} or older` : undefined;
+};
+
+const setting: Judge<'setting'> = ({ classes, unknown }, evidence) => {
+  const found = currentEncounters(evidence)
+    .map(classOf)
+    .filter((code) => code !== undefined);
+  if (found.some((code) => classes.includes(code))) return undefined;
+  if (found.length > 0)
+    return `the current encounter is of class ${[...new Set(found)].join(', ')}, not ${classes.join(', ')}`;
+  return unknown === 'eligible' ? undefined : 'no current encounter is recorded';
+};
+
+const firstVitals: Judge<'first-vitals'> = ({ hours }, evidence) => {
+  const starts = currentEncounters(evidence)
+    .map(startOf)
+    .filter((start) => start !== undefined);
+  if (starts.length === 0) return 'the time of arrival is not recorded; for first vital signs only';
+  const since = (evidence.at - Math.max(...starts)) / HOUR_MS;
+  return since > hours ? `more than ${hours} h after arrival; for first vital signs only` : undefined;
+};
+
+const icuHours: Judge<'icu-hours'> = ({ from, below }, evidence, { vocabulary }) => {
+  const since = intensiveCareSince(evidence, vocabulary);
+  if (since === undefined) return 'no current stay in intensive care is recorded';
+  const hours = (evidence.at - since) / HOUR_MS;
+  if (from !== undefined && hours < from) return `earlier than ${from} h after admission to intensive care`;
+  return below !== undefined && hours >= below ? `${below} h or more after admission to intensive care` : undefined;
+};
+
+const untreated: Judge<'untreated-infection'> = ({ hours }, evidence, { vocabulary }) => {
+  const isRecent = ({ at }: { readonly at: number }): boolean => at > evidence.at - hours * HOUR_MS;
+  if (antibiotics(evidence, vocabulary).some(isRecent))
+    return `an antibiotic is recorded within ${hours} h: infection is treated already`;
+  if (cultures(evidence, vocabulary).some(isRecent))
+    return `a culture is recorded within ${hours} h: infection is suspected already`;
+  return undefined;
+};
+
+/** THE table: adding a kind is a row here, a member of `EligibilityRule` and its schema. */
+const JUDGES: { readonly [K in RuleKind]: Judge<K> } = {
+  alive: (_rule, evidence) => (isDead(evidence) ? 'recorded as deceased' : undefined),
+  'no-comfort-care': (_rule, evidence, { vocabulary }) =>
+    states('comfort-care', evidence, vocabulary) ? 'comfort or palliative care is recorded' : undefined,
+  setting,
+  age,
+  'first-vitals': firstVitals,
+  'icu-hours': icuHours,
+  'untreated-infection': untreated,
+  without: ({ set }, evidence, { vocabulary }) =>
+    states(set, evidence, vocabulary) ? `${setNamed(set, vocabulary).display} is recorded` : undefined,
+  with: ({ set }, evidence, { vocabulary }) =>
+    states(set, evidence, vocabulary) ? undefined : `${setNamed(set, vocabulary).display} is not recorded`,
+};
+
+function judged<K extends RuleKind>(
+  rule: Extract<EligibilityRule, { rule: K }>,
+  kind: K,
+  evidence: Evidence,
+  knowledge: Knowledge,
+): string | undefined {
+  return JUDGES[kind](rule, evidence, knowledge);
+}
+
+/** Why a patient is outside: the first rule that is not met, undefined when all are. Says codes and rules, never names or values. */
+export function ineligible(
+  rules: readonly EligibilityRule[],
+  evidence: Evidence,
+  knowledge: Knowledge,
+): string | undefined {
+  for (const rule of rules) {
+    const why = judged(rule, rule.rule, evidence, knowledge);
+    if (why !== undefined) return why;
+  }
+  return undefined;
+}
+
+/** Rules that name a set the vocabulary does not hold, or an empty range. */
+export function eligibilityProblems(rules: readonly EligibilityRule[], vocabulary: Vocabulary): readonly string[] {
+  return rules.flatMap((rule) => {
+    if ('set' in rule && vocabulary.sets[rule.set] === undefined) return [`eligibility: there is no set ${rule.set}`];
+    if ('below' in rule && rule.below !== undefined && rule.below <= (rule.from ?? Number.NEGATIVE_INFINITY)) {
+      return [`eligibility: ${rule.rule} has an empty range`];
+    }
+    return [];
+  });
+}
