@@ -18,7 +18,7 @@ import { loadDefinitions } from './fhir/definitions-load.ts';
 import { conformanceValidator } from './fhir/profile-validator.ts';
 import { parseJson, type Resource } from './fhir/resource.ts';
 import type { IndexEntry } from './fhir/search/algebra.ts';
-import { extractor, uncompilable } from './fhir/search/extract.ts';
+import { extractor, ROWS_FORM, uncompilable } from './fhir/search/extract.ts';
 import { planSearch } from './fhir/search/plan.ts';
 import { parseSearch } from './fhir/search/query.ts';
 import { startHeavy } from './heavy.ts';
@@ -94,8 +94,8 @@ function layGround(config: Config, ambient: Ambient): Ground {
     const type = resource.resourceType;
     let extract = extractors.get(type);
     if (extract === undefined) {
-      const claimed = capability.types.get(type)?.searchParameters.values() ?? [];
-      extract = extractor(claimed, type, { definitions, fhirBase, common: capability.common });
+      const claimed = (of: string) => capability.types.get(of)?.searchParameters.values();
+      extract = extractor(claimed(type) ?? [], type, { definitions, fhirBase, common: capability.common, claimed });
       extractors.set(type, extract);
     }
     return extract(resource);
@@ -173,7 +173,10 @@ function storeOptions(config: Config, { definitions, capability }: Ground) {
   return {
     folder: config.DATA_DIR,
     renderAudit: renderAuditEvent,
-    indexHash: createHash('sha256').update(definitions.hash).update(capability.statement).digest('hex'),
+    indexHash: createHash('sha256')
+      .update(`${ROWS_FORM}${definitions.hash}`)
+      .update(capability.statement)
+      .digest('hex'),
     types: [...definitions.resourceTypes].toSorted(),
     ...(config.DATA_KEY_FILE === undefined ? {} : { key: readFileSync(config.DATA_KEY_FILE, 'utf8').trim() }),
   };

@@ -120,9 +120,11 @@ function wire(method: string, url: string, { headers = {}, body }: Sent = {}): W
 
 function indexEntries(resource: Resource): readonly IndexEntry[] {
   const type = resource.resourceType;
-  const parameters = capability.types.get(type)?.searchParameters.values() ?? [];
+  const claimed = (of: string) => capability.types.get(of)?.searchParameters.values();
+  const parameters = claimed(type) ?? [];
   const extract =
-    extractors.get(type) ?? extractor(parameters, type, { fhirBase: BASE, definitions, common: capability.common });
+    extractors.get(type) ??
+    extractor(parameters, type, { fhirBase: BASE, definitions, common: capability.common, claimed });
   extractors.set(type, extract);
   return extract(resource);
 }

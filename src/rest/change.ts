@@ -18,7 +18,7 @@ import type { AuditRow, Body, Command, StoredVersion } from '../store/port.ts';
 import { namesVersion } from './conditions.ts';
 import type { Caller, RestContext } from './context.ts';
 import { isApart, localTarget } from './references.ts';
-import { respond, versionHeaders } from './represent.ts';
+import { assertWhole, respond, versionHeaders } from './represent.ts';
 import type { FhirResponse, Preconditions, Representation } from './request.ts';
 
 /** A write that is decided: what the store is told, what the audit says, what the client will hear. */
@@ -80,6 +80,7 @@ export function put(
   context: RestContext,
 ): Change {
   assertMayWrite(key.type, caller);
+  if (method === 'PUT') assertWhole(resource);
   const prepared = withServerMeta(resource, key.id);
   const findings = validated(prepared, context);
   const exists = current !== undefined && !current.deleted;

@@ -1,8 +1,10 @@
 /** Criteria of conditional interactions and conditional references -> the resources that match. Source: FHIR R4 http.html#cond-update, #ccreate, #3.1.0.7.1. */
 import { fhirError } from '../fhir/outcome.ts';
+import { withConcepts } from '../fhir/search/concepts.ts';
 import type { SearchQuery } from '../fhir/search/query.ts';
 import type { Command, StoredVersion } from '../store/port.ts';
 import type { Caller, RestContext } from './context.ts';
+import { terminology } from './terminology.ts';
 
 /** What criteria found, and the command that proves inside the commit that it is still so. */
 export interface Matched {
@@ -44,7 +46,7 @@ export function criteriaOf(type: string, text: string, context: RestContext): Cr
 
 /** The first `limit` matches among what the caller may see. */
 export async function matched({ query }: Criteria, caller: Caller, context: RestContext, limit = 2): Promise<Matched> {
-  const plan = context.planSearch(query, caller.access);
+  const plan = context.planSearch(await withConcepts(query, terminology(caller, context)), caller.access);
   const { matches } = await context.store.search(plan, { count: limit });
   return { matches, expect: { op: 'expect', plan, ids: matches.map(({ key }) => key.id) } };
 }

@@ -180,6 +180,8 @@ function asFhirError(error: unknown): FhirError {
           'This search takes too long. Narrow it: name a patient, a code or a period, or leave out `_sort` and `_total`.',
           { cause: error },
         );
+      case 'refused':
+        return fhirError('too-costly', error.message, { cause: error });
       case 'bad-cursor':
         return fhirError('value', 'The `_cursor` is not one of this search. Start the search again.', { cause: error });
       case 'bounded-thread':

@@ -1,5 +1,6 @@
 /** The shape of a resource in an answer: `_summary`, `_elements`, `_pretty`; version headers. Source: search.html#summary, #elements, http.html#versions. */
 import { type Definitions, type ElementDefinition, jsonNames } from '../fhir/definitions.ts';
+import { fhirError } from '../fhir/outcome.ts';
 import { isJsonObject, type Json, type JsonObject, parseJson, type Resource, serialize } from '../fhir/resource.ts';
 import { writeXml } from '../fhir/xml-write.ts';
 import type { StoredVersion } from '../store/port.ts';
@@ -14,6 +15,19 @@ const SUBSETTED = {
   code: 'SUBSETTED',
   display: 'subsetted',
 };
+
+/** Refuses (422) to put a subset in the place of the whole: search.html#summary. */
+export function assertWhole({ resourceType, meta }: Resource): void {
+  const tags = isJsonObject(meta) && Array.isArray(meta.tag) ? meta.tag : [];
+  const isSubset = (tag: Json): boolean =>
+    isJsonObject(tag) && tag.system === SUBSETTED.system && tag.code === SUBSETTED.code;
+  if (!tags.some(isSubset)) return;
+  throw fhirError(
+    'business-rule',
+    'The resource is tagged SUBSETTED: it is part of a resource, and an update would drop the rest. Read it whole first.',
+    { expression: `${resourceType}.meta.tag` },
+  );
+}
 
 /** True when the stored text can go out as it is. */
 export function isWhole({ summary, elements }: Pick<Shape, 'summary' | 'elements'>): boolean {

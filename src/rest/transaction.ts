@@ -5,6 +5,7 @@
  */
 import { fhirError } from '../fhir/outcome.ts';
 import { label, type Resource, type ResourceKey } from '../fhir/resource.ts';
+import { withConcepts } from '../fhir/search/concepts.ts';
 import type { Command, StoredVersion } from '../store/port.ts';
 import { type BundleEntry, forEach } from './bundle-entry.ts';
 import { assertMayWrite, assertPreconditions, type Change, deletion, put, unchanged } from './change.ts';
@@ -13,6 +14,7 @@ import type { Caller, RestContext } from './context.ts';
 import { matchOf, patchedHeld } from './patch.ts';
 import { isConditionalReference, rewritten, rootOf, withoutOwnBase } from './references.ts';
 import type { FhirRequest } from './request.ts';
+import { terminology } from './terminology.ts';
 import { assertUpdateCreates, type Plan, updateTarget } from './write.ts';
 
 /** What an entry does, once its identity is known. */
@@ -305,7 +307,8 @@ export class Transaction {
     const { access } = this.#caller;
     if (request.interaction === 'search-type') {
       const query = this.#context.parseSearch(request.type, request.query, request.representation.prefer.handling);
-      await store.search(this.#context.planSearch(query, access), { count: 1 });
+      const resolved = await withConcepts(query, terminology(this.#caller, this.#context));
+      await store.search(this.#context.planSearch(resolved, access), { count: 1 });
     }
     if (request.interaction !== 'read' || access.visible(request.key.type).kind !== 'all') return;
     const name = label(request.key);

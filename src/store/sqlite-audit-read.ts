@@ -1,6 +1,7 @@
 /** AuditEvents out of audit rows: read, search and count. Their order is the chain's; `at` never decreases along it, so dates are key ranges. */
 import type { RenderAuditEvent } from '../audit.ts';
 import type { Predicate, SearchPlan } from '../fhir/search/algebra.ts';
+import { and, NONE, not, or } from '../fhir/search/simplify.ts';
 import { type Page, type SearchResult, type StoredVersion, StoreError } from './port.ts';
 import { CHAIN, HAS, HOME } from './sqlite-audit.ts';
 import { decodeCursor, encodeCursor } from './sqlite-cursor.ts';
@@ -23,6 +24,9 @@ interface Order {
   readonly descending: boolean;
   readonly after: EventKey | undefined;
 }
+
+/** Most resources a chain may lead to: each is looked up in the log. */
+const CHAIN_LIMIT = 200;
 
 /** The values of a select without their column's affinity: with one, SQLite would not look them up in `audit_index.value`, which has none. */
 function plain(select: Sql): Sql {
@@ -86,7 +90,7 @@ export class AuditReader {
       descending: isDescending(plan),
       after: after && { key: Number(after[0]), event: Number(after[1]) },
     };
-    const found = this.#keys(plan.where, order, page.count + 1);
+    const found = this.#keys(this.#resolved(plan.where), order, page.count + 1);
     const kept = found.slice(0, page.count);
     const last = kept.at(-1);
     return {
@@ -107,7 +111,44 @@ export class AuditReader {
 
   count({ where }: SearchPlan): number {
     this.#searcher.start();
-    return this.#statements.number(sql`SELECT count(*) FROM (${this.#select(where, undefined)})`) ?? 0;
+    return this.#statements.number(sql`SELECT count(*) FROM (${this.#select(this.#resolved(where), undefined)})`) ?? 0;
+  }
+
+  /**
+   * Chains as references to what they lead to. Nothing contained is indexed here, so what asks for it goes.
+   * @throws StoreError `refused` for a chain to more than CHAIN_LIMIT resources, `_has`, and identifiers that are rendered but not indexed
+   */
+  #resolved(where: Predicate): Predicate {
+    switch (where.kind) {
+      case 'and':
+        return and(where.of.map((child) => this.#resolved(child)));
+      case 'or':
+        return or(where.of.map((child) => this.#resolved(child)));
+      case 'not':
+        return not(this.#resolved(where.of));
+      case 'chain':
+        return { kind: 'reference', parameter: where.parameter, targets: this.#ends(where) };
+      case 'has':
+      case 'composite':
+        throw new StoreError('refused', `A ${where.kind} over AuditEvent is not supported.`);
+      case 'token':
+        if (/:contained(?::|$)/.test(where.parameter)) return NONE;
+        if (where.parameter === `${PATIENT}:identifier` || where.parameter === `${ENTITY}:identifier`) {
+          const code = where.parameter.slice('AuditEvent.'.length);
+          throw new StoreError('refused', `\`${code}\` of AuditEvents is not indexed; use a reference or a chain.`);
+        }
+        return where;
+      default:
+        return 'parameter' in where && where.parameter.includes(':contained:') ? NONE : where;
+    }
+  }
+
+  #ends({ type, where }: Extract<Predicate, { kind: 'chain' }>): readonly string[] {
+    const { planner } = this.#searcher;
+    const driven = planner.drive(where, type, CHAIN_LIMIT);
+    if (driven === undefined) throw this.#searcher.refused(`A chain leads to more than ${CHAIN_LIMIT} ${type}.`);
+    const ids = sql`SELECT DISTINCT x.id FROM (${planner.exact(driven, type)}) t CROSS JOIN resource x ON x.rid=t.rid`;
+    return this.#statements.all(ids).map(([id]) => `${type}/${String(id)}`);
   }
 
   #keys(where: Predicate, order: Order, limit: number): readonly EventKey[] {
@@ -154,6 +195,10 @@ export class AuditReader {
   }
 
   #postings(where: Predicate): readonly Sql[] {
+    if (where.kind === 'or') {
+      const each = where.of.map((child) => this.#postings(child)[0]);
+      return each.every((one) => one !== undefined) ? [join(each, ' UNION ALL ', '')] : [];
+    }
     if (where.kind === 'none') return [raw('SELECT 0 AS key, 0 AS event WHERE 0')];
     if (where.kind === 'ids') {
       const keys = where.ids.map(parseId).filter((key) => key !== undefined);
@@ -216,7 +261,7 @@ export class AuditReader {
       case 'chain':
       case 'has':
       case 'composite':
-        throw new StoreError('too-costly', `A ${where.kind} over AuditEvent is not supported.`);
+        throw new TypeError(`A ${where.kind} is resolved before.`);
       default:
         return this.#leaf(where);
     }
@@ -287,5 +332,5 @@ function isDescending({ sort }: SearchPlan): boolean {
   const [first] = sort;
   if (first === undefined) return false;
   if (first.indexed === 'updated' || first.indexed === 'id' || isDate(first.parameter)) return first.descending;
-  throw new StoreError('too-costly', 'AuditEvents are sorted by `date`, `_lastUpdated` or `_id` only.');
+  throw new StoreError('refused', 'AuditEvents are sorted by `date`, `_lastUpdated` or `_id` only.');
 }

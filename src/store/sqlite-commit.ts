@@ -185,7 +185,8 @@ export class Committer {
       const found = this.#searcher.ids(plan, ids.length + 1);
       return found.length === ids.length && new Set([...found, ...ids]).size === ids.length;
     } catch (error) {
-      if (error instanceof StoreError && error.reason === 'too-costly') return undefined;
+      if (error instanceof StoreError && (error.reason === 'too-costly' || error.reason === 'refused'))
+        return undefined;
       throw error;
     }
   }

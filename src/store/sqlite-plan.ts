@@ -322,7 +322,7 @@ export function isUpdated(parameter: ParameterKey): boolean {
 }
 
 function refuseAudit(type: string): void {
-  if (type === 'AuditEvent') throw new StoreError('too-costly', 'Chains and `_has` over AuditEvent are not supported.');
+  if (type === 'AuditEvent') throw new StoreError('refused', 'Chains and `_has` over AuditEvent are not supported.');
 }
 
 /** lastUpdated is an instant of one ms: [at, at + 1). */

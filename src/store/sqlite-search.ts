@@ -84,6 +84,11 @@ export class Searcher {
     return this.#collect;
   }
 
+  /** What says that a search visits too much: the thread without a budget leaves it to the one with. */
+  refused(message: string): StoreError {
+    return new StoreError(this.#budgetMs === undefined ? 'bounded-thread' : 'refused', message);
+  }
+
   /** Called before every statement sequence of one search. */
   start(): void {
     this.#walked = 0;
@@ -96,7 +101,7 @@ export class Searcher {
       throw new StoreError('bounded-thread', 'The search visits too many rows for this thread.');
     }
     if (this.#budgetMs !== undefined && this.#walked % 256 === 0 && performance.now() > this.#deadline) {
-      const advice = 'Narrow it by patient, code or date.';
+      const advice = 'Narrow it: name a patient, a code or a period, or leave out `_sort` and `_total`.';
       throw new StoreError('too-costly', `The search took longer than ${this.#budgetMs} ms. ${advice}`);
     }
     return 1;

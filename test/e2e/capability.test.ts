@@ -119,8 +119,10 @@ test('every claimed type takes its official examples', { timeout: 120_000 }, asy
     if (put.status !== 201) return;
     const location = put.headers.get('location') ?? '';
     const own = isAudit ? (location.split('/').at(-1) ?? '') : id;
-    const extract = extractor(capability.types.get(type)?.searchParameters.values() ?? [], type, {
+    const claimed = (of: string) => capability.types.get(of)?.searchParameters.values();
+    const extract = extractor(claimed(type) ?? [], type, {
       definitions,
+      claimed,
       fhirBase: `${server.url}/fhir`,
     });
     const rows = extract(parseJson((await send('GET', `/${type}/${own}`)).text) as Resource);
@@ -246,7 +248,7 @@ test('`:missing` parts every type in two, by what the index holds', { timeout: 2
     if (code === '_id' || code === '_lastUpdated') return;
     const held = stored.get(type) ?? [];
     const isOf = ({ parameter }: IndexEntry) =>
-      new RegExp(`^${type}[.]${code}(?:[$]|:identifier$|:latitude$|$)`).test(parameter);
+      new RegExp(`^${type}[.]${code}(?:[$]|:identifier$|:contained$|:latitude$|$)`).test(parameter);
     const having = held.filter(({ rows }) => rows.some(isOf)).length;
     const count = async (missing: boolean) =>
       (await send('GET', `/${type}?${code}:missing=${missing}&_summary=count`)).json.total;
@@ -324,6 +326,8 @@ test('what is not claimed is refused', async () => {
     [400, 'GET', '/Patient?_text=(x'],
     [400, 'GET', '/Patient?_filter=name like x'],
     [400, 'GET', '/Patient?_query=x'],
+    [400, 'GET', '/AuditEvent?entity:identifier=x'],
+    [400, 'GET', '/AuditEvent?_has:Provenance:target:agent=x'],
     [400, 'GET', '/Patient?_has:Observation=x'],
     [400, 'GET', '/Patient?_contained=true'],
     [400, 'GET', '/Location?near=1'],

@@ -118,6 +118,7 @@ test('fhir-r4@search.html#errors an unknown name is answered with the valid ones
   assert.deepEqual([ignored, criteria.length, used], [['nope', '_sort'], 1, [['family', 'x']]]);
   assert.equal(kindOf('Patient', 'family:nope=1', 'lenient'), 'unsupported-parameter', 'a modifier is never ignored');
   assert.equal(kindOf('Patient', 'birthdate=', 'lenient'), 'value', 'nor an empty value');
+  assert.equal(kindOf('Patient', '_query=x', 'lenient'), 'unsupported-parameter', 'nor a named query: #query');
 });
 
 test('fhir-r4@search.html#chaining fan-out of chains without a type is bounded over the whole search', () => {

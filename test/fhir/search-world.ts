@@ -23,9 +23,10 @@ const extractors = new Map<string, (resource: Resource) => IndexEntry[]>();
 /** Index rows by every claimed parameter of the resource's type. */
 export function entriesOf(resource: Resource): IndexEntry[] {
   const type = resource.resourceType;
-  const parameters = capability.types.get(type)?.searchParameters.values() ?? [];
+  const claimed = (of: string) => capability.types.get(of)?.searchParameters.values();
+  const parameters = claimed(type) ?? [];
   const extract =
-    extractors.get(type) ?? extractor(parameters, type, { fhirBase, definitions, common: capability.common });
+    extractors.get(type) ?? extractor(parameters, type, { fhirBase, definitions, common: capability.common, claimed });
   extractors.set(type, extract);
   return extract(resource);
 }

@@ -130,6 +130,16 @@ for (const [error, status, code, retry] of faults) {
   });
 }
 
+test('what the store refuses by name is told as it says', async () => {
+  const there = world();
+  there.store.fails = { search: new StoreError('refused', 'Chains are not supported here.') };
+  const answer = await there.send('GET', '/Patient');
+  assert.deepEqual(
+    [answer.status, at(json(answer), 'issue.0.code'), at(json(answer), 'issue.0.diagnostics')],
+    [400, 'too-costly', 'Chains are not supported here.'],
+  );
+});
+
 test('writes are audited in their own commit, and failed ones by the door', async () => {
   const there = world();
   await there.send('PUT', '/Patient/p', { body: { resourceType: 'Patient', id: 'p' } });

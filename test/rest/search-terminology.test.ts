@@ -123,6 +123,36 @@ test('fhir-r4@modifiers :in, :not-in, :above, :below: what is found', async () =
   assert.equal(wrong.join('\n'), '');
 });
 
+const conditional: readonly [
+  method: string,
+  url: string,
+  ifNoneExist: string | undefined,
+  status: number,
+  why: string,
+][] = [
+  ['POST', '/Condition', `code:in=${set('dogs')}&code:not-in=${set('below')}`, 200, 'one: nothing is created'],
+  ['POST', '/Condition', `code:below=${S}|animal`, 412, 'several'],
+  ['PUT', `/Condition?code:above=${S}|cat`, undefined, 200, 'the one is updated'],
+  ['POST', '/Condition', `code:in=${set('snomed')}`, 400, 'what is not held is refused, not taken for nothing'],
+  ['DELETE', `/Condition?code:below=${S}|pet`, undefined, 204, 'the one is deleted'],
+  ['POST', '/Condition', `code:in=${set('expanded')}&code:not-in=${set('some')}`, 201, 'none: created'],
+];
+test('fhir-r4@ccreate :in, :not-in, :above and :below in criteria of conditional interactions', async () => {
+  const wrong: string[] = [];
+  for (const [method, url, ifNoneExist, status, why] of conditional) {
+    const body = {
+      resourceType: 'Condition',
+      subject: { reference: 'Patient/q' },
+      code: { coding: [{ system: S, code: 'cat' }] },
+    };
+    const headers = ifNoneExist === undefined ? {} : { 'if-none-exist': ifNoneExist };
+    const answer = await there.send(method, url, { headers, ...(method === 'DELETE' ? {} : { body }) });
+    if (answer.status !== status)
+      wrong.push(`${method} ${url} ${ifNoneExist}: ${answer.status} ${answer.body}: ${why}`);
+  }
+  assert.equal(wrong.join('\n'), '');
+});
+
 const refused: readonly [query: string, message: RegExp, why: string][] = [
   [
     'Condition?code:in=http://nowhere.example/set',

@@ -287,3 +287,31 @@ test('hostile: names of the prototype chain are refused and change nothing', asy
   }
   assert.equal(Reflect.get({}, 'polluted'), undefined);
 });
+
+test('search.html#summary: an update with what is tagged SUBSETTED is refused, and nothing is lost', async () => {
+  const { ask, store } = world();
+  const tag = { system: 'http://terminology.hl7.org/CodeSystem/v3-ObservationValue', code: 'SUBSETTED' };
+  const subset = { ...PATIENT, id: 'whole', meta: { tag: [tag] } };
+  const entry = [{ resource: subset, request: { method: 'PUT', url: 'Patient/whole' } }];
+  assert.equal((await ask('PUT', '/Patient/whole', { ...PATIENT, id: 'whole', gender: 'male' })).status, 201);
+  const held = store.texts('Patient');
+  const rows: readonly [status: number, method: string, path: string, body: unknown, why: string][] = [
+    [422, 'PUT', '/Patient/whole', subset, 'an update'],
+    [422, 'PUT', '/Patient?_id=whole', subset, 'a conditional update'],
+    [422, 'PUT', '/Patient/new', { ...subset, id: 'new' }, 'an update that would create'],
+    [422, 'POST', '/', { resourceType: 'Bundle', type: 'transaction', entry }, 'in a transaction'],
+  ];
+  for (const [status, method, path, body, why] of rows) {
+    const answer = await ask(method, path, body);
+    assert.equal(answer.status, status, why);
+    assert.match(answer.body ?? '', /business-rule.*SUBSETTED/, why);
+  }
+  assert.deepEqual(store.texts('Patient'), held);
+  const other = { ...subset, meta: { tag: [{ ...tag, system: 'urn:other' }] } };
+  assert.equal((await ask('PUT', '/Patient/whole', other)).status, 200, 'a tag of another system');
+  assert.equal(
+    (await ask('POST', '/Patient', { ...PATIENT, meta: { tag: [tag] } })).status,
+    201,
+    'a create replaces nothing',
+  );
+});

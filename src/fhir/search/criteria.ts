@@ -64,7 +64,8 @@ const unknown = (problem: string): Resolved => ({ problem, fatal: false });
 
 function unknownParameter(search: Claims, type: string, code: string): Resolved {
   const advice = ADVICE.get(code);
-  if (advice !== undefined) return unknown(`\`${code}\` is not supported: ${advice}.`);
+  // Without the named query another question would be answered: search.html#query.
+  if (advice !== undefined) return { problem: `\`${code}\` is not supported: ${advice}.`, fatal: code === '_query' };
   const valid = [...(search.capability.types.get(type)?.searchParameters.keys() ?? [])].sort().join(', ');
   return unknown(`\`${shownName(code)}\` is not a search parameter of ${type}. Valid are: ${valid}.`);
 }
@@ -85,11 +86,30 @@ function resolveValue(type: string, name: string, search: Search): Resolved {
     const problem = `Modifier \`${shownName(modifier)}\` is not supported on ${type} \`${code}\` (${parameter.type}). Valid are: ${valid.join(', ')}.`;
     return { problem, fatal: true };
   }
-  return { criterion: { kind: 'value', parameter, modifier, values: search.values } };
+  const values = isCaseless(type, parameter, modifier, search.definitions)
+    ? search.values.map((value) => value.toLowerCase())
+    : search.values;
+  return { criterion: { kind: 'value', parameter, modifier, values } };
+}
+
+/** Element types whose tokens are kept in lower case: rows.ts. No parameter of R4 mixes them with others. */
+const CASELESS: ReadonlySet<string> = new Set(['string', 'ContactPoint']);
+
+/** Texts as tokens are compared without case, codes and identifiers as written: search.html#token, datatypes.html#Identifier. */
+function isCaseless(
+  type: string,
+  parameter: SearchParameter,
+  modifier: string | undefined,
+  definitions: Definitions,
+): boolean {
+  if (parameter.type !== 'token' || (modifier !== undefined && modifier !== 'not')) return false;
+  const nodes = pathNodeTypes(parameter.expression, type, definitions);
+  return nodes.size > 0 && [...nodes].every((node) => CASELESS.has(node));
 }
 
 function filterClaims(search: Search): FilterClaims {
   return {
+    isCaseless: (type, parameter) => isCaseless(type, parameter, undefined, search.definitions),
     parameter: (type, code) => claimedParameter(search, type, code),
     targets: (parameter) => {
       const targets = claimedTargets(parameter, search.capability);

@@ -4,6 +4,7 @@ import type { SearchParameter } from '../definitions.ts';
 import { compilePath, type Place, rootPlace, type Structures, type Terminal } from '../path.ts';
 import type { Resource } from '../resource.ts';
 import type { IndexEntry, ParameterKey } from './algebra.ts';
+import { containedRows, type ExtractOf } from './contained.ts';
 import { contentWords, narrativeWords } from './full-text.ts';
 import { type RowScope, type RowSettings, type RowVisit, rowVisit } from './rows.ts';
 
@@ -11,7 +12,12 @@ export interface ExtractSettings extends RowSettings {
   readonly definitions: Structures;
   /** Parameters of all types that are claimed: `_text` and `_content` are indexed when they are. */
   readonly common?: ReadonlySet<string>;
+  /** Claimed parameters of a type, for what is contained; absent = contained resources are not looked into. */
+  claimed?(type: string): Iterable<SearchParameter> | undefined;
 }
+
+/** Raised when the same resource gives other rows than before: part of what decides whether a store is indexed anew. */
+export const ROWS_FORM = 2;
 
 const META = [
   ['_profile', 'uri', 'Resource.meta.profile'],
@@ -111,6 +117,47 @@ function compositeVisit(
   };
 }
 
+type Visits = readonly RowVisit[];
+
+/** Visits of every parameter that has any. */
+function compiledVisits(
+  parameters: Iterable<SearchParameter>,
+  type: string,
+  settings: ExtractSettings,
+): readonly Visits[] {
+  const byCode = new Map(META_PARAMETERS.map((parameter) => [parameter.code, parameter]));
+  for (const parameter of parameters) byCode.set(parameter.code, parameter);
+  return [...byCode.values()]
+    .filter(({ code }) => !ENGINE_OWN.has(code))
+    .map((parameter) => compileParameter(parameter, type, settings).visits)
+    .filter((visits) => visits.length > 0);
+}
+
+function visited(resource: Resource, compiled: readonly Visits[]): RowScope {
+  const scope: RowScope = { root: resource, rows: [], fragments: [], start: 0, group: 0 };
+  for (const visits of compiled) {
+    scope.start = scope.rows.length;
+    scope.group = 0;
+    for (const visit of visits) visit(resource, scope);
+  }
+  return scope;
+}
+
+/** Compiles a type when it is first met inside another. */
+function containedExtractor(settings: ExtractSettings): ExtractOf {
+  const known = new Map<string, readonly Visits[]>();
+  return (type, resource) => {
+    let compiled = known.get(type);
+    if (compiled === undefined) {
+      const parameters = SUPPORTED.apart.has(type) ? undefined : settings.claimed?.(type);
+      if (parameters === undefined) return undefined;
+      compiled = compiledVisits(parameters, type, settings);
+      known.set(type, compiled);
+    }
+    return visited(resource, compiled);
+  };
+}
+
 /**
  * Index rows of resources of one type. Parameters that cannot be compiled give no rows: see `uncompilable`.
  * `_profile`, `_source`, `_tag` and `_security` are always extracted; `_id` and `_lastUpdated` never.
@@ -121,23 +168,17 @@ export function extractor(
   type: string,
   settings: ExtractSettings,
 ): (resource: Resource) => IndexEntry[] {
-  const byCode = new Map(META_PARAMETERS.map((parameter) => [parameter.code, parameter]));
-  for (const parameter of parameters) byCode.set(parameter.code, parameter);
-  const compiled = [...byCode.values()]
-    .filter(({ code }) => !ENGINE_OWN.has(code))
-    .map((parameter) => compileParameter(parameter, type, settings).visits)
-    .filter((visits) => visits.length > 0);
+  const compiled = compiledVisits(parameters, type, settings);
+  const extractContained = containedExtractor(settings);
   const isRead = (code: string): boolean => settings.common?.has(code) === true && !SUPPORTED.apart.has(type);
   const [narrative, content] = [isRead('_text'), isRead('_content')];
   const addWords = (code: string, text: string, rows: IndexEntry[]): void => {
     if (text !== '') rows.push({ kind: 'text', parameter: `${type}.${code}`, text, group: 0 });
   };
   return (resource) => {
-    const scope: RowScope = { root: resource, rows: [], start: 0, group: 0 };
-    for (const visits of compiled) {
-      scope.start = scope.rows.length;
-      scope.group = 0;
-      for (const visit of visits) visit(resource, scope);
+    const scope = visited(resource, compiled);
+    if (scope.fragments.length > 0 && !SUPPORTED.apart.has(type)) {
+      for (const row of containedRows(resource, scope.fragments, extractContained)) scope.rows.push(row);
     }
     if (narrative || content) addWords('_text', narrativeWords(resource), scope.rows);
     if (content) addWords('_content', contentWords(resource), scope.rows);

@@ -9,6 +9,8 @@ export interface FilterClaims {
   parameter(type: string, code: string): SearchParameter | undefined;
   /** Claimed types a reference can point at; counts towards the limits of chains. */
   targets(parameter: SearchParameter): readonly string[];
+  /** True when values of the parameter are compared in lower case. */
+  isCaseless(type: string, parameter: SearchParameter): boolean;
   /** Most references in a path. */
   readonly chainDepth: number;
 }
@@ -49,7 +51,10 @@ function termCriterion(
   const [code = '', ...rest] = path;
   const parameter = claims.parameter(type, code);
   if (parameter === undefined) return undefined;
-  if (rest.length === 0) return comparison(term, parameter);
+  if (rest.length === 0) {
+    const value = claims.isCaseless(type, parameter) ? term.value.toLowerCase() : term.value;
+    return comparison({ ...term, value }, parameter);
+  }
   if (parameter.type !== 'reference') return undefined;
   const links = claims.targets(parameter).flatMap((target) => {
     const where = termCriterion(term, rest, target, claims);

@@ -5,6 +5,7 @@ import { fhirError } from '../outcome.ts';
 import { ID_PATTERN } from '../resource.ts';
 import type { AccessFilter, ParameterKey, Predicate, SearchPlan, SortKey } from './algebra.ts';
 import { namesConcepts } from './concepts.ts';
+import { containedKey, containedPredicate, containedScope } from './contained.ts';
 import { claimedTargets } from './criteria.ts';
 import { latitudeKey } from './near.ts';
 import { type ValueContext, valuePredicates } from './predicates.ts';
@@ -72,33 +73,39 @@ function checkedAccess(access: AccessFilter): AccessFilter {
   return access;
 }
 
-function predicateOf(criterion: Criterion, type: string, planning: Planning): Predicate {
+/** @param scope the type, or what stands for it in the keys of a contained resource */
+function predicateOf(criterion: Criterion, scope: string, planning: Planning): Predicate {
   switch (criterion.kind) {
     case 'value':
-      return valueCriterion(criterion, type, planning);
+      return valueCriterion(criterion, scope, planning);
     case 'chain': {
-      const key = `${type}.${criterion.parameter.code}`;
-      return or(criterion.links.map((link) => chain(key, link.type, visibleAnd(link.type, link.where, planning))));
+      const key = `${scope}.${criterion.parameter.code}`;
+      return or(
+        criterion.links.flatMap((link) => [
+          chain(key, link.type, visibleAnd(link.type, link.where, planning)),
+          inside(key, link, planning),
+        ]),
+      );
     }
     case 'has': {
       const key = `${criterion.type}.${criterion.parameter.code}`;
       return has(criterion.type, key, visibleAnd(criterion.type, criterion.where, planning));
     }
     case 'concepts': {
-      const parameter = `${type}.${criterion.parameter.code}`;
+      const parameter = `${scope}.${criterion.parameter.code}`;
       const found = or(criterion.concepts.map((concept): Predicate => ({ kind: 'token', parameter, ...concept })));
       return criterion.negated ? not(found) : found;
     }
     case 'text':
       return criterion.words.length === 0
         ? NONE
-        : { kind: 'text', parameter: `${type}.${criterion.code}`, words: criterion.words };
+        : { kind: 'text', parameter: `${scope}.${criterion.code}`, words: criterion.words };
     case 'all':
-      return and(criterion.of.map((each) => predicateOf(each, type, planning)));
+      return and(criterion.of.map((each) => predicateOf(each, scope, planning)));
     case 'any':
-      return or(criterion.of.map((each) => predicateOf(each, type, planning)));
+      return or(criterion.of.map((each) => predicateOf(each, scope, planning)));
     case 'none':
-      return not(predicateOf(criterion.of, type, planning));
+      return not(predicateOf(criterion.of, scope, planning));
     default:
       return criterion satisfies never;
   }
@@ -108,16 +115,24 @@ function visibleAnd(type: string, where: Criterion, planning: Planning): Predica
   return and([planning.access.visible(type), predicateOf(where, type, planning)]);
 }
 
+/** What is contained is part of its container: who sees this sees that, unless the type is hidden as such. */
+function inside(
+  key: ParameterKey,
+  { type, where }: { readonly type: string; readonly where: Criterion },
+  planning: Planning,
+): Predicate {
+  if (planning.access.visible(type).kind === 'none') return NONE;
+  return containedPredicate(key, type, predicateOf(where, containedScope(key, type), planning));
+}
+
 type ValueCriterion = Extract<Criterion, { kind: 'value' }>;
 
-function valueCriterion(criterion: ValueCriterion, type: string, { values: context }: Planning): Predicate {
+function valueCriterion(criterion: ValueCriterion, scope: string, { values: context }: Planning): Predicate {
   const { parameter, modifier, values } = criterion;
-  const key = `${type}.${parameter.code}`;
+  const key = `${scope}.${parameter.code}`;
+  // Where concepts can be looked up they are before a plan is made: concepts.ts.
   if (namesConcepts(criterion)) {
-    throw fhirError(
-      'unsupported-parameter',
-      `\`:${modifier}\` is supported in searches only, not in conditional criteria.`,
-    );
+    throw fhirError('unsupported-parameter', `\`:${modifier}\` is not supported on \`${parameter.code}\` here.`);
   }
   if (modifier === 'missing') return or(values.map((value) => missing(value, parameter, key)));
   const negated = modifier === 'not';
@@ -150,5 +165,5 @@ function missing(value: string, parameter: SearchParameter, key: ParameterKey): 
 function rowKeys({ type }: SearchParameter, key: ParameterKey): readonly ParameterKey[] {
   if (type === 'composite') return [`${key}$1`];
   if (type === 'special') return [latitudeKey(key)];
-  return type === 'reference' ? [key, `${key}:identifier`] : [key];
+  return type === 'reference' ? [key, `${key}:identifier`, containedKey(key)] : [key];
 }

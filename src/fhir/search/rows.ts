@@ -12,12 +12,15 @@ import { canonicalQuantity, UCUM } from '../quantity.ts';
 import { isJsonObject, isNumber, type Json, type JsonObject, numberOf } from '../resource.ts';
 import { type Interval, intervalOf, periodInterval, timingInterval } from '../time.ts';
 import type { IndexEntry, ParameterKey } from './algebra.ts';
+import type { Fragment } from './contained.ts';
 import { latitudeKey, longitudeKey } from './near.ts';
-import { canonicalParts, exact, folded, localReference } from './value.ts';
+import { canonicalParts, exact, folded, foldedJoined, localReference } from './value.ts';
 
 /** `start` is where the rows of the current parameter begin: duplicates are looked for from there. */
 export interface RowScope extends Scope {
   readonly rows: IndexEntry[];
+  /** References into the resource's own contained resources, as they are met. */
+  readonly fragments: Fragment[];
   start: number;
   group: number;
 }
@@ -46,7 +49,7 @@ function sameEntry(a: IndexEntry, b: IndexEntry): boolean {
     case 'token':
       return b.kind === 'token' && a.code === b.code && a.system === b.system;
     case 'string':
-      return b.kind === 'string' && a.exact === b.exact;
+      return b.kind === 'string' && a.exact === b.exact && a.folded === b.folded;
     case 'reference':
       return b.kind === 'reference' && a.target === b.target && a.version === b.version;
     case 'date':
@@ -109,8 +112,10 @@ const identifier: RowMaker = (key) => {
     }
   };
 };
+/** Phone numbers and addresses of mail are compared without case. */
 const contactPoint: RowMaker = (key) => (value, scope) => {
-  if (isJsonObject(value) && textOf(value.value) !== '') addToken(scope, key, textOf(value.use), textOf(value.value));
+  const contact = isJsonObject(value) ? textOf(value.value).toLowerCase() : '';
+  if (isJsonObject(value) && contact !== '') addToken(scope, key, textOf(value.use), contact);
 };
 /** A code's system is implied by its required binding, where that can be enumerated. */
 const code: RowMaker = (key, { element }) => {
@@ -126,13 +131,20 @@ const code: RowMaker = (key, { element }) => {
 const plainToken: RowMaker = (key) => (value, scope) => {
   if (typeof value === 'string') addToken(scope, key, '', value);
 };
+/** A token that is a text is compared without case: search.html#token. */
+const textToken: RowMaker = (key) => (value, scope) => {
+  if (typeof value === 'string') addToken(scope, key, '', value.toLowerCase());
+};
 const boolean: RowMaker = (key) => (value, scope) => {
   if (typeof value === 'boolean') addToken(scope, key, '', String(value));
 };
 
 function addString(scope: RowScope, parameter: ParameterKey, value: Json | undefined): void {
   if (typeof value !== 'string' || value === '') return;
-  add(scope, { kind: 'string', parameter, folded: folded(value), exact: exact(value), group: scope.group });
+  const row = { kind: 'string', parameter, exact: exact(value), group: scope.group } as const;
+  add(scope, { ...row, folded: folded(value) });
+  const joined = foldedJoined(value);
+  if (joined !== undefined) add(scope, { ...row, folded: joined });
 }
 const plainString: RowMaker = (key) => (value, scope) => addString(scope, key, value);
 /** Every named part of a complex type, each occurrence a row of its own. */
@@ -245,6 +257,7 @@ const number: RowMaker = (key) => (value, scope) => {
 };
 
 function addReference(scope: RowScope, parameter: ParameterKey, text: string, fhirBase: string): void {
+  if (text.startsWith('#') && scope.group === 0) scope.fragments.push({ parameter, id: text.slice(1) });
   if (text === '' || text.startsWith('#')) return;
   const local = localReference(text, fhirBase);
   if (local !== undefined) {
@@ -303,7 +316,7 @@ const ROWS: Readonly<Record<SearchParameterType, Readonly<Record<string, RowMake
     ContactPoint: contactPoint,
     boolean,
     code,
-    string: plainToken,
+    string: textToken,
     id: plainToken,
     uri: plainToken,
     url: plainToken,

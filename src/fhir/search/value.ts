@@ -41,6 +41,16 @@ export function folded(text: string): string {
   return plain.length > TEXT_LIMIT ? plain.slice(0, TEXT_LIMIT).toWellFormed().trimEnd() : plain;
 }
 
+/**
+ * The folded text with punctuation inside words left out and not made a space: `O'Brien` is `obrien` too. Undefined when that is the same.
+ * Source: search.html#string, punctuation is ignored.
+ */
+export function foldedJoined(text: string): string | undefined {
+  if (!/[^\s\p{Z}\p{P}\p{S}][\p{P}\p{S}]+[^\s\p{Z}\p{P}\p{S}]/u.test(text.slice(0, TEXT_LIMIT * 4))) return undefined;
+  const joined = folded(text.normalize('NFKD').replace(/[\p{P}\p{S}]+/gu, ''));
+  return joined === folded(text) ? undefined : joined;
+}
+
 /** The text as written, at most TEXT_LIMIT characters. */
 export function exact(text: string): string {
   return text.length > TEXT_LIMIT ? text.slice(0, TEXT_LIMIT).toWellFormed() : text;
