@@ -29,6 +29,15 @@ const whole = (fallback: number, low: number, high: number, doc: string): Settin
   },
   doc: `${doc} (${low} to ${high})`,
 });
+const list = (doc: string, check: (part: string) => void): Setting<readonly string[]> => ({
+  fallback: [],
+  parse: (value) => {
+    const parts = value.split(/[\s,]+/).filter((part) => part !== '');
+    for (const part of parts) check(part);
+    return parts;
+  },
+  doc: `${doc} Separated by commas.`,
+});
 const oneOf = <T extends string>(fallback: T, choices: readonly T[], doc: string): Setting<T> => ({
   fallback,
   parse: (value) => {
@@ -70,6 +79,15 @@ export const SETTINGS = {
   EXPORT_UNENCRYPTED: flag(
     false,
     'Allow bulk export although DATA_KEY_FILE is set: its files are not encrypted by the server.',
+  ),
+  CDS_CLIENTS_DIR: optionalText(
+    'Folder with one JSON file per CDS client, as cds-services/clients/schema.json says; then every call needs its JWT. Unset: demonstration, whoever reaches the server may call.',
+  ),
+  CDS_ORIGINS: list(
+    'Origins of pages that may call `/cds-services`, besides those of registered clients.',
+    (origin) => {
+      if (!/^https?:\/\/[^/\s*]+$/.test(origin)) throw new TypeError('must hold origins such as https://ehr.example');
+    },
   ),
   CDS_DEADLINE_MS: whole(2000, 50, 60_000, 'Deadline of one CDS Hooks call.'),
   REQUEST_TIMEOUT_MS: whole(30_000, 1000, 600_000, 'Longest time to receive a request.'),

@@ -252,6 +252,9 @@ export async function buildSystem(
   };
   const cds = buildCds({
     folder: FOLDERS.cdsServices,
+    clientsFolder: config.CDS_CLIENTS_DIR,
+    origins: config.CDS_ORIGINS,
+    fetchKeys: () => Promise.reject(new Error('Key sets of other servers are not fetched.')),
     models,
     drugSafety,
     context,
@@ -273,7 +276,7 @@ export async function buildSystem(
   const bodyLimitBytes = config.BODY_LIMIT_MB * 1_048_576;
   const app = httpApp({
     fhir: fhirHandler({ context, guard, bodyLimitBytes, heavy: heavy.answer }),
-    cds: cdsHandler(cds, guard),
+    cds: cdsHandler({ cds, guard: loopbackGuard(config.PUBLIC_URL, cds.origins), origins: cds.origins }),
     exports: exportHandler({ desk: exports, context, guard }),
     ready: async () => {
       const report = await ready({

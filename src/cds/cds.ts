@@ -1,16 +1,27 @@
 /** The CDS Hooks room: loads its services once, then discovers and invokes. Source: CDS Hooks 2.0.1. */
 import { createHash } from 'node:crypto';
+import { join } from 'node:path';
 import { type FhirError, fhirError } from '../fhir/outcome.ts';
+import { localCaller, localFacts } from '../rest/caller.ts';
 import type { Ambient, Caller, RestContext } from '../rest/context.ts';
 import type { Models } from '../risk/assessment.ts';
 import type { DrugSafety } from '../risk/finding.ts';
+import { type Bearer, type BearerOptions, bearerReason, cdsBearer, type Verified } from './bearer.ts';
+import { type CdsClient, demonstrationClient, type LoadedClients, loadClients, mayCall } from './client.ts';
 import { type CdsAnswer, type CdsEvent, type CdsParts, invoke, refuse } from './invoke.ts';
 import type { Door } from './prefetch.ts';
+import { Quota } from './quota.ts';
 import { discoveryEntry, loadServices, type Service } from './service.ts';
 
 export interface CdsOptions {
-  /** Folder of the service files and schema.json. */
+  /** Folder of the service files and schema.json; `clients/schema.json` in it describes the registrations. */
   readonly folder: string;
+  /** Folder of registered clients. undefined: demonstration, where whoever reaches the server may call. */
+  readonly clientsFolder: string | undefined;
+  /** Origins of pages that may call, besides those of registered clients and the server's own. */
+  readonly origins: readonly string[];
+  /** Fetches key sets of clients, under the rules of all outbound calls. */
+  readonly fetchKeys: BearerOptions['fetchKeys'];
   readonly models: Models;
   readonly drugSafety: DrugSafety;
   readonly context: RestContext;
@@ -30,13 +41,30 @@ export interface CdsOptions {
 export interface Cds {
   /** One sentence each; the server must not start while there is any. */
   readonly problems: readonly string[];
+  /** Origins of pages that may call. */
+  readonly origins: ReadonlySet<string>;
   readonly services: ReadonlyMap<string, Service>;
   /** GET /cds-services; 304 when `if-none-match` names the current list. */
   discover(headers?: Headers): CdsAnswer;
+  /**
+   * Who calls, before anything of the body is read; to be given to `invoke`, or released.
+   * @throws FhirError 401 without a valid JWT, 403 for a service that the client is not registered for, 429 above its quota
+   */
+  admit(id: string, peer: Peer, headers?: Headers): Promise<Admitted>;
   /** POST /cds-services/{id}. Never rejects; 5xx only when the audit row cannot be written. */
-  invoke(id: string, body: string, caller: Caller, headers?: Headers): Promise<CdsAnswer>;
+  invoke(id: string, body: string, admitted: Admitted, headers?: Headers): Promise<CdsAnswer>;
   /** The answer to a request that reaches no service, audited. */
   refuse(error: FhirError, caller: Caller): Promise<CdsAnswer>;
+}
+/** Where a request comes from, before it is known from whom. */
+export interface Peer {
+  readonly requestId: string;
+  readonly address: string;
+}
+export interface Admitted extends Verified {
+  readonly caller: Caller;
+  /** Gives back the client's place; more than once does nothing. */
+  release(): void;
 }
 /** Names in lower case. */
 type Headers = Readonly<Record<string, string | readonly string[] | undefined>>;
@@ -46,10 +74,19 @@ const DISCOVERY_MAX_AGE_S = 300;
 /** Bodies that cannot be JSON; everything else (also no type, `application/json+fhir`, `text/plain`) is read as JSON. */
 const NOT_JSON = /xml|form|multipart|html|image|audio|video|octet-stream/i;
 
-/** Loads and cross-checks the services; problems are returned, not thrown, so that the composition root lists them with all others. */
+/** Loads and cross-checks services and clients; problems are returned, not thrown, so that the composition root lists them with all others. */
 export function buildCds(options: CdsOptions): Cds {
-  const { models, drugSafety, context, interact, settings, ambient } = options;
-  const { services, problems } = loadServices(options.folder, models.manifests, context);
+  const { models, drugSafety, context, interact, settings, ambient, folder, fetchKeys } = options;
+  const { services, problems } = loadServices(folder, models.manifests, context);
+  const registered = clientsOf(options, new Set(services.keys()));
+  const bearer = registered.demonstration
+    ? permitAll(registered.demonstration)
+    : cdsBearer({
+        clients: registered.clients,
+        address: `${settings.publicUrl}/cds-services`,
+        now: () => ambient.now(),
+        fetchKeys,
+      });
   const list = JSON.stringify({ services: [...services.values()].map(discoveryEntry) });
   const etag = `"${createHash('sha256').update(list).digest('base64url').slice(0, 22)}"`;
   const parts: CdsParts = {
@@ -62,8 +99,10 @@ export function buildCds(options: CdsOptions): Cds {
     ambient,
     observe: options.observe ?? (() => undefined),
   };
+  const quota = new Quota(() => ambient.now());
   return {
-    problems,
+    problems: [...problems, ...registered.problems],
+    origins: new Set([...options.origins, ...registered.clients.flatMap(({ origins }) => origins)]),
     services,
     discover: (headers = {}) => {
       const common = { ETag: etag, 'Cache-Control': `public, max-age=${DISCOVERY_MAX_AGE_S}` };
@@ -73,12 +112,46 @@ export function buildCds(options: CdsOptions): Cds {
       }
       return { status: 200, headers: { 'Content-Type': 'application/json; charset=utf-8', ...common }, body: list };
     },
-    invoke: async (id, body, caller, headers = {}) => {
-      if (NOT_JSON.test(String(headers['content-type'] ?? ''))) {
-        return refuse(fhirError('unsupported-media-type', 'A hook call is `application/json`.'), caller, parts);
+    admit: async (id, peer, headers = {}) => {
+      const given = headers.authorization;
+      const verified = await bearer.verify(typeof given === 'string' ? given : undefined, `/${id}`);
+      const { client } = verified;
+      if (services.has(id) && !mayCall(client, id)) {
+        throw fhirError('forbidden', 'The client is not registered for this service.');
       }
-      return invoke(services.get(id), body, caller, parts);
+      return { ...verified, caller: callerOf(verified, peer), release: quota.take(client) };
     },
-    refuse: (error, caller) => refuse(error, caller, parts),
+    invoke: async (id, body, admitted, headers = {}) => {
+      try {
+        if (NOT_JSON.test(String(headers['content-type'] ?? ''))) {
+          const error = fhirError('unsupported-media-type', 'A hook call is `application/json`.');
+          return await refuse(error, admitted.caller, parts);
+        }
+        return await invoke(services.get(id), body, admitted, parts);
+      } finally {
+        admitted.release();
+      }
+    },
+    refuse: (error, caller) => refuse(error, caller, parts, bearerReason(error)),
   };
+}
+
+interface Registered extends LoadedClients {
+  /** Present while no clients are registered. */
+  readonly demonstration?: CdsClient;
+}
+
+function clientsOf({ clientsFolder, folder, origins }: CdsOptions, serviceIds: ReadonlySet<string>): Registered {
+  if (clientsFolder === undefined) return { clients: [], problems: [], demonstration: demonstrationClient(origins) };
+  return loadClients(clientsFolder, join(folder, 'clients', 'schema.json'), serviceIds);
+}
+
+const permitAll = (client: CdsClient): Bearer => ({ verify: async () => ({ client, replay: undefined }) });
+
+/** The registered client as audited. What it reads of our own store is decided by its registration, in prefetch. */
+function callerOf({ client }: Verified, { requestId, address }: Peer): Caller {
+  const facts = localFacts(requestId, address);
+  if (client.issuer === '') return localCaller(facts);
+  const named = { principal: `cds:${client.name}`, client: { system: client.issuer, value: client.name } };
+  return localCaller({ ...facts, ...named });
 }

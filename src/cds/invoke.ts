@@ -4,6 +4,7 @@ import { FhirError, fhirError, operationOutcome } from '../fhir/outcome.ts';
 import type { Ambient, Caller, RestContext } from '../rest/context.ts';
 import type { Models } from '../risk/assessment.ts';
 import type { DrugSafety } from '../risk/finding.ts';
+import { type BearerReason, refuseBearer, type Verified } from './bearer.ts';
 import { type BuiltCard, type Card, inOrder } from './card.ts';
 import { type Frame, framed } from './card-frame.ts';
 import { lintCard } from './card-lint.ts';
@@ -42,6 +43,11 @@ export interface CdsParts {
   observe(event: CdsEvent, count: number): void;
 }
 
+/** Who sent a call: the registered client and its JWT. */
+export interface Sender extends Verified {
+  readonly caller: Caller;
+}
+
 /** Shares of the deadline: reading data ends at the first, judging at the second; the rest is for the audit. */
 const READ_SHARE = 0.6;
 const JUDGE_SHARE = 0.9;
@@ -78,13 +84,18 @@ const HEADERS = { 'Content-Type': 'application/json; charset=utf-8', 'Cache-Cont
 export async function invoke(
   service: Service | undefined,
   text: string,
-  caller: Caller,
+  from: Sender,
   parts: CdsParts,
 ): Promise<CdsAnswer> {
+  const { caller, replay } = from;
   const startedAt = parts.ambient.now();
-  const outcome = await outcomeOf(service, text, caller, startedAt, parts);
+  if (replay !== undefined && (await isKept(replay, parts))) {
+    return refuse(refuseBearer('replayed'), caller, parts, 'replayed');
+  }
+  const outcome = await outcomeOf(service, text, from, startedAt, parts);
   try {
-    await auditCall(service, outcome, caller, startedAt, parts);
+    const isFirst = await recordCall(service, outcome, from, startedAt, parts);
+    if (!isFirst) return refuse(refuseBearer('replayed'), caller, parts, 'replayed');
   } catch (cause) {
     parts.observe('audit-failed', 1);
     parts.context.report(cause, caller.requestId);
@@ -93,13 +104,29 @@ export async function invoke(
   return { status: outcome.status, headers: HEADERS, body: outcome.body };
 }
 
-/** Answers what is refused before a call can be judged (guard, method, path, size, media type); audited like any other. */
-export async function refuse(error: FhirError, caller: Caller, { context, observe }: CdsParts): Promise<CdsAnswer> {
+/** Space of the JWTs that have been used, in the store: it outlives the process. */
+const USED = 'cds.jwt';
+
+async function isKept({ key }: NonNullable<Sender['replay']>, { context, ambient }: CdsParts): Promise<boolean> {
+  const kept = await context.store.keyed(USED, key);
+  return kept !== undefined && (kept.expiresAt ?? Number.POSITIVE_INFINITY) > ambient.now();
+}
+
+/**
+ * Answers what is refused before a call can be judged (guard, JWT, method, path, size, media type); audited like any other.
+ * @param reason why a JWT did not hold: for the audit alone
+ */
+export async function refuse(
+  error: FhirError,
+  caller: Caller,
+  { context, observe }: CdsParts,
+  reason?: BearerReason,
+): Promise<CdsAnswer> {
   const row = context.audit({
     caller,
     entries: [],
     status: error.status,
-    outcomeDescription: `refused: ${error.kind}`,
+    outcomeDescription: `refused: ${error.kind}${reason === undefined ? '' : ` (${reason})`}`,
   });
   try {
     await context.store.commit({ commands: [], audit: [row] });
@@ -110,9 +137,16 @@ export async function refuse(error: FhirError, caller: Caller, { context, observ
   return refusal(error);
 }
 
+/** What a client is told of a refusal besides the OperationOutcome. */
+const REFUSAL_HEADERS: Readonly<Partial<Record<FhirError['kind'], Readonly<Record<string, string>>>>> = {
+  login: { 'WWW-Authenticate': 'Bearer' },
+  throttled: { 'Retry-After': '5' },
+};
+
 /** An OperationOutcome as answer. */
 export function refusal(error: FhirError): CdsAnswer {
-  return { status: error.status, headers: HEADERS, body: JSON.stringify(operationOutcome(error.issues)) };
+  const headers = { ...HEADERS, ...REFUSAL_HEADERS[error.kind] };
+  return { status: error.status, headers, body: JSON.stringify(operationOutcome(error.issues)) };
 }
 
 const NOTHING_KNOWN = {
@@ -126,7 +160,7 @@ const NOTHING_KNOWN = {
 async function outcomeOf(
   service: Service | undefined,
   text: string,
-  caller: Caller,
+  from: Sender,
   startedAt: number,
   parts: CdsParts,
 ): Promise<Outcome> {
@@ -135,13 +169,13 @@ async function outcomeOf(
     if (service === undefined) throw fhirError('not-found', 'There is no CDS service of this id.');
     request = parseHookRequest(text, service.hook);
     if (request.prefixedIds) parts.observe('prefixed-id', 1);
-    return await answerCall(service, request, caller, startedAt, parts);
+    return await answerCall(service, request, from, startedAt, parts);
   } catch (error) {
     if (error instanceof FhirError) {
       const { status, body } = refusal(error);
       return { ...NOTHING_KNOWN, request, status, body, auditStatus: status, remarks: [`refused: ${error.kind}`] };
     }
-    parts.context.report(error, caller.requestId);
+    parts.context.report(error, from.caller.requestId);
     parts.observe('engine-failed', 1);
     const body = JSON.stringify({ cards: [] });
     return { ...NOTHING_KNOWN, request, status: 200, body, auditStatus: 500, remarks: ['the service failed'] };
@@ -151,7 +185,7 @@ async function outcomeOf(
 async function answerCall(
   service: Service,
   request: HookRequest,
-  caller: Caller,
+  { caller, client }: Sender,
   startedAt: number,
   parts: CdsParts,
 ): Promise<Outcome> {
@@ -175,6 +209,7 @@ async function answerCall(
     caller,
     context,
     fhirBase,
+    ownPatients: client.ownPatients,
     remainingMs: () => remaining(READ_SHARE),
   });
   if (prefetched.foreign > 0) parts.observe('foreign-resource', prefetched.foreign);
@@ -307,14 +342,17 @@ function sendable(
   return [...clean.slice(0, cardLimit - 1), more].map(({ card }) => card);
 }
 
-/** One durable row: who called what about whom, which data and model, which cards; never their text, values or scores. */
-async function auditCall(
+/**
+ * One durable row: who called what about whom, which data and model, which cards; never their text, values or scores. With it goes the one use
+ * of the JWT. @returns false when the JWT was used meanwhile: nothing was written
+ */
+async function recordCall(
   service: Service | undefined,
   outcome: Outcome,
-  caller: Caller,
+  { caller, replay }: Sender,
   startedAt: number,
   { context, ambient, deadlineMs }: CdsParts,
-): Promise<void> {
+): Promise<boolean> {
   const { request, prefetched } = outcome;
   const hook: HookAccess = {
     hook: service?.hook ?? 'unknown',
@@ -335,10 +373,13 @@ async function auditCall(
   };
   const description = outcome.remarks.length === 0 ? {} : { outcomeDescription: outcome.remarks.join('; ') };
   const row = context.audit({ caller, entries: [], status: outcome.auditStatus, ...description, hook });
+  const use =
+    replay && ({ op: 'set', space: USED, key: replay.key, value: '', expect: null, expiresAt: replay.until } as const);
   const written = await within(
-    context.store.commit({ commands: [], audit: [row] }),
+    context.store.commit({ commands: use === undefined ? [] : [use], audit: [row] }),
     Math.max(deadlineMs, 1000),
     undefined,
   );
-  if (written?.ok !== true) throw new Error('audit row was not written');
+  if (written === undefined) throw new Error('audit row was not written');
+  return written.ok;
 }

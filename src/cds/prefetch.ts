@@ -32,6 +32,8 @@ export interface Source {
   readonly context: RestContext;
   /** Our own FHIR base, without trailing slash. */
   readonly fhirBase: string;
+  /** The client's patient ids are those of our own store. */
+  readonly ownPatients: boolean;
   /** ms left for all reads of the call. */
   remainingMs(): number;
 }
@@ -170,7 +172,7 @@ interface OwnReader {
 
 function ownReader(request: HookRequest, source: Source): OwnReader {
   const isOwnServer = request.fhirServer === new URL(source.fhirBase).href.replace(/\/+$/, '');
-  const allowed = request.fhirServer === undefined || isOwnServer;
+  const allowed = isOwnServer || (source.ownPatients && request.fhirServer === undefined);
   const patient: Template = { type: 'Patient', id: request.patientId, query: '', newest: undefined };
   const reads = new Map<string, Promise<Received>>();
   const readOnce = (asked: Template) => {

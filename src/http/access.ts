@@ -20,12 +20,13 @@ export type Guard = (request: IncomingMessage) => FhirError | undefined;
 
 /**
  * @param publicUrl PUBLIC_URL, whose host is a name of this server too; undefined when not configured
+ * @param origins of pages that may call besides our own
  */
-export function loopbackGuard(publicUrl: string | undefined): Guard {
+export function loopbackGuard(publicUrl: string | undefined, origins: ReadonlySet<string> = new Set()): Guard {
   const publicHost = publicUrl === undefined ? undefined : new URL(publicUrl).host.toLowerCase();
   return (request) => {
     const hosts = hostsOf(request.socket, publicHost);
-    return forwarded(request) ?? misdirected(request, hosts) ?? foreign(request, hosts);
+    return forwarded(request) ?? misdirected(request, hosts) ?? foreign(request, hosts, origins);
   };
 }
 
@@ -46,14 +47,15 @@ function misdirected({ headersDistinct }: IncomingMessage, hosts: ReadonlySet<st
   );
 }
 
-function foreign({ headers }: IncomingMessage, hosts: ReadonlySet<string>): FhirError | undefined {
+function foreign(
+  { headers }: IncomingMessage,
+  hosts: ReadonlySet<string>,
+  origins: ReadonlySet<string>,
+): FhirError | undefined {
   const { origin } = headers;
-  if (origin === undefined) return undefined;
+  if (origin === undefined || origins.has(origin)) return undefined;
   if (URL.canParse(origin) && hosts.has(new URL(origin).host)) return undefined;
-  return fhirError(
-    'forbidden',
-    'Requests from pages of another origin are refused: no origins can be registered without an identity provider.',
-  );
+  return fhirError('forbidden', 'Requests from pages of another origin are refused, unless the origin is registered.');
 }
 
 function forwarded({ headers }: IncomingMessage): FhirError | undefined {

@@ -1,10 +1,9 @@
 /** CDS Hooks over HTTP, mounted at /cds-services. Source: CDS Hooks 2.0.1 "Discovery", "Calling a CDS Service". */
 import type { Request, RequestHandler } from 'express';
-import type { Cds } from '../cds/cds.ts';
+import type { Cds, Peer } from '../cds/cds.ts';
 import type { CdsAnswer } from '../cds/invoke.ts';
 import { FhirError, fhirError } from '../fhir/outcome.ts';
 import { localCaller, localFacts } from '../rest/caller.ts';
-import type { Caller } from '../rest/context.ts';
 import type { Guard } from './access.ts';
 import { AbortedRequest, readBody } from './body.ts';
 import { send } from './headers.ts';
@@ -12,39 +11,68 @@ import { send } from './headers.ts';
 /** Prefetch makes bodies large; above this 413. */
 export const CDS_BODY_LIMIT = 5 * 1024 * 1024;
 
-/**
- * The handler of everything below the mount point: `/` discovery, `/{id}` calls, with or without trailing slash.
- * No CORS header is ever sent: without an identity provider the guard refuses pages of another origin, so a browser-based
- * CDS client (such as the public sandbox) cannot call this server yet.
- */
-export function cdsHandler(cds: Cds, guard: Guard): RequestHandler {
+export interface CdsHandlerParts {
+  readonly cds: Cds;
+  readonly guard: Guard;
+  /** Origins of pages that may call; the server's own needs no entry. */
+  readonly origins: ReadonlySet<string>;
+}
+
+/** The handler of everything below the mount point: `/` discovery, `/{id}` calls, with or without trailing slash. */
+export function cdsHandler({ cds, guard, origins }: CdsHandlerParts): RequestHandler {
   return async (request, response) => {
     const { requestId } = response.locals;
-    const facts = localFacts(typeof requestId === 'string' ? requestId : '', request.socket.remoteAddress ?? '');
+    const peer = {
+      requestId: typeof requestId === 'string' ? requestId : '',
+      address: request.socket.remoteAddress ?? '',
+    };
     try {
-      const answer = await answerOf(cds, request, localCaller(facts), guard);
+      const answer = await answerOf(cds, request, peer, guard);
       // What is left of a body is read and dropped, so that the answer reaches the client.
       if (!request.complete) request.resume();
-      send(request, response, answer.status, answer.headers, answer.body);
+      send(request, response, answer.status, { ...answer.headers, ...crossOrigin(request, origins) }, answer.body);
     } catch (error) {
       if (!(error instanceof AbortedRequest)) throw error;
     }
   };
 }
 
-async function answerOf(cds: Cds, request: Request, caller: Caller, guard: Guard): Promise<CdsAnswer> {
+/** What lets a page of a registered origin read the answer. No cookies exist, so credentials mode is never allowed. Source: CDS Hooks 2.0.1 "CORS"; Fetch standard. */
+function crossOrigin({ headers, method }: Request, origins: ReadonlySet<string>): Readonly<Record<string, string>> {
+  const { origin } = headers;
+  if (origin === undefined || !origins.has(origin)) return origins.size === 0 ? {} : { Vary: 'Origin' };
+  const allowed = { 'Access-Control-Allow-Origin': origin, Vary: 'Origin' };
+  if (method !== 'OPTIONS') return { ...allowed, 'Access-Control-Expose-Headers': 'ETag, X-Request-Id, Retry-After' };
+  return {
+    ...allowed,
+    'Access-Control-Allow-Methods': 'GET, POST',
+    'Access-Control-Allow-Headers': 'Authorization, Content-Type, X-Request-Id',
+    'Access-Control-Max-Age': '600',
+  };
+}
+
+async function answerOf(cds: Cds, request: Request, peer: Peer, guard: Guard): Promise<CdsAnswer> {
   const { method, path } = request;
   const [id, ...rest] = path.split('/').filter((segment) => segment !== '');
   const allowed = id === undefined ? ['GET', 'HEAD', 'OPTIONS'] : ['POST', 'OPTIONS'];
   const allow = { Allow: allowed.join(', ') };
+  let caller = localCaller(localFacts(peer.requestId, peer.address));
   try {
-    const refused = guard(request) ?? (rest.length > 0 ? noSuchPath(rest) : undefined);
+    const refused = guard(request);
     if (refused !== undefined) throw refused;
-    if (method === 'OPTIONS') return { status: 204, headers: allow, body: '' };
+    const isFeedback = rest.length === 1 && rest[0] === 'feedback';
+    if (method === 'OPTIONS' && (rest.length === 0 || isFeedback)) return { status: 204, headers: allow, body: '' };
+    if (rest.length > 0) throw noSuchPath(rest);
     if (!allowed.includes(method)) throw fhirError('method-not-allowed', `Allowed here: ${allow.Allow}.`);
     if (id === undefined) return cds.discover(request.headers);
-    const text = await readBody(request, CDS_BODY_LIMIT);
-    return await cds.invoke(id, text ?? '', caller, request.headers);
+    const admitted = await cds.admit(id, peer, request.headers);
+    caller = admitted.caller;
+    try {
+      const text = await readBody(request, CDS_BODY_LIMIT);
+      return await cds.invoke(id, text ?? '', admitted, request.headers);
+    } finally {
+      admitted.release();
+    }
   } catch (error) {
     if (!(error instanceof FhirError)) throw error;
     const { headers, ...answer } = await cds.refuse(error, caller);

@@ -27,9 +27,9 @@ interface Waiting {
   readonly request: WireRequest;
 }
 
-/** Readers of data need not see a request of audit rows alone. */
+/** Readers of data need not see a request of audit rows and `set` values alone: who reads those asks for the newest state. */
 function changesData({ commands }: WireRequest): boolean {
-  return commands.some(([op]) => op !== 'expect' && op !== 'hold');
+  return commands.some(([op]) => op !== 'expect' && op !== 'hold' && op !== 'set');
 }
 
 class Writer {

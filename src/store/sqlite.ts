@@ -149,11 +149,11 @@ export class SqliteReader implements ResourceStore {
   }
 
   async keyed(space: string, key: string): Promise<Keyed | undefined> {
-    return this.#snapshot.read(() => readKeyed(this.statements, space, key));
+    return this.#snapshot.readAll(() => readKeyed(this.statements, space, key));
   }
 
   async keyedPage(space: string, { after = '', count }: { after?: string | undefined; count: number }) {
-    return this.#snapshot.read(() => keyedPage(this.statements, space, after, count));
+    return this.#snapshot.readAll(() => keyedPage(this.statements, space, after, count));
   }
 
   async changes(after: number, count: number): Promise<readonly StoredVersion[]> {

@@ -15,7 +15,11 @@ function app(refuse = false) {
   one.locals.audits = audits;
   one.use(
     '/cds-services',
-    cdsHandler(cds, () => (refuse ? fhirError('forbidden', 'Refused.') : undefined)),
+    cdsHandler({
+      cds,
+      guard: () => (refuse ? fhirError('forbidden', 'Refused.') : undefined),
+      origins: cds.origins,
+    }),
   );
   return one;
 }

@@ -3,18 +3,18 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Access } from '../../src/audit.ts';
 import type { Card } from '../../src/cds/card.ts';
-import { buildCds, type Cds } from '../../src/cds/cds.ts';
+import { buildCds, type Cds, type CdsOptions } from '../../src/cds/cds.ts';
 import type { CdsEvent } from '../../src/cds/invoke.ts';
 import { loadCapability } from '../../src/fhir/capability.ts';
 import { loadDefinitions } from '../../src/fhir/definitions-load.ts';
 import { fhirError, operationOutcome } from '../../src/fhir/outcome.ts';
 import type { Resource } from '../../src/fhir/resource.ts';
 import { parseSearch } from '../../src/fhir/search/query.ts';
-import { localCaller, localFacts } from '../../src/rest/caller.ts';
 import type { RestContext } from '../../src/rest/context.ts';
 import type { FhirResponse, WireRequest } from '../../src/rest/request.ts';
 import type { Assessment, Evidence, Manifest, Models } from '../../src/risk/assessment.ts';
 import type { DrugSafety, Finding } from '../../src/risk/finding.ts';
+import type { Keyed } from '../../src/store/port.ts';
 
 export const ROOT = join(import.meta.dirname, '..', '..');
 export const AT = Date.parse('2026-01-15T12:00:00Z');
@@ -85,8 +85,18 @@ const noRoom = (): never => {
   throw new Error('not used by cds');
 };
 
+/** Where every call of these tests comes from. */
+export const PEER = { requestId: 'r1', address: '127.0.0.1' } as const;
+
 export interface WorldOptions {
   readonly folder?: string;
+  /** Registered clients; without it whoever calls is admitted. */
+  readonly clientsFolder?: string;
+  readonly origins?: readonly string[];
+  readonly fetchKeys?: CdsOptions['fetchKeys'];
+  /** What the store keeps by key; given to a second world it is a restart. */
+  readonly used?: Map<string, Keyed>;
+  readonly now?: () => number;
   readonly assess?: (id: string, evidence: Evidence) => Promise<Assessment>;
   readonly findings?: readonly Finding[];
   readonly unresolved?: readonly string[];
@@ -150,10 +160,17 @@ export function world(options: WorldOptions = {}): World {
     },
     knowledge: { version: '2026.1', sha256: 'b'.repeat(64), sources: ['test table'] },
   };
+  const used = options.used ?? new Map<string, Keyed>();
   const context: RestContext = {
     store: {
-      commit: async ({ audit }) => {
+      commit: async ({ audit, commands }) => {
         if (options.auditFails === true) throw new Error('disk full');
+        for (const [index, command] of commands.entries()) {
+          if (command.op !== 'set') throw new TypeError('A hook call writes nothing else.');
+          if (command.expect === null && used.has(command.key))
+            return { ok: false, reason: 'conflict', command: index };
+          used.set(command.key, { key: command.key, value: command.value ?? '', expiresAt: command.expiresAt });
+        }
         return { ok: true, at: AT, versions: [], auditIds: audit.map((_row, index) => String(index)) };
       },
       read: noRoom,
@@ -163,7 +180,7 @@ export function world(options: WorldOptions = {}): World {
       count: noRoom,
       countTypes: noRoom,
       kept: noRoom,
-      keyed: noRoom,
+      keyed: async (_space, key) => used.get(key),
       keyedPage: noRoom,
       changes: noRoom,
       latestSequence: noRoom,
@@ -174,7 +191,7 @@ export function world(options: WorldOptions = {}): World {
     definitions,
     capability,
     settings,
-    ambient: { now: () => AT, newId: noRoom },
+    ambient: { now: options.now ?? (() => AT), newId: noRoom },
     validate: noRoom,
     indexEntries: noRoom,
     patientsOf: noRoom,
@@ -189,6 +206,9 @@ export function world(options: WorldOptions = {}): World {
   };
   const cds = buildCds({
     folder: options.folder ?? join(ROOT, 'cds-services'),
+    clientsFolder: options.clientsFolder,
+    origins: options.origins ?? [],
+    fetchKeys: options.fetchKeys ?? noRoom,
     models,
     drugSafety,
     context,
@@ -207,7 +227,7 @@ export function world(options: WorldOptions = {}): World {
     checks,
     call: async (id, body) => {
       const text = typeof body === 'string' ? body : JSON.stringify(body);
-      const answer = await cds.invoke(id, text, localCaller(localFacts('r1', '127.0.0.1')));
+      const answer = await cds.invoke(id, text, await cds.admit(id, PEER));
       const parsed: { cards?: readonly Card[] } = JSON.parse(answer.body);
       return { status: answer.status, cards: parsed.cards ?? [], text: answer.body };
     },
