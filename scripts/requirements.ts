@@ -38,6 +38,7 @@ const TITLES: Readonly<Record<string, string>> = {
   balp: 'Audit: FHIR R4 AuditEvent, IHE BALP, ITI-20 and ITI-81, and our own patterns',
   reliability: 'Reliability: promises of this project',
   scores: 'Published scores: inputs, eligibility, points',
+  triage: 'Emergency triage: complaints, ESI, learned risk',
   'card-content': 'Content of cards: what a clinician needs to review the basis',
 };
 

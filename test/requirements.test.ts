@@ -26,6 +26,7 @@ test('ledger: the sets, and ids that name their set and are unique', () => {
       'balp',
       'reliability',
       'scores',
+      'triage',
       'card-content',
     ],
   );

@@ -1,6 +1,5 @@
 /** Sets of codes and phrases that rules and inputs ask for; models/vocabulary.json `sets`. */
 import type { Json } from '../fhir/resource.ts';
-import { mentions } from './complaint.ts';
 import type { CodedTerm, CodeSet, Vocabulary } from './manifest.ts';
 import { codings, isOneOf, words } from './observation.ts';
 
@@ -30,6 +29,28 @@ function patternOf(set: CodeSet): RegExp {
     patterns.set(set, known);
   }
   return known;
+}
+
+/** Words of a text, lower case, as ` word word `: phrases are found by plain inclusion. */
+const flat = (text: string): string =>
+  ` ${text
+    .toLowerCase()
+    .replaceAll(/[^\p{L}\p{N}]+/gu, ' ')
+    .trim()} `;
+/** A negation reaches to the end of its clause (a comma ends it), at most this many words: rather one flag too many than one too few. */
+const NEGATION_REACH = 5;
+
+/** True when the text says the phrase without a negation shortly before it in the same clause. */
+export function mentions(text: string, phrase: string, negations: readonly string[]): boolean {
+  return text.split(/[.,;:!?\n]|\b(?:but|however|although)\b/iu).some((clause) => {
+    const said = flat(clause);
+    const wanted = flat(phrase);
+    for (let from = said.indexOf(wanted); from >= 0; from = said.indexOf(wanted, from + 1)) {
+      const before = ` ${said.slice(0, from).trim().split(' ').slice(-NEGATION_REACH).join(' ')} `;
+      if (!negations.some((negation) => before.includes(flat(negation)))) return true;
+    }
+    return false;
+  });
 }
 
 /** True when one of the texts says a phrase of the set, without a negation before it. */

@@ -2,7 +2,8 @@
 import { isJsonObject, type Json, type JsonObject, type Resource } from '../fhir/resource.ts';
 import { intervalOf } from '../fhir/time.ts';
 import type { Evidence } from './assessment.ts';
-import { complaint } from './complaint.ts';
+import { complainsOf, complaint } from './complaint.ts';
+import type { ComplaintTable } from './complaint-table.ts';
 import type { FeatureKind, FeatureSpec, UnitTable, Vocabulary } from './manifest.ts';
 import {
   codings,
@@ -21,6 +22,7 @@ import {
 export interface Knowledge {
   readonly vocabulary: Vocabulary;
   readonly units: UnitTable;
+  readonly complaints: ComplaintTable;
 }
 type Read = (spec: FeatureSpec, evidence: Evidence, knowledge: Knowledge) => Feature;
 
@@ -265,9 +267,12 @@ const KINDS = {
   age,
   sex,
   pregnancy,
-  complaint: (spec, evidence, { vocabulary }) =>
-    complaint(evidence, spec.windowHours ?? 24, vocabulary) ??
+  complaint: (spec, evidence, { complaints }) =>
+    complaint(evidence, spec.windowHours ?? 24, complaints) ??
     missing(`no presenting complaint within ${spec.windowHours ?? 24} h`),
+  'complains-of': (spec, evidence, { complaints }) =>
+    complainsOf(spec.codes ?? [], evidence, spec.windowHours ?? 24, complaints) ??
+    missing(`no presenting complaint understood within ${spec.windowHours ?? 24} h`),
 } as const satisfies Record<FeatureKind, Read>;
 
 /** One input of a model from one patient's resources. */

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { Ajv, type ErrorObject, type ValidateFunction } from 'ajv';
 import type { Resource } from '../fhir/resource.ts';
 import type { Manifest } from './assessment.ts';
+import type { ComplaintTable } from './complaint-table.ts';
 
 export type FeatureKind =
   | 'latest-observation'
@@ -13,7 +14,8 @@ export type FeatureKind =
   | 'age'
   | 'sex'
   | 'pregnancy'
-  | 'complaint';
+  | 'complaint'
+  | 'complains-of';
 
 /** One input of the vector, in the order of the manifest. Missing is NaN; the graph decides what that means. */
 export interface FeatureSpec {
@@ -129,14 +131,7 @@ export interface Vocabulary {
   readonly no: readonly CodedTerm[];
   readonly saturationTarget: { readonly measures: readonly CodedTerm[]; readonly low: number; readonly high: number };
   readonly pregnant: { readonly codes: readonly CodedTerm[]; readonly prefixes: readonly CodedTerm[] };
-  readonly complaints: readonly {
-    readonly category: string;
-    readonly display: string;
-    /** 2: needs a life-saving intervention now; 1: high-risk situation. */
-    readonly level: 1 | 2;
-    readonly codes: readonly CodedTerm[];
-    readonly words: readonly string[];
-  }[];
+  /** Words that negate a phrase of `sets` after them. */
   readonly negations: readonly string[];
   readonly sets: Readonly<Record<string, CodeSet>>;
 }
@@ -159,6 +154,7 @@ export interface Schemas {
   readonly golden: ValidateFunction<readonly Golden[]>;
   readonly vocabulary: ValidateFunction<Vocabulary>;
   readonly units: ValidateFunction<UnitTable>;
+  readonly complaints: ValidateFunction<ComplaintTable>;
 }
 
 /** Contents of a file of the models folder. @throws Error that names the file but not the machine's path */
@@ -196,6 +192,7 @@ export function loadSchemas(folder: string): Schemas {
     golden: ajv.compile<readonly Golden[]>({ $ref: `${root}#/definitions/golden` }),
     vocabulary: ajv.compile<Vocabulary>({ $ref: `${root}#/definitions/vocabulary` }),
     units: ajv.compile<UnitTable>({ $ref: `${root}#/definitions/units` }),
+    complaints: ajv.compile<ComplaintTable>({ $ref: `${root}#/definitions/complaints` }),
     card: ajv.compile<ModelCard>(card),
   };
 }

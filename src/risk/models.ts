@@ -6,6 +6,7 @@ import { fhirError } from '../fhir/outcome.ts';
 import { intervalOf } from '../fhir/time.ts';
 import { assess, featuresOf, type ReadyModel } from './assess.ts';
 import type { Assessment, Models } from './assessment.ts';
+import { type ComplaintTable, complaintProblems } from './complaint-table.ts';
 import { eligibilityProblems } from './eligibility.ts';
 import type { Knowledge } from './features.ts';
 import {
@@ -85,6 +86,13 @@ function readCard(folder: string, manifest: ModelManifest, schemas: Schemas): Mo
   const problems = cardProblems(card, manifest);
   if (problems.length > 0) throw new Error(`card.json: ${problems.slice(0, 3).join('; ')}`);
   return card;
+}
+
+function readComplaints(folder: string, schemas: Schemas): ComplaintTable {
+  const table = readChecked(folder, 'complaints.json', schemas.complaints);
+  const problems = complaintProblems(table);
+  if (problems.length > 0) throw new Error(`complaints.json: ${problems.join('; ')}`);
+  return table;
 }
 
 /** Bytes of model.onnx. @throws Error on another hash, on external data, or when it is no ONNX file */
@@ -216,6 +224,7 @@ export async function loadModels(folder: string, options: ModelOptions): Promise
   const knowledge: Knowledge = {
     vocabulary: readChecked(folder, 'vocabulary.json', schemas.vocabulary),
     units: readChecked(folder, 'units.json', schemas.units),
+    complaints: readComplaints(folder, schemas),
   };
   const entries = new Map<string, Entry>();
   for (const [id, versions] of versionsOnDisk(folder)) {

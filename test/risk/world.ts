@@ -14,6 +14,7 @@ const schemas = loadSchemas(MODELS);
 export const knowledge: Knowledge = {
   vocabulary: readChecked(MODELS, 'vocabulary.json', schemas.vocabulary),
   units: readChecked(MODELS, 'units.json', schemas.units),
+  complaints: readChecked(MODELS, 'complaints.json', schemas.complaints),
 };
 export const manifestOf = (id: string): ModelManifest =>
   readChecked(join(MODELS, id, '1.0.0'), 'manifest.json', schemas.manifest);
