@@ -141,7 +141,7 @@ function restContext(config: Config, store: ResourceStore, ground: Ground, log: 
     indexEntries,
     patientsOf: patientsOf(definitions, { fhirBase }),
     parseSearch: (type, query, handling) => parseSearch(type, query, handling, search),
-    planSearch: (query, access) => planSearch(query, access, { ...search, now: ambient.now() }),
+    planSearch: (query, access, links) => planSearch(query, access, { ...search, now: ambient.now(), links }),
     audit: (access) => auditRow(access, subjectKeys, salt(), source, indexEntries),
     postedAudit: (resource) => postedAuditRow(resource, subjectKeys, salt(), source, indexEntries),
     report: (error, requestId) => log.failure('request-failed', error, { requestId }),

@@ -80,7 +80,7 @@ export function world({ settings = {}, visible, principal = 'local' }: WorldOpti
     patientsOf: patients,
     parseSearch: (type, query, handling) =>
       parseSearch(type, query, handling, { definitions, capability, settings: limits }),
-    planSearch: (query, access) => planSearch(query, access, { capability, fhirBase: BASE, now }),
+    planSearch: (query, access, links) => planSearch(query, access, { capability, fhirBase: BASE, now, links }),
     audit: (access) => {
       accesses.push(access);
       return row;

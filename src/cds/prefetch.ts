@@ -2,6 +2,7 @@
 import { fhirError } from '../fhir/outcome.ts';
 import { parseOwnJson, type Resource } from '../fhir/resource.ts';
 import type { Caller, RestContext } from '../rest/context.ts';
+import { personOf } from '../rest/patient-links.ts';
 import type { FhirResponse, WireRequest } from '../rest/request.ts';
 import { within } from './deadline.ts';
 import {
@@ -14,7 +15,7 @@ import {
 import type { HookRequest } from './hook-request.ts';
 import { type Entry, type Received, received } from './received.ts';
 import { isRequiredKey, type Service } from './service.ts';
-import { isAbout } from './subject.ts';
+import { isAbout, linkedPatients } from './subject.ts';
 import { askedBy, type Template } from './template.ts';
 
 /** The one door to clinical data, for a request in wire form. */
@@ -78,6 +79,7 @@ export async function prefetch(service: Service, request: HookRequest, source: S
       fullUrl !== undefined && resource.id === request.patientId ? [fullUrl] : [],
     ),
   );
+  for (const name of await reader.sameAs(patients)) aliases.add(name);
   const own = entries.filter(({ resource }) => isAbout(resource, request.patientId, aliases));
   const index = byReference({
     entry: [
@@ -164,6 +166,8 @@ interface OwnReader {
   /** absent = may not be asked here, or the patient is not known here. */
   ask(asked: Template): Promise<Received>;
   /** Follows next pages of our own server; elsewhere the answer is what it is. */
+  /** `Patient/id` of the records that are the same person: by the Patients received, and here by the links we hold. */
+  sameAs(patients: readonly Entry[]): Promise<readonly string[]>;
   goOn(
     data: Received & { readonly kind: 'data' },
     asked: Template,
@@ -199,7 +203,25 @@ function ownReader(request: HookRequest, source: Source): OwnReader {
     }
     return { entries, complete };
   };
-  return { allowed, isOwnServer, ask, goOn };
+  const sameAs: OwnReader['sameAs'] = async (patients) => {
+    const said = patients
+      .filter(({ resource }) => resource.id === request.patientId)
+      .flatMap(({ resource }) => linkedPatients(resource));
+    const reading = allowed ? heldPerson(request.patientId, source) : Promise.resolve([]);
+    const held = await within(reading, source.remainingMs(), []);
+    return [...said, ...held.map((id) => `Patient/${id}`)];
+  };
+  return { allowed, isOwnServer, ask, sameAs, goOn };
+}
+
+/** Links that cannot be read are reported; what belongs to them is then dropped, and the cards say that data of others was. */
+async function heldPerson(id: string, { context, caller }: Source): Promise<readonly string[]> {
+  try {
+    return await personOf(id, context);
+  } catch (error) {
+    context.report(error, caller.requestId);
+    return [];
+  }
 }
 
 /** A search for the newest n is answered by n matches, whatever older ones there are. */

@@ -25,15 +25,25 @@ export function referenceOf(value: Json | undefined): string | undefined {
   return isJsonObject(value) && typeof value.reference === 'string' ? value.reference : undefined;
 }
 
+/** `Patient/id` of the records that a Patient links to: wherever they are held, they are the same person (patient.html#links). */
+export function linkedPatients({ link }: Resource): readonly string[] {
+  return (Array.isArray(link) ? link : []).flatMap((each) => {
+    const other = isJsonObject(each) ? relativeOf(referenceOf(each.other) ?? '') : undefined;
+    return other?.startsWith('Patient/') ? [other] : [];
+  });
+}
+
 /**
  * True unless the resource names somebody else: a Patient of another id, or a subject reference to another Patient or to something that
  * cannot be told (`urn:uuid:` of no known Patient, a Group). A resource without subject (Medication) is nobody's and passes.
- * @param aliases fullUrls under which the patient came
+ * @param aliases fullUrls under which the patient came, and `Patient/id` of other records of the same person
  */
 export function isAbout(resource: Resource, patientId: string, aliases: ReadonlySet<string>): boolean {
   if (resource.resourceType === 'Patient') return (resource.id ?? patientId) === patientId;
   return SUBJECT_ELEMENTS.every((element) => {
     const reference = referenceOf(resource[element]);
-    return reference === undefined || aliases.has(reference) || relativeOf(reference) === `Patient/${patientId}`;
+    if (reference === undefined || aliases.has(reference)) return true;
+    const relative = relativeOf(reference);
+    return relative !== undefined && (relative === `Patient/${patientId}` || aliases.has(relative));
   });
 }

@@ -146,7 +146,9 @@ class Run {
       for (const [chunk, ids] of this.#chunks.entries()) {
         if (index === start.unit && chunk < start.chunk) continue;
         const plan = { ...unit.plan, where: and([unit.plan.where, this.#inside(unit.type, ids)]) };
-        yield { unit, place: { ...place, chunk }, plan, counts: ({ patients }) => this.#chunkFor(patients) === chunk };
+        const isOwner = this.#isOwner(unit.type);
+        const counts = ({ key, patients }: StoredVersion) => this.#chunkFor(isOwner ? [key.id] : patients) === chunk;
+        yield { unit, place: { ...place, chunk }, plan, counts };
       }
     }
   }
@@ -157,6 +159,11 @@ class Run {
     if (codes.includes('{def}')) return { kind: 'ids', ids };
     const targets = ids.map((id) => `Patient/${id}`);
     return or(codes.map((code): Predicate => ({ kind: 'reference', parameter: `${type}.${code}`, targets })));
+  }
+
+  /** Patients are asked for by id, whomever they link to. */
+  #isOwner(type: string): boolean {
+    return this.#tools.definitions.compartmentParameters('Patient', type).includes('{def}');
   }
 
   /** Of a resource about several members, the chunk that gives it. */

@@ -39,6 +39,7 @@ const OPERATION_BASE = 'http://hl7.org/fhir/OperationDefinition/';
 export const OPERATION_IDS = [
   'Resource-validate',
   'Patient-everything',
+  'Patient-merge',
   'Encounter-everything',
   'Observation-lastn',
   'Resource-meta',
@@ -112,7 +113,7 @@ export const SUPPORTED = {
   /** Canonicals of operations. */
   operations: new Set<string>(OPERATION_IDS.map(canonicalOf)),
   /** Operations that change a resource: not for types with fewer interactions. */
-  changingOperations: new Set<string>(['meta-add', 'meta-delete']),
+  changingOperations: new Set<string>(['meta-add', 'meta-delete', 'merge']),
   /** Types that only ever travel: they are never stored. */
   neverStored: new Set(['OperationOutcome', 'Parameters']),
   /** Types with fewer interactions. AuditEvent is append-only: written once, never changed, one version. */

@@ -7,6 +7,7 @@ import type { Issue } from '../fhir/outcome.ts';
 import type { Asked } from '../fhir/profile-validator.ts';
 import type { Resource } from '../fhir/resource.ts';
 import type { AccessFilter, IndexEntry, SearchPlan } from '../fhir/search/algebra.ts';
+import type { PatientLinks } from '../fhir/search/person.ts';
 import type { SearchQuery } from '../fhir/search/query.ts';
 import type { AuditRow, ResourceStore } from '../store/port.ts';
 import type { ExportDesk } from './export-job.ts';
@@ -68,8 +69,8 @@ export interface RestContext {
   patientsOf(resource: Resource): readonly string[];
   /** Throws FhirError on anything that is not claimed or not well formed. `query` is the raw query string. */
   parseSearch(type: string, query: string, handling: 'strict' | 'lenient'): SearchQuery;
-  /** Joins the caller's access to every type the query touches. */
-  planSearch(query: SearchQuery, access: AccessFilter): SearchPlan;
+  /** Joins the caller's access to every type the query touches. With `links`, a search by a patient means the person: see patient-links.ts. */
+  planSearch(query: SearchQuery, access: AccessFilter, links?: PatientLinks): SearchPlan;
   /** The audit row of a request, with subject keys and salt bound. */
   audit(access: Access): AuditRow;
   /** The row of an AuditEvent that a client sent: kept as theirs, marked as such. */

@@ -7,6 +7,7 @@ import { fhirError } from '../fhir/outcome.ts';
 import { label, type ResourceKey } from '../fhir/resource.ts';
 import { DAWN, DUSK, type Predicate, type SearchPlan } from '../fhir/search/algebra.ts';
 import { compartmentPredicate } from '../fhir/search/compartment.ts';
+import { PATIENT } from '../fhir/search/person.ts';
 import { planOf } from '../fhir/search/plan.ts';
 import { and, not } from '../fhir/search/simplify.ts';
 import { searchableTypes } from '../fhir/search/system.ts';
@@ -20,6 +21,7 @@ import { pageLinks, urlOf } from './links.ts';
 import type { Operation, OperationCall, OperationInput } from './operation.ts';
 import { textOf, wholeOf } from './operation-input.ts';
 import { answered } from './operation-output.ts';
+import { personOf } from './patient-links.ts';
 import { type Pair, pairsOf } from './query-text.ts';
 
 /** Resources a page holds, those it points at apart: a record of thousands does not fit in one answer. */
@@ -60,8 +62,16 @@ async function performed(
   const { settings, ambient } = context;
   const owner = await heldByKey(call.key, caller, context);
   const asked = askedOf(call.input, context);
-  const { matches, cursor } = await pageOf(call, owner, asked, caller, context);
-  const added = await linkedOf(matches, owner, linked, asked, caller, context);
+  const person = owner.key.type === PATIENT ? await personOf(owner.key.id, context) : [owner.key.id];
+  const { matches, cursor } = await pageOf(call, owner, person, asked, caller, context);
+  const added = await linkedOf(
+    matches,
+    { ...owner, patients: [...owner.patients, ...patientsIn(owner, person)] },
+    linked,
+    asked,
+    caller,
+    context,
+  );
   const entry = (mode: 'match' | 'include') => (version: StoredVersion) =>
     searchEntry(urlOf(settings.fhirBase, version.key), version.text ?? 'null', mode);
   const used = usedOf(call);
@@ -81,6 +91,10 @@ async function performed(
     context,
   );
 }
+
+/** Records of one person are not another patient's. */
+const patientsIn = ({ key }: StoredVersion, person: readonly string[]): readonly string[] =>
+  key.type === PATIENT ? person : [];
 
 interface Asked {
   /** undefined = all. */
@@ -125,6 +139,7 @@ interface EverythingPage {
 async function pageOf(
   call: OperationCall,
   owner: StoredVersion,
+  person: readonly string[],
   asked: Asked,
   caller: Caller,
   context: RestContext,
@@ -135,7 +150,7 @@ async function pageOf(
   const now = ambient.now();
   const place = call.cursor === undefined ? undefined : openCursor(settings.cursorKey, binding, call.cursor, now);
   const first = place === undefined && isAsked(owner, asked) ? [owner] : [];
-  const plans = plansOf(owner.key, asked, caller, context);
+  const plans = plansOf(owner.key, person, asked, caller, context);
   const seal = (after: string | undefined) =>
     after === undefined ? undefined : sealCursor(settings.cursorKey, binding, after, now);
   const count = asked.count - first.length;
@@ -150,10 +165,16 @@ function isAsked({ key, at }: StoredVersion, { types, since }: Asked): boolean {
 }
 
 /** One plan a type of the compartment; AuditEvents are apart and never in it. */
-function plansOf(owner: ResourceKey, asked: Asked, caller: Caller, context: RestContext): readonly SearchPlan[] {
+function plansOf(
+  owner: ResourceKey,
+  person: readonly string[],
+  asked: Asked,
+  caller: Caller,
+  context: RestContext,
+): readonly SearchPlan[] {
   const { capability, definitions } = context;
   return searchableTypes(capability).flatMap((type) => {
-    const inside = compartmentPredicate(owner, type, definitions);
+    const inside = compartmentPredicate(owner, type, definitions, person);
     if (inside === undefined || !(asked.types?.has(type) ?? true)) return [];
     const where: Predicate[] = [inside];
     if (type === owner.type) where.push(not({ kind: 'ids', ids: [owner.id] }));

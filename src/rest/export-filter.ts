@@ -11,6 +11,7 @@ import type { Caller, RestContext } from './context.ts';
 import type { ExportUnit } from './export-job.ts';
 import type { OperationInput } from './operation.ts';
 import { textOf } from './operation-input.ts';
+import { personPlanner } from './patient-links.ts';
 import { terminology } from './terminology.ts';
 
 /** Most queries in `_typeFilter`. */
@@ -106,6 +107,7 @@ async function filtersOf(
   );
   if (texts.length > FILTER_LIMIT) throw fhirError('too-costly', `\`_typeFilter\` holds over ${FILTER_LIMIT} queries.`);
   const known = terminology(caller, context);
+  const plan = personPlanner(caller.access, context);
   const found = new Map<string, Predicate[]>();
   for (const text of texts) {
     const at = text.indexOf('?');
@@ -114,7 +116,7 @@ async function filtersOf(
     const query = await withConcepts(context.parseSearch(type, text.slice(at + 1), 'strict'), known);
     const { criteria, used } = query;
     if (criteria.length === 0 || used.length !== criteria.length) throw notAFilter();
-    found.set(type, [...(found.get(type) ?? []), context.planSearch(query, caller.access).where]);
+    found.set(type, [...(found.get(type) ?? []), (await plan(query)).where]);
   }
   return found;
 }

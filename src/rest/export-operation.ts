@@ -14,6 +14,7 @@ import { exportUnits } from './export-filter.ts';
 import type { ExportDesk, ExportOrder, ExportScope } from './export-job.ts';
 import type { Operation, OperationCall } from './operation.ts';
 import { textOf } from './operation-input.ts';
+import { personsOf } from './patient-links.ts';
 import { mayRead } from './read.ts';
 import { respond, storedResource } from './represent.ts';
 
@@ -131,8 +132,14 @@ async function membersOf(key: ResourceKey | undefined, caller: Caller, context: 
     const id = isJsonObject(each) && each.inactive !== true ? patientOf(each.entity, context) : undefined;
     if (id !== undefined) members.add(id);
   }
-  if (members.size <= MEMBER_LIMIT) return [...members];
+  if (members.size <= MEMBER_LIMIT) return personsIn(members, context);
   throw fhirError('too-costly', `A Group of more than ${MEMBER_LIMIT} patients is not exported.`);
+}
+
+/** A member is a person: records linked to a member's are exported with it. */
+async function personsIn(members: ReadonlySet<string>, context: RestContext): Promise<string[]> {
+  const persons = await personsOf([...members], context, MEMBER_LIMIT);
+  return [...new Set([...persons.values()].flat())];
 }
 
 function patientOf(entity: unknown, { settings }: RestContext): string | undefined {

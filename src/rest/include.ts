@@ -2,11 +2,13 @@
 import { fhirError } from '../fhir/outcome.ts';
 import { ID_PATTERN, label, type ResourceKey } from '../fhir/resource.ts';
 import type { Predicate, SearchPlan } from '../fhir/search/algebra.ts';
+import { PATIENT, samePersons } from '../fhir/search/person.ts';
 import { planOf } from '../fhir/search/plan.ts';
 import type { Include, SearchQuery } from '../fhir/search/query.ts';
 import { and, or } from '../fhir/search/simplify.ts';
 import type { StoredVersion } from '../store/port.ts';
 import type { Caller, RestContext } from './context.ts';
+import { personsOf } from './patient-links.ts';
 import { storedResource } from './represent.ts';
 
 /**
@@ -28,7 +30,7 @@ export async function included(
     const before = page.added.length;
     for (const plan of [
       ...forwardPlans(layer, forward, page, caller, context),
-      ...reversePlans(layer, reverse, caller, context),
+      ...(await reversePlans(layer, reverse, caller, context)),
     ]) {
       await page.take(plan, context);
     }
@@ -174,19 +176,30 @@ function localKey(target: string): ResourceKey | undefined {
   return more.length === 0 && /^[A-Z][A-Za-z]+$/.test(type) && ID_PATTERN.test(id) ? { type, id } : undefined;
 }
 
-/** One plan a parameter: the resources that point at the layer. */
-function reversePlans(
+/** One plan a parameter: the resources that point at the layer; at a Patient, also those that point at another record of the person. */
+async function reversePlans(
   layer: readonly StoredVersion[],
   includes: readonly Include[],
   caller: Caller,
   context: RestContext,
-): readonly SearchPlan[] {
+): Promise<readonly SearchPlan[]> {
+  if (includes.length === 0) return [];
+  const persons = await personsOf(
+    layer.flatMap(({ key }) => (key.type === PATIENT ? [key.id] : [])),
+    context,
+  );
+  const same = (id: string): readonly string[] => persons.get(id) ?? [id];
   return includes.flatMap((include) =>
     parametersOf(include, context).flatMap(({ code, targets: types }) => {
       const aimed = layer.filter(({ key }) => isTarget(key.type, include.target, types));
       if (aimed.length === 0) return [];
       const parameter = `${include.source}.${code}`;
-      const byKey: Predicate = { kind: 'reference', parameter, targets: aimed.map(({ key }) => label(key)) };
+      const targets = samePersons(
+        parameter,
+        aimed.map(({ key }) => label(key)),
+        { same, isAny: () => true },
+      );
+      const byKey: Predicate = { kind: 'reference', parameter, targets };
       const byUrl = aimed.flatMap((version) => canonicalNames(version, parameter, context));
       return [planOf(include.source, or([byKey, ...byUrl]), caller.access)];
     }),

@@ -15,6 +15,7 @@ import { pageLinks, urlOf } from './links.ts';
 import type { Operation, OperationCall } from './operation.ts';
 import { wholeOf } from './operation-input.ts';
 import { answered } from './operation-output.ts';
+import { personPlanner } from './patient-links.ts';
 import { type Pair, pairsOf } from './query-text.ts';
 import { storedResource } from './represent.ts';
 import { terminology } from './terminology.ts';
@@ -79,7 +80,7 @@ async function queryOf({ type, search }: OperationCall, caller: Caller, context:
 
 async function* newestFirst(query: SearchQuery, caller: Caller, context: RestContext): AsyncIterable<StoredVersion> {
   const { type } = query;
-  const { where } = context.planSearch(query, caller.access);
+  const { where } = await personPlanner(caller.access, context)(query);
   const plan = planOf(type, where, caller.access, [{ parameter: `${type}.date`, indexed: 'date', descending: true }]);
   let after: string | undefined;
   let looked = 0;

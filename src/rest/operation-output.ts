@@ -1,14 +1,15 @@
 /** Answers of operations: the one resource they return, or Parameters of what the definition names. Source: FHIR R4 operations.html#response. */
 import type { OperationDefinition, OperationParameter } from '../fhir/definitions.ts';
-import { type Json, serialize } from '../fhir/resource.ts';
+import { type Json, type JsonObject, serialize } from '../fhir/resource.ts';
 import { rawRequest } from './access-entry.ts';
 import type { Performed, RestContext } from './context.ts';
 import type { OperationCall } from './operation.ts';
 import { respond } from './represent.ts';
 
-/** An output parameter: a value, or parts. */
+/** An output parameter: a value, a resource, or parts. */
 export type Out =
   | { readonly name: string; readonly value: Json; readonly type?: string }
+  | { readonly name: string; readonly resource: JsonObject }
   | { readonly name: string; readonly part: readonly Out[] };
 
 /**
@@ -27,6 +28,7 @@ function outParts(outs: readonly Out[], defined: readonly OperationParameter[], 
   return outs.map((out) => {
     const parameter = defined.find(({ name }) => name === out.name);
     if (parameter === undefined) throw new TypeError(`$${code} does not define the output ${out.name}.`);
+    if ('resource' in out) return { name: out.name, resource: out.resource };
     if ('part' in out) return { name: out.name, part: outParts(out.part, parameter.parts, code) };
     const type = parameter.type === undefined || parameter.type === 'Element' ? (out.type ?? 'string') : parameter.type;
     return { name: out.name, [`value${type.charAt(0).toUpperCase()}${type.slice(1)}`]: out.value };

@@ -8,6 +8,7 @@ import { DOCUMENT } from './document.ts';
 import { ENCOUNTER_EVERYTHING, PATIENT_EVERYTHING } from './everything.ts';
 import { EXPORT_GROUP, EXPORT_PATIENTS, EXPORT_SYSTEM } from './export-operation.ts';
 import { LASTN } from './lastn.ts';
+import { MERGE } from './merge.ts';
 import { META, META_ADD, META_DELETE } from './meta-operation.ts';
 import type { Operation, OperationLevel, OperationRequest } from './operation.ts';
 import { inputsOf } from './operation-input.ts';
@@ -19,6 +20,7 @@ import { VALIDATE } from './validate-operation.ts';
 export const OPERATIONS = {
   'Resource-validate': VALIDATE,
   'Patient-everything': PATIENT_EVERYTHING,
+  'Patient-merge': MERGE,
   'Encounter-everything': ENCOUNTER_EVERYTHING,
   'Observation-lastn': LASTN,
   'Resource-meta': META,

@@ -4,6 +4,7 @@ import { label } from '../fhir/resource.ts';
 import type { SearchPlan } from '../fhir/search/algebra.ts';
 import { compartmentPredicate, namedPatients, ownerPatients } from '../fhir/search/compartment.ts';
 import { withConcepts } from '../fhir/search/concepts.ts';
+import { PATIENT } from '../fhir/search/person.ts';
 import type { SearchQuery } from '../fhir/search/query.ts';
 import { and } from '../fhir/search/simplify.ts';
 import { parseSystemSearch, type SystemQuery, searchableTypes } from '../fhir/search/system.ts';
@@ -14,6 +15,7 @@ import type { Caller, Perform, RestContext } from './context.ts';
 import { openCursor, sealCursor } from './cursor.ts';
 import { included } from './include.ts';
 import { pageLinks, urlOf } from './links.ts';
+import { personOf, personPlanner } from './patient-links.ts';
 import { type Pair, pairsOf } from './query-text.ts';
 import { respond, shapedText } from './represent.ts';
 import type { FhirRequest } from './request.ts';
@@ -31,7 +33,7 @@ export const search: Perform<Search> = async (request, caller, context) => {
   if (query.summary === 'text' && query.includes.length + query.revIncludes.length > 0) {
     throw fhirError('invalid', '`_summary=text` cannot be combined with `_include` or `_revinclude`.');
   }
-  const plans = queries.map((each) => within(request, context.planSearch(each, caller.access), context));
+  const plans = await plansOf(request, queries, caller, context);
   const page = await pageOf(request, query, plans, caller, context);
   const additions = await included(page.matches, query, caller, context);
   const total = await totalOf(query, plans, page, context);
@@ -90,10 +92,22 @@ async function resolvedAll(
   return all;
 }
 
-/** The plan, only for what lies in the compartment that the request names. */
-function within({ compartment }: Search, plan: SearchPlan, { definitions }: RestContext): SearchPlan {
-  const inside = compartment && compartmentPredicate(compartment, plan.type, definitions);
-  return inside === undefined ? plan : { ...plan, where: and([plan.where, inside]) };
+/** One plan a query, only for what lies in the compartment that the request names. A patient named is the person: patient-links.ts. */
+async function plansOf(
+  { compartment }: Search,
+  queries: readonly SearchQuery[],
+  caller: Caller,
+  context: RestContext,
+): Promise<readonly SearchPlan[]> {
+  const plan = personPlanner(caller.access, context);
+  const owners = compartment?.type === PATIENT ? await personOf(compartment.id, context) : undefined;
+  const plans: SearchPlan[] = [];
+  for (const query of queries) {
+    const found = await plan(query);
+    const inside = compartment && compartmentPredicate(compartment, query.type, context.definitions, owners);
+    plans.push(inside === undefined ? found : { ...found, where: and([found.where, inside]) });
+  }
+  return plans;
 }
 
 /** Path of the search by GET. */

@@ -239,6 +239,26 @@ for (const [used, subject, why] of subjects) {
   });
 }
 
+const linked: readonly [used: boolean, link: object, why: string][] = [
+  [true, { other: { reference: 'Patient/other' }, type: 'replaces' }, 'replaces'],
+  [true, { other: { reference: `${FOREIGN}/Patient/other` }, type: 'seealso' }, 'absolute, seealso'],
+  [false, { other: { reference: 'Patient/third' }, type: 'replaces' }, 'another one'],
+  [false, { other: { reference: 'RelatedPerson/other' }, type: 'seealso' }, 'no Patient'],
+  [false, { other: { display: 'other' }, type: 'replaces' }, 'without reference'],
+];
+for (const [used, link, why] of linked) {
+  test(`cds-hooks-2.0@linked-patient ${used ? 'used' : 'dropped'}: the Patient sent links to the subject, ${why}`, async () => {
+    const one = world();
+    const vitals = bundle(vital('a'), vital('b', { subject: { reference: 'Patient/other' } }));
+    const prefetch = { ...FULL_PREFETCH, patient: { ...PATIENT, link: [link] }, vitals };
+    await one.call('deterioration-sepsis', patientView({ prefetch }));
+    assert.deepEqual(
+      one.evidence[0]?.resources.map(({ id }) => id),
+      used ? ['a', 'b'] : ['a'],
+    );
+  });
+}
+
 test('cds-hooks-2.0@medication-reference: contained, by fullUrl, by Type/id in the draft, in prefetch, in our own store', async () => {
   const { medicationCodeableConcept: _none, ...bare } = ORDER;
   const named = (text: string, id?: string) => ({

@@ -175,7 +175,7 @@ export function world(options: WorldOptions = {}): World {
       },
       read: noRoom,
       history: noRoom,
-      search: noRoom,
+      search: async () => ({ matches: [], next: undefined }),
       searchTypes: noRoom,
       count: noRoom,
       countTypes: noRoom,

@@ -189,8 +189,8 @@ const EXPORTS: readonly (readonly [url: string, expected: Readonly<Record<string
     ],
     [
       '/Group/g/$export',
-      { Group: ['g'], Observation: ['a1', 'a2', 'ab'], Patient: ['a', 'b'] },
-      'active members; what is about two of them once; a patient who links to one is none',
+      { Group: ['g'], Observation: ['a1', 'a2', 'ab', 'd1'], Patient: ['a', 'b', 'd'] },
+      'active members; what is about two of them once; a record that is linked to one is of the same person',
     ],
     [
       `/$export?_type=Observation,Patient&_typeFilter=${encoded('Observation?status=amended,Observation?status=preliminary')}`,
@@ -290,7 +290,7 @@ test('audit: kick-off, poll, completion, file, cancel and refusals; patients of 
     [202, 'export', undefined],
     [404, 'export', undefined],
   ]);
-  assert.deepEqual(w.recorded.flat(), ['a', 'b'], 'each member, before their data is read');
+  assert.deepEqual(w.recorded.flat(), ['a', 'd', 'b'], 'each record of a member, before their data is read');
   w.recorded.length = 0;
   await w.exported('/$export');
   assert.deepEqual(w.recorded, []);
@@ -366,8 +366,8 @@ test('resumption: whatever page a job is stopped after, and whatever a crash lef
     assert.deepEqual(
       [ids(found.Observation), ids(found.Patient)],
       [
-        ['a1', 'a2', 'ab'],
-        ['a', 'b'],
+        ['a1', 'a2', 'ab', 'd1'],
+        ['a', 'b', 'd'],
       ],
       `after ${stop}`,
     );

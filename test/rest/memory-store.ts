@@ -145,6 +145,8 @@ function holds(where: Predicate, id: string, entries: readonly IndexEntry[]): bo
         (each) =>
           each.kind === 'reference' && each.parameter === where.parameter && where.targets.includes(each.target),
       );
+    case 'missing':
+      return some(({ parameter }) => parameter === where.parameter) !== where.missing;
     default:
       throw new TypeError(`This store does not know ${where.kind}.`);
   }

@@ -33,11 +33,15 @@ export function namedPatients({ type, where }: SearchPlan): readonly string[] {
   return [...new Set(named(where))];
 }
 
-/** Resources of `type` in the compartment of `owner`; undefined when the definition gives the type no part in it. */
+/**
+ * Resources of `type` in the compartment of `owner`; undefined when the definition gives the type no part in it.
+ * @param ids the owner's, and those of other records of the same person
+ */
 export function compartmentPredicate(
   owner: ResourceKey,
   type: string,
   definitions: Pick<Definitions, 'compartmentParameters'>,
+  ids: readonly string[] = [owner.id],
 ): Predicate | undefined {
   const codes = definitions.compartmentParameters(owner.type, type);
   if (codes.length === 0) return undefined;
@@ -45,8 +49,8 @@ export function compartmentPredicate(
     codes.map(
       (code): Predicate =>
         code === '{def}'
-          ? { kind: 'ids', ids: [owner.id] }
-          : { kind: 'reference', parameter: `${type}.${code}`, targets: [label(owner)] },
+          ? { kind: 'ids', ids }
+          : { kind: 'reference', parameter: `${type}.${code}`, targets: ids.map((id) => label({ ...owner, id })) },
     ),
   );
 }

@@ -8,6 +8,7 @@ import { namesConcepts } from './concepts.ts';
 import { containedKey, containedPredicate, containedScope } from './contained.ts';
 import { claimedTargets } from './criteria.ts';
 import { latitudeKey } from './near.ts';
+import { NO_LINKS, namesPerson, PATIENT, type PatientLinks, throughLinks } from './person.ts';
 import { type ValueContext, valuePredicates } from './predicates.ts';
 import type { Criterion, SearchQuery } from './query.ts';
 import { ALL, and, chain, has, NONE, not, or } from './simplify.ts';
@@ -18,6 +19,8 @@ export interface PlanContext {
   readonly fhirBase: string;
   /** ms since 1970; only `ap` looks at it. */
   readonly now: number;
+  /** Patients that are the same person; undefined = searches are taken by the letter. */
+  readonly links?: PatientLinks | undefined;
 }
 
 /** Most targets that ids without a type may stand for, in one search. */
@@ -26,6 +29,7 @@ const TARGET_LIMIT = 5000;
 interface Planning {
   readonly access: AccessFilter;
   readonly values: ValueContext;
+  readonly links: PatientLinks;
 }
 
 /**
@@ -43,9 +47,11 @@ export function planSearch(query: SearchQuery, access: AccessFilter, context: Pl
     }
     return found;
   };
+  const links = context.links ?? NO_LINKS;
   const planning = {
     access: checkedAccess(access),
-    values: { fhirBase: context.fhirBase, now: context.now, targets },
+    values: { fhirBase: context.fhirBase, now: context.now, targets, links },
+    links,
   };
   const where = and(query.criteria.map((criterion) => predicateOf(criterion, query.type, planning)));
   return planOf(query.type, where, access, query.sort);
@@ -81,15 +87,17 @@ function predicateOf(criterion: Criterion, scope: string, planning: Planning): P
     case 'chain': {
       const key = `${scope}.${criterion.parameter.code}`;
       return or(
-        criterion.links.flatMap((link) => [
-          chain(key, link.type, visibleAnd(link.type, link.where, planning)),
-          inside(key, link, planning),
-        ]),
+        criterion.links.flatMap((link) => {
+          const where = visibleAnd(link.type, link.where, planning);
+          const person = link.type === PATIENT ? ofPerson(key, where, planning) : where;
+          return [chain(key, link.type, person), inside(key, link, planning)];
+        }),
       );
     }
     case 'has': {
       const key = `${criterion.type}.${criterion.parameter.code}`;
-      return has(criterion.type, key, visibleAnd(criterion.type, criterion.where, planning));
+      const found = has(criterion.type, key, visibleAnd(criterion.type, criterion.where, planning));
+      return scope === PATIENT ? ofPerson(key, found, planning) : found;
     }
     case 'concepts': {
       const parameter = `${scope}.${criterion.parameter.code}`;
@@ -109,6 +117,11 @@ function predicateOf(criterion: Criterion, scope: string, planning: Planning): P
     default:
       return criterion satisfies never;
   }
+}
+
+/** What a Patient must satisfy, or another record of the same person. */
+function ofPerson(key: ParameterKey, where: Predicate, { access, links }: Planning): Predicate {
+  return namesPerson(key) && links.isAny() ? throughLinks(where, access.visible(PATIENT)) : where;
 }
 
 function visibleAnd(type: string, where: Criterion, planning: Planning): Predicate {

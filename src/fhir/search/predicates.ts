@@ -9,6 +9,7 @@ import { ID_PATTERN } from '../resource.ts';
 import { dayStart, intervalOf } from '../time.ts';
 import type { ParameterKey, Predicate, Relation } from './algebra.ts';
 import { nearPredicate } from './near.ts';
+import { type PatientLinks, samePersons } from './person.ts';
 import { NONE } from './simplify.ts';
 import { PREFIXES, type Prefix } from './types.ts';
 import { canonicalParts, exact, folded, localReference, splitUnescaped, unescaped } from './value.ts';
@@ -19,6 +20,7 @@ export interface ValueContext {
   readonly now: number;
   /** Served types a reference parameter can point at. */
   targets(parameter: SearchParameter): readonly string[];
+  readonly links: PatientLinks;
 }
 interface Asked {
   readonly parameter: SearchParameter;
@@ -149,20 +151,27 @@ const reference: Compile = (value, asked, context) => {
   }
   const text = unescaped(value);
   const local = localReference(text, context.fhirBase);
-  if (modifier !== undefined) return [typedReference(text, local, modifier, asked)];
-  if (local !== undefined) return [{ kind: 'reference', parameter: key, targets: [local] }];
+  const persons = (targets: readonly string[]) => samePersons(key, targets, context.links);
+  if (modifier !== undefined) return [typedReference(text, local, modifier, asked, persons)];
+  if (local !== undefined) return [{ kind: 'reference', parameter: key, targets: persons([local]) }];
   if (ID_PATTERN.test(text)) {
     const targets = context.targets(parameter).map((type) => `${type}/${text}`);
-    return [targets.length === 0 ? NONE : { kind: 'reference', parameter: key, targets }];
+    return [targets.length === 0 ? NONE : { kind: 'reference', parameter: key, targets: persons(targets) }];
   }
   const { url, version } = canonicalParts(text);
   return [{ kind: 'reference', parameter: key, targets: [url], ...(version === '' ? {} : { version }) }];
 };
 
-function typedReference(text: string, local: string | undefined, type: string, asked: Asked): Predicate {
+function typedReference(
+  text: string,
+  local: string | undefined,
+  type: string,
+  asked: Asked,
+  persons: (targets: readonly string[]) => readonly string[],
+): Predicate {
   const target = ID_PATTERN.test(text) ? `${type}/${text}` : local;
   if (target === undefined || !target.startsWith(`${type}/`)) return malformed(asked, `id or ${type}/id`);
-  return { kind: 'reference', parameter: asked.key, targets: [target] };
+  return { kind: 'reference', parameter: asked.key, targets: persons([target]) };
 }
 
 const uri: Compile = (value, asked) => {
