@@ -47,11 +47,15 @@ export interface WorldOptions {
   /** What the caller may see of each type; default everything. */
   readonly visible?: (type: string) => Predicate;
   readonly principal?: string;
+  /** ms since 1970; default 2026-01-02T03:04:05.678Z. */
+  readonly start?: number;
 }
 
-/** A world that starts at 2026-01-02T03:04:05.678Z. Each commit takes a second. */
-export function world({ settings = {}, visible, principal = 'local' }: WorldOptions = {}): World {
-  let now = Date.UTC(2026, 0, 2, 3, 4, 5, 678);
+const START = Date.UTC(2026, 0, 2, 3, 4, 5, 678);
+
+/** A world with a clock of its own. Each commit takes a second. */
+export function world({ settings = {}, visible, principal = 'local', start = START }: WorldOptions = {}): World {
+  let now = start;
   let ids = 0;
   const store = new MemoryStore(() => (now += 1000));
   const accesses: Access[] = [];

@@ -17,14 +17,24 @@ export interface EngineWorld {
   close(): Promise<void>;
 }
 
-/** @param resources each with its id; put one after the other */
+/**
+ * @param resources each with its id; put one after the other
+ * @param at ms since 1970 of everything that happens; default: the world's own start, and the real clock for commits
+ */
 export async function engineWorld(
   resources: readonly { readonly resourceType: string; readonly id: string }[],
+  at?: number,
 ): Promise<EngineWorld> {
   const folder = mkdtempSync(join(tmpdir(), 'engine-'));
-  const { context: outline, wire, reported } = world();
+  const {
+    context: outline,
+    wire,
+    reported,
+  } = world(at === undefined ? {} : { start: at, settings: { maxCount: 1000 } });
   const types = [...outline.capability.types.keys()];
-  const store = await openSqlite({ folder, renderAudit: renderAuditEvent, indexHash: 'test', types, budgetMs: 5000 });
+  const clock = at === undefined ? {} : { clock: { fixed: at } };
+  const options = { folder, renderAudit: renderAuditEvent, indexHash: 'test', types, budgetMs: 5000, ...clock };
+  const store = await openSqlite(options);
   const close = async (): Promise<void> => {
     await store.close();
     rmSync(folder, { recursive: true });
