@@ -1,7 +1,8 @@
 /** `_include` and `_revinclude`, with `:iterate`, by literal references and by canonical URLs. Source: search.html#include. Everything included is fetched under the caller's access filter. */
 import { fhirError } from '../fhir/outcome.ts';
-import { ID_PATTERN, label, type ResourceKey } from '../fhir/resource.ts';
+import { ID_PATTERN, label, parseOwnJson, type Resource, type ResourceKey } from '../fhir/resource.ts';
 import type { Predicate, SearchPlan } from '../fhir/search/algebra.ts';
+import { type ReferenceEntry, referenceExtractor } from '../fhir/search/extract.ts';
 import { PATIENT, samePersons } from '../fhir/search/person.ts';
 import { planOf } from '../fhir/search/plan.ts';
 import type { Include, SearchQuery } from '../fhir/search/query.ts';
@@ -90,8 +91,9 @@ function forwardPlans(
 ): readonly SearchPlan[] {
   if (includes.length === 0) return [];
   const wanted = new Map<string, Set<string>>();
-  for (const version of layer) {
-    for (const { type, id } of targetsOf(version, includes, context)) {
+  const references = layer.flatMap((version) => referencesOf(version, includes, context));
+  for (const { parameter, target } of references) {
+    for (const { type, id } of targetsOf(parameter, target, includes)) {
       if (page.holds(`${type}/${id}`) || !context.capability.types.has(type)) continue;
       const ids = wanted.get(type) ?? new Set<string>();
       wanted.set(type, ids.add(id));
@@ -99,19 +101,19 @@ function forwardPlans(
   }
   return [
     ...[...wanted].map(([type, ids]) => planOf(type, { kind: 'ids', ids: [...ids] }, caller.access)),
-    ...canonicalPlans(layer, includes, caller, context),
+    ...canonicalPlans(references, includes, caller, context),
   ];
 }
 
 /** One plan a target type: the resources whose canonical URL the layer names; with a version, only that version of them. */
 function canonicalPlans(
-  layer: readonly StoredVersion[],
+  references: readonly ReferenceEntry[],
   includes: readonly Include[],
   caller: Caller,
   context: RestContext,
 ): readonly SearchPlan[] {
   const wanted = new Map<string, Map<string, Predicate>>();
-  for (const { type, url, version } of layer.flatMap((each) => canonicalsOf(each, includes, context))) {
+  for (const { type, url, version } of references.flatMap((each) => canonicalsOf(each, includes, context))) {
     const byUrl: Predicate = { kind: 'uri', parameter: `${type}.url`, match: 'exact', value: url };
     const named: Predicate = { kind: 'token', parameter: `${type}.version`, code: version };
     const known = wanted.get(type) ?? new Map<string, Predicate>();
@@ -127,19 +129,17 @@ interface NamedCanonical {
 }
 
 function canonicalsOf(
-  version: StoredVersion,
+  { parameter, target, version }: ReferenceEntry,
   includes: readonly Include[],
   context: RestContext,
 ): readonly NamedCanonical[] {
-  const claimed = context.capability.types.get(version.key.type)?.searchParameters;
-  return referencesOf(version, includes, context).flatMap(({ parameter, target, version: named }) => {
-    if (localKey(target) !== undefined) return [];
-    const allowed = claimed?.get(parameter.slice(version.key.type.length + 1))?.targets ?? [];
-    return allowed
-      .filter((type) => isCanonical(type, context))
-      .filter((type) => includes.some((include) => asks(include, parameter, type)))
-      .map((type) => ({ type, url: target, version: named }));
-  });
+  if (localKey(target) !== undefined) return [];
+  const [type = '', code = ''] = parameter.split('.', 2);
+  const allowed = context.capability.types.get(type)?.searchParameters.get(code)?.targets ?? [];
+  return allowed
+    .filter((each) => isCanonical(each, context))
+    .filter((each) => includes.some((include) => asks(include, parameter, each)))
+    .map((each) => ({ type: each, url: target, version }));
 }
 
 /** Types that are found by their canonical URL and version. */
@@ -148,21 +148,40 @@ function isCanonical(type: string, { capability }: RestContext): boolean {
   return claimed?.get('url')?.type === 'uri' && claimed.get('version')?.type === 'token';
 }
 
-/** References of this server by the asked parameters. The index rows know them: no second reading of expressions. */
-function targetsOf(version: StoredVersion, includes: readonly Include[], context: RestContext): readonly ResourceKey[] {
-  return referencesOf(version, includes, context).flatMap(({ parameter, target }): readonly ResourceKey[] => {
-    const key = localKey(target);
-    return key !== undefined && includes.some((include) => asks(include, parameter, key.type)) ? [key] : [];
-  });
+/** A reference of this server, when any include asks for it. */
+function targetsOf(parameter: string, target: string, includes: readonly Include[]): readonly ResourceKey[] {
+  const key = localKey(target);
+  return key !== undefined && includes.some((include) => asks(include, parameter, key.type)) ? [key] : [];
+}
+
+type References = (resource: Resource) => readonly ReferenceEntry[];
+
+/** Compiled once for the same claims and the same parameters of a type. */
+const compiled = new WeakMap<RestContext['capability'], Map<string, References>>();
+
+function referencesBy(type: string, codes: readonly string[], context: RestContext): References {
+  const { capability, definitions, settings } = context;
+  const known = compiled.get(capability) ?? new Map<string, References>();
+  compiled.set(capability, known);
+  const name = [type, ...codes].join(' ');
+  const claimed = capability.types.get(type)?.searchParameters;
+  const wanted = codes.includes('*') ? claimed?.values() : codes.flatMap((code) => claimed?.get(code) ?? []);
+  const found = known.get(name) ?? referenceExtractor(wanted ?? [], type, { definitions, fhirBase: settings.fhirBase });
+  known.set(name, found);
+  return found;
 }
 
 /** Reference rows of a resource that any include starts at. */
-function referencesOf(version: StoredVersion, includes: readonly Include[], context: RestContext) {
-  if (version.text === undefined || !includes.some(({ source }) => source === version.key.type)) return [];
-  return context
-    .indexEntries(storedResource(version.text))
-    .filter((entry) => entry.kind === 'reference')
-    .filter(({ parameter }) => !parameter.includes('$'));
+function referencesOf(
+  { key, text }: StoredVersion,
+  includes: readonly Include[],
+  context: RestContext,
+): readonly ReferenceEntry[] {
+  const own = includes.filter(({ source }) => source === key.type);
+  if (text === undefined || own.length === 0) return [];
+  const codes = own.map(({ parameter }) => (parameter === '*' ? '*' : parameter.code)).toSorted();
+  // Numbers may lose their lexemes here: only references are read.
+  return referencesBy(key.type, codes, context)(parseOwnJson(text) as Resource);
 }
 
 function asks({ source, parameter, target }: Include, entry: string, type: string): boolean {

@@ -14,6 +14,7 @@ import {
 } from './sqlite-leaf.ts';
 import { KIND } from './sqlite-message.ts';
 import { nearHolds, nearSeek } from './sqlite-near.ts';
+import { Probes } from './sqlite-probes.ts';
 import { TYPE_SPAN } from './sqlite-schema.ts';
 import { join, raw, type Sql, type Statements, sql } from './sqlite-sql.ts';
 import { textHolds, textSeek } from './sqlite-text.ts';
@@ -62,6 +63,7 @@ export class Planner {
   /** A driver of at most this many rows is taken without looking further. */
   readonly few: number;
   readonly #restartCount: () => void;
+  readonly #probes = new Probes();
 
   /** @param restartCount begins the count of visited rows again: each probe has its own */
   constructor(statements: Statements, dictionary: Dictionary, collect: number, restartCount: () => void) {
@@ -76,8 +78,20 @@ export class Planner {
     return this.#dictionary.number('type', type);
   }
 
-  /** Rows that `base` yields, counted up to `limit` + 1; also `limit` + 1 when it visits too many rows for this thread. */
+  /**
+   * Rows that `base` yields, counted up to `limit` + 1; also `limit` + 1 when it visits too many rows for this thread. It may be some seconds
+   * old: it decides how a search is run, never what it finds.
+   */
   probe(base: Sql, limit: number): number {
+    const key = `${base.text}\u0000${base.values.join('\u0000')}`;
+    const known = this.#probes.get(key, limit);
+    if (known !== undefined) return known;
+    const rows = this.#count(base, limit);
+    this.#probes.set(key, limit, rows);
+    return rows;
+  }
+
+  #count(base: Sql, limit: number): number {
     this.#restartCount();
     try {
       return this.statements.number(sql`SELECT count(*) FROM (SELECT 1 FROM (${base}) LIMIT ${limit + 1})`) ?? 0;

@@ -186,6 +186,20 @@ export function extractor(
   };
 }
 
+export type ReferenceEntry = Extract<IndexEntry, { kind: 'reference' }>;
+
+/** The rows of reference parameters alone, of the resource itself and not of what it contains: what `_include` follows. */
+export function referenceExtractor(
+  parameters: Iterable<SearchParameter>,
+  type: string,
+  settings: ExtractSettings,
+): (resource: Resource) => readonly ReferenceEntry[] {
+  const compiled = [...parameters]
+    .filter((parameter) => parameter.type === 'reference')
+    .map((parameter) => compileParameter(parameter, type, settings).visits);
+  return (resource) => visited(resource, compiled).rows.filter((entry) => entry.kind === 'reference');
+}
+
 /** The parameters of a type that this server cannot index, with the reason; a claim on one of them must be refused. */
 export function uncompilable(
   parameters: Iterable<SearchParameter>,
