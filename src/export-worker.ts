@@ -2,9 +2,10 @@
 import { join } from 'node:path';
 import { setTimeout as rest } from 'node:timers/promises';
 import { parentPort, workerData } from 'node:worker_threads';
-import { readWhole } from './export/files.ts';
-import { FILES, runExport } from './export/run.ts';
-import type { ExportReply, ExportThreadData } from './export-thread.ts';
+import { runExport } from './export/run.ts';
+import type { JobReply, JobThreadData } from './job-thread.ts';
+import { FILES } from './jobs/desk.ts';
+import { readWhole } from './jobs/files.ts';
 import { localCaller } from './rest/caller.ts';
 import type { ExportJob } from './rest/export-job.ts';
 import { heavyContext } from './system.ts';
@@ -20,7 +21,7 @@ const LONGEST_REST_MS = 20;
 
 const port = parentPort;
 if (port === null) throw new TypeError('This file is the entry of a worker thread.');
-const { config, channel, folder } = workerData as ExportThreadData;
+const { config, channel, folder } = workerData as JobThreadData;
 let stopped = false;
 port.on('message', () => {
   stopped = true;
@@ -28,7 +29,7 @@ port.on('message', () => {
 const { context, close } = await heavyContext({ ...config, SEARCH_BUDGET_MS: BUDGET_MS }, channel);
 const job = await readWhole<ExportJob>(join(folder, FILES.job));
 
-let reply: ExportReply = 'failed';
+let reply: JobReply = 'failed';
 try {
   reply = job !== undefined && (await run(job)) ? 'complete' : 'stopped';
 } catch (error) {

@@ -9,8 +9,6 @@ import { systemAmbient } from './ambient.ts';
 import { auditRow, postedAuditRow, renderAuditEvent } from './audit.ts';
 import { buildCds, type Cds } from './cds/cds.ts';
 import type { Config } from './config.ts';
-import { JobFolders } from './export/desk.ts';
-import { startExportThread } from './export-thread.ts';
 import { type Capability, loadCapability } from './fhir/capability.ts';
 import { patientsOf } from './fhir/compartment.ts';
 import type { Definitions } from './fhir/definitions.ts';
@@ -25,12 +23,17 @@ import { startHeavy } from './heavy.ts';
 import { loopbackGuard } from './http/access.ts';
 import { httpApp } from './http/app.ts';
 import { cdsHandler } from './http/cds.ts';
-import { exportHandler } from './http/export.ts';
 import { fhirHandler } from './http/fhir.ts';
+import { jobHandler } from './http/jobs.ts';
+import { startJobThread } from './job-thread.ts';
+import { JobFolders } from './jobs/desk.ts';
 import type { Progress } from './progress.ts';
 import { type CallerFacts, factsOf } from './rest/caller.ts';
 import type { Ambient, RestContext } from './rest/context.ts';
+import type { ExportOrder } from './rest/export-job.ts';
+import { EXPORT_KIND } from './rest/export-status.ts';
 import { answer } from './rest/interact.ts';
+import type { JobResult } from './rest/job.ts';
 import type { FhirResponse, WireRequest } from './rest/request.ts';
 import { loadDrugSafety } from './risk/drug-safety.ts';
 import { loadModels } from './risk/models.ts';
@@ -200,14 +203,14 @@ function openLog(config: Config, ground: Ground, models: Iterable<string> = [], 
 /** How often expired exports are looked for, ms. */
 const SWEEP_MS = 600_000;
 
-function openExports(config: Config, store: SqliteStore, { ambient }: Ground, log: Log): Promise<JobFolders> {
-  return JobFolders.open({
+function openExports(config: Config, store: SqliteStore, { ambient }: Ground, log: Log) {
+  return JobFolders.open<ExportOrder, JobResult>({
     folder: join(config.DATA_DIR, 'export'),
     url: `${publicUrl(config)}/export`,
     expiryMs: config.EXPORT_EXPIRY_HOURS * 3_600_000,
     isRefused: config.DATA_KEY_FILE !== undefined && !config.EXPORT_UNENCRYPTED,
     now: ambient.now,
-    start: async (folder) => startExportThread(config, store.channel(), folder),
+    start: async (folder) => startJobThread('export', config, store.channel(), folder),
     report: (error) => log.failure('request-failed', error, { requestId: '' }),
   });
 }
@@ -277,7 +280,7 @@ export async function buildSystem(
   const app = httpApp({
     fhir: fhirHandler({ context, guard, bodyLimitBytes, heavy: heavy.answer }),
     cds: cdsHandler({ cds, guard: loopbackGuard(config.PUBLIC_URL, cds.origins), origins: cds.origins }),
-    exports: exportHandler({ desk: exports, context, guard }),
+    jobs: new Map([['/export', jobHandler({ mount: '/export', desk: exports, kind: EXPORT_KIND, context, guard })]]),
     ready: async () => {
       const report = await ready({
         ping: () => store.ping(),

@@ -60,9 +60,19 @@ const ROOMS: readonly Room[] = [
     packages: ['jose', 'ajv', 'ajv/dist/2020.js', 'node:fs', 'node:path', 'node:crypto', 'fhir/r4.d.ts'],
   },
   {
-    prefix: 'export/',
+    prefix: 'jobs/',
     rooms: ['fhir/', 'rest/', 'store/port'],
     packages: ['node:fs', 'node:fs/promises', 'node:path'],
+  },
+  {
+    prefix: 'export/',
+    rooms: ['fhir/', 'rest/', 'store/port', 'jobs/'],
+    packages: ['node:path'],
+  },
+  {
+    prefix: 'import/',
+    rooms: ['fhir/', 'rest/', 'store/port', 'jobs/'],
+    packages: ['node:fs', 'node:fs/promises', 'node:path', 'node:crypto'],
   },
   { prefix: 'telemetry/', rooms: ['store/port', 'risk/assessment'], packages: ['winston'] },
   {

@@ -9,11 +9,13 @@ import { fhirError, operationOutcome } from '../fhir/outcome.ts';
 import { serialize } from '../fhir/resource.ts';
 import type { Predicate, SearchPlan } from '../fhir/search/algebra.ts';
 import { and, or } from '../fhir/search/simplify.ts';
-import type { ExportFile, ExportJob, ExportResult, ExportUnit } from '../rest/export-job.ts';
+import { FILES } from '../jobs/desk.ts';
+import { readWhole, writeWhole } from '../jobs/files.ts';
+import { NdjsonFiles } from '../jobs/ndjson.ts';
+import type { ExportJob, ExportUnit } from '../rest/export-job.ts';
+import type { JobFile, JobResult } from '../rest/job.ts';
 import { shapedText, storedResource } from '../rest/represent.ts';
 import { type ResourceStore, type StoredVersion, StoreError } from '../store/port.ts';
-import { readWhole, writeWhole } from './files.ts';
-import { NdjsonFiles } from './ndjson.ts';
 
 export interface ExportTools {
   readonly store: Pick<ResourceStore, 'search'>;
@@ -41,17 +43,9 @@ export interface ExportProgress {
   /** Where the last page ended. */
   readonly after: string | undefined;
   readonly percent: number;
-  readonly files: readonly ExportFile[];
+  readonly files: readonly JobFile[];
 }
 type Place = Pick<ExportProgress, 'unit' | 'chunk' | 'after'>;
-
-export const FILES = {
-  order: 'order.json',
-  job: 'job.json',
-  progress: 'progress.json',
-  result: 'result.json',
-  failure: 'failure.json',
-} as const;
 
 /** Type of the lines of error files. */
 const OUTCOME = 'OperationOutcome';
@@ -67,7 +61,7 @@ export async function runExport(folder: string, job: ExportJob, tools: ExportToo
     if (from === undefined && !(await run.recordPatients())) return false;
     if (!(await run.from(from ?? { unit: 0, chunk: 0, after: undefined }))) return false;
     const files = await output.synced();
-    const result: ExportResult = {
+    const result: JobResult = {
       completedAt: tools.now(),
       output: files.filter(({ type }) => type !== OUTCOME),
       error: files.filter(({ type }) => type === OUTCOME),

@@ -11,8 +11,8 @@ export interface HttpParts {
   readonly fhir: FhirHandler;
   /** Everything below `/cds-services`; guards its own access. Mounted: `url` is what follows. */
   readonly cds: RequestHandler;
-  /** Everything below `/export`; guards its own access. Mounted like `cds`. */
-  readonly exports?: (request: Request, response: Response, requestId: string) => Promise<void>;
+  /** Everything below a path, such as `/export`; each guards its own access. Mounted like `cds`. */
+  readonly jobs?: ReadonlyMap<string, (request: Request, response: Response, requestId: string) => Promise<void>>;
   ready(): Promise<HealthReport>;
   newId(): string;
   /** False while draining: answers then ask clients to open no further request on their connection. */
@@ -34,7 +34,7 @@ export interface RequestLine {
 }
 
 /** The whole HTTP surface. */
-export function httpApp({ fhir, cds, exports, ready, newId, accepting, onAnswered, report }: HttpParts): Express {
+export function httpApp({ fhir, cds, jobs, ready, newId, accepting, onAnswered, report }: HttpParts): Express {
   const app = express();
   app.disable('x-powered-by');
   app.disable('etag');
@@ -56,8 +56,8 @@ export function httpApp({ fhir, cds, exports, ready, newId, accepting, onAnswere
   });
   app.use('/fhir', (request, response) => fhir(request, response, belowBase(request), requestIdOf(response)));
   app.use('/cds-services', cds);
-  if (exports !== undefined) {
-    app.use('/export', (request, response) => exports(request, response, requestIdOf(response)));
+  for (const [path, handler] of jobs ?? []) {
+    app.use(path, (request, response) => handler(request, response, requestIdOf(response)));
   }
   app.get('/health/live', liveHandler());
   app.get('/health/ready', readyHandler(ready));

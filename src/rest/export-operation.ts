@@ -2,7 +2,7 @@
  * $export: checks and freezes an order, records it, hands it to the desk. Source: FHIR Bulk Data Access 2.0.0, export (kick-off request).
  * Nothing is read here but the Group; the job runs on a thread of its own: docs/decisions/0015-bulk-export.md.
  */
-import { fhirError, operationOutcome } from '../fhir/outcome.ts';
+import { fhirError } from '../fhir/outcome.ts';
 import { isJsonObject, type ResourceKey } from '../fhir/resource.ts';
 import { planOf } from '../fhir/search/plan.ts';
 import { ALL } from '../fhir/search/simplify.ts';
@@ -11,12 +11,13 @@ import { rawRequest } from './access-entry.ts';
 import { factsOf } from './caller.ts';
 import type { Caller, Performed, RestContext } from './context.ts';
 import { exportUnits } from './export-filter.ts';
-import type { ExportDesk, ExportOrder, ExportScope } from './export-job.ts';
+import type { ExportDesk, ExportScope } from './export-job.ts';
+import { busy, kickOffUrl, prefersAsync, started } from './job-kick-off.ts';
 import type { Operation, OperationCall } from './operation.ts';
 import { textOf } from './operation-input.ts';
 import { personsOf } from './patient-links.ts';
 import { mayRead } from './read.ts';
-import { respond, storedResource } from './represent.ts';
+import { storedResource } from './represent.ts';
 
 const TAKES = ['_outputFormat', '_since', '_type', '_elements', '_typeFilter'] as const;
 const FORMATS: ReadonlySet<string> = new Set(['application/fhir+ndjson', 'application/ndjson', 'ndjson']);
@@ -24,8 +25,6 @@ const FORMATS: ReadonlySet<string> = new Set(['application/fhir+ndjson', 'applic
 export const PATIENT = 'Patient';
 /** Most patients of one Group: they are frozen in the order. */
 const MEMBER_LIMIT = 100_000;
-/** Seconds. */
-const RETRY_BUSY = '30';
 
 type Scoping = (call: OperationCall, caller: Caller, context: RestContext) => Promise<ExportScope>;
 
@@ -54,24 +53,24 @@ async function kickOff(call: OperationCall, scoping: Scoping, caller: Caller, co
   }
   const scope = await scoping(call, caller, context);
   const units = await exportUnits(call.input, scope.kind !== 'system', caller, context);
-  if (desk.isBusy(caller.principal)) return busy(call, context);
-  const id = context.ambient.newId();
+  const { entries } = accessed(call, context);
   const { request, key } = call;
-  const url = `${context.settings.fhirBase}${request.wire.path}${request.rawQuery === '' ? '' : `?${request.rawQuery}`}`;
-  return recorded(
-    { id, caller: factsOf(caller), request: url, resource: key, scope, units },
-    desk,
-    call,
-    caller,
-    context,
-  );
+  if (desk.isBusy(caller.principal)) return busy('An export', entries, request.representation.pretty);
+  const order = {
+    id: context.ambient.newId(),
+    caller: factsOf(caller),
+    request: kickOffUrl(call, context),
+    resource: key,
+    scope,
+    units,
+  };
+  return started(order, desk, entries, caller, context);
 }
 
 /** @throws FhirError `invalid` (400): there is no answer but the asynchronous one */
 function checkAsync({ request }: OperationCall): void {
-  const preferences = (request.wire.headers.prefer ?? '').split(/[,;]/).map((each) => each.trim().toLowerCase());
   if (request.wire.method === 'HEAD') throw fhirError('method-not-allowed', '`$export` is asked by GET or POST.');
-  if (preferences.includes('respond-async')) return;
+  if (prefersAsync(request.wire)) return;
   throw fhirError('invalid', '`$export` answers asynchronously only: send the header `Prefer: respond-async`.');
 }
 
@@ -79,37 +78,6 @@ function checkAsync({ request }: OperationCall): void {
 function deskOf({ exports }: RestContext): ExportDesk {
   if (exports !== undefined) return exports;
   throw fhirError('payload-too-large', '`$export` takes a small request of its own, not a part of a Bundle.');
-}
-
-/** The order is on disk, then recorded, then a job: no job runs that the audit does not know. */
-async function recorded(
-  order: ExportOrder,
-  desk: ExportDesk,
-  call: OperationCall,
-  caller: Caller,
-  context: RestContext,
-): Promise<Performed> {
-  const { entries } = accessed(call, context);
-  await desk.prepare(order);
-  let at: number | undefined;
-  try {
-    const access = context.audit({ caller, entries, status: 202 });
-    const result = await context.store.commit({ commands: [], audit: [access] });
-    if (result.ok) at = result.at;
-  } finally {
-    if (at === undefined) await desk.drop(order.id);
-  }
-  if (at === undefined) throw new Error('An audit row was refused.');
-  await desk.accept(order.id, at);
-  const headers = { 'Content-Location': `${desk.url}/${order.id}` };
-  return { response: { status: 202, headers, body: undefined }, entries, audited: true };
-}
-
-function busy(call: OperationCall, context: RestContext): Performed {
-  const refusal = fhirError('throttled', 'An export of yours is not finished. Wait for it, or cancel it.');
-  const text = JSON.stringify(operationOutcome(refusal.issues));
-  const response = respond(refusal.status, text, call.request.representation.pretty, { 'Retry-After': RETRY_BUSY });
-  return { response, ...accessed(call, context), audited: false };
 }
 
 /** Patients are not known yet: the job records them before it reads their data. */

@@ -2,15 +2,17 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type DeskSettings, type ExportThread, JobFolders } from '../../src/export/desk.ts';
-import { readWhole } from '../../src/export/files.ts';
-import { type ExportTools, FILES, runExport } from '../../src/export/run.ts';
+import { type ExportTools, runExport } from '../../src/export/run.ts';
 import type { Predicate } from '../../src/fhir/search/algebra.ts';
+import { type DeskSettings, FILES, JobFolders, type JobThread } from '../../src/jobs/desk.ts';
+import { readWhole } from '../../src/jobs/files.ts';
 import { localCaller, localFacts } from '../../src/rest/caller.ts';
 import type { Caller, RestContext } from '../../src/rest/context.ts';
-import type { ExportJob } from '../../src/rest/export-job.ts';
-import { type ExportAnswer, exportAnswer } from '../../src/rest/export-status.ts';
+import type { ExportJob, ExportOrder } from '../../src/rest/export-job.ts';
+import { EXPORT_KIND } from '../../src/rest/export-status.ts';
 import { answer } from '../../src/rest/interact.ts';
+import type { JobResult } from '../../src/rest/job.ts';
+import { type JobAnswer, jobAnswer } from '../../src/rest/job-status.ts';
 import type { FhirResponse } from '../../src/rest/request.ts';
 import { at, BASE, json, type Sent, world } from '../world.ts';
 import { type OperationsWorld, operationsWorld } from './operations-world.ts';
@@ -38,9 +40,9 @@ export interface ExportWorld {
   broken: boolean;
   /** As where the database is encrypted. */
   refused: boolean;
-  desk(): JobFolders;
+  desk(): JobFolders<ExportOrder, JobResult>;
   send(method: string, url: string, sent?: Sent, caller?: Caller): Promise<FhirResponse>;
-  ask(method: string, path: string, caller?: Caller): Promise<ExportAnswer>;
+  ask(method: string, path: string, caller?: Caller): Promise<JobAnswer>;
   /** Path of the status: `/id`. Must be accepted. */
   kickOff(url: string, caller?: Caller): Promise<string>;
   /** Resources by type, of a kick-off that must be accepted and complete. */
@@ -71,7 +73,7 @@ export async function exportWorld(): Promise<ExportWorld> {
     },
     report: () => undefined,
   };
-  const inProcess = (job: string): ExportThread => {
+  const inProcess = (job: string): JobThread => {
     let stopped = false;
     const run = async () => {
       await self.gate;
@@ -98,7 +100,7 @@ export async function exportWorld(): Promise<ExportWorld> {
     };
     return { ended: run().catch(() => (stopped ? ('stopped' as const) : ('failed' as const))), stop };
   };
-  let desk = await JobFolders.open(settings);
+  let desk = await JobFolders.open<ExportOrder, JobResult>(settings);
   const context = (): RestContext => ({ ...operations.context, exports: desk });
   const self: ExportWorld = {
     operations,
@@ -111,7 +113,7 @@ export async function exportWorld(): Promise<ExportWorld> {
     refused: false,
     desk: () => desk,
     send: (method, url, sent = ASYNC, caller = LOCAL) => answer(wire(method, url, sent), caller, context()),
-    ask: (method, path, caller = LOCAL) => exportAnswer({ method, path }, desk, caller, context()),
+    ask: (method, path, caller = LOCAL) => jobAnswer({ method, path }, desk, EXPORT_KIND, caller, context()),
     kickOff: async (url, caller) => {
       const { status, headers, body } = await self.send('GET', url, ASYNC, caller);
       if (status !== 202) throw new Error(`${url}: ${status} ${body}`);
@@ -126,7 +128,7 @@ export async function exportWorld(): Promise<ExportWorld> {
     },
     restart: async () => {
       await desk.close();
-      desk = await JobFolders.open(settings);
+      desk = await JobFolders.open<ExportOrder, JobResult>(settings);
       desk.resume();
     },
     close: async () => {

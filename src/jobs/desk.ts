@@ -1,5 +1,5 @@
 /**
- * Keeps export jobs as folders below `DATA_DIR/export`; what a job is, is what its files say, so a restart changes nothing.
+ * Keeps jobs of one kind as folders; what a job is, is what its files say, so a restart changes nothing.
  *   order.json    prepared; no job yet            job.json       accepted, with its transactionTime
  *   progress.json how far it is                   result.json    complete, or failure.json
  * Why files: docs/decisions/0015-bulk-export.md.
@@ -8,17 +8,30 @@ import { createReadStream } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fhirError } from '../fhir/outcome.ts';
-import type { ExportDesk, ExportJob, ExportOrder, ExportResult, ExportState } from '../rest/export-job.ts';
+import type { Job, JobDesk, JobOrder, JobResult, JobState } from '../rest/job.ts';
 import { GONE, makeFolder, readWhole, removeFolder, writeWhole } from './files.ts';
-import { type ExportProgress, FILES } from './run.ts';
+
+/** What a job's folder holds. */
+export const FILES = {
+  order: 'order.json',
+  job: 'job.json',
+  progress: 'progress.json',
+  result: 'result.json',
+  failure: 'failure.json',
+} as const;
+
+/** What the desk reads of `progress.json`; the rest is the job's own. */
+export interface JobProgress {
+  readonly percent: number;
+}
 
 /** A thread that runs one job. */
-export interface ExportThread {
+export interface JobThread {
   readonly ended: Promise<'complete' | 'stopped' | 'failed'>;
   stop(): void;
 }
 export interface DeskSettings {
-  /** `DATA_DIR/export`. */
+  /** `DATA_DIR/export`, `DATA_DIR/import`. */
   readonly folder: string;
   /** Base of status URLs, no trailing slash. */
   readonly url: string;
@@ -27,7 +40,7 @@ export interface DeskSettings {
   readonly isRefused?: boolean;
   now(): number;
   /** Starts the thread for the job in this folder. */
-  start(folder: string): Promise<ExportThread>;
+  start(folder: string): Promise<JobThread>;
   report(error: unknown): void;
 }
 
@@ -42,12 +55,12 @@ const ATTEMPTS = 2;
 /** Also keeps other names than ids out of paths. */
 const JOB_ID = /^[A-Za-z0-9-]{1,64}$/;
 
-export class JobFolders implements ExportDesk {
+export class JobFolders<O extends JobOrder, R extends JobResult> implements JobDesk<O, R> {
   readonly url: string;
   readonly #settings: DeskSettings;
   readonly #known = new Map<string, Known>();
   readonly #waiting: string[] = [];
-  #running: { readonly id: string; readonly thread: Promise<ExportThread> } | undefined;
+  #running: { readonly id: string; readonly thread: Promise<JobThread> } | undefined;
   #pump: Promise<void> = Promise.resolve();
   #closing = false;
 
@@ -57,8 +70,8 @@ export class JobFolders implements ExportDesk {
   }
 
   /** Finds the jobs of before; `resume` runs those that have not ended. */
-  static async open(settings: DeskSettings): Promise<JobFolders> {
-    const desk = new JobFolders(settings);
+  static async open<O extends JobOrder, R extends JobResult>(settings: DeskSettings): Promise<JobFolders<O, R>> {
+    const desk = new JobFolders<O, R>(settings);
     await makeFolder(settings.folder);
     for (const entry of await readdir(settings.folder, { withFileTypes: true })) {
       if (entry.isDirectory() && JOB_ID.test(entry.name.replace(GONE, ''))) await desk.#take(entry.name);
@@ -76,11 +89,11 @@ export class JobFolders implements ExportDesk {
     return [...this.#known.values()].some((each) => each.principal === principal && each.endedAt === undefined);
   }
 
-  async prepare(order: ExportOrder): Promise<void> {
+  async prepare(order: O): Promise<void> {
     if (this.#settings.isRefused) {
       throw fhirError(
         'forbidden',
-        'The database is encrypted, and files of exports are not: EXPORT_UNENCRYPTED=true allows them all the same.',
+        'The database is encrypted, and files of bulk exports and imports are not: EXPORT_UNENCRYPTED=true allows them all the same.',
       );
     }
     this.#known.set(order.id, { principal: order.caller.principal, endedAt: undefined });
@@ -94,9 +107,9 @@ export class JobFolders implements ExportDesk {
   }
 
   async accept(id: string, transactionTime: number): Promise<void> {
-    const order = await readWhole<ExportOrder>(this.#path(id, FILES.order));
-    if (order === undefined) throw new Error('The order of an export is gone.');
-    await writeWhole(this.#path(id, FILES.job), { ...order, transactionTime } satisfies ExportJob);
+    const order = await readWhole<O>(this.#path(id, FILES.order));
+    if (order === undefined) throw new Error('The order of a job is gone.');
+    await writeWhole(this.#path(id, FILES.job), { ...order, transactionTime } satisfies Job<O>);
     this.#enqueue(id);
   }
 
@@ -108,7 +121,7 @@ export class JobFolders implements ExportDesk {
   async find(id: string, principal: string) {
     await this.sweep();
     if (!JOB_ID.test(id) || this.#known.get(id)?.principal !== principal) return undefined;
-    const job = await readWhole<ExportJob>(this.#path(id, FILES.job));
+    const job = await readWhole<Job<O>>(this.#path(id, FILES.job));
     return job === undefined ? undefined : { job, state: await this.#stateOf(id) };
   }
 
@@ -151,7 +164,7 @@ export class JobFolders implements ExportDesk {
   /** A folder that cannot be read is told and left alone: it must not keep the server from starting. */
   async #take(name: string): Promise<void> {
     try {
-      const job = name.endsWith(GONE) ? undefined : await readWhole<ExportJob>(this.#path(name, FILES.job));
+      const job = name.endsWith(GONE) ? undefined : await readWhole<Job<O>>(this.#path(name, FILES.job));
       if (job === undefined) return await removeFolder(this.#path(name.replace(GONE, '')));
       const state = await this.#stateOf(name);
       const endedAt = state.state === 'running' ? undefined : await this.#endOf(name);
@@ -161,18 +174,18 @@ export class JobFolders implements ExportDesk {
     }
   }
 
-  async #stateOf(id: string): Promise<ExportState> {
-    const result = await readWhole<ExportResult>(this.#path(id, FILES.result));
+  async #stateOf(id: string): Promise<JobState<R>> {
+    const result = await readWhole<R>(this.#path(id, FILES.result));
     if (result !== undefined) {
       return { state: 'complete', result, expiresAt: result.completedAt + this.#settings.expiryMs };
     }
     if ((await readWhole(this.#path(id, FILES.failure))) !== undefined) return { state: 'failed' };
-    const progress = await readWhole<ExportProgress>(this.#path(id, FILES.progress));
+    const progress = await readWhole<JobProgress>(this.#path(id, FILES.progress));
     return { state: 'running', percent: progress?.percent ?? 0 };
   }
 
   async #endOf(id: string): Promise<number> {
-    const result = await readWhole<ExportResult>(this.#path(id, FILES.result));
+    const result = await readWhole<R>(this.#path(id, FILES.result));
     const failure = await readWhole<{ readonly failedAt: number }>(this.#path(id, FILES.failure));
     return result?.completedAt ?? failure?.failedAt ?? this.#settings.now();
   }

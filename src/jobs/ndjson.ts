@@ -1,23 +1,23 @@
 /** NDJSON files of one job, type by type, split at a number of lines. Source: FHIR Bulk Data Access 2.0.0, file request; ndjson.org. */
 import { type FileHandle, open, readdir, rm, truncate } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { ExportFile } from '../rest/export-job.ts';
+import type { JobFile } from '../rest/job.ts';
 import { FILE_MODE } from './files.ts';
 
 export class NdjsonFiles {
   readonly #folder: string;
   readonly #mostLines: number;
-  readonly #files: ExportFile[];
+  readonly #files: JobFile[];
   #handle: FileHandle | undefined;
 
-  private constructor(folder: string, mostLines: number, files: readonly ExportFile[]) {
+  private constructor(folder: string, mostLines: number, files: readonly JobFile[]) {
     this.#folder = folder;
     this.#mostLines = mostLines;
     this.#files = [...files];
   }
 
   /** Goes on where `files` were synced: what a crash left behind them is cut off. */
-  static async resume(folder: string, mostLines: number, files: readonly ExportFile[]): Promise<NdjsonFiles> {
+  static async resume(folder: string, mostLines: number, files: readonly JobFile[]): Promise<NdjsonFiles> {
     const known = new Set(files.map(({ name }) => name));
     for (const name of await readdir(folder)) {
       if (name.endsWith('.ndjson') && !known.has(name)) await rm(join(folder, name));
@@ -40,7 +40,7 @@ export class NdjsonFiles {
   }
 
   /** The files so far, synced. */
-  async synced(): Promise<readonly ExportFile[]> {
+  async synced(): Promise<readonly JobFile[]> {
     await this.#handle?.sync();
     return [...this.#files];
   }
@@ -51,7 +51,7 @@ export class NdjsonFiles {
   }
 
   /** The last file while it is of this type and has room, else a new one. */
-  async #fileFor(type: string): Promise<ExportFile> {
+  async #fileFor(type: string): Promise<JobFile> {
     const last = this.#files.at(-1);
     if (last?.type === type && last.count < this.#mostLines) {
       this.#handle ??= await open(join(this.#folder, last.name), 'a', FILE_MODE);
