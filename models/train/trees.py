@@ -80,7 +80,7 @@ def margins(members, table):
 
 
 def group_folds(groups, labels, count, seed):
-    """Fold of each row: whole groups, positives spread evenly (largest groups first, into the fold with the fewest positives, then rows)."""
+    """Fold of each row: whole groups; those with positives, most first, into the fold with the fewest positives, the others into the one with the fewest rows."""
     rng = np.random.default_rng(seed)
     groups, labels = np.asarray(groups), np.asarray(labels)
     names = np.unique(groups)
@@ -90,7 +90,8 @@ def group_folds(groups, labels, count, seed):
     held = np.zeros((count, 2))
     fold_of = {}
     for name in sorted(names, key=lambda one: (-positives[one], -rows[one])):
-        fold = min(range(count), key=lambda one: (held[one][0], held[one][1]))
+        by = (0, 1) if positives[name] > 0 else (1, 0)
+        fold = min(range(count), key=lambda one: tuple(held[one][list(by)]))
         fold_of[name] = fold
         held[fold] += (positives[name], rows[name])
     return np.array([fold_of[name] for name in groups])
