@@ -99,7 +99,7 @@ def records(folder, stays, fill=True):
     if fill:  # Names that the extract left out are restored from its own ingredient code: a FHIR order has a name.
         named = orders.dropna(subset=["drugname", "drughiclseqno"]).groupby("drughiclseqno").drugname
         text = text.fillna(orders.drughiclseqno.map(named.agg(lambda names: names.value_counts().sort_index().idxmax())))
-    orders = orders.assign(text=text)[orders.drugorderoffset.le(SIX_HOURS) & orders.drugorderoffset.gt(SIX_HOURS - 2 * DAY)]
+    orders = orders.assign(text=text)[orders.drugordercancelled.ne("Yes") & orders.drugorderoffset.le(SIX_HOURS) & orders.drugorderoffset.gt(SIX_HOURS - 2 * DAY)]
     given = read(folder, "infusions").query("infusionoffset <= @SIX_HOURS").assign(text=lambda rows: rows.drugname)
     service = read(folder, "treatments").query("treatmentoffset <= @SIX_HOURS").assign(text=lambda rows: rows.treatmentstring)
     service = service[~service.text.str.contains("sepsis|septic", case=False)]
@@ -121,11 +121,11 @@ def records(folder, stays, fill=True):
 def pressures(folder):
     """Cuff pressures of (admission - 18 h, admission + 6 h]."""
     cuff = read(folder, "vital_aperiodic")
-    cuff = cuff[(cuff.observationoffset <= SIX_HOURS) & (cuff.observationoffset > SIX_HOURS - DAY)].sort_values(["patientunitstayid", "observationoffset"], kind="stable")
+    cuff = cuff[(cuff.observationoffset <= SIX_HOURS) & (cuff.observationoffset > SIX_HOURS - DAY)]
     found = {}
     for name, column, low, high in [("systolic", "noninvasivesystolic", 30, 300), ("diastolic", "noninvasivediastolic", 10, 200)]:
-        usable = cuff[cuff[column].between(low, high)].groupby("patientunitstayid")[column]
-        found |= {f"{name}Last": usable.last(), f"{name}Min": usable.min(), f"{name}Max": usable.max(), f"{name}Mean": usable.mean().round(1)}
+        usable = cuff[cuff[column].between(low, high)].sort_values(["patientunitstayid", "observationoffset", column]).groupby("patientunitstayid")[column]
+        found |= {f"{name}Last": usable.last(), f"{name}Min": usable.min(), f"{name}Max": usable.max(), f"{name}Mean": usable.mean()}
     return pd.DataFrame(found).drop(columns=["diastolicMax"])
 
 
@@ -165,9 +165,18 @@ def derive(folder, fill=True):
     return table[table.age >= 18]
 
 
+def both(folder):
+    """Each stay twice: order names as the extract has them, and with the names that it left out restored."""
+    recorded, restored = derive(folder, fill=False), derive(folder, fill=True)
+    recorded.insert(2, "names", "recorded")
+    restored.insert(2, "names", "restored")
+    return pd.concat([recorded, restored])
+
+
 if __name__ == "__main__":
     if len(sys.argv) != 2:
         sys.exit("Usage: derive_sepsis.py FOLDER (the eICU demo tables)")
-    made = derive(sys.argv[1]).drop(columns=[]).reset_index(drop=True)
-    made.to_csv(Path(__file__).parent / "data" / "sepsis-icu.csv.gz", index=False, float_format="%.6g", compression={"method": "gzip", "mtime": 0, "compresslevel": 9})
-    print(f"{len(made)} stays, {made.hospital.nunique()} hospitals, {made.label.sum()} with the label; test {int((made.split == 'test').sum())}")
+    made = both(sys.argv[1])
+    target = Path(__file__).parent / "data" / "sepsis-icu.csv.gz"
+    made.to_csv(target, float_format="%.9g", compression={"method": "gzip", "mtime": 0, "compresslevel": 9})
+    print(f"{len(made)} rows, {made.hospital.nunique()} hospitals, {made.label.sum()} with the label; test {int((made.split == 'test').sum())}")

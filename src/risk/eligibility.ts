@@ -2,8 +2,9 @@
 import { isJsonObject, type Json, type Resource } from '../fhir/resource.ts';
 import type { Evidence } from './assessment.ts';
 import { isInSet, setNamed } from './code-set.ts';
+import { isPresent } from './condition.ts';
 import { classOf, currentEncounters, instantOf, intensiveCareSince, startOf } from './encounter.ts';
-import { isPresent, type Knowledge, readFeature } from './features.ts';
+import { type Knowledge, readFeature } from './features.ts';
 import { antibiotics, cultures } from './infection.ts';
 import type { EligibilityRule, FeatureSpec, Vocabulary } from './manifest.ts';
 

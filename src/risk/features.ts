@@ -1,10 +1,13 @@
 /** Kinds of model input: how each is read from one patient's resources. Adding a kind is a row in KINDS and a function. */
-import { isJsonObject, type Json, type JsonObject, type Resource } from '../fhir/resource.ts';
+import { isJsonObject, type Json, type JsonObject } from '../fhir/resource.ts';
 import { intervalOf } from '../fhir/time.ts';
+import { aggregate } from './aggregate.ts';
 import type { Evidence } from './assessment.ts';
 import { complainsOf, complaint } from './complaint.ts';
 import type { ComplaintTable } from './complaint-table.ts';
-import type { FeatureKind, FeatureSpec, UnitTable, Vocabulary } from './manifest.ts';
+import { recordCount } from './concepts.ts';
+import { isPresent } from './condition.ts';
+import type { Concepts, FeatureKind, FeatureSpec, UnitTable, Vocabulary } from './manifest.ts';
 import {
   codings,
   type Feature,
@@ -23,6 +26,7 @@ export interface Knowledge {
   readonly vocabulary: Vocabulary;
   readonly units: UnitTable;
   readonly complaints: ComplaintTable;
+  readonly concepts: Concepts;
 }
 type Read = (spec: FeatureSpec, evidence: Evidence, knowledge: Knowledge) => Feature;
 
@@ -228,16 +232,6 @@ const sex: Read = (_spec, { patient }) => {
   return value === undefined ? missing('administrative gender is neither male nor female') : { value };
 };
 
-/** Codes a Condition may have to count as present. */
-export function isPresent(condition: Resource): boolean {
-  const clinical = codings(condition.clinicalStatus).map(({ code }) => code);
-  const verification = codings(condition.verificationStatus).map(({ code }) => code);
-  return (
-    (clinical.length === 0 || clinical.some((code) => ['active', 'recurrence', 'relapse'].includes(code))) &&
-    !verification.some((code) => code === 'refuted' || code === 'entered-in-error')
-  );
-}
-
 /** 1 when a current Condition or the latest status Observation (82810-3, 42 weeks) says pregnant, 0 when it says not; else missing. */
 const pregnancy: Read = (spec, evidence, { vocabulary }) => {
   const { codes, prefixes } = vocabulary.pregnant;
@@ -273,6 +267,8 @@ const KINDS = {
   'complains-of': (spec, evidence, { complaints }) =>
     complainsOf(spec.codes ?? [], evidence, spec.windowHours ?? 24, complaints) ??
     missing(`no presenting complaint understood within ${spec.windowHours ?? 24} h`),
+  aggregate: (spec, evidence, { units }) => aggregate(spec, evidence, units),
+  'record-count': (spec, evidence, { concepts }) => recordCount(spec, evidence, concepts),
 } as const satisfies Record<FeatureKind, Read>;
 
 /** One input of a model from one patient's resources. */

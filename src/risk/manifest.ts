@@ -15,7 +15,12 @@ export type FeatureKind =
   | 'sex'
   | 'pregnancy'
   | 'complaint'
-  | 'complains-of';
+  | 'complains-of'
+  | 'aggregate'
+  | 'record-count';
+
+/** How the readings of a window become one number; see aggregate.ts. */
+export type Aggregate = 'min' | 'max' | 'mean' | 'first' | 'last' | 'count' | 'sum' | 'trend' | 'farthest';
 
 /** One input of the vector, in the order of the manifest. Missing is NaN; the graph decides what that means. */
 export interface FeatureSpec {
@@ -37,6 +42,17 @@ export interface FeatureSpec {
   readonly analyte?: string;
   /** Ages at which the result changes: a partial birth date that leaves one of them open makes the age missing. */
   readonly cuts?: readonly number[];
+  /** Kind aggregate. */
+  readonly aggregate?: Aggregate;
+  /** Aggregate farthest: the normal value that distance is taken from. */
+  readonly from?: number;
+  /** Kind aggregate: codes whose values at one instant add up to a reading, e.g. the parts of the Glasgow coma score. */
+  readonly parts?: readonly string[];
+  /** Kind record-count: row of models/concepts.json, and the resource types that are read for it. */
+  readonly concept?: string;
+  readonly resources?: readonly string[];
+  /** any: 1 or 0; kinds: number of distinct kinds of the concept. */
+  readonly counts?: 'any' | 'kinds';
   readonly required: boolean;
 }
 
@@ -135,6 +151,22 @@ export interface Vocabulary {
   readonly negations: readonly string[];
   readonly sets: Readonly<Record<string, CodeSet>>;
 }
+/** What a resource may be about, e.g. a systemic antibiotic; models/concepts.json. */
+export interface Concept {
+  readonly display: string;
+  readonly kinds: readonly {
+    readonly name: string;
+    /** Found at the start of a word of the text. */
+    readonly words: readonly string[];
+    /** Codes, matched by their beginning in ICD-10-CM and whole elsewhere. */
+    readonly codes: readonly CodedTerm[];
+  }[];
+  /** A text or code that names one of these is not read for this concept at all. */
+  readonly except: readonly string[];
+  readonly exceptCodes: readonly CodedTerm[];
+}
+export type Concepts = Readonly<Record<string, Concept>>;
+
 /** models/units.json. */
 export interface UnitTable {
   /** Text of Quantity.unit that stands for a UCUM code when no code is given. */
@@ -155,6 +187,7 @@ export interface Schemas {
   readonly vocabulary: ValidateFunction<Vocabulary>;
   readonly units: ValidateFunction<UnitTable>;
   readonly complaints: ValidateFunction<ComplaintTable>;
+  readonly concepts: ValidateFunction<{ readonly concepts: Concepts }>;
 }
 
 /** Contents of a file of the models folder. @throws Error that names the file but not the machine's path */
@@ -193,6 +226,7 @@ export function loadSchemas(folder: string): Schemas {
     vocabulary: ajv.compile<Vocabulary>({ $ref: `${root}#/definitions/vocabulary` }),
     units: ajv.compile<UnitTable>({ $ref: `${root}#/definitions/units` }),
     complaints: ajv.compile<ComplaintTable>({ $ref: `${root}#/definitions/complaints` }),
+    concepts: ajv.compile<{ readonly concepts: Concepts }>({ $ref: `${root}#/definitions/concepts` }),
     card: ajv.compile<ModelCard>(card),
   };
 }
@@ -233,8 +267,10 @@ export function cardProblems(card: ModelCard, manifest: ModelManifest): readonly
   return problems;
 }
 
+const NEED_CODES: ReadonlySet<FeatureKind> = new Set(['latest-observation', 'aggregate']);
+
 /** Contradictions inside a manifest that a schema cannot say; empty when there are none. */
-export function manifestProblems(manifest: ModelManifest): readonly string[] {
+export function manifestProblems(manifest: ModelManifest, concepts: Concepts): readonly string[] {
   const names = manifest.features.map(({ name }) => name);
   const results = manifest.outputs.filter(({ role }) => role === 'result').flatMap(({ columns }) => columns);
   const points = manifest.outputs.filter(({ role }) => role === 'points').flatMap(({ columns }) => columns);
@@ -246,7 +282,13 @@ export function manifestProblems(manifest: ModelManifest): readonly string[] {
       .filter(({ output }) => !results.includes(output))
       .map(({ name }) => `band ${name} reads no result column`),
     ...manifest.features
-      .filter(({ kind, codes }) => kind === 'latest-observation' && (codes ?? []).length === 0)
+      .filter(({ kind, codes }) => NEED_CODES.has(kind) && (codes ?? []).length === 0)
       .map(({ name }) => `feature ${name} names no code`),
+    ...manifest.features
+      .filter(({ kind, aggregate }) => kind === 'aggregate' && aggregate === undefined)
+      .map(({ name }) => `feature ${name} names no aggregate`),
+    ...manifest.features
+      .filter(({ kind, concept }) => kind === 'record-count' && !Object.hasOwn(concepts, concept ?? ''))
+      .map(({ name }) => `feature ${name} names no concept`),
   ];
 }

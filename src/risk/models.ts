@@ -68,13 +68,13 @@ function readManifest(
   id: string,
   version: string,
   schemas: Schemas,
-  { vocabulary }: Knowledge,
+  { vocabulary, concepts }: Knowledge,
 ): ModelManifest {
   const manifest = readChecked(folder, 'manifest.json', schemas.manifest);
   const problems = [
     ...(manifest.id === id && manifest.version === version ? [] : [`it is for ${manifest.id} ${manifest.version}`]),
     ...(isFallback(manifest.fallback) ? [] : [`fallback ${manifest.fallback} is not known`]),
-    ...manifestProblems(manifest),
+    ...manifestProblems(manifest, concepts),
     ...eligibilityProblems(manifest.eligibility ?? [], vocabulary),
   ];
   if (problems.length > 0) throw new Error(`manifest.json: ${problems.join('; ')}`);
@@ -225,6 +225,7 @@ export async function loadModels(folder: string, options: ModelOptions): Promise
     vocabulary: readChecked(folder, 'vocabulary.json', schemas.vocabulary),
     units: readChecked(folder, 'units.json', schemas.units),
     complaints: readComplaints(folder, schemas),
+    concepts: readChecked(folder, 'concepts.json', schemas.concepts).concepts,
   };
   const entries = new Map<string, Entry>();
   for (const [id, versions] of versionsOnDisk(folder)) {

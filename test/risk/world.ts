@@ -15,6 +15,7 @@ export const knowledge: Knowledge = {
   vocabulary: readChecked(MODELS, 'vocabulary.json', schemas.vocabulary),
   units: readChecked(MODELS, 'units.json', schemas.units),
   complaints: readChecked(MODELS, 'complaints.json', schemas.complaints),
+  concepts: readChecked(MODELS, 'concepts.json', schemas.concepts).concepts,
 };
 export const manifestOf = (id: string): ModelManifest =>
   readChecked(join(MODELS, id, '1.0.0'), 'manifest.json', schemas.manifest);
