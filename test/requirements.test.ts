@@ -27,6 +27,7 @@ test('ledger: the sets, and ids that name their set and are unique', () => {
       'reliability',
       'scores',
       'triage',
+      'trained-models',
       'card-content',
     ],
   );
