@@ -1,6 +1,7 @@
 /** Pages generated from tables: `npm run docs` writes them, `--check` fails when a committed page differs. */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { SETTINGS } from '../src/config.ts';
+import { conformanceGround, conformancePage } from './conformance.ts';
 import { coveragePage, requirementSets } from './requirements.ts';
 
 const configuration = [
@@ -19,6 +20,7 @@ const configuration = [
 
 const PAGES: Readonly<Record<string, string>> = {
   'docs/configuration.md': configuration,
+  'docs/conformance.md': conformancePage(conformanceGround()),
   'docs/requirements-coverage.md': coveragePage(requirementSets()),
 };
 
