@@ -9,12 +9,11 @@ import { type BuiltCard, type Card, inOrder } from './card.ts';
 import { type Frame, framed } from './card-frame.ts';
 import { lintCard } from './card-lint.ts';
 import { within } from './deadline.ts';
-import { type DraftOrder, draftOrders, isAboutMedication, withMedication } from './draft-orders.ts';
-import { failedCheckCard, findingCards } from './finding-card.ts';
+import { type DraftOrder, draftOrders, isAboutMedication } from './draft-orders.ts';
 import { type HookRequest, parseHookRequest } from './hook-request.ts';
+import { type Basis, judgeOrders, judgeScores, NO_BASIS } from './judge.ts';
 import { type Door, type Prefetched, prefetch } from './prefetch.ts';
-import { type Scored, scoreCards } from './score-card.ts';
-import { type DrugSafetyEngine, type ScoresEngine, type Service, userTypeOf } from './service.ts';
+import { type Service, userTypeOf } from './service.ts';
 import { referenceOf, relativeOf } from './subject.ts';
 
 export interface CdsAnswer {
@@ -63,15 +62,8 @@ interface Outcome {
   readonly cards: readonly Card[];
   readonly drafts: readonly string[];
   readonly model: HookAccess['model'];
+  readonly basis: Basis;
   /** Codes and counts, no PHI. */
-  readonly remarks: readonly string[];
-}
-
-/** What the judging of one call gives. */
-interface Judged {
-  readonly cards: readonly BuiltCard[];
-  readonly model: HookAccess['model'];
-  readonly failed: boolean;
   readonly remarks: readonly string[];
 }
 
@@ -155,6 +147,7 @@ const NOTHING_KNOWN = {
   cards: [],
   drafts: [],
   model: undefined,
+  basis: NO_BASIS,
 } as const;
 
 async function outcomeOf(
@@ -234,6 +227,7 @@ async function answerCall(
     prefetched,
     cards,
     model: judged.model,
+    basis: judged.basis,
     remarks: [
       ...dangling,
       ...(prefetched.foreign > 0 ? [`${prefetched.foreign} resources of others dropped`] : []),
@@ -252,69 +246,6 @@ function refuseOtherSubject(orders: readonly DraftOrder[], patientId: string): v
     throw fhirError('value', 'A draft order is for another patient than the context.', {
       expression: 'context.draftOrders',
     });
-  }
-}
-
-/** Every model that answers in time; the others are left out and recorded. */
-async function judgeScores(
-  frame: Frame,
-  engine: ScoresEngine,
-  { patient, resources }: Prefetched,
-  deadlineAt: number,
-  requestId: string,
-  { models, ambient, context }: CdsParts,
-): Promise<Judged> {
-  const evidence = { patient, resources, at: frame.at };
-  const answers = await Promise.all(
-    engine.models.map(async (id): Promise<Scored | undefined> => {
-      const manifest = models.manifests.get(id);
-      const run = async () => {
-        try {
-          return await models.assess(id, evidence, deadlineAt);
-        } catch (error) {
-          context.report(error, requestId);
-          return undefined;
-        }
-      };
-      const assessment = await within(run(), deadlineAt - ambient.now(), undefined);
-      return manifest === undefined || assessment === undefined ? undefined : { manifest, assessment };
-    }),
-  );
-  const scored = answers.filter((answer) => answer !== undefined);
-  const silent = engine.models.length - scored.length;
-  const stoodIn = scored.filter(({ assessment }) => assessment.answeredBy === 'fallback').length;
-  return {
-    cards: scoreCards(frame, engine, scored),
-    model: scored[0]?.assessment.model,
-    failed: silent > 0,
-    remarks: [
-      ...scored.map(({ assessment: { model } }) => `${model.id}@${model.version}`),
-      ...(silent > 0 ? [`${silent} models did not answer`] : []),
-      ...(stoodIn > 0 ? [`${stoodIn} answered by fallback`] : []),
-    ],
-  };
-}
-
-function judgeOrders(
-  frame: Frame,
-  engine: DrugSafetyEngine,
-  { resources, index }: Prefetched,
-  received: readonly DraftOrder[],
-  requestId: string,
-  { drugSafety, context }: CdsParts,
-): Judged {
-  const { knowledge } = drugSafety;
-  const orders = received.map((order) => ({ ...order, resource: withMedication(order.resource, index) }));
-  const own = new Set(orders.map(({ resource }) => `${resource.resourceType}/${resource.id}`));
-  const others = resources.filter(({ resourceType, id }) => !own.has(`${resourceType}/${id}`));
-  const model = { id: 'drug-safety', version: knowledge.version, sha256: knowledge.sha256 };
-  try {
-    const drafts = orders.map(({ resource }) => resource);
-    const checked = drugSafety.check(drafts, others, frame.at);
-    return { cards: findingCards(frame, engine, checked, orders, knowledge), model, failed: false, remarks: [] };
-  } catch (error) {
-    context.report(error, requestId);
-    return { cards: failedCheckCard(frame, orders.length), model, failed: true, remarks: ['drug check failed'] };
   }
 }
 
