@@ -5,6 +5,7 @@ import { Ajv, type ErrorObject, type ValidateFunction } from 'ajv';
 import type { Resource } from '../fhir/resource.ts';
 import type { Manifest } from './assessment.ts';
 import type { ComplaintTable } from './complaint-table.ts';
+import type { EsiEdition } from './esi.ts';
 
 export type FeatureKind =
   | 'latest-observation'
@@ -167,6 +168,15 @@ export interface Concept {
 }
 export type Concepts = Readonly<Record<string, Concept>>;
 
+/** models/esi.json. */
+export interface EsiTable {
+  readonly version: string;
+  /** The edition that answers. */
+  readonly use: EsiEdition['id'];
+  readonly editions: readonly EsiEdition[];
+  /** Codes and words of life-saving interventions, kinds of resource, and what is none. */
+  readonly sets: Readonly<Record<string, CodeSet>>;
+}
 /** models/units.json. */
 export interface UnitTable {
   /** Text of Quantity.unit that stands for a UCUM code when no code is given. */
@@ -188,6 +198,7 @@ export interface Schemas {
   readonly units: ValidateFunction<UnitTable>;
   readonly complaints: ValidateFunction<ComplaintTable>;
   readonly concepts: ValidateFunction<{ readonly concepts: Concepts }>;
+  readonly esi: ValidateFunction<EsiTable>;
 }
 
 /** Contents of a file of the models folder. @throws Error that names the file but not the machine's path */
@@ -227,6 +238,7 @@ export function loadSchemas(folder: string): Schemas {
     units: ajv.compile<UnitTable>({ $ref: `${root}#/definitions/units` }),
     complaints: ajv.compile<ComplaintTable>({ $ref: `${root}#/definitions/complaints` }),
     concepts: ajv.compile<{ readonly concepts: Concepts }>({ $ref: `${root}#/definitions/concepts` }),
+    esi: ajv.compile<EsiTable>({ $ref: `${root}#/definitions/esi` }),
     card: ajv.compile<ModelCard>(card),
   };
 }
