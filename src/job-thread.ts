@@ -12,7 +12,7 @@ export interface JobThreadData {
 export type JobReply = 'complete' | 'stopped' | 'failed';
 
 /** THE table: kind of job -> entry of its thread. */
-const ENTRIES = { export: './export-worker' } as const;
+const ENTRIES = { export: './export-worker', import: './import-worker' } as const;
 
 /** @param channel reaches the one writer */
 export function startJobThread(

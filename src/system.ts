@@ -25,6 +25,8 @@ import { httpApp } from './http/app.ts';
 import { cdsHandler } from './http/cds.ts';
 import { fhirHandler } from './http/fhir.ts';
 import { jobHandler } from './http/jobs.ts';
+import { fileIn } from './import/folder.ts';
+import { Uploads } from './import/uploads.ts';
 import { startJobThread } from './job-thread.ts';
 import { JobFolders } from './jobs/desk.ts';
 import type { Progress } from './progress.ts';
@@ -32,6 +34,8 @@ import { type CallerFacts, factsOf } from './rest/caller.ts';
 import type { Ambient, RestContext } from './rest/context.ts';
 import type { ExportOrder } from './rest/export-job.ts';
 import { EXPORT_KIND } from './rest/export-status.ts';
+import type { ImportOrder, ImportResult } from './rest/import-job.ts';
+import { IMPORT_KIND } from './rest/import-status.ts';
 import { answer } from './rest/interact.ts';
 import type { JobResult } from './rest/job.ts';
 import type { FhirResponse, WireRequest } from './rest/request.ts';
@@ -192,7 +196,7 @@ function openLog(config: Config, ground: Ground, models: Iterable<string> = [], 
     now: ground.ambient.now,
     vocabulary: {
       resourceTypes: ground.definitions.resourceTypes,
-      routes: new Set(['/fhir', '/cds-services', '/export', '/health']),
+      routes: new Set(['/fhir', '/cds-services', '/export', '/import', '/health']),
       hooks: new Set(services.map(({ hook }) => hook)),
       services: new Set(services.map(({ id }) => id)),
       models: new Set(models),
@@ -200,7 +204,7 @@ function openLog(config: Config, ground: Ground, models: Iterable<string> = [], 
   });
 }
 
-/** How often expired exports are looked for, ms. */
+/** How often expired jobs are looked for, ms. */
 const SWEEP_MS = 600_000;
 
 function openExports(config: Config, store: SqliteStore, { ambient }: Ground, log: Log) {
@@ -213,6 +217,29 @@ function openExports(config: Config, store: SqliteStore, { ambient }: Ground, lo
     start: async (folder) => startJobThread('export', config, store.channel(), folder),
     report: (error) => log.failure('request-failed', error, { requestId: '' }),
   });
+}
+
+async function openImports(config: Config, store: SqliteStore, { ambient }: Ground, log: Log) {
+  const files = join(config.DATA_DIR, 'import');
+  mkdirSync(files, { recursive: true, mode: 0o700 });
+  const uploads = await Uploads.open(join(config.DATA_DIR, 'import-uploads'));
+  const desk = await JobFolders.open<ImportOrder, ImportResult>({
+    folder: join(config.DATA_DIR, 'import-jobs'),
+    url: `${publicUrl(config)}/import`,
+    expiryMs: config.EXPORT_EXPIRY_HOURS * 3_600_000,
+    isRefused: config.DATA_KEY_FILE !== undefined && !config.EXPORT_UNENCRYPTED,
+    now: ambient.now,
+    prepared: async ({ upload }, folder) => (upload === undefined ? undefined : uploads.give(upload, folder)),
+    start: async (folder) => startJobThread('import', config, store.channel(), folder),
+    report: (error) => log.failure('request-failed', error, { requestId: '' }),
+  });
+  const place = {
+    limitBytes: config.IMPORT_LIMIT_MB * 1_048_576,
+    newId: ambient.newId,
+    keep: (id: string, body: AsyncIterable<Uint8Array>) => uploads.keep(id, body),
+    drop: (id: string) => uploads.drop(id),
+  };
+  return { room: { desk, fileOf: (url: string) => fileIn(files, url) }, desk, place };
 }
 
 /** The door on another thread: own read connection with a time budget per search, the same writer through `channel`. */
@@ -239,7 +266,8 @@ export async function buildSystem(
   const store = await openSqlite(storeOptions(config, ground));
   const early = openLog(config, ground, models.manifests.keys());
   const exports = await openExports(config, store, ground, early);
-  const context = { ...restContext(config, store, ground, early), exports };
+  const imports = await openImports(config, store, ground, early);
+  const context = { ...restContext(config, store, ground, early), exports, imports: imports.room };
   if (store.needsReindex) await reindex(store, context, onProgress);
 
   const url = publicUrl(config);
@@ -272,15 +300,21 @@ export async function buildSystem(
     throw new Error(`CDS services: ${cds.problems.join(' ')}`);
   }
   const log = openLog(config, ground, models.manifests.keys(), cds);
-  const sweeping = setInterval(() => exports.sweep().catch((error) => context.report(error, '')), SWEEP_MS).unref();
+  const sweeping = setInterval(() => {
+    for (const desk of [exports, imports.desk]) desk.sweep().catch((error) => context.report(error, ''));
+  }, SWEEP_MS).unref();
   exports.resume();
+  imports.desk.resume();
   let listening = false;
   const guard = loopbackGuard(config.PUBLIC_URL);
   const bodyLimitBytes = config.BODY_LIMIT_MB * 1_048_576;
   const app = httpApp({
-    fhir: fhirHandler({ context, guard, bodyLimitBytes, heavy: heavy.answer }),
+    fhir: fhirHandler({ context, guard, bodyLimitBytes, uploads: imports.place, heavy: heavy.answer }),
     cds: cdsHandler({ cds, guard: loopbackGuard(config.PUBLIC_URL, cds.origins), origins: cds.origins }),
-    jobs: new Map([['/export', jobHandler({ mount: '/export', desk: exports, kind: EXPORT_KIND, context, guard })]]),
+    jobs: new Map([
+      ['/export', jobHandler({ mount: '/export', desk: exports, kind: EXPORT_KIND, context, guard })],
+      ['/import', jobHandler({ mount: '/import', desk: imports.desk, kind: IMPORT_KIND, context, guard })],
+    ]),
     ready: async () => {
       const report = await ready({
         ping: () => store.ping(),
@@ -310,6 +344,7 @@ export async function buildSystem(
     close: async () => {
       clearInterval(sweeping);
       await exports.close();
+      await imports.desk.close();
       await heavy.close();
       await models.close();
       await store.close();

@@ -72,7 +72,7 @@ const ROOMS: readonly Room[] = [
   {
     prefix: 'import/',
     rooms: ['fhir/', 'rest/', 'store/port', 'jobs/'],
-    packages: ['node:fs', 'node:fs/promises', 'node:path', 'node:crypto'],
+    packages: ['node:fs', 'node:fs/promises', 'node:path', 'node:crypto', 'node:stream/promises', 'node:url'],
   },
   { prefix: 'telemetry/', rooms: ['store/port', 'risk/assessment'], packages: ['winston'] },
   {

@@ -55,14 +55,16 @@ export const OPERATION_IDS = [
   'System-export',
   'Patient-export',
   'Group-export',
+  'System-import',
 ] as const;
 export type OperationId = (typeof OPERATION_IDS)[number];
 
-/** Operations that another guide than R4 itself defines: Bulk Data Access 2.0.0. */
+/** Operations that R4 itself does not define: Bulk Data Access 2.0.0, and our own. */
 const GUIDES: ReadonlyMap<string, string> = new Map([
   ['System-export', 'http://hl7.org/fhir/uv/bulkdata/OperationDefinition/export'],
   ['Patient-export', 'http://hl7.org/fhir/uv/bulkdata/OperationDefinition/patient-export'],
   ['Group-export', 'http://hl7.org/fhir/uv/bulkdata/OperationDefinition/group-export'],
+  ['System-import', 'urn:firewatch:OperationDefinition:import'],
 ]);
 const canonicalOf = (id: OperationId): string => GUIDES.get(id) ?? OPERATION_BASE + id;
 

@@ -12,6 +12,7 @@ import { StoreError } from '../store/port.ts';
 import type { Guard } from './access.ts';
 import { AbortedRequest, readBody } from './body.ts';
 import { send } from './headers.ts';
+import { isUpload, received, type UploadPlace } from './upload.ts';
 
 export interface FhirHandlerParts {
   readonly context: RestContext;
@@ -19,6 +20,8 @@ export interface FhirHandlerParts {
   readonly bodyLimitBytes: number;
   /** The same `answer` on the thread with a time budget. Rejects only when that thread is gone. */
   heavy(wire: WireRequest, caller: CallerFacts): Promise<FhirResponse>;
+  /** Where bodies of NDJSON go; without it they are refused like any other unknown type. */
+  readonly uploads?: UploadPlace;
   /** Default: see `isHeavy`. */
   isHeavy?(wire: WireRequest): boolean;
 }
@@ -45,10 +48,10 @@ export function isHeavy(wire: WireRequest): boolean {
   return likelyFormat(wire) === 'xml' && !isOneResource(method, path);
 }
 
-/** Exports are kept by the main thread, and a kick-off is a small request. */
+/** Jobs are kept by the main thread, and a kick-off is a small request. */
 function isKickOff(path: string): boolean {
   const place = placeOf(path);
-  return place?.kind === 'operation' && place.code === 'export';
+  return place?.kind === 'operation' && (place.code === 'export' || place.code === 'import');
 }
 
 const BATCH = /"type"\s*:\s*"batch"/;
@@ -65,7 +68,12 @@ export function fhirHandler(parts: FhirHandlerParts): FhirHandler {
     const facts = localFacts(requestId, request.socket.remoteAddress ?? '');
     const wire = wireOf(request, url);
     try {
-      const body = await checkedBody(request, url, parts);
+      assertAcceptable(request, url, parts);
+      if (parts.uploads !== undefined && isUpload(wire)) {
+        carry(request, response, await uploaded(request, wire, facts, parts, parts.uploads));
+        return;
+      }
+      const body = await readBody(request, parts.bodyLimitBytes);
       carry(request, response, await routed({ ...wire, body }, facts, parts));
     } catch (error) {
       if (error instanceof AbortedRequest) return;
@@ -76,11 +84,23 @@ export function fhirHandler(parts: FhirHandlerParts): FhirHandler {
   };
 }
 
-async function checkedBody(
+/** A body on disk is a job's, or it is removed. */
+async function uploaded(
   request: Request,
-  url: string,
-  { guard, bodyLimitBytes }: FhirHandlerParts,
-): Promise<string | undefined> {
+  wire: WireRequest,
+  facts: CallerFacts,
+  parts: FhirHandlerParts,
+  place: UploadPlace,
+): Promise<FhirResponse> {
+  const upload = await received(request, place);
+  try {
+    return await routed({ ...wire, upload }, facts, parts);
+  } finally {
+    await place.drop(upload.id);
+  }
+}
+
+function assertAcceptable(request: Request, url: string, { guard }: FhirHandlerParts): void {
   const refusal = guard(request);
   if (refusal !== undefined) throw refusal;
   if (url.length > URL_LIMIT) {
@@ -91,7 +111,6 @@ async function checkedBody(
       throw fhirError('invalid', `The header ${name} is given more than once.`);
     }
   }
-  return readBody(request, bodyLimitBytes);
 }
 
 /** Headers of which Node would silently keep the first; or that mean nothing twice. */

@@ -30,7 +30,7 @@ export interface JobThread {
   readonly ended: Promise<'complete' | 'stopped' | 'failed'>;
   stop(): void;
 }
-export interface DeskSettings {
+export interface DeskSettings<O extends JobOrder = JobOrder> {
   /** `DATA_DIR/export`, `DATA_DIR/import`. */
   readonly folder: string;
   /** Base of status URLs, no trailing slash. */
@@ -39,6 +39,8 @@ export interface DeskSettings {
   /** True: the database is encrypted, and files that are not must not be written. */
   readonly isRefused?: boolean;
   now(): number;
+  /** What else an order brings into its folder. When it fails, there is no order. */
+  prepared?(order: O, folder: string): Promise<void>;
   /** Starts the thread for the job in this folder. */
   start(folder: string): Promise<JobThread>;
   report(error: unknown): void;
@@ -57,20 +59,20 @@ const JOB_ID = /^[A-Za-z0-9-]{1,64}$/;
 
 export class JobFolders<O extends JobOrder, R extends JobResult> implements JobDesk<O, R> {
   readonly url: string;
-  readonly #settings: DeskSettings;
+  readonly #settings: DeskSettings<O>;
   readonly #known = new Map<string, Known>();
   readonly #waiting: string[] = [];
   #running: { readonly id: string; readonly thread: Promise<JobThread> } | undefined;
   #pump: Promise<void> = Promise.resolve();
   #closing = false;
 
-  private constructor(settings: DeskSettings) {
+  private constructor(settings: DeskSettings<O>) {
     this.#settings = settings;
     this.url = settings.url;
   }
 
   /** Finds the jobs of before; `resume` runs those that have not ended. */
-  static async open<O extends JobOrder, R extends JobResult>(settings: DeskSettings): Promise<JobFolders<O, R>> {
+  static async open<O extends JobOrder, R extends JobResult>(settings: DeskSettings<O>): Promise<JobFolders<O, R>> {
     const desk = new JobFolders<O, R>(settings);
     await makeFolder(settings.folder);
     for (const entry of await readdir(settings.folder, { withFileTypes: true })) {
@@ -99,6 +101,7 @@ export class JobFolders<O extends JobOrder, R extends JobResult> implements JobD
     this.#known.set(order.id, { principal: order.caller.principal, endedAt: undefined });
     try {
       await makeFolder(this.#path(order.id));
+      await this.#settings.prepared?.(order, this.#path(order.id));
       await writeWhole(this.#path(order.id, FILES.order), order);
     } catch (error) {
       await this.drop(order.id);

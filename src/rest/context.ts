@@ -11,6 +11,7 @@ import type { PatientLinks } from '../fhir/search/person.ts';
 import type { SearchQuery } from '../fhir/search/query.ts';
 import type { AuditRow, ResourceStore } from '../store/port.ts';
 import type { ExportDesk } from './export-job.ts';
+import type { ImportRoom } from './import-job.ts';
 import type { FhirResponse } from './request.ts';
 
 /** Who makes a request and what they may see. Until an identity provider is configured there is one permit-all caller, on loopback only. */
@@ -61,6 +62,8 @@ export interface RestContext {
   readonly ambient: Ambient;
   /** Where exports are kept; the main thread only. */
   readonly exports?: ExportDesk;
+  /** Where imports are kept; the main thread only. */
+  readonly imports?: ImportRoom;
   /** Every finding against base R4 and the profiles the resource claims; empty = valid. `asked` is for `$validate`. */
   validate(resource: Resource, asked?: Asked): readonly Issue[];
   /** Index rows of a resource by the claimed search parameters of its type. */

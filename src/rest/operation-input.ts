@@ -165,6 +165,7 @@ function searchPair(name: string, part: JsonObject, expression: string): Pair {
 
 function ofPart(part: JsonObject, parameter: OperationParameter, expression: string): Given {
   const { name, type = '' } = parameter;
+  if (parameter.parts.length > 0) return { name, value: ofParts(part, parameter, expression), expression };
   if (isJsonObject(part.resource)) {
     assertType(part.resource, parameter, `${expression}.resource`);
     return { name, value: part.resource, expression: `${expression}.resource` };
@@ -180,6 +181,25 @@ function ofPart(part: JsonObject, parameter: OperationParameter, expression: str
     throw fhirError('value', `\`${name}\`: the ${type} ${fault}.`, { expression: `${expression}.value` });
   }
   return { name, value, expression: `${expression}.value` };
+}
+
+/** An object of the parts by name, each of the type that the definition says. */
+function ofParts(part: JsonObject, { name, parts }: OperationParameter, expression: string): JsonObject {
+  const given = Array.isArray(part.part) ? part.part.filter(isJsonObject) : [];
+  const values = new Map<string, Json>();
+  for (const [index, each] of given.entries()) {
+    const place = `${expression}.part[${index}]`;
+    const defined = parts.find((one) => one.name === each.name);
+    if (defined === undefined || values.has(defined.name)) {
+      const valid = parts.map((one) => `\`${one.name}\``).join(', ');
+      throw fhirError('invalid', `\`${name}\` takes the parts ${valid}, each once.`, { expression: place });
+    }
+    values.set(defined.name, ofPart(each, defined, place).value);
+  }
+  const missing = parts.find((one) => one.min > 0 && !values.has(one.name));
+  if (missing !== undefined)
+    throw fhirError('required', `\`${name}\` needs the part \`${missing.name}\`.`, { expression });
+  return Object.fromEntries(values);
 }
 
 function assertType(value: JsonObject, { name, type = '' }: OperationParameter, expression: string): void {

@@ -7,6 +7,7 @@ import type { Perform } from './context.ts';
 import { DOCUMENT } from './document.ts';
 import { ENCOUNTER_EVERYTHING, PATIENT_EVERYTHING } from './everything.ts';
 import { EXPORT_GROUP, EXPORT_PATIENTS, EXPORT_SYSTEM } from './export-operation.ts';
+import { IMPORT } from './import-operation.ts';
 import { LASTN } from './lastn.ts';
 import { MERGE } from './merge.ts';
 import { META, META_ADD, META_DELETE } from './meta-operation.ts';
@@ -36,6 +37,7 @@ export const OPERATIONS = {
   'System-export': EXPORT_SYSTEM,
   'Patient-export': EXPORT_PATIENTS,
   'Group-export': EXPORT_GROUP,
+  'System-import': IMPORT,
 } as const satisfies Record<OperationId, Operation>;
 
 const HEAVY: ReadonlySet<string> = new Set(

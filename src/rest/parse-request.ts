@@ -4,6 +4,7 @@ import { FhirError, fhirError } from '../fhir/outcome.ts';
 import { ID_PATTERN, isJsonObject, type Json, parseJson, type Resource } from '../fhir/resource.ts';
 import { readXml } from '../fhir/xml-read.ts';
 import { ifNoneExistOf, preconditionsOf, preferOf } from './conditions.ts';
+import { manifestParameters } from './manifest.ts';
 import { answerFormat, bodyFormat, checkFormBody, type Format } from './negotiate.ts';
 import { patchOf } from './patch-body.ts';
 import { type Asked, askedOf, type Place, placeOf } from './place.ts';
@@ -154,7 +155,7 @@ function parsePlace(asked: Asked, place: Place, parts: Parts): Specific {
         code: place.code,
         type: place.type || undefined,
         id: place.id || undefined,
-        resource: wire.method === 'POST' && hasBody(parts) ? resourceOf(parts, undefined) : undefined,
+        resource: wire.method === 'POST' && hasBody(parts) ? inputOf(parts, place.code) : undefined,
         query: without(rawQuery, NOT_CRITERIA),
       };
     default:
@@ -272,6 +273,19 @@ const hasBody = ({ wire, given }: Parts): boolean => given !== undefined || (wir
 
 const patchIn = (parts: Parts) =>
   patchOf(parts.wire.headers['content-type'], parts.wire.body, parts.given, () => decode(parts));
+
+/** Operations whose published input is a plain JSON object: its members are read as Parameters. */
+const MANIFESTS: ReadonlySet<string> = new Set(['import']);
+
+function inputOf(parts: Parts, code: string): Resource {
+  if (!MANIFESTS.has(code) || parts.given !== undefined) return resourceOf(parts, undefined);
+  const { body = '', headers } = parts.wire;
+  if (bodyFormat(headers['content-type']) !== 'json') return resourceOf(parts, undefined);
+  const json = parseJson(body);
+  return isJsonObject(json) && json.resourceType === undefined
+    ? manifestParameters(json)
+    : resourceOf(parts, undefined);
+}
 
 /** @param type the type that the path names; undefined = any */
 function resourceOf(parts: Parts, type: string | undefined): Resource {

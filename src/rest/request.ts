@@ -12,6 +12,8 @@ export interface WireRequest {
   readonly headers: Readonly<Record<string, string | undefined>>;
   /** Raw text; undefined when there was no body. */
   readonly body: string | undefined;
+  /** A body too large for memory, which the transport has put on disk; then `body` is undefined. */
+  readonly upload?: { readonly id: string; readonly bytes: number } | undefined;
 }
 
 /** Where a page starts, how long it is and what else shapes an answer; http.html#parameters. */
