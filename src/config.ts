@@ -90,6 +90,12 @@ export const SETTINGS = {
       if (!/^https?:\/\/[^/\s*]+$/.test(origin)) throw new TypeError('must hold origins such as https://ehr.example');
     },
   ),
+  CDS_RECORD_DAYS: whole(
+    365,
+    1,
+    3650,
+    'Days that the basis of a card is kept, encrypted, for feedback and explanation.',
+  ),
   CDS_DEADLINE_MS: whole(2000, 50, 60_000, 'Deadline of one CDS Hooks call.'),
   REQUEST_TIMEOUT_MS: whole(30_000, 1000, 600_000, 'Longest time to receive a request.'),
   DRAIN_MS: whole(20_000, 0, 120_000, 'Longest wait for requests in flight on SIGTERM.'),

@@ -131,7 +131,7 @@ function restContext(config: Config, store: ResourceStore, ground: Ground, log: 
     maxCount: config.MAX_COUNT,
     includeLimit: config.INCLUDE_LIMIT,
     conditionalDeleteLimit: config.CONDITIONAL_DELETE_LIMIT,
-    cursorKey: installationKey(config.DATA_DIR),
+    cursorKey: secretOf(config, 'cursor.key'),
     softwareVersion: VERSION,
   };
   const source = { observer: fhirBase, address: config.HOST };
@@ -169,9 +169,9 @@ function saltSource(): () => string {
   };
 }
 
-/** Secret of this installation, made at first start: next links stay valid over restarts, and only here. */
-function installationKey(dataDir: string): Uint8Array {
-  const file = join(dataDir, 'cursor.key');
+/** A secret of this installation, made at first start: next links and decision records stay good over restarts, and only here. */
+function secretOf({ DATA_DIR }: Config, name: 'cursor.key' | 'record.key'): Uint8Array {
+  const file = join(DATA_DIR, name);
   if (!existsSync(file)) writeFileSync(file, randomBytes(32), { mode: 0o600 });
   return readFileSync(file);
 }
@@ -290,7 +290,13 @@ export async function buildSystem(
     drugSafety,
     context,
     interact: anyThread,
-    settings: { publicUrl: url, fhirBase: ground.fhirBase, deadlineMs: config.CDS_DEADLINE_MS },
+    settings: {
+      publicUrl: url,
+      fhirBase: ground.fhirBase,
+      deadlineMs: config.CDS_DEADLINE_MS,
+      recordMs: config.CDS_RECORD_DAYS * 86_400_000,
+    },
+    secret: secretOf(config, 'record.key'),
     ambient,
     observe: (cdsEvent, count) => early.event('hook-degraded', { cdsEvent, count }),
   });

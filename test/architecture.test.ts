@@ -57,7 +57,7 @@ const ROOMS: readonly Room[] = [
   {
     prefix: 'cds/',
     rooms: ['fhir/', 'risk/', 'rest/', 'audit', 'store/port'],
-    packages: ['jose', 'ajv', 'ajv/dist/2020.js', 'node:fs', 'node:path', 'node:crypto', 'fhir/r4.d.ts'],
+    packages: ['node:zlib', 'jose', 'ajv', 'ajv/dist/2020.js', 'node:fs', 'node:path', 'node:crypto', 'fhir/r4.d.ts'],
   },
   {
     prefix: 'jobs/',

@@ -8,9 +8,11 @@ import type { Models } from '../risk/assessment.ts';
 import type { DrugSafety } from '../risk/finding.ts';
 import { type Bearer, type BearerOptions, bearerReason, cdsBearer, type Verified } from './bearer.ts';
 import { type CdsClient, demonstrationClient, type LoadedClients, loadClients, mayCall } from './client.ts';
+import { aesSeal } from './decision-record.ts';
 import { type CdsAnswer, type CdsEvent, type CdsParts, invoke, refuse } from './invoke.ts';
 import type { Door } from './prefetch.ts';
 import { Quota } from './quota.ts';
+import { explain, takeFeedback } from './reply.ts';
 import { discoveryEntry, loadServices, type Service } from './service.ts';
 
 export interface CdsOptions {
@@ -32,7 +34,11 @@ export interface CdsOptions {
     /** Our own FHIR base; a call whose fhirServer equals it, or that names none, may be answered from our store. */
     readonly fhirBase: string;
     readonly deadlineMs: number;
+    /** How long decision records are kept, ms. */
+    readonly recordMs: number;
   };
+  /** Decision records are sealed with it. */
+  readonly secret: Uint8Array;
   readonly ambient: Ambient;
   /** Counters; events carry no PHI. */
   readonly observe?: (event: CdsEvent, count: number) => void;
@@ -50,9 +56,13 @@ export interface Cds {
    * Who calls, before anything of the body is read; to be given to `invoke`, or released.
    * @throws FhirError 401 without a valid JWT, 403 for a service that the client is not registered for, 429 above its quota
    */
-  admit(id: string, peer: Peer, headers?: Headers): Promise<Admitted>;
+  admit(asked: Asked, peer: Peer, headers?: Headers): Promise<Admitted>;
   /** POST /cds-services/{id}. Never rejects; 5xx only when the audit row cannot be written. */
   invoke(id: string, body: string, admitted: Admitted, headers?: Headers): Promise<CdsAnswer>;
+  /** POST /cds-services/{id}/feedback. Rejects with FhirError only. */
+  feedback(id: string, body: string, admitted: Admitted): Promise<CdsAnswer>;
+  /** GET /cds-services/explain/{uuid}: what a card stood on, to the client that was sent it. */
+  explain(uuid: string, admitted: Admitted): Promise<CdsAnswer>;
   /** The answer to a request that reaches no service, audited. */
   refuse(error: FhirError, caller: Caller): Promise<CdsAnswer>;
 }
@@ -60,6 +70,13 @@ export interface Cds {
 export interface Peer {
   readonly requestId: string;
   readonly address: string;
+}
+/** What is asked of the room, as far as a JWT and a registration decide it. */
+export interface Asked {
+  /** Below `/cds-services`: `/triage`, `/triage/feedback`, `/explain/{uuid}`. */
+  readonly path: string;
+  /** undefined: no one service. */
+  readonly service: string | undefined;
 }
 export interface Admitted extends Verified {
   readonly caller: Caller;
@@ -96,6 +113,8 @@ export function buildCds(options: CdsOptions): Cds {
     door: interact,
     fhirBase: settings.fhirBase.replace(/\/+$/, ''),
     deadlineMs: settings.deadlineMs,
+    seal: aesSeal(options.secret),
+    recordMs: settings.recordMs,
     ambient,
     observe: options.observe ?? (() => undefined),
   };
@@ -112,11 +131,11 @@ export function buildCds(options: CdsOptions): Cds {
       }
       return { status: 200, headers: { 'Content-Type': 'application/json; charset=utf-8', ...common }, body: list };
     },
-    admit: async (id, peer, headers = {}) => {
+    admit: async ({ path, service }, peer, headers = {}) => {
       const given = headers.authorization;
-      const verified = await bearer.verify(typeof given === 'string' ? given : undefined, `/${id}`);
+      const verified = await bearer.verify(typeof given === 'string' ? given : undefined, path);
       const { client } = verified;
-      if (services.has(id) && !mayCall(client, id)) {
+      if (service !== undefined && services.has(service) && !mayCall(client, service)) {
         throw fhirError('forbidden', 'The client is not registered for this service.');
       }
       return { ...verified, caller: callerOf(verified, peer), release: quota.take(client) };
@@ -132,6 +151,8 @@ export function buildCds(options: CdsOptions): Cds {
         admitted.release();
       }
     },
+    feedback: async (id, body, admitted) => takeFeedback(services.get(id), body, admitted, parts),
+    explain: async (uuid, admitted) => explain(uuid, admitted, parts),
     refuse: (error, caller) => refuse(error, caller, parts, bearerReason(error)),
   };
 }

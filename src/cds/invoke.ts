@@ -4,11 +4,13 @@ import { FhirError, fhirError, operationOutcome } from '../fhir/outcome.ts';
 import type { Ambient, Caller, RestContext } from '../rest/context.ts';
 import type { Models } from '../risk/assessment.ts';
 import type { DrugSafety } from '../risk/finding.ts';
+import type { Command } from '../store/port.ts';
 import { type BearerReason, refuseBearer, type Verified } from './bearer.ts';
 import { type BuiltCard, type Card, inOrder } from './card.ts';
 import { type Frame, framed } from './card-frame.ts';
 import { lintCard } from './card-lint.ts';
 import { within } from './deadline.ts';
+import { type DecisionRecord, decisionCommands, type RecordedCard, type Seal } from './decision-record.ts';
 import { type DraftOrder, draftOrders, isAboutMedication } from './draft-orders.ts';
 import { type HookRequest, parseHookRequest } from './hook-request.ts';
 import { type Basis, judgeOrders, judgeScores, NO_BASIS } from './judge.ts';
@@ -29,9 +31,16 @@ export type CdsEvent =
   | 'dangling-selection'
   | 'foreign-resource'
   | 'engine-failed'
+  | 'feedback-accepted'
+  | 'feedback-overridden'
+  | 'feedback-orphan'
+  | 'feedback-unusable'
   | 'audit-failed';
 
 export interface CdsParts {
+  readonly seal: Seal;
+  /** How long decision records are kept, ms. */
+  readonly recordMs: number;
   readonly models: Models;
   readonly drugSafety: DrugSafety;
   readonly context: RestContext;
@@ -60,6 +69,7 @@ interface Outcome {
   readonly request: HookRequest | undefined;
   readonly prefetched: Prefetched | undefined;
   readonly cards: readonly Card[];
+  readonly recorded: readonly RecordedCard[];
   readonly drafts: readonly string[];
   readonly model: HookAccess['model'];
   readonly basis: Basis;
@@ -99,7 +109,14 @@ export async function invoke(
 /** Space of the JWTs that have been used, in the store: it outlives the process. */
 const USED = 'cds.jwt';
 
-async function isKept({ key }: NonNullable<Sender['replay']>, { context, ambient }: CdsParts): Promise<boolean> {
+type Replay = NonNullable<Sender['replay']>;
+
+/** The one use of a JWT; the commit conflicts when it was used before. */
+export function usedOnce({ key, until }: Replay): Command {
+  return { op: 'set', space: USED, key, value: '', expect: null, expiresAt: until };
+}
+
+async function isKept({ key }: Replay, { context, ambient }: CdsParts): Promise<boolean> {
   const kept = await context.store.keyed(USED, key);
   return kept !== undefined && (kept.expiresAt ?? Number.POSITIVE_INFINITY) > ambient.now();
 }
@@ -145,6 +162,7 @@ const NOTHING_KNOWN = {
   request: undefined,
   prefetched: undefined,
   cards: [],
+  recorded: [],
   drafts: [],
   model: undefined,
   basis: NO_BASIS,
@@ -219,13 +237,15 @@ async function answerCall(
         )
       : judgeOrders(frame, service.engine, prefetched, medicationOrders, caller.requestId, parts);
   if (judged.failed) parts.observe('engine-failed', 1);
-  const cards = sendable(frame, judged.cards, new Set(common.drafts), parts);
+  const sent = sendable(frame, judged.cards, new Set(common.drafts), parts);
+  const cards = sent.map(({ card }) => card);
   return {
     ...common,
     body: JSON.stringify({ cards }),
     auditStatus: judged.failed ? 500 : 200,
     prefetched,
     cards,
+    recorded: sent.map(recordedCard),
     model: judged.model,
     basis: judged.basis,
     remarks: [
@@ -255,11 +275,11 @@ function sendable(
   cards: readonly BuiltCard[],
   drafts: ReadonlySet<string>,
   { observe }: CdsParts,
-): readonly Card[] {
+): readonly BuiltCard[] {
   const clean = inOrder(cards).filter(({ card, kind }) => lintCard(card, { kind, drafts }).length === 0);
   if (clean.length < cards.length) observe('card-refused', cards.length - clean.length);
   const { cardLimit } = frame.service;
-  if (clean.length <= cardLimit) return clean.map(({ card }) => card);
+  if (clean.length <= cardLimit) return clean;
   const hidden = clean.length - cardLimit + 1;
   observe('cards-over-limit', hidden);
   const more = framed(frame, {
@@ -270,7 +290,51 @@ function sendable(
     detail: [`The service shows at most ${cardLimit} cards, the most severe first.`],
     links: [],
   });
-  return [...clean.slice(0, cardLimit - 1), more].map(({ card }) => card);
+  return [...clean.slice(0, cardLimit - 1), more];
+}
+
+function recordedCard({ kind, key, card }: BuiltCard): RecordedCard {
+  const { uuid, indicator, summary, source, suggestions = [] } = card;
+  return {
+    uuid,
+    kind,
+    key,
+    shown: true,
+    card: { indicator, summary, source },
+    suggestions: suggestions.map(({ uuid: suggestion }) => suggestion),
+  };
+}
+
+/** What the cards stood on, sealed; nothing when there were none. */
+function decision(
+  service: Service | undefined,
+  { request, recorded, basis, drafts, model }: Outcome,
+  { client }: Sender,
+  at: number,
+  { ambient, seal, recordMs }: CdsParts,
+): readonly Command[] {
+  if (service === undefined || request === undefined || recorded.length === 0) return [];
+  const record: DecisionRecord = {
+    form: 1,
+    id: ambient.newId(),
+    at,
+    service: service.id,
+    hook: service.hook,
+    hookInstance: request.hookInstance,
+    client: client.name,
+    fhirServer: request.fhirServer,
+    ownPatients: client.ownPatients,
+    user: request.userId,
+    patient: request.patientId,
+    encounter: request.values.encounterId,
+    drafts,
+    engine: service.engine,
+    assessments: basis.assessments,
+    findings: basis.findings.map(({ kind, severity, key, rule }) => ({ kind, severity, key, rule })),
+    model,
+    cards: recorded,
+  };
+  return decisionCommands(record, seal, at + recordMs);
 }
 
 /**
@@ -280,10 +344,12 @@ function sendable(
 async function recordCall(
   service: Service | undefined,
   outcome: Outcome,
-  { caller, replay }: Sender,
+  from: Sender,
   startedAt: number,
-  { context, ambient, deadlineMs }: CdsParts,
+  parts: CdsParts,
 ): Promise<boolean> {
+  const { caller, replay } = from;
+  const { context, ambient, deadlineMs } = parts;
   const { request, prefetched } = outcome;
   const hook: HookAccess = {
     hook: service?.hook ?? 'unknown',
@@ -304,13 +370,11 @@ async function recordCall(
   };
   const description = outcome.remarks.length === 0 ? {} : { outcomeDescription: outcome.remarks.join('; ') };
   const row = context.audit({ caller, entries: [], status: outcome.auditStatus, ...description, hook });
-  const use =
-    replay && ({ op: 'set', space: USED, key: replay.key, value: '', expect: null, expiresAt: replay.until } as const);
-  const written = await within(
-    context.store.commit({ commands: use === undefined ? [] : [use], audit: [row] }),
-    Math.max(deadlineMs, 1000),
-    undefined,
-  );
+  const commands = [
+    ...(replay === undefined ? [] : [usedOnce(replay)]),
+    ...decision(service, outcome, from, startedAt, parts),
+  ];
+  const written = await within(context.store.commit({ commands, audit: [row] }), Math.max(deadlineMs, 1000), undefined);
   if (written === undefined) throw new Error('audit row was not written');
   return written.ok;
 }

@@ -89,6 +89,7 @@ export function loadServices(
     }
     const own = [
       ...(ids.has(found.id) ? ['the id is used by another file'] : []),
+      ...(RESERVED.has(found.id) ? ['the id is a path of the server'] : []),
       ...serviceProblems(found, manifests, context),
     ];
     ids.add(found.id);
@@ -97,6 +98,9 @@ export function loadServices(
   }
   return { services, problems };
 }
+
+/** Paths below `/cds-services` that are no service. */
+const RESERVED: ReadonlySet<string> = new Set(['explain', 'report']);
 
 function readService(path: string): unknown {
   try {

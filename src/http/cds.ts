@@ -1,6 +1,6 @@
 /** CDS Hooks over HTTP, mounted at /cds-services. Source: CDS Hooks 2.0.1 "Discovery", "Calling a CDS Service". */
 import type { Request, RequestHandler } from 'express';
-import type { Cds, Peer } from '../cds/cds.ts';
+import type { Admitted, Cds, Peer } from '../cds/cds.ts';
 import type { CdsAnswer } from '../cds/invoke.ts';
 import { FhirError, fhirError } from '../fhir/outcome.ts';
 import { localCaller, localFacts } from '../rest/caller.ts';
@@ -51,25 +51,46 @@ function crossOrigin({ headers, method }: Request, origins: ReadonlySet<string>)
   };
 }
 
+/** What a path below the mount point stands for. */
+type Place =
+  | { readonly kind: 'list' }
+  | { readonly kind: 'nothing' }
+  | { readonly kind: 'service' | 'feedback' | 'explain'; readonly id: string };
+
+const METHODS: Readonly<Record<Place['kind'], readonly string[]>> = {
+  list: ['GET', 'HEAD', 'OPTIONS'],
+  service: ['POST', 'OPTIONS'],
+  feedback: ['POST', 'OPTIONS'],
+  explain: ['GET', 'HEAD', 'OPTIONS'],
+  nothing: [],
+};
+
+function placeOf(path: string): Place {
+  const [id, second, ...rest] = path.split('/').filter((segment) => segment !== '');
+  if (id === undefined) return { kind: 'list' };
+  if (second === undefined) return { kind: 'service', id };
+  if (rest.length > 0) return { kind: 'nothing' };
+  if (id === 'explain') return { kind: 'explain', id: second };
+  return second === 'feedback' ? { kind: 'feedback', id } : { kind: 'nothing' };
+}
+
 async function answerOf(cds: Cds, request: Request, peer: Peer, guard: Guard): Promise<CdsAnswer> {
   const { method, path } = request;
-  const [id, ...rest] = path.split('/').filter((segment) => segment !== '');
-  const allowed = id === undefined ? ['GET', 'HEAD', 'OPTIONS'] : ['POST', 'OPTIONS'];
-  const allow = { Allow: allowed.join(', ') };
+  const place = placeOf(path);
+  const allow = { Allow: METHODS[place.kind].join(', ') };
   let caller = localCaller(localFacts(peer.requestId, peer.address));
   try {
     const refused = guard(request);
     if (refused !== undefined) throw refused;
-    const isFeedback = rest.length === 1 && rest[0] === 'feedback';
-    if (method === 'OPTIONS' && (rest.length === 0 || isFeedback)) return { status: 204, headers: allow, body: '' };
-    if (rest.length > 0) throw noSuchPath(rest);
-    if (!allowed.includes(method)) throw fhirError('method-not-allowed', `Allowed here: ${allow.Allow}.`);
-    if (id === undefined) return cds.discover(request.headers);
-    const admitted = await cds.admit(id, peer, request.headers);
+    if (place.kind === 'nothing') throw fhirError('not-found', 'There is nothing at this path below `/cds-services`.');
+    if (!METHODS[place.kind].includes(method)) throw fhirError('method-not-allowed', `Allowed here: ${allow.Allow}.`);
+    if (method === 'OPTIONS') return { status: 204, headers: allow, body: '' };
+    if (place.kind === 'list') return cds.discover(request.headers);
+    const asked = { path: pathOf(place), service: place.kind === 'explain' ? undefined : place.id };
+    const admitted = await cds.admit(asked, peer, request.headers);
     caller = admitted.caller;
     try {
-      const text = await readBody(request, CDS_BODY_LIMIT);
-      return await cds.invoke(id, text ?? '', admitted, request.headers);
+      return await performed(cds, place, request, admitted);
     } finally {
       admitted.release();
     }
@@ -81,8 +102,16 @@ async function answerOf(cds: Cds, request: Request, peer: Peer, guard: Guard): P
   }
 }
 
-function noSuchPath(rest: readonly string[]): FhirError {
-  return rest.length === 1 && rest[0] === 'feedback'
-    ? fhirError('not-found', 'Feedback is not offered by this service.')
-    : fhirError('not-found', 'There is nothing at this path below `/cds-services`.');
+type Call = Extract<Place, { readonly id: string }>;
+
+/** As the audience of a JWT names it. */
+function pathOf({ kind, id }: Call): string {
+  if (kind === 'service') return `/${id}`;
+  return kind === 'feedback' ? `/${id}/feedback` : `/explain/${id}`;
+}
+
+async function performed(cds: Cds, { kind, id }: Call, request: Request, admitted: Admitted): Promise<CdsAnswer> {
+  if (kind === 'explain') return cds.explain(id, admitted);
+  const text = (await readBody(request, CDS_BODY_LIMIT)) ?? '';
+  return kind === 'feedback' ? cds.feedback(id, text, admitted) : cds.invoke(id, text, admitted, request.headers);
 }

@@ -172,11 +172,8 @@ export async function assess(
   if (missing.filter(({ optional }) => optional === undefined).length > manifest.maxMissing) {
     return { ...unrun, atLeast: true, used: usedInputs(manifest, features, {}), missing };
   }
-  const { by, reason, tensors } = await answer(
-    model,
-    features.map(({ value }) => value),
-    deadlineAt,
-  );
+  const vector = features.map(({ value }) => value);
+  const { by, reason, tensors } = await answer(model, vector, deadlineAt);
   const outputs = tensors === undefined ? {} : columnsOf(manifest, tensors, 'result');
   const atLeast = (outputs.missing ?? missing.filter(({ optional }) => optional === undefined).length) > 0;
   return {
@@ -185,9 +182,26 @@ export async function assess(
     outputs,
     atLeast,
     band: bandOf(manifest, outputs, atLeast),
+    vector: vector.map((value) => (Number.isNaN(value) ? null : value)),
     used: usedInputs(manifest, features, tensors === undefined ? {} : columnsOf(manifest, tensors, 'points')),
     missing,
   };
+}
+
+/** The results of a kept vector, by graph or stand-in as it was answered then; undefined when it gives none. */
+export async function rescored(
+  { manifest, session }: ReadyModel,
+  by: Assessment['answeredBy'],
+  kept: readonly (number | null)[],
+): Promise<Readonly<Record<string, number>> | undefined> {
+  const vector = kept.map((value) => value ?? Number.NaN);
+  if (vector.length !== manifest.features.length) return undefined;
+  if (by === 'fallback') {
+    const tensors = fallbackOutputs(manifest.fallback, vector);
+    return tensors && columnsOf(manifest, tensors, 'result');
+  }
+  const tensors = await session?.run(Float32Array.from(vector), Number.POSITIVE_INFINITY);
+  return tensors && columnsOf(manifest, tensors, 'result');
 }
 
 function answeredBy(by: 'model' | 'fallback', reason: string | undefined) {

@@ -38,6 +38,8 @@ export interface Assessment {
   readonly atLeast: boolean;
   /** Band name from the manifest, decided by `outputs`; undefined when no statement can be made. */
   readonly band: string | undefined;
+  /** What went into the graph, in the order of the manifest; null for a missing input. Absent when nothing was run. */
+  readonly vector?: readonly (number | null)[];
   readonly used: readonly UsedInput[];
   readonly missing: readonly MissingInput[];
   /** undefined = within the intended population; else why the model was not run. */
@@ -58,6 +60,15 @@ export interface Models {
   readonly manifests: ReadonlyMap<string, Manifest>;
   /** Never rejects for clinical reasons: failure, overload or a missed deadline give the rule-based fallback, marked as such. */
   assess(modelId: string, evidence: Evidence, deadlineAt: number): Promise<Assessment>;
+  /**
+   * The outputs of exactly this version and graph for a vector that was kept, by the same way (graph or stand-in) as then.
+   * undefined when that version is no longer on disk, is another graph, or gives no answer.
+   */
+  rescore(
+    model: Assessment['model'],
+    answeredBy: Assessment['answeredBy'],
+    vector: readonly (number | null)[],
+  ): Promise<Readonly<Record<string, number>> | undefined>;
   /** One line per model for readiness: whether ONNX answers or the fallback. */
   status(): readonly {
     readonly id: string;

@@ -4,7 +4,7 @@ import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { fhirError } from '../fhir/outcome.ts';
 import { intervalOf } from '../fhir/time.ts';
-import { assess, featuresOf, type ReadyModel } from './assess.ts';
+import { assess, featuresOf, type ReadyModel, rescored } from './assess.ts';
 import type { Assessment, Models } from './assessment.ts';
 import { type ComplaintTable, complaintProblems } from './complaint-table.ts';
 import { eligibilityProblems } from './eligibility.ts';
@@ -242,6 +242,20 @@ export async function loadModels(folder: string, options: ModelOptions): Promise
       const entry = entries.get(modelId);
       if (entry === undefined) throw fhirError('not-found', `Model \`${modelId}\` is not known.`);
       return entry.model === undefined ? silent(entry) : assess(entry.model, evidence, knowledge, deadlineAt);
+    },
+    async rescore({ id, version, sha256 }, answeredBy, vector) {
+      const current = entries.get(id)?.model;
+      if (current?.manifest.version === version && current.manifest.sha256 === sha256) {
+        return rescored(current, answeredBy, vector);
+      }
+      if (!(versionsOnDisk(folder).get(id) ?? []).includes(version)) return undefined;
+      const { model } = await loadEntry(folder, id, version, schemas, knowledge, options);
+      if (model?.manifest.sha256 !== sha256) return undefined;
+      try {
+        return await rescored(model, answeredBy, vector);
+      } finally {
+        await model.session?.close();
+      }
     },
     status: () =>
       [...entries.values()].map(({ id, version, model, reason }) => {

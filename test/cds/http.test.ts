@@ -43,7 +43,11 @@ const rows: readonly [
   [405, 'put', '/cds-services/triage', 'PUT of a service'],
   [405, 'delete', '/cds-services/triage', 'DELETE of a service'],
   [404, 'post', '/cds-services/unknown', 'unknown service'],
-  [404, 'post', '/cds-services/triage/feedback', 'feedback'],
+  [400, 'post', '/cds-services/triage/feedback', 'feedback without a body'],
+  [404, 'post', '/cds-services/unknown/feedback', 'feedback for no service'],
+  [405, 'get', '/cds-services/triage/feedback', 'GET of feedback'],
+  [405, 'post', '/cds-services/explain/x', 'POST of an explanation'],
+  [404, 'get', '/cds-services/explain/x', 'an unknown card'],
   [404, 'get', '/cds-services/a/b/c', 'deeper path'],
   [404, 'post', '/cds-services/%2e%2e%2ftriage', 'an id that is a path'],
 ];

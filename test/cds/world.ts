@@ -149,6 +149,7 @@ export function world(options: WorldOptions = {}): World {
       evidence.push(seen);
       return options.assess?.(id, seen) ?? Promise.resolve(assessment(id));
     },
+    rescore: async () => undefined,
     status: () => [],
     close: async () => undefined,
   };
@@ -161,6 +162,7 @@ export function world(options: WorldOptions = {}): World {
     knowledge: { version: '2026.1', sha256: 'b'.repeat(64), sources: ['test table'] },
   };
   const used = options.used ?? new Map<string, Keyed>();
+  let calls = 0;
   const context: RestContext = {
     store: {
       commit: async ({ audit, commands }) => {
@@ -191,7 +193,7 @@ export function world(options: WorldOptions = {}): World {
     definitions,
     capability,
     settings,
-    ambient: { now: options.now ?? (() => AT), newId: noRoom },
+    ambient: { now: options.now ?? (() => AT), newId: () => `call-${++calls}` },
     validate: noRoom,
     indexEntries: noRoom,
     patientsOf: noRoom,
@@ -213,7 +215,13 @@ export function world(options: WorldOptions = {}): World {
     drugSafety,
     context,
     interact: door,
-    settings: { publicUrl: 'http://127.0.0.1:8080', fhirBase: FHIR_BASE, deadlineMs: options.deadlineMs ?? 2000 },
+    settings: {
+      publicUrl: 'http://127.0.0.1:8080',
+      fhirBase: FHIR_BASE,
+      deadlineMs: options.deadlineMs ?? 2000,
+      recordMs: 1e9,
+    },
+    secret: new Uint8Array(32),
     ambient: context.ambient,
     observe: (event, count) => events.push([event, count]),
   });
@@ -227,7 +235,7 @@ export function world(options: WorldOptions = {}): World {
     checks,
     call: async (id, body) => {
       const text = typeof body === 'string' ? body : JSON.stringify(body);
-      const answer = await cds.invoke(id, text, await cds.admit(id, PEER));
+      const answer = await cds.invoke(id, text, await cds.admit({ path: `/${id}`, service: id }, PEER));
       const parsed: { cards?: readonly Card[] } = JSON.parse(answer.body);
       return { status: answer.status, cards: parsed.cards ?? [], text: answer.body };
     },

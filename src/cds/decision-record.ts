@@ -1,0 +1,141 @@
+/**
+ * What a card stood on, kept encrypted under the card's uuid: so that feedback finds its card, and a score can be explained and computed again.
+ * Source: 45 CFR 170.315(b)(11) (feedback export, source attributes); docs/cds-hooks.md.
+ */
+import { createCipheriv, createDecipheriv, hkdfSync, randomBytes } from 'node:crypto';
+import { deflateRawSync, inflateRawSync } from 'node:zlib';
+import type { Assessment } from '../risk/assessment.ts';
+import type { Finding } from '../risk/finding.ts';
+import type { Command, ResourceStore } from '../store/port.ts';
+import type { Card, CardKind } from './card.ts';
+import type { Service } from './service.ts';
+
+/** One card as it was judged; `shown` is false for what a service in shadow mode kept to itself. */
+export interface RecordedCard {
+  readonly uuid: string;
+  readonly kind: CardKind;
+  /** The fact it states: see `BuiltCard.key`. */
+  readonly key: string;
+  readonly shown: boolean;
+  readonly card: Pick<Card, 'indicator' | 'summary' | 'source'>;
+  readonly suggestions: readonly string[];
+}
+
+/** One hook call that led to a card. */
+export interface DecisionRecord {
+  readonly form: 1;
+  readonly id: string;
+  /** ms since 1970. */
+  readonly at: number;
+  readonly service: string;
+  readonly hook: string;
+  readonly hookInstance: string;
+  /** Name of the registered client. */
+  readonly client: string;
+  /** The client's FHIR base; undefined when it named none. */
+  readonly fhirServer: string | undefined;
+  /** The patient id is one of our own store. */
+  readonly ownPatients: boolean;
+  readonly user: string | undefined;
+  readonly patient: string;
+  readonly encounter: string | undefined;
+  readonly drafts: readonly string[];
+  /** Thresholds and models as the service file had them. */
+  readonly engine: Service['engine'];
+  readonly assessments: readonly Assessment[];
+  readonly findings: readonly Pick<Finding, 'kind' | 'severity' | 'key' | 'rule'>[];
+  /** Version and hash of what answered first: a model, or the drug knowledge. */
+  readonly model: { readonly id: string; readonly version: string; readonly sha256: string } | undefined;
+  readonly cards: readonly RecordedCard[];
+}
+
+/** Encrypts small texts under a name that must be given again to read them. */
+export interface Seal {
+  seal(text: string, name: string): string;
+  /** undefined when the key, the name or a bit is another. */
+  open(sealed: string, name: string): string | undefined;
+}
+
+const IV_BYTES = 12;
+const TAG_BYTES = 16;
+
+/** AES-256-GCM over deflated text; a fresh nonce each. @param secret at least 16 bytes */
+export function aesSeal(secret: Uint8Array): Seal {
+  const key = new Uint8Array(hkdfSync('sha256', secret, '', 'firewatch decision record', 32));
+  return {
+    seal: (text, name) => {
+      const iv = randomBytes(IV_BYTES);
+      const cipher = createCipheriv('aes-256-gcm', key, iv).setAAD(Buffer.from(name));
+      const body = Buffer.concat([cipher.update(deflateRawSync(text, { level: 1 })), cipher.final()]);
+      return Buffer.concat([iv, cipher.getAuthTag(), body]).toString('base64');
+    },
+    open: (sealed, name) => {
+      const bytes = Buffer.from(sealed, 'base64');
+      try {
+        const decipher = createDecipheriv('aes-256-gcm', key, bytes.subarray(0, IV_BYTES), { authTagLength: TAG_BYTES })
+          .setAAD(Buffer.from(name))
+          .setAuthTag(bytes.subarray(IV_BYTES, IV_BYTES + TAG_BYTES));
+        const body = decipher.update(bytes.subarray(IV_BYTES + TAG_BYTES));
+        return inflateRawSync(Buffer.concat([body, decipher.final()])).toString('utf8');
+      } catch {
+        return undefined; // what cannot be opened is as if it were not there: the key is another
+      }
+    },
+  };
+}
+
+const CARDS = 'cds.card';
+const CALLS = 'cds.call';
+
+/** What must be committed with the call's AuditEvent; nothing when it led to no card. NaN of a vector is kept as null. */
+export function decisionCommands(record: DecisionRecord, seal: Seal, expiresAt: number): readonly Command[] {
+  if (record.cards.length === 0) return [];
+  const value = seal.seal(JSON.stringify(record), record.id);
+  return [
+    { op: 'set', space: CALLS, key: record.id, value, expiresAt },
+    ...record.cards.map(({ uuid }): Command => ({ op: 'set', space: CARDS, key: uuid, value: record.id, expiresAt })),
+  ];
+}
+
+/** The record of a card; undefined when it is not known, has expired, or was sealed with another key. */
+export async function decisionOf(
+  store: Pick<ResourceStore, 'keyed'>,
+  seal: Seal,
+  uuid: string,
+  now: number,
+): Promise<DecisionRecord | undefined> {
+  const pointer = await store.keyed(CARDS, uuid.toLowerCase());
+  if (pointer === undefined || (pointer.expiresAt ?? Number.POSITIVE_INFINITY) <= now) return undefined;
+  const kept = await store.keyed(CALLS, pointer.value);
+  return kept && decoded(seal.open(kept.value, kept.key));
+}
+
+/** Records in the order of their calls, from an instant on: for reports. Ids of calls rise with time. */
+export async function* decisionsSince(
+  store: Pick<ResourceStore, 'keyedPage'>,
+  seal: Seal,
+  from: number,
+): AsyncGenerator<DecisionRecord> {
+  let after: string | undefined = firstIdAt(from);
+  do {
+    const page: Awaited<ReturnType<ResourceStore['keyedPage']>> = await store.keyedPage(CALLS, { after, count: 200 });
+    for (const { key, value } of page) {
+      const record = decoded(seal.open(value, key));
+      if (record !== undefined && record.at >= from) yield record;
+    }
+    after = page.at(-1)?.key;
+  } while (after !== undefined);
+}
+
+/** A UUIDv7 sorts by its first 48 bits, ms since 1970; one minute earlier allows for clocks. */
+function firstIdAt(from: number): string {
+  const hex = Math.max(0, Math.floor(from) - 60_000)
+    .toString(16)
+    .padStart(12, '0');
+  return `${hex.slice(0, 8)}-${hex.slice(8)}`;
+}
+
+/** Only this server writes these texts, and the seal proves it. */
+function decoded(text: string | undefined): DecisionRecord | undefined {
+  return text === undefined ? undefined : (JSON.parse(text) as DecisionRecord);
+}

@@ -1,0 +1,128 @@
+/** What clients do with cards after they were sent: feedback on them, and asking what one stood on. Source: CDS Hooks 2.0.1 "Feedback"; docs/cds-hooks.md. */
+import { fhirError } from '../fhir/outcome.ts';
+import type { Resource } from '../fhir/resource.ts';
+import { refuseBearer } from './bearer.ts';
+import { within } from './deadline.ts';
+import { type DecisionRecord, decisionOf } from './decision-record.ts';
+import { type Feedback, feedbackResource, parseFeedback } from './feedback.ts';
+import { type CdsAnswer, type CdsParts, refusal, refuse, type Sender, usedOnce } from './invoke.ts';
+import type { Service } from './service.ts';
+
+const JSON_HEADERS = { 'Content-Type': 'application/json; charset=utf-8', 'Cache-Control': 'no-store' } as const;
+
+/**
+ * Keeps each item as a Communication, all or none, one AuditEvent each; 200 once they are durable. A card that is not known (any more) is
+ * kept as an orphan; the same item sent again changes nothing.
+ */
+export async function takeFeedback(
+  service: Service | undefined,
+  text: string,
+  from: Sender,
+  parts: CdsParts,
+): Promise<CdsAnswer> {
+  const { context, caller, observe } = { ...parts, ...from };
+  if (service === undefined)
+    return refuse(fhirError('not-found', 'There is no CDS service of this id.'), caller, parts);
+  if (from.replay !== undefined) {
+    const used = await context.store.commit({ commands: [usedOnce(from.replay)], audit: [] });
+    if (!used.ok) return refuse(refuseBearer('replayed'), caller, parts, 'replayed');
+  }
+  const { items, unusable } = parseFeedback(text);
+  if (unusable > 0) observe('feedback-unusable', unusable);
+  const joined = await Promise.all(items.map((item) => joinedTo(item, service.id, from, parts)));
+  for (const [user, ofUser] of Map.groupBy(joined, ({ record }) => record?.user)) {
+    const status = await store(
+      ofUser.map(({ resource }) => resource),
+      { ...from, caller: { ...caller, user } },
+      parts,
+    );
+    if (status >= 400) return refusal(fhirError('transient', 'The feedback could not be kept. Send it again.'));
+  }
+  for (const { item, record } of joined) {
+    observe(`feedback-${item.outcome}`, 1);
+    if (record === undefined) observe('feedback-orphan', 1);
+  }
+  return { status: 200, headers: JSON_HEADERS, body: '{}' };
+}
+
+interface Joined {
+  readonly item: Feedback;
+  readonly record: DecisionRecord | undefined;
+  readonly resource: Resource;
+}
+
+/** A card of another client or service is not this one's to speak of: an orphan. */
+async function joinedTo(item: Feedback, service: string, { client }: Sender, parts: CdsParts): Promise<Joined> {
+  const { context, seal, ambient } = parts;
+  const found = await decisionOf(context.store, seal, item.card, ambient.now());
+  const record = found?.client === client.name && found.service === service ? found : undefined;
+  const isHeld = record?.ownPatients === true && (await isPatientHeld(record.patient, parts));
+  return { item, record, resource: feedbackResource(item, { service, client: client.name, record, isHeld }) };
+}
+
+async function isPatientHeld(id: string, { context }: CdsParts): Promise<boolean> {
+  const held = await context.store.read({ type: 'Patient', id });
+  return held?.deleted === false;
+}
+
+/** @returns the HTTP status of the transaction */
+async function store(resources: readonly Resource[], { caller }: Sender, { door, context }: CdsParts): Promise<number> {
+  const entry = resources.map((resource) => ({
+    resource,
+    request: { method: 'PUT', url: `Communication/${resource.id}` },
+  }));
+  const body = JSON.stringify({ resourceType: 'Bundle', type: 'transaction', entry });
+  const headers = {
+    'content-type': 'application/fhir+json',
+    accept: 'application/fhir+json',
+    prefer: 'return=minimal',
+  };
+  const { status } = await door({ method: 'POST', path: '/', query: '', headers, body }, caller, context);
+  return status;
+}
+
+/** The longest time that computing a score again may take, ms. */
+const RESCORE_MS = 2000;
+
+/**
+ * What a card stood on: inputs with dates and units, models with hashes, thresholds; and each score computed again from what was kept.
+ * Only the client that was sent the card may ask.
+ */
+export async function explain(uuid: string, from: Sender, parts: CdsParts): Promise<CdsAnswer> {
+  const { context, seal, ambient, models } = parts;
+  if (from.replay !== undefined) {
+    const used = await context.store.commit({ commands: [usedOnce(from.replay)], audit: [] });
+    if (!used.ok) return refuse(refuseBearer('replayed'), from.caller, parts, 'replayed');
+  }
+  const record = await decisionOf(context.store, seal, uuid, ambient.now());
+  if (record === undefined || record.client !== from.client.name) {
+    return refuse(fhirError('not-found', 'No card of this uuid is known.'), from.caller, parts);
+  }
+  const again = await Promise.all(
+    record.assessments.map(async ({ model, answeredBy, vector, outputs }) => {
+      const work = vector === undefined ? Promise.resolve(undefined) : models.rescore(model, answeredBy, vector);
+      const computed = await within(work, RESCORE_MS, undefined);
+      return { model, outputs: computed ?? null, same: computed !== undefined && isSame(outputs, computed) };
+    }),
+  );
+  const row = context.audit({
+    caller: from.caller,
+    entries: [{ interaction: 'operation', operation: 'explain', patients: record.ownPatients ? [record.patient] : [] }],
+    status: 200,
+  });
+  const written = await context.store.commit({ commands: [], audit: [row] });
+  if (!written.ok) return refusal(fhirError('transient', 'The access could not be recorded, so it is not answered.'));
+  const card = record.cards.find((each) => each.uuid === uuid.toLowerCase());
+  return { status: 200, headers: JSON_HEADERS, body: JSON.stringify({ card, decision: record, computedAgain: again }) };
+}
+
+/** Graphs are deterministic on one machine; another may differ in the last bits. */
+const TOLERANCE = 1e-6;
+
+function isSame(before: Readonly<Record<string, number>>, after: Readonly<Record<string, number>>): boolean {
+  const names = new Set([...Object.keys(before), ...Object.keys(after)]);
+  return [...names].every((name) => {
+    const [one, other] = [before[name] ?? Number.NaN, after[name] ?? Number.NaN];
+    return Math.abs(one - other) <= TOLERANCE;
+  });
+}

@@ -1,0 +1,164 @@
+// CDS Hooks 2.0.1 "Feedback", and what a card stood on: the real server, a registered client, a restart.
+import assert from 'node:assert/strict';
+import { mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { exportJWK, generateKeyPair, SignJWT } from 'jose';
+import { removeFolder, start } from './server.ts';
+
+interface Json {
+  readonly [name: string]: unknown;
+}
+const INSTANCE = 'd1577c69-dfbe-44ad-ba6d-3e05e953b2ea';
+const UNKNOWN = '00000000-0000-4000-8000-000000000000';
+const SUGGESTION = '11111111-1111-4111-8111-111111111111';
+const SENT = '2026-01-15T12:00:00Z';
+
+const { privateKey, publicKey } = await generateKeyPair('ES384');
+const jwk = { ...(await exportJWK(publicKey)), kid: 'k', alg: 'ES384' };
+const client = (name: string, more: Json = {}) => ({
+  name,
+  issuer: `https://${name}.example`,
+  services: ['*'],
+  jwks: { keys: [jwk] },
+  ...more,
+});
+
+test('cds-hooks-2.0@feedback is kept as one Communication an item, joined to its card, once, and audited', async (context) => {
+  const folder = mkdtempSync(join(tmpdir(), 'firewatch-feedback-'));
+  const clients = join(folder, 'clients');
+  mkdirSync(clients);
+  writeFileSync(join(clients, 'a.json'), JSON.stringify(client('ehr', { ownPatients: true })));
+  writeFileSync(join(clients, 'b.json'), JSON.stringify(client('other')));
+  const data = join(folder, 'data');
+  mkdirSync(data);
+  context.after(() => removeFolder(folder));
+  const environment = { CDS_CLIENTS_DIR: clients, SEED: 'demo' };
+  let server = await start(environment, data);
+  context.after(() => server.stop());
+  let uses = 0;
+  const now = () => Math.floor(Date.now() / 1000);
+  const ask = async (path: string, body?: unknown, from = 'ehr') => {
+    const claims = {
+      iss: `https://${from}.example`,
+      aud: `${server.url}/cds-services/${path}`,
+      iat: now(),
+      exp: now() + 60,
+    };
+    const token = await new SignJWT({ ...claims, jti: `use-${uses++}` })
+      .setProtectedHeader({ alg: 'ES384', kid: 'k', typ: 'JWT' })
+      .sign(privateKey);
+    const headers = { authorization: `Bearer ${token}`, 'content-type': 'application/json' };
+    const sent = body === undefined ? {} : { method: 'POST', body: JSON.stringify(body) };
+    const response = await fetch(`${server.url}/cds-services/${path}`, { headers, ...sent });
+    return { status: response.status, body: JSON.parse(await response.text()) };
+  };
+  const call = {
+    hook: 'patient-view',
+    hookInstance: INSTANCE,
+    context: { userId: 'Practitioner/demo-physician', patientId: 'demo-sepsis', encounterId: 'enc-1' },
+  };
+  const shown = await ask('deterioration-sepsis', call);
+  assert.equal(shown.status, 200);
+  const [card] = shown.body.cards;
+  assert.ok(card, 'the seed patient is septic');
+
+  const accepted = {
+    card: card.uuid,
+    outcome: 'accepted',
+    outcomeTimestamp: SENT,
+    acceptedSuggestions: [{ id: SUGGESTION }],
+  };
+  const reason = { system: 'https://ehr.example/reasons', code: 'known', display: 'Already known' };
+  const overridden = {
+    card: card.uuid.toUpperCase(),
+    outcome: 'overridden',
+    outcomeTimestamp: '2026-01-15T13:00:00+01:00',
+    overrideReason: { reason, userComment: 'seen on the round' },
+  };
+  const orphan = { card: UNKNOWN, outcome: 'overridden', outcomeTimestamp: SENT };
+  const sent = { feedback: [accepted, overridden, orphan, { card: 'x' }] };
+  assert.equal((await ask('deterioration-sepsis/feedback', sent)).status, 200);
+  assert.equal((await ask('deterioration-sepsis/feedback', sent)).status, 200, 'again');
+
+  const search = async (query: string) => {
+    const bundle = (await (await fetch(`${server.url}/fhir/${query}`)).json()) as { entry?: { resource: Json }[] };
+    return (bundle.entry ?? []).map(({ resource }) => resource);
+  };
+  const found = await search(`Communication?identifier=${card.uuid}&_sort=-sent`);
+  assert.equal(found.length, 2, 'each once');
+  const override = found.find(({ reasonCode }) => reasonCode !== undefined);
+  assert.deepEqual(override?.subject, { reference: 'Patient/demo-sepsis' });
+  assert.deepEqual(override?.reasonCode, [{ coding: [reason] }]);
+  assert.deepEqual(override?.note, [{ text: 'seen on the round' }]);
+  assert.equal(override?.sent, '2026-01-15T12:00:00.000Z');
+  assert.match(JSON.stringify(override?.meta), /"versionId":"1"/, 'the same again changes nothing');
+  assert.match(JSON.stringify(override?.extension), /"valueCode":"overridden".*news2\|1\.0\.0/);
+  const [lost] = await search(`Communication?identifier=${UNKNOWN}`);
+  assert.match(JSON.stringify(lost?.extension), /"orphan","valueBoolean":true/);
+  assert.equal(lost?.subject, undefined);
+  const events = await search(`AuditEvent?entity=Communication/${override?.id}&_sort=-date`);
+  assert.ok(events.length >= 1);
+  assert.match(JSON.stringify(events), /demo-physician/, 'who gave it');
+
+  const foreign = await ask('deterioration-sepsis/feedback', { feedback: [{ ...orphan, card: card.uuid }] }, 'other');
+  assert.equal(foreign.status, 200);
+  const theirs = (await search(`Communication?identifier=${card.uuid}`)).find(({ extension }) =>
+    JSON.stringify(extension).includes('"valueString":"other"'),
+  );
+  assert.equal(theirs?.subject, undefined, "another client's card is an orphan to this one");
+
+  await server.stop();
+  server = await start(environment, data);
+  const explained = await ask(`explain/${card.uuid}`);
+  assert.equal(explained.status, 200);
+  assert.equal(explained.body.card.uuid, card.uuid);
+  assert.equal(explained.body.decision.patient, 'demo-sepsis');
+  assert.ok(explained.body.decision.assessments[0].used.length > 0);
+  for (const { model, same } of explained.body.computedAgain)
+    assert.equal(same, true, `${model.id} gives the same number`);
+  assert.equal((await ask(`explain/${card.uuid}`, undefined, 'other')).status, 404, 'only who was sent the card');
+  assert.equal((await ask(`explain/${UNKNOWN}`)).status, 404);
+  const asked = await search('AuditEvent?patient=demo-sepsis&_sort=-date&_count=5');
+  assert.match(JSON.stringify(asked), /explain/);
+  await server.stop();
+});
+
+const refusals: readonly [name: string, body: unknown][] = [
+  ['not an object', []],
+  ['no list', { feedback: {} }],
+  ['an empty list', { feedback: [] }],
+  ['no item that can be used', { feedback: [{ card: UNKNOWN, outcome: 'ignored', outcomeTimestamp: SENT }] }],
+  ['accepted without suggestions', { feedback: [{ card: UNKNOWN, outcome: 'accepted', outcomeTimestamp: SENT }] }],
+  [
+    'accepted suggestions without id',
+    { feedback: [{ card: UNKNOWN, outcome: 'accepted', outcomeTimestamp: SENT, acceptedSuggestions: [{}] }] },
+  ],
+  [
+    'a time without zone',
+    { feedback: [{ card: UNKNOWN, outcome: 'overridden', outcomeTimestamp: '2026-01-15T12:00:00' }] },
+  ],
+  ['a date', { feedback: [{ card: UNKNOWN, outcome: 'overridden', outcomeTimestamp: '2026-01-15' }] }],
+  [
+    'more than 200 items',
+    { feedback: Array.from({ length: 201 }, () => ({ card: UNKNOWN, outcome: 'overridden', outcomeTimestamp: SENT })) },
+  ],
+];
+test('cds-hooks-2.0@feedback that cannot be used is 400 with an OperationOutcome, and nothing is kept', async (context) => {
+  const server = await start();
+  context.after(() => server.stop().then(() => removeFolder(server.folder)));
+  for (const [name, body] of refusals) {
+    const response = await fetch(`${server.url}/cds-services/triage/feedback`, {
+      method: 'POST',
+      body: JSON.stringify(body),
+    });
+    assert.equal(response.status, 400, name);
+    assert.equal(((await response.json()) as Json).resourceType, 'OperationOutcome');
+  }
+  const kept = (await (await fetch(`${server.url}/fhir/Communication?_summary=count`)).json()) as Json;
+  assert.equal(kept.total, 0);
+  const unknown = await fetch(`${server.url}/cds-services/nothing/feedback`, { method: 'POST', body: '{}' });
+  assert.equal(unknown.status, 404);
+  await server.stop();
+});
