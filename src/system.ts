@@ -41,6 +41,7 @@ import type { JobResult } from './rest/job.ts';
 import type { FhirResponse, WireRequest } from './rest/request.ts';
 import { loadDrugSafety } from './risk/drug-safety.ts';
 import { loadModels } from './risk/models.ts';
+import { loadTriage } from './risk/triage.ts';
 import { type ResourceStore, StoreError } from './store/port.ts';
 import { attachSqlite, openSqlite, type SqliteStore } from './store/sqlite.ts';
 import { ready } from './telemetry/health.ts';
@@ -288,6 +289,7 @@ export async function buildSystem(
     fetchKeys: () => Promise.reject(new Error('Key sets of other servers are not fetched.')),
     models,
     drugSafety,
+    triage: loadTriage(FOLDERS.models),
     context,
     interact: anyThread,
     settings: {

@@ -6,6 +6,7 @@ import { localCaller, localFacts } from '../rest/caller.ts';
 import type { Ambient, Caller, RestContext } from '../rest/context.ts';
 import type { Models } from '../risk/assessment.ts';
 import type { DrugSafety } from '../risk/finding.ts';
+import type { Triage } from '../risk/triage.ts';
 import { type Bearer, type BearerOptions, bearerReason, cdsBearer, type Verified } from './bearer.ts';
 import { type CdsClient, demonstrationClient, type LoadedClients, loadClients, mayCall } from './client.ts';
 import { aesSeal } from './decision-record.ts';
@@ -26,6 +27,7 @@ export interface CdsOptions {
   readonly fetchKeys: BearerOptions['fetchKeys'];
   readonly models: Models;
   readonly drugSafety: DrugSafety;
+  readonly triage: Triage;
   readonly context: RestContext;
   /** The door for a request in wire form: `answer` of rest/interact.ts. */
   readonly interact: Door;
@@ -109,6 +111,7 @@ export function buildCds(options: CdsOptions): Cds {
   const parts: CdsParts = {
     models,
     drugSafety,
+    triage: options.triage,
     context,
     door: interact,
     fhirBase: settings.fhirBase.replace(/\/+$/, ''),

@@ -4,6 +4,7 @@ import { FhirError, fhirError, operationOutcome } from '../fhir/outcome.ts';
 import type { Ambient, Caller, RestContext } from '../rest/context.ts';
 import type { Models } from '../risk/assessment.ts';
 import type { DrugSafety } from '../risk/finding.ts';
+import type { Triage } from '../risk/triage.ts';
 import type { Command } from '../store/port.ts';
 import { type BearerReason, refuseBearer, type Verified } from './bearer.ts';
 import { type BuiltCard, type Card, inOrder } from './card.ts';
@@ -13,7 +14,7 @@ import { within } from './deadline.ts';
 import { type DecisionRecord, decisionCommands, type RecordedCard, type Seal } from './decision-record.ts';
 import { type DraftOrder, draftOrders, isAboutMedication } from './draft-orders.ts';
 import { type HookRequest, parseHookRequest } from './hook-request.ts';
-import { type Basis, judgeOrders, judgeScores, NO_BASIS } from './judge.ts';
+import { type Basis, type Judged, judgeOrders, judgeScores, judgeTriage, NO_BASIS } from './judge.ts';
 import { type Door, type Prefetched, prefetch } from './prefetch.ts';
 import { type Service, userTypeOf } from './service.ts';
 import { referenceOf, relativeOf } from './subject.ts';
@@ -43,6 +44,7 @@ export interface CdsParts {
   readonly recordMs: number;
   readonly models: Models;
   readonly drugSafety: DrugSafety;
+  readonly triage: Triage;
   readonly context: RestContext;
   readonly door: Door;
   readonly fhirBase: string;
@@ -225,17 +227,8 @@ async function answerCall(
   });
   if (prefetched.foreign > 0) parts.observe('foreign-resource', prefetched.foreign);
   const frame: Frame = { service, hookInstance: request.hookInstance, at: startedAt, prefetched };
-  const judged =
-    service.engine.kind === 'scores'
-      ? await judgeScores(
-          frame,
-          service.engine,
-          prefetched,
-          startedAt + deadlineMs * JUDGE_SHARE,
-          caller.requestId,
-          parts,
-        )
-      : judgeOrders(frame, service.engine, prefetched, medicationOrders, caller.requestId, parts);
+  const deadlineAt = startedAt + deadlineMs * JUDGE_SHARE;
+  const judged = await judge(frame, service.engine, prefetched, medicationOrders, deadlineAt, caller.requestId, parts);
   if (judged.failed) parts.observe('engine-failed', 1);
   const sent = sendable(frame, judged.cards, new Set(common.drafts), parts);
   const cards = sent.map(({ card }) => card);
@@ -254,6 +247,25 @@ async function answerCall(
       ...judged.remarks,
     ],
   };
+}
+
+async function judge(
+  frame: Frame,
+  engine: Service['engine'],
+  prefetched: Prefetched,
+  orders: readonly DraftOrder[],
+  deadlineAt: number,
+  requestId: string,
+  parts: CdsParts,
+): Promise<Judged> {
+  switch (engine.kind) {
+    case 'scores':
+      return judgeScores(frame, engine, prefetched, deadlineAt, requestId, parts);
+    case 'triage':
+      return judgeTriage(frame, engine, prefetched, deadlineAt, requestId, parts);
+    case 'drug-safety':
+      return judgeOrders(frame, engine, prefetched, orders, requestId, parts);
+  }
 }
 
 /** Orders for another patient than the context's: the client has mixed up charts. */

@@ -1,8 +1,9 @@
-/** What a service's engine makes of what was gathered: scores of models, or findings of the drug check. Failures are part of the answer, never thrown. */
+/** What a service's engine makes of what was gathered: scores of models, triage, or findings of the drug check. Failures are part of the answer, never thrown. */
 import type { HookAccess } from '../audit.ts';
 import type { Ambient, RestContext } from '../rest/context.ts';
-import type { Assessment, Models } from '../risk/assessment.ts';
+import type { Assessment, Evidence, Models } from '../risk/assessment.ts';
 import type { DrugSafety, Finding } from '../risk/finding.ts';
+import type { Triage } from '../risk/triage.ts';
 import type { BuiltCard } from './card.ts';
 import type { Frame } from './card-frame.ts';
 import { within } from './deadline.ts';
@@ -10,11 +11,13 @@ import { type DraftOrder, withMedication } from './draft-orders.ts';
 import { failedCheckCard, findingCards } from './finding-card.ts';
 import type { Prefetched } from './prefetch.ts';
 import { type Scored, scoreCards } from './score-card.ts';
-import type { DrugSafetyEngine, ScoresEngine } from './service.ts';
+import type { DrugSafetyEngine, ScoresEngine, TriageEngine } from './service.ts';
+import { triageCards } from './triage-card.ts';
 
 export interface Engines {
   readonly models: Models;
   readonly drugSafety: DrugSafety;
+  readonly triage: Triage;
   readonly context: RestContext;
   readonly ambient: Ambient;
 }
@@ -35,18 +38,22 @@ export interface Judged {
   readonly remarks: readonly string[];
 }
 
+interface Answers {
+  readonly scored: readonly Scored[];
+  readonly failed: boolean;
+  readonly remarks: readonly string[];
+}
+
 /** Every model that answers in time; the others are left out and recorded. */
-export async function judgeScores(
-  frame: Frame,
-  engine: ScoresEngine,
-  { patient, resources }: Prefetched,
+async function answersOf(
+  ids: readonly string[],
+  evidence: Evidence,
   deadlineAt: number,
   requestId: string,
   { models, ambient, context }: Engines,
-): Promise<Judged> {
-  const evidence = { patient, resources, at: frame.at };
+): Promise<Answers> {
   const answers = await Promise.all(
-    engine.models.map(async (id): Promise<Scored | undefined> => {
+    ids.map(async (id): Promise<Scored | undefined> => {
       const manifest = models.manifests.get(id);
       const run = async () => {
         try {
@@ -61,18 +68,62 @@ export async function judgeScores(
     }),
   );
   const scored = answers.filter((answer) => answer !== undefined);
-  const silent = engine.models.length - scored.length;
+  const silent = ids.length - scored.length;
   const stoodIn = scored.filter(({ assessment }) => assessment.answeredBy === 'fallback').length;
   return {
-    cards: scoreCards(frame, engine, scored),
-    model: scored[0]?.assessment.model,
-    basis: { assessments: scored.map(({ assessment }) => assessment), findings: [] },
+    scored,
     failed: silent > 0,
     remarks: [
       ...scored.map(({ assessment: { model } }) => `${model.id}@${model.version}`),
       ...(silent > 0 ? [`${silent} models did not answer`] : []),
       ...(stoodIn > 0 ? [`${stoodIn} answered by fallback`] : []),
     ],
+  };
+}
+
+/** The card of a scores service. */
+export async function judgeScores(
+  frame: Frame,
+  engine: ScoresEngine,
+  { patient, resources }: Prefetched,
+  deadlineAt: number,
+  requestId: string,
+  engines: Engines,
+): Promise<Judged> {
+  const evidence = { patient, resources, at: frame.at };
+  const { scored, failed, remarks } = await answersOf(engine.models, evidence, deadlineAt, requestId, engines);
+  return {
+    cards: scoreCards(frame, engine, scored),
+    model: scored[0]?.assessment.model,
+    basis: { assessments: scored.map(({ assessment }) => assessment), findings: [] },
+    failed,
+    remarks,
+  };
+}
+
+/** The card of a triage service: only while an emergency encounter is under way. A model that fails leaves the rules standing. */
+export async function judgeTriage(
+  frame: Frame,
+  engine: TriageEngine,
+  { patient, resources }: Prefetched,
+  deadlineAt: number,
+  requestId: string,
+  engines: Engines,
+): Promise<Judged> {
+  const { triage } = engines;
+  const evidence = { patient, resources, at: frame.at };
+  const outside = triage.outside(evidence);
+  if (outside !== undefined) {
+    return { cards: [], model: undefined, basis: NO_BASIS, failed: false, remarks: ['no emergency encounter'] };
+  }
+  const ids = [...engine.scores, ...engine.learned.map(({ model }) => model)];
+  const { scored, failed, remarks } = await answersOf(ids, evidence, deadlineAt, requestId, engines);
+  return {
+    cards: triageCards(frame, engine, triage.assess(evidence), scored),
+    model: scored[0]?.assessment.model,
+    basis: { assessments: scored.map(({ assessment }) => assessment), findings: [] },
+    failed,
+    remarks: [`esi-${triage.edition.id}@${triage.version}`, ...remarks],
   };
 }
 

@@ -8,7 +8,7 @@ import type { Manifest } from '../risk/assessment.ts';
 import type { Severity } from '../risk/finding.ts';
 import type { Coding, Indicator } from './card.ts';
 import { HEADINGS, isWebAddress } from './card-lint.ts';
-import { HOOKS } from './hooks.ts';
+import { HOOKS, type Hook } from './hooks.ts';
 import { templateProblems } from './template.ts';
 
 export interface ScoreRule {
@@ -30,6 +30,15 @@ export interface DrugSafetyEngine {
   readonly kind: 'drug-safety';
   readonly severities: Readonly<Partial<Record<Severity, Indicator>>>;
 }
+/** ESI by rules, published scores beside it, and learned models of which one band may raise concern. Decision 0023. */
+export interface TriageEngine {
+  readonly kind: 'triage';
+  /** Published scores shown beside the level. */
+  readonly scores: readonly string[];
+  /** Learned models and the band that raises concern; no band lowers it. */
+  readonly learned: readonly { readonly model: string; readonly band: string }[];
+  readonly labels?: Readonly<Record<string, string>>;
+}
 /** One file of cds-services; every field is described in cds-services/schema.json. */
 export interface Service {
   readonly id: string;
@@ -40,7 +49,7 @@ export interface Service {
   readonly usageRequirements?: string;
   readonly prefetch: Readonly<Record<string, string>>;
   readonly optionalPrefetch?: readonly string[];
-  readonly engine: ScoresEngine | DrugSafetyEngine;
+  readonly engine: ScoresEngine | DrugSafetyEngine | TriageEngine;
   readonly source: { readonly label: string; readonly url?: string };
   readonly topic: Coding;
   readonly ceiling: Indicator;
@@ -128,11 +137,39 @@ function serviceProblems(
     ...urls.filter((url) => url !== undefined && !isWebAddress(url)).map(() => 'a URL is not an absolute http(s) URL'),
     ...textProblems(service),
     ...(hook.fields.patientId === undefined ? ['the hook has no patient'] : []),
-    ...(service.engine.kind === 'scores'
-      ? scoreProblems(service, service.engine, manifests)
-      : hook.fields.draftOrders === undefined
-        ? ['drug-safety needs a hook with draftOrders']
-        : []),
+    ...engineProblems(service, hook, manifests),
+  ];
+}
+
+function engineProblems(
+  service: Service,
+  { fields }: Hook,
+  manifests: ReadonlyMap<string, Manifest>,
+): readonly string[] {
+  const { engine } = service;
+  switch (engine.kind) {
+    case 'scores':
+      return scoreProblems(service, engine, manifests);
+    case 'triage':
+      return triageProblems(service, engine, manifests);
+    case 'drug-safety':
+      return fields.draftOrders === undefined ? ['drug-safety needs a hook with draftOrders'] : [];
+  }
+}
+
+function triageProblems(
+  service: Service,
+  { scores, learned }: TriageEngine,
+  manifests: ReadonlyMap<string, Manifest>,
+): readonly string[] {
+  return [
+    ...(service.ceiling === 'critical' ? ['a score alone never gives `critical`: lower the ceiling'] : []),
+    ...[...scores, ...learned.map(({ model }) => model)]
+      .filter((id) => !manifests.has(id))
+      .map((id) => `model \`${id}\` is not loaded`),
+    ...learned
+      .filter(({ model, band }) => manifests.get(model)?.bands.some(({ name }) => name === band) === false)
+      .map(({ model, band }) => `model \`${model}\` has no band \`${band}\``),
   ];
 }
 

@@ -133,21 +133,6 @@ test('cds-card@engine: a model that fails or never answers is left out; none ans
   assert.deepEqual([answer.status, answer.text, none.audits[0]?.status], [200, '{"cards":[]}', 500]);
 });
 
-test('cds-card@triage: the level is the band, no number', async () => {
-  const one = world({ assess: async (id) => assessment(id, { outputs: { level: 2, level2: 1 }, band: 'level-2' }) });
-  const prefetch = {
-    ...patientView(),
-    prefetch: { patient: { resourceType: 'Patient', id: '1288992' }, vitals: null, encounters: null, diagnoses: null },
-  };
-  const { cards } = await one.call('triage', prefetch);
-  assert.deepEqual(
-    [cards[0]?.summary, cards[0]?.indicator],
-    ['Triage (ESI v4 logic): level 2: high-risk situation', 'warning'],
-  );
-  const open = world({ assess: async (id) => assessment(id, { outputs: { level3to5: 1 }, band: 'level-3-to-5' }) });
-  assert.deepEqual((await open.call('triage', prefetch)).cards, []);
-});
-
 const drug = async (findings: readonly Finding[], more: object = {}, entries?: readonly object[]) => {
   const one = world({ findings, ...more });
   return { ...(await one.call('drug-interactions-sign', orderSign({}, entries))), one };

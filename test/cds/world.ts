@@ -14,6 +14,7 @@ import type { RestContext } from '../../src/rest/context.ts';
 import type { FhirResponse, WireRequest } from '../../src/rest/request.ts';
 import type { Assessment, Evidence, Manifest, Models } from '../../src/risk/assessment.ts';
 import type { DrugSafety, Finding } from '../../src/risk/finding.ts';
+import { loadTriage } from '../../src/risk/triage.ts';
 import type { Keyed } from '../../src/store/port.ts';
 
 export const ROOT = join(import.meta.dirname, '..', '..');
@@ -41,6 +42,8 @@ export const MANIFESTS: ReadonlyMap<string, Manifest> = new Map(
     return [id, manifest];
   }),
 );
+
+const TRIAGE = loadTriage(join(ROOT, 'models'));
 
 /** An assessment of a model that found nothing remarkable. */
 export function assessment(id: string, change: Partial<Assessment> = {}): Assessment {
@@ -213,6 +216,7 @@ export function world(options: WorldOptions = {}): World {
     fetchKeys: options.fetchKeys ?? noRoom,
     models,
     drugSafety,
+    triage: TRIAGE,
     context,
     interact: door,
     settings: {
