@@ -9,6 +9,7 @@ const SLOW = ['test/store/crash.test.ts', 'test/e2e/'];
 export const FULL_COUNTS: Readonly<Record<string, string>> = {
   CRASH_ROUNDS: '40',
   GENERATED_CASES: '10000',
+  RACE_ROUNDS: '1000',
   STORE_ROWS: '1000000',
 };
 
