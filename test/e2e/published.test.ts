@@ -5,10 +5,10 @@ import { globSync, readFileSync } from 'node:fs';
 import { basename } from 'node:path';
 import { after, before, test } from 'node:test';
 import { gunzipSync } from 'node:zlib';
+import { comparable, type Element } from './comparable.ts';
 import { newFolder, type Running, removeFolder, start } from './server.ts';
 
 const JSON_TYPE = { 'content-type': 'application/fhir+json', prefer: 'return=minimal' };
-type Element = Record<string, unknown>;
 
 let server: Running;
 before(async () => {
@@ -18,18 +18,6 @@ after(async () => {
   await server.stop();
   removeFolder(server.folder);
 });
-
-/** Text without the elements that the server owns; numbers compare as text. */
-function comparable(text: string): unknown {
-  const parse = JSON.parse as (
-    text: string,
-    reviver: (key: string, value: unknown, context: { source?: string }) => unknown,
-  ) => Element;
-  const resource = parse(text, (_key, value, { source }) => (typeof value === 'number' ? `number ${source}` : value));
-  const { versionId: _version, lastUpdated: _updated, ...meta } = (resource.meta ?? {}) as Element;
-  const { meta: _meta, id: _id, ...rest } = resource;
-  return Object.keys(meta).length === 0 ? rest : { ...rest, meta };
-}
 
 /** Official examples that break R4 themselves, and how: refused rightly. */
 const BROKEN: Readonly<Record<string, string>> = {

@@ -65,15 +65,17 @@ const date: Compile = (value, asked, { now }) => {
 };
 
 interface Span {
+  /** The number itself, which is always within: digits finer than a double's leave no room between the bounds. */
+  readonly value: number;
   readonly low: number;
   readonly high: number;
 }
 
 /** Closed bounds for a relation: eq and ne by implicit precision, ap by a tenth, the others exactly the value. */
 function spanOf(relation: Relation, { value, low, high }: Precise): Span {
-  if (relation === 'eq' || relation === 'ne') return { low, high };
+  if (relation === 'eq' || relation === 'ne') return { value, low, high };
   const slack = relation === 'ap' ? Math.abs(value) / 10 : 0;
-  return { low: value - slack, high: value + slack };
+  return { value, low: value - slack, high: value + slack };
 }
 
 /** The upper bound of an implicit precision is open; the algebra's is closed. */
@@ -83,7 +85,7 @@ function quantityPredicate(
   relation: Relation,
   span: Span,
 ): Predicate {
-  const high = relation === 'eq' || relation === 'ne' ? nextBelow(span.high) : span.high;
+  const high = relation === 'eq' || relation === 'ne' ? Math.max(nextBelow(span.high), span.value) : span.high;
   return { kind: 'quantity', parameter, relation, low: span.low, high, ...(unit === undefined ? {} : { unit }) };
 }
 
@@ -106,10 +108,11 @@ const quantity: Compile = (value, asked) => {
   const inUnit = (unit: string | undefined): Predicate => quantityPredicate(asked.key, unit, prefix, span);
   if (code === '') return [inUnit(undefined)];
   if (system === '') return [inUnit(`${UCUM}|${code}`), inUnit(`|${code}`)];
-  const low = system === UCUM ? canonicalQuantity(span.low, code) : undefined;
-  const high = system === UCUM ? canonicalQuantity(span.high, code) : undefined;
-  if (low === undefined || high === undefined) return [inUnit(`${system}|${code}`)];
-  return [quantityPredicate(asked.key, `canonical|${low.unit}`, prefix, { low: low.value, high: high.value })];
+  const converted = (number: number) => (system === UCUM ? canonicalQuantity(number, code) : undefined);
+  const [exact, low, high] = [converted(span.value), converted(span.low), converted(span.high)];
+  if (exact === undefined || low === undefined || high === undefined) return [inUnit(`${system}|${code}`)];
+  const inBase = { value: exact.value, low: low.value, high: high.value };
+  return [quantityPredicate(asked.key, `canonical|${low.unit}`, prefix, inBase)];
 };
 
 /** `equal` and `suffix` come from `_filter`. */
