@@ -1,11 +1,14 @@
 /** Resources + manifest + instant -> Assessment. No clinical failure throws: the stand-in answers, or nothing is said and why. */
 import type { Assessment, Evidence, MissingInput, UsedInput } from './assessment.ts';
 import { ineligible } from './eligibility.ts';
-import { type Knowledge, readFeature } from './features.ts';
+import { readFeature } from './features.ts';
 import type { FeatureSpec, ModelManifest } from './manifest.ts';
 import type { Feature } from './observation.ts';
+import type { Knowledge } from './pick.ts';
 import { fallbackOutputs } from './scores.ts';
 import type { ModelSession, Tensors } from './session.ts';
+
+const HOUR_MS = 3_600_000;
 
 /** A model as loaded: the session that answers, or why it does not. */
 export interface ReadyModel {
@@ -15,9 +18,23 @@ export interface ReadyModel {
   readonly reason: string | undefined;
 }
 
-/** The inputs of a model in the manifest's order. */
-export function featuresOf(manifest: ModelManifest, evidence: Evidence, knowledge: Knowledge): readonly Feature[] {
-  return manifest.features.map((spec) => readFeature(spec, evidence, knowledge));
+/** The inputs of a model in the manifest's order, those that are too old beside the others left out. */
+export function featuresOf(
+  { features, simultaneity }: Pick<ModelManifest, 'features' | 'simultaneity'>,
+  evidence: Evidence,
+  knowledge: Knowledge,
+): readonly Feature[] {
+  const read = features.map((spec) => readFeature(spec, evidence, knowledge));
+  if (simultaneity === undefined) return read;
+  const { hours, of } = simultaneity;
+  const dated = features.map(({ windowHours }, index) => (windowHours === undefined ? undefined : read[index]?.at));
+  const newest = of === 'now' ? evidence.at : Math.max(...dated.filter((at) => at !== undefined));
+  const than = of === 'now' ? 'the instant judged at' : 'the newest input';
+  return read.map((feature, index) => {
+    const at = dated[index];
+    if (at === undefined || at >= newest - hours * HOUR_MS) return feature;
+    return { value: Number.NaN, reason: `measured more than ${hours} h before ${than}` };
+  });
 }
 
 /** Years of age at which the population begins or ends; the specification of the age that decides it. */
@@ -39,7 +56,11 @@ const PREGNANCY: FeatureSpec = {
 
 /** Why the model is not run for this patient; undefined within its population. Pregnancy counts when recorded; then `eligibility` is judged. */
 export function outsidePopulation(
-  { intendedPopulation, population, eligibility = [] }: ModelManifest,
+  {
+    intendedPopulation,
+    population,
+    eligibility = [],
+  }: Pick<ModelManifest, 'intendedPopulation' | 'population' | 'eligibility'>,
   evidence: Evidence,
   knowledge: Knowledge,
 ): string | undefined {

@@ -27,7 +27,7 @@ export interface MissingInput {
 }
 export interface Assessment {
   readonly model: { readonly id: string; readonly version: string; readonly sha256: string };
-  /** 'model' = ONNX answered; 'fallback' = the rule-based stand-in did, with low confidence. */
+  /** 'model' = the ONNX graph, or the table of a score file, answered; 'fallback' = the rule-based stand-in did, with low confidence. */
   readonly answeredBy: 'model' | 'fallback';
   readonly fallbackReason?: string;
   /** Present when the fallback answered. */
@@ -36,6 +36,8 @@ export interface Assessment {
   readonly outputs: Readonly<Record<string, number>>;
   /** True when inputs are missing and an additive total is a lower bound: "at least N". */
   readonly atLeast: boolean;
+  /** Points by item, for scores from a file. */
+  readonly parts?: Readonly<Record<string, number>>;
   /** Band name from the manifest, decided by `outputs`; undefined when no statement can be made. */
   readonly band: string | undefined;
   /** What went into the graph, in the order of the manifest; null for a missing input. Absent when nothing was run. */

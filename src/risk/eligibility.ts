@@ -1,12 +1,12 @@
 /** Who a model is run for: the kinds of rule that a manifest's `eligibility` may use. The vocabulary is described in docs/models.md. */
-import { isJsonObject, type Json, type Resource } from '../fhir/resource.ts';
 import type { Evidence } from './assessment.ts';
-import { isInSet, setNamed } from './code-set.ts';
-import { isPresent } from './condition.ts';
+import { setNamed } from './code-set.ts';
 import { classOf, currentEncounters, instantOf, intensiveCareSince, startOf } from './encounter.ts';
-import { type Knowledge, readFeature } from './features.ts';
+import { readFeature } from './features.ts';
 import { antibiotics, cultures } from './infection.ts';
 import type { EligibilityRule, FeatureSpec, Vocabulary } from './manifest.ts';
+import type { Knowledge } from './pick.ts';
+import { statementOf } from './statement.ts';
 
 const HOUR_MS = 3_600_000;
 
@@ -21,50 +21,6 @@ type Judge<K extends RuleKind> = (
 function isDead({ patient, at }: Evidence): boolean {
   const died = instantOf(patient?.deceasedDateTime);
   return patient?.deceasedBoolean === true || (died !== undefined && died <= at);
-}
-
-const ACTIVE: ReadonlySet<Json | undefined> = new Set(['active', 'on-hold']);
-const DONE: ReadonlySet<Json | undefined> = new Set(['in-progress', 'completed']);
-
-interface Statement {
-  readonly concepts: readonly string[];
-  readonly holds: (resource: Resource) => boolean;
-}
-/** Resources that say something of the patient's state or care, the elements that say it, and when they hold. */
-const STATEMENTS: Readonly<Record<string, Statement>> = {
-  Condition: { concepts: ['code'], holds: isPresent },
-  CarePlan: { concepts: ['category'], holds: ({ status }) => ACTIVE.has(status) },
-  ServiceRequest: {
-    concepts: ['code'],
-    holds: ({ status, doNotPerform }) => ACTIVE.has(status) && doNotPerform !== true,
-  },
-  Procedure: { concepts: ['code'], holds: ({ status }) => DONE.has(status) },
-  Flag: { concepts: ['code'], holds: ({ status }) => ACTIVE.has(status) },
-};
-const BEGINS = ['onsetDateTime', 'recordedDate', 'authoredOn', 'performedDateTime', 'created'] as const;
-
-/** True when the record could say it at that instant: not begun later, not ended before. */
-function isKnownAt(resource: Resource, at: number): boolean {
-  const periods = [resource.period, resource.performedPeriod, resource.onsetPeriod].filter(isJsonObject);
-  const begun = [...BEGINS.map((name) => resource[name]), ...periods.map(({ start }) => start)].map(instantOf);
-  const ended = [resource.abatementDateTime, ...periods.map(({ end }) => end)].map(instantOf);
-  return (
-    !begun.some((when) => when !== undefined && when > at) &&
-    (resource.resourceType === 'Procedure' || !ended.some((when) => when !== undefined && when <= at))
-  );
-}
-
-/** True when the record states something of the set, as a present condition, an active order, plan or flag, a procedure or the current stay. */
-export function states(set: string, evidence: Evidence, vocabulary: Vocabulary): boolean {
-  const { resources, at } = evidence;
-  const stays = currentEncounters(evidence);
-  return (
-    resources.some((resource) => {
-      const row = STATEMENTS[resource.resourceType];
-      if (row === undefined || !row.holds(resource) || !isKnownAt(resource, at)) return false;
-      return row.concepts.some((name) => isInSet(resource[name], set, vocabulary));
-    }) || stays.some(({ type, serviceType }) => [type, serviceType].some((one) => isInSet(one, set, vocabulary)))
-  );
 }
 
 const UNIT_WORDS = { a: 'years', mo: 'months', d: 'days' } as const;
@@ -118,16 +74,22 @@ const untreated: Judge<'untreated-infection'> = ({ hours }, evidence, { vocabula
 const JUDGES: { readonly [K in RuleKind]: Judge<K> } = {
   alive: (_rule, evidence) => (isDead(evidence) ? 'recorded as deceased' : undefined),
   'no-comfort-care': (_rule, evidence, { vocabulary }) =>
-    states('comfort-care', evidence, vocabulary) ? 'comfort or palliative care is recorded' : undefined,
+    statementOf('comfort-care', evidence, vocabulary) !== undefined
+      ? 'comfort or palliative care is recorded'
+      : undefined,
   setting,
   age,
   'first-vitals': firstVitals,
   'icu-hours': icuHours,
   'untreated-infection': untreated,
   without: ({ set }, evidence, { vocabulary }) =>
-    states(set, evidence, vocabulary) ? `${setNamed(set, vocabulary).display} is recorded` : undefined,
+    statementOf(set, evidence, vocabulary) !== undefined
+      ? `${setNamed(set, vocabulary).display} is recorded`
+      : undefined,
   with: ({ set }, evidence, { vocabulary }) =>
-    states(set, evidence, vocabulary) ? undefined : `${setNamed(set, vocabulary).display} is not recorded`,
+    statementOf(set, evidence, vocabulary) !== undefined
+      ? undefined
+      : `${setNamed(set, vocabulary).display} is not recorded`,
 };
 
 function judged<K extends RuleKind>(

@@ -15,6 +15,9 @@ const TAKEN_PLACE: ReadonlySet<Json | undefined> = new Set([
   'finished',
 ]);
 
+/** True for an encounter that took place or takes place. */
+export const hasTakenPlace = ({ status }: Resource): boolean => TAKEN_PLACE.has(status);
+
 /** ms since 1970 of the earliest instant a FHIR date can mean. */
 export const instantOf = (value: Json | undefined): number | undefined => intervalOf(textOf(value) ?? '')?.low;
 

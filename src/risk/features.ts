@@ -3,11 +3,13 @@ import { isJsonObject, type Json, type JsonObject } from '../fhir/resource.ts';
 import { intervalOf } from '../fhir/time.ts';
 import { aggregate } from './aggregate.ts';
 import type { Evidence } from './assessment.ts';
+import { CARE_KINDS } from './care-features.ts';
 import { complainsOf, complaint } from './complaint.ts';
-import type { ComplaintTable } from './complaint-table.ts';
+import { COMPUTED_KINDS } from './computed-features.ts';
 import { recordCount } from './concepts.ts';
 import { isPresent } from './condition.ts';
-import type { Concepts, FeatureKind, FeatureSpec, UnitTable, Vocabulary } from './manifest.ts';
+import { DRUG_KINDS } from './drug-features.ts';
+import type { FeatureKind, FeatureSpec, UnitTable, Vocabulary } from './manifest.ts';
 import {
   codings,
   type Feature,
@@ -20,44 +22,16 @@ import {
   textOf,
   words,
 } from './observation.ts';
-
-/** What features may look at besides the resources. */
-export interface Knowledge {
-  readonly vocabulary: Vocabulary;
-  readonly units: UnitTable;
-  readonly complaints: ComplaintTable;
-  readonly concepts: Concepts;
-}
-type Read = (spec: FeatureSpec, evidence: Evidence, knowledge: Knowledge) => Feature;
-
-const missing = (reason: string): Feature => ({ value: Number.NaN, reason });
-
-const wantedCodes = (spec: FeatureSpec) => (spec.codes ?? []).map((code) => ({ system: spec.system ?? LOINC, code }));
-const within = (spec: FeatureSpec, evidence: Evidence) => ({ at: evidence.at, hours: spec.windowHours ?? 24 });
-const noneFound = (spec: FeatureSpec, refused: readonly string[]): Feature =>
-  missing(
-    `no usable Observation within ${spec.windowHours ?? 24} h${refused.length > 0 ? ` (${refused.join('; ')})` : ''}`,
-  );
+import { type Knowledge, missing, noneFound, picked, type Read, wantedCodes, within } from './pick.ts';
 
 /**
- * Latest usable value of one measurement, e.g. heart rate (LOINC 8867-4), from an Observation or a component.
+ * One usable value of one measurement, e.g. heart rate (LOINC 8867-4), from an Observation or a component: the latest, or by `spec.choose`.
  * Unit: `spec.unit` (UCUM), converted, never assumed. Window: (at - window, at]. Shape: one number, rounded to `spec.precision`.
- * An implausible or empty newest reading is passed over for the next one, which then says so; a reading that holds something unreadable
- * (comparator, no unit, other unit) makes the input missing, since an older value would hide it.
  */
 const latestObservation: Read = (spec, evidence, { units }) => {
   const { newestFirst, refused } = readings(evidence.resources, wantedCodes(spec), within(spec, evidence));
-  let skipped: string | undefined;
-  for (const reading of newestFirst) {
-    const numeric = numericValue(reading, spec, units);
-    if ('value' in numeric) {
-      const note = skipped === undefined ? {} : { note: `a newer reading was skipped: ${skipped}` };
-      return { value: numeric.value, at: reading.at, source: reading.source, ...note };
-    }
-    if (numeric.next === 'stop') return missing(numeric.reason);
-    skipped ??= numeric.reason;
-  }
-  return skipped === undefined ? noneFound(spec, refused) : missing(skipped);
+  const candidates = newestFirst.map((reading) => ({ ...reading, numeric: numericValue(reading, spec, units) }));
+  return picked(candidates, spec, refused);
 };
 
 const answersOf = (element: JsonObject) => codings(element.valueCodeableConcept);
@@ -261,6 +235,9 @@ const KINDS = {
   age,
   sex,
   pregnancy,
+  ...COMPUTED_KINDS,
+  ...DRUG_KINDS,
+  ...CARE_KINDS,
   complaint: (spec, evidence, { complaints }) =>
     complaint(evidence, spec.windowHours ?? 24, complaints) ??
     missing(`no presenting complaint within ${spec.windowHours ?? 24} h`),

@@ -6,6 +6,7 @@ import type { Resource } from '../fhir/resource.ts';
 import type { Manifest } from './assessment.ts';
 import type { ComplaintTable } from './complaint-table.ts';
 import type { EsiEdition } from './esi.ts';
+import type { ScoreFile } from './score-file.ts';
 
 export type FeatureKind =
   | 'latest-observation'
@@ -18,7 +19,19 @@ export type FeatureKind =
   | 'complaint'
   | 'complains-of'
   | 'aggregate'
-  | 'record-count';
+  | 'record-count'
+  | 'coma-score'
+  | 'mean-arterial-pressure'
+  | 'oxygen-ratio'
+  | 'infusion-rate'
+  | 'drugs-running'
+  | 'stated'
+  | 'graded'
+  | 'length-of-stay'
+  | 'encounter-count'
+  | 'procedure-count'
+  | 'urgent-admission'
+  | 'infection-suspected';
 
 /** How the readings of a window become one number; see aggregate.ts. */
 export type Aggregate = 'min' | 'max' | 'mean' | 'first' | 'last' | 'count' | 'sum' | 'trend' | 'farthest';
@@ -55,6 +68,25 @@ export interface FeatureSpec {
   /** any: 1 or 0; kinds: number of distinct kinds of the concept. */
   readonly counts?: 'any' | 'kinds';
   readonly required: boolean;
+  /** Which usable value of the window counts; absent: the latest. */
+  readonly choose?: 'latest' | 'first' | 'min' | 'max';
+  /** Value when nothing at all is recorded; never when something is recorded that cannot be used. Absent: the input is missing. */
+  readonly absent?: number;
+  /** UCUM units in which the number means the same, e.g. `mL` for the volume of 24 h. */
+  readonly sameUnits?: readonly string[];
+  /** Sets of vocabulary.json, for kinds that ask for them. */
+  readonly sets?: readonly string[];
+  /** Classes of Encounter that are counted. */
+  readonly classes?: readonly string[];
+  /** Answers of `graded`; an integer or Quantity answer must be one of the values. */
+  readonly grades?: readonly {
+    readonly value: number;
+    readonly shown: string;
+    readonly codes?: readonly CodedTerm[];
+    readonly words?: readonly string[];
+  }[];
+  /** Codes of the second measurement of a ratio, and how many hours before the first it may lie. */
+  readonly pair?: { readonly codes: readonly string[]; readonly hours: number };
 }
 
 export interface OutputSpec {
@@ -96,6 +128,8 @@ export interface ModelManifest extends Manifest {
   };
   /** Judged in order after `intendedPopulation`; the first that is not met is the reason. Absent: nothing more is asked. */
   readonly eligibility?: readonly EligibilityRule[];
+  /** Dated inputs older than `hours` before the instant judged at (`now`) or before the newest of them (`each-other`) are missing. */
+  readonly simultaneity?: { readonly hours: number; readonly of: 'now' | 'each-other' };
   /** Row of scores.ts that stands in. */
   readonly fallback: string;
 }
@@ -199,6 +233,7 @@ export interface Schemas {
   readonly complaints: ValidateFunction<ComplaintTable>;
   readonly concepts: ValidateFunction<{ readonly concepts: Concepts }>;
   readonly esi: ValidateFunction<EsiTable>;
+  readonly score: ValidateFunction<ScoreFile>;
 }
 
 /** Contents of a file of the models folder. @throws Error that names the file but not the machine's path */
@@ -239,6 +274,7 @@ export function loadSchemas(folder: string): Schemas {
     complaints: ajv.compile<ComplaintTable>({ $ref: `${root}#/definitions/complaints` }),
     concepts: ajv.compile<{ readonly concepts: Concepts }>({ $ref: `${root}#/definitions/concepts` }),
     esi: ajv.compile<EsiTable>({ $ref: `${root}#/definitions/esi` }),
+    score: ajv.compile<ScoreFile>({ $ref: `${root}#/definitions/score` }),
     card: ajv.compile<ModelCard>(card),
   };
 }

@@ -1,14 +1,13 @@
 /** Loads models/<id>/<version>/, proves each folder before it may answer, and keeps the stand-ins for those that fail. Decision 0005. */
 import { createHash } from 'node:crypto';
-import { readdirSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { fhirError } from '../fhir/outcome.ts';
 import { intervalOf } from '../fhir/time.ts';
 import { assess, featuresOf, type ReadyModel, rescored } from './assess.ts';
-import type { Assessment, Models } from './assessment.ts';
+import type { Assessment, Manifest, Models } from './assessment.ts';
 import { type ComplaintTable, complaintProblems } from './complaint-table.ts';
 import { eligibilityProblems } from './eligibility.ts';
-import type { Knowledge } from './features.ts';
 import {
   cardProblems,
   type Golden,
@@ -21,6 +20,9 @@ import {
   type Schemas,
 } from './manifest.ts';
 import { refuseUnsafeOnnx } from './onnx-file.ts';
+import type { Knowledge } from './pick.ts';
+import { assessScore } from './score.ts';
+import { loadScores, type Score } from './score-file.ts';
 import { isFallback } from './scores.ts';
 import { type ModelSession, openSession, type RunnerContract, type SessionOptions } from './session.ts';
 
@@ -234,11 +236,21 @@ export async function loadModels(folder: string, options: ModelOptions): Promise
       entries.set(id, await loadEntry(folder, id, version, schemas, knowledge, options));
     }
   }
+  const scores = existsSync(join(folder, 'scores'))
+    ? loadScores(join(folder, 'scores'), schemas.score, knowledge.vocabulary)
+    : new Map<string, Score>();
+  const twice = [...scores.keys()].find((id) => entries.has(id));
+  if (twice !== undefined) throw new Error(`Model \`${twice}\` is both a graph and a score file.`);
   const loaded = [...entries.values()].flatMap(({ model }) => (model === undefined ? [] : [model]));
   return {
-    manifests: new Map(loaded.map(({ manifest }) => [manifest.id, manifest])),
+    manifests: new Map([
+      ...loaded.map(({ manifest }): [string, Manifest] => [manifest.id, manifest]),
+      ...[...scores].map(([id, { file, sha256 }]): [string, Manifest] => [id, { ...file, sha256 }]),
+    ]),
     cards: loadCards(folder, schemas, knowledge),
     async assess(modelId, evidence, deadlineAt) {
+      const score = scores.get(modelId);
+      if (score !== undefined) return assessScore(score, evidence, knowledge, scores);
       const entry = entries.get(modelId);
       if (entry === undefined) throw fhirError('not-found', `Model \`${modelId}\` is not known.`);
       return entry.model === undefined ? silent(entry) : assess(entry.model, evidence, knowledge, deadlineAt);

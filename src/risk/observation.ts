@@ -217,7 +217,9 @@ export function numericValue({ element }: Reading, spec: FeatureSpec, units: Uni
     if (quantity.comparator !== undefined) return { reason: 'value has a comparator', next: 'stop' };
     const unit = unitOf(quantity, units);
     if (unit === undefined) return { reason: 'no UCUM unit', next: 'stop' };
-    value = convertAnalyte(numberOf(quantity.value), unit, spec.unit, spec.analyte, units);
+    value = spec.sameUnits?.includes(unit)
+      ? numberOf(quantity.value)
+      : convertAnalyte(numberOf(quantity.value), unit, spec.unit, spec.analyte, units);
     if (value === undefined) return { reason: `unit not convertible to ${spec.unit}`, next: 'stop' };
   } else return { reason: 'no numeric value', next: 'older' };
   const [low, high] = spec.range ?? [Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY];

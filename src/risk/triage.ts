@@ -5,9 +5,10 @@ import { type Complaints, complaintsOf } from './complaint.ts';
 import { classOf, currentEncounters } from './encounter.ts';
 import { decideEsi, type EsiDecision, type EsiEdition, type EsiFacts, type ExpectedResources } from './esi.ts';
 import { expectedResources, interventions, recentOrders } from './expected-resources.ts';
-import { type Knowledge, readFeature } from './features.ts';
+import { readFeature } from './features.ts';
 import { type EsiTable, type FeatureSpec, loadSchemas, readChecked } from './manifest.ts';
 import { type Feature, LOINC, textOf } from './observation.ts';
+import type { Knowledge } from './pick.ts';
 
 /** One input as used. */
 export interface TriageInput {

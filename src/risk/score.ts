@@ -1,0 +1,170 @@
+/** One engine for every score file: inputs -> points of items -> results. What is missing adds no points and makes the total a lower bound. */
+import { featuresOf, outsidePopulation } from './assess.ts';
+import type { Assessment, Evidence, MissingInput, UsedInput } from './assessment.ts';
+import type { Values } from './formula.ts';
+import { effectiveAt, type Feature, roundTo } from './observation.ts';
+import type { Knowledge } from './pick.ts';
+import type { Score, ScoreChange, ScoreItem } from './score-file.ts';
+
+type Scores = ReadonlyMap<string, Score>;
+const HOUR_MS = 3_600_000;
+
+interface Points {
+  readonly points: number;
+  /** False when something missing could still change it. */
+  readonly settled: boolean;
+}
+
+function pointsOf(item: ScoreItem, values: Values, { formulas }: Score): Points {
+  if ('bands' in item) {
+    const value = values.get(item.input) ?? Number.NaN;
+    if (Number.isNaN(value)) return { points: 0, settled: false };
+    const band = item.bands.find(
+      ({ to = Number.POSITIVE_INFINITY, below = Number.POSITIVE_INFINITY }) => value <= to && value < below,
+    );
+    return { points: band?.points ?? item.bands.at(-1)?.points ?? 0, settled: true };
+  }
+  if ('formula' in item) {
+    const value = formulas.get(item.formula)?.evaluate(values) ?? Number.NaN;
+    return Number.isNaN(value) ? { points: 0, settled: false } : { points: value, settled: true };
+  }
+  let settled = true;
+  for (const { when, points } of item.rows) {
+    const holds = formulas.get(when)?.evaluate(values) ?? Number.NaN;
+    if (Number.isNaN(holds)) settled = false;
+    else if (holds !== 0) return { points, settled };
+  }
+  return { points: 0, settled };
+}
+
+interface Scored {
+  readonly features: readonly Feature[];
+  /** Points by item name. */
+  readonly points: ReadonlyMap<string, number>;
+  readonly outputs: Readonly<Record<string, number>>;
+  readonly atLeast: boolean;
+}
+
+function scored(score: Score, evidence: Evidence, knowledge: Knowledge, scores: Scores): Scored {
+  const { file, formulas } = score;
+  const features = featuresOf(file, evidence, knowledge);
+  const values = new Map<string, number>(
+    file.features.map(({ name }, index) => [name, features[index]?.value ?? Number.NaN]),
+  );
+  for (const change of file.changes ?? []) {
+    const around = features[file.features.findIndex(({ name }) => name === change.around)]?.at;
+    values.set(change.name, around === undefined ? Number.NaN : rise(change, around, evidence, knowledge, scores));
+  }
+  for (const { name, formula } of file.derived ?? [])
+    values.set(name, formulas.get(formula)?.evaluate(values) ?? Number.NaN);
+  const items = file.items.map((item) => ({ name: item.name, ...pointsOf(item, values, score) }));
+  const points = new Map(items.map((item) => [item.name, item.points]));
+  const total = items.reduce((sum, item) => sum + item.points, 0);
+  const all = new Map([...values, ...points, ['points', total] as const]);
+  const outputs = file.results.flatMap(({ name, formula, decimals }) => {
+    const value = formulas.get(formula)?.evaluate(all) ?? Number.NaN;
+    return Number.isFinite(value) ? [[name, decimals === undefined ? value : roundTo(value, decimals)] as const] : [];
+  });
+  return { features, points, outputs: Object.fromEntries(outputs), atLeast: items.some(({ settled }) => !settled) };
+}
+
+/** Hours between two evaluations of a total over time; each looks back over its own windows, 24 h for SOFA. */
+const STEP_HOURS = 6;
+
+/** Observations that could not be read by any input, left out before a score is evaluated many times. */
+function relevant(score: Score, { resources, ...rest }: Evidence, from: number): Evidence {
+  const longest = Math.max(0, ...score.file.features.map(({ windowHours = 24 }) => windowHours)) * HOUR_MS;
+  const kept = resources.filter((resource) => {
+    if (resource.resourceType !== 'Observation') return true;
+    const at = effectiveAt(resource);
+    return at !== undefined && at > from - longest;
+  });
+  return { ...rest, resources: kept };
+}
+
+/** Highest total in the window, evaluated every 6 h and at its end, minus the total at its beginning; what is missing counts 0 in both. */
+function rise(change: ScoreChange, around: number, evidence: Evidence, knowledge: Knowledge, scores: Scores): number {
+  const score = scores.get(change.score);
+  if (score === undefined) return Number.NaN;
+  const from = around + change.fromHours * HOUR_MS;
+  const end = Math.min(around + change.toHours * HOUR_MS, evidence.at);
+  const within = relevant(score, evidence, from);
+  const totalAt = (at: number): number => {
+    const { points } = scored(score, { ...within, at }, knowledge, scores);
+    return [...points.values()].reduce((sum, each) => sum + each, 0);
+  };
+  const before = totalAt(from);
+  let highest = Math.max(before, totalAt(end));
+  for (let at = from + STEP_HOURS * HOUR_MS; at < end; at += STEP_HOURS * HOUR_MS)
+    highest = Math.max(highest, totalAt(at));
+  return highest - before;
+}
+
+function used({ file }: Score, { features, points }: Scored): readonly UsedInput[] {
+  return file.features.flatMap((spec, index) => {
+    const feature = features[index];
+    if (feature === undefined || Number.isNaN(feature.value)) return [];
+    const given = points.get(spec.name);
+    return [
+      {
+        name: spec.name,
+        display: spec.display,
+        value: feature.shown ?? feature.value,
+        unit: feature.shown === undefined ? spec.unit : '',
+        at: feature.at,
+        source: feature.source,
+        ...(given === undefined ? {} : { points: given }),
+        ...(feature.note === undefined ? {} : { note: feature.note }),
+      },
+    ];
+  });
+}
+
+function missing({ file }: Score, { features }: Scored): readonly MissingInput[] {
+  return file.features.flatMap((spec, index) => {
+    const reason = features[index]?.reason;
+    if (reason === undefined) return [];
+    return [{ name: spec.name, display: spec.display, reason, ...(spec.required ? {} : { optional: true as const }) }];
+  });
+}
+
+/** The highest band that is reached; with something missing, only one that not every total reaches. */
+function band({ file }: Score, { outputs, atLeast }: Scored): string | undefined {
+  const lowest = file.lowest ?? 0;
+  return file.bands.find(({ output, from }) => (outputs[output] ?? Number.NaN) >= from && (!atLeast || from > lowest))
+    ?.name;
+}
+
+/**
+ * One patient scored by one score file at one instant. Outside the population, or with more required inputs missing than `maxMissing`,
+ * there is no output. `parts` are the points of the items, also of those that are no input of their own.
+ */
+export function assessScore(score: Score, evidence: Evidence, knowledge: Knowledge, scores: Scores): Assessment {
+  const { file, sha256 } = score;
+  const base = { model: { id: file.id, version: file.version, sha256 }, answeredBy: 'model' as const };
+  const outside = outsidePopulation(file, evidence, knowledge);
+  if (outside !== undefined) {
+    return { ...base, outputs: {}, atLeast: false, band: undefined, used: [], missing: [], outsidePopulation: outside };
+  }
+  const found = scored(score, evidence, knowledge, scores);
+  const lacking = missing(score, found);
+  if (lacking.filter(({ optional }) => optional === undefined).length > file.maxMissing) {
+    return {
+      ...base,
+      outputs: {},
+      atLeast: true,
+      band: undefined,
+      used: used(score, { ...found, points: new Map() }),
+      missing: lacking,
+    };
+  }
+  return {
+    ...base,
+    outputs: found.outputs,
+    atLeast: found.atLeast,
+    band: band(score, found),
+    parts: Object.fromEntries(found.points),
+    used: used(score, found),
+    missing: lacking,
+  };
+}
