@@ -42,6 +42,8 @@ export const OPERATION_IDS = [
   'Patient-merge',
   'Encounter-everything',
   'Observation-lastn',
+  'Observation-stats',
+  'Resource-convert',
   'Resource-meta',
   'Resource-meta-add',
   'Resource-meta-delete',

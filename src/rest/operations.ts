@@ -4,6 +4,7 @@ import { fhirError } from '../fhir/outcome.ts';
 import { ID_PATTERN } from '../fhir/resource.ts';
 import { claimedOperation } from './claimed.ts';
 import type { Perform } from './context.ts';
+import { CONVERT } from './convert.ts';
 import { DOCUMENT } from './document.ts';
 import { ENCOUNTER_EVERYTHING, PATIENT_EVERYTHING } from './everything.ts';
 import { EXPORT_GROUP, EXPORT_PATIENTS, EXPORT_SYSTEM } from './export-operation.ts';
@@ -13,6 +14,7 @@ import { MERGE } from './merge.ts';
 import { META, META_ADD, META_DELETE } from './meta-operation.ts';
 import type { Operation, OperationLevel, OperationRequest } from './operation.ts';
 import { inputsOf } from './operation-input.ts';
+import { STATS } from './stats.ts';
 import { EXPAND, LOOKUP, SUBSUMES, VALIDATE_IN_CODE_SYSTEM, VALIDATE_IN_VALUE_SET } from './terminology-operations.ts';
 import { TRANSLATE } from './translate.ts';
 import { VALIDATE } from './validate-operation.ts';
@@ -24,6 +26,8 @@ export const OPERATIONS = {
   'Patient-merge': MERGE,
   'Encounter-everything': ENCOUNTER_EVERYTHING,
   'Observation-lastn': LASTN,
+  'Observation-stats': STATS,
+  'Resource-convert': CONVERT,
   'Resource-meta': META,
   'Resource-meta-add': META_ADD,
   'Resource-meta-delete': META_DELETE,
