@@ -90,7 +90,17 @@ function signCall(index: number, { patients, end }: Ground): Call {
   const context = { userId: 'Practitioner/bench-1', patientId: patientId(patient), draftOrders };
   const empty = searchset([]);
   const medications = searchset([0, 1, 2, 3].map((number) => medicationOf(patient, number, end)));
-  const prefetch = { medications, stopped: empty, statements: empty, allergies: empty };
+  const prefetch = {
+    medications,
+    stopped: empty,
+    statements: empty,
+    allergies: empty,
+    patient: patientOf(patient),
+    labs: empty,
+    conditions: empty,
+    encounters: empty,
+    procedures: empty,
+  };
   return {
     method: 'POST',
     path: '/cds-services/drug-interactions-sign',

@@ -80,13 +80,52 @@ export const ALLERGY_CITATION =
 /** Source rows that are no drug: in an order's text they are the form of another one. */
 export const DOSE_FORMS: ReadonlySet<string> = new Set(['lotion', 'syrup']);
 
+/** Classes that the rules need and drug_classes.csv lacks. */
+export const CLASSES: Readonly<Record<string, readonly string[]>> = {
+  macrolide: ['azithromycin', 'clarithromycin', 'erythromycin'],
+  calcineurin_inhibitor: ['cyclosporine', 'tacrolimus'],
+  setron: ['ondansetron', 'granisetron', 'palonosetron', 'dolasetron'],
+  opioid_antagonist: ['naloxone', 'naltrexone', 'methylnaltrexone', 'naloxegol', 'nalmefene'],
+  mineralocorticoid_antagonist: ['spironolactone', 'eplerenone', 'finerenone'],
+  retinoid: ['isotretinoin', 'acitretin'],
+  thiazolidinedione: ['pioglitazone', 'rosiglitazone'],
+  bisphosphonate_any: ['alendronate', 'risedronate', 'ibandronate', 'zoledronic acid', 'pamidronate'],
+  antiarrhythmic_Ic: ['flecainide', 'propafenone'],
+};
+
+/** Listed in a source's cross-reactivity group, but not of it: an opioid antagonist is what an opioid reaction is treated with. */
+export const NOT_IN_GROUP: Readonly<Record<string, readonly string[]>> = {
+  opioid_phenanthrene: ['naloxone', 'naltrexone'],
+};
+
+/** Tables of knowledge/ that are edited as they are. */
+export const HAND_WRITTEN = [
+  'alternatives.json',
+  'allergens.json',
+  'conflicts.json',
+  'contexts.json',
+  'doses.json',
+  'monitoring.json',
+  'patient-rules.json',
+  'patient-terms.json',
+  'qt-score.json',
+  'renal.json',
+  'routes.json',
+  'rules-schema.json',
+  'schema.json',
+  'triples.json',
+  'wash-out.json',
+] as const;
+
 export const VERSION = {
-  version: '2026.11.1',
+  version: '2026.11.2',
   date: '2026-11-22',
   sources: [
     'Phansalkar 2012 (ONC high priority)',
     'Phansalkar 2013 (ONC low priority)',
     'US prescribing information (second reading by a pharmacist pending)',
+    'FDA table of substrates, inhibitors and inducers',
+    'VA NDF-RT (2014)',
     'RxNorm 2021 (NLM)',
   ],
 } as const;
@@ -101,6 +140,7 @@ const RXNORM: Origin = {
   licence: 'RxNorm-asserted content, free with attribution',
   revised: '2021',
 };
+const LABEL: Origin = { source: 'US prescribing information, see SOURCE.md', licence: 'facts', revised: '2026-11-22' };
 const OWN: Origin = { source: 'written here, see SOURCE.md', licence: 'Apache-2.0', revised: '2026-11-22' };
 
 export const SOURCES: Readonly<Record<string, Origin>> = {
@@ -118,7 +158,15 @@ export const SOURCES: Readonly<Record<string, Origin>> = {
     revised: '2026-11-21',
   },
   'duplicates.json': { source: 'common practice and labels', licence: 'facts', revised: '2026-11-21' },
-  'allergens.json': OWN,
-  'wash-out.json': { ...OWN, source: 'US prescribing information, see SOURCE.md' },
-  'schema.json': OWN,
+  'atc.tsv.gz': {
+    source: 'ATC codes of RxNorm ingredients; ATC: WHO Collaborating Centre for Drug Statistics Methodology, Oslo',
+    licence: 'codes as identifiers, source named; WHO CC does not allow copies for commercial purposes',
+    revised: '2021',
+  },
+  'classes.json': { source: 'US prescribing information, drug_classes.csv', licence: 'facts', revised: '2026-11-21' },
+  ...Object.fromEntries(HAND_WRITTEN.map((file) => [file, OWN])),
+  'doses.json': LABEL,
+  'renal.json': LABEL,
+  'patient-rules.json': LABEL,
+  'wash-out.json': LABEL,
 };

@@ -1,15 +1,27 @@
 /**
  * Source tables -> the compact tables of knowledge/. Run by hand: `node scripts/knowledge.ts <folder>`.
- * The folder holds `ddi/` (onc_high_priority_pairs.csv, onc_low_priority_pairs.csv, label_rules.json, label_pairs_expanded.csv.gz, drug_classes.csv),
+ * The folder holds `ddi/` (onc_high_priority_pairs.csv, onc_low_priority_pairs.csv, label_rules.json, label_pairs_expanded.csv.gz, drug_classes.csv,
+ * ndfrt_va_pairs.csv, fda_cyp_transporters.csv),
  * `rxnorm/` (rxnorm_ingredients.csv, drug_list.csv, rxcui_to_ingredient.csv.gz, rxcui_names.csv.gz), allergy_cross_reactivity.json
- * and duplicate_therapy.json. knowledge/wash-out.json and knowledge/allergens.json are written by hand and only hashed here.
+ * and duplicate_therapy.json. The tables listed in HAND_WRITTEN are written by hand and only hashed here.
  * Sources and licences of each: knowledge/SOURCE.md.
  */
 import { createHash } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gunzipSync, gzipSync } from 'node:zlib';
-import { ALIASES, ALLERGY_CITATION, DOSE_FORMS, FORMS, HIGH_PRIORITY, SOURCES, VERSION } from './knowledge-text.ts';
+import {
+  ALIASES,
+  ALLERGY_CITATION,
+  CLASSES,
+  DOSE_FORMS,
+  FORMS,
+  HAND_WRITTEN,
+  HIGH_PRIORITY,
+  NOT_IN_GROUP,
+  SOURCES,
+  VERSION,
+} from './knowledge-text.ts';
 
 const [from] = process.argv.slice(2);
 if (from === undefined) throw new TypeError('Usage: node scripts/knowledge.ts <folder with the source tables>');
@@ -70,10 +82,14 @@ for (const row of csv('ddi/drug_classes.csv')) {
   classes.set(of(row, 'class'), [...(classes.get(of(row, 'class')) ?? []), known(of(row, 'drug'), of(row, 'rxcui'))]);
 }
 
+for (const [name, drugs] of Object.entries(CLASSES)) {
+  classes.set(name, [...(classes.get(name) ?? []), ...drugs.map((drug) => known(drug, null))]);
+}
+
 // --- interactions ----------------------------------------------------------------------------------------------------
 interface Rule {
   readonly id: string;
-  readonly severity: 'contraindicated' | 'major' | 'low';
+  readonly severity: 'contraindicated' | 'major' | 'moderate' | 'low';
   readonly a: readonly string[];
   readonly b: readonly string[];
   readonly effect: string;
@@ -147,12 +163,69 @@ const members = (side: string | readonly string[]): readonly string[] =>
 const label = json<{ readonly rules: readonly LabelRule[] }>('ddi/label_rules.json').rules.flatMap(
   (rule): readonly Rule[] => {
     const { severity } = rule;
-    if (rule.c !== undefined || (severity !== 'contraindicated' && severity !== 'major')) return [];
+    if (rule.c !== undefined || (severity !== 'contraindicated' && severity !== 'major' && severity !== 'moderate')) {
+      return [];
+    }
     const verb = severity === 'contraindicated' ? 'contraindicates' : 'warns of';
     const effect = `The prescribing information ${verb} this combination: ${rule.mechanism}.`;
     const [a, b] = [unique(members(rule.a)), unique(members(rule.b))];
     return [{ id: `LABEL-${rule.id}`, severity, a, b, effect, citation: rule.source }];
   },
+);
+
+// --- other public tables: never interruptive by themselves, they add evidence and breadth ---------------------------------------
+const isTogether = (one: string, other: string) =>
+  [...ingredientsOf.values()].some((set) => set.includes(one) && set.includes(other));
+const fixed = new Map<string, boolean>();
+const isFixedCombination = (one: string, other: string) => {
+  const key = [one, other].toSorted().join();
+  const already = fixed.get(key) ?? isTogether(one, other);
+  fixed.set(key, already);
+  return already;
+};
+const veterans = Object.entries(
+  Object.groupBy(
+    csv('ddi/ndfrt_va_pairs.csv')
+      .map((row) => ({
+        a: known(of(row, 'drug_a'), of(row, 'rxcui_a')),
+        b: known(of(row, 'drug_b'), of(row, 'rxcui_b')),
+        severity: of(row, 'severity') === 'critical' ? ('moderate' as const) : ('low' as const),
+      }))
+      .filter(({ a, b }) => a !== b && !isFixedCombination(a, b)),
+    ({ a, severity }) => `${a} ${severity}`,
+  ),
+).map(([key, rows = []]): Rule => {
+  const [a = '', severity = ''] = key.split(' ');
+  const level = severity === 'moderate' ? 'critical' : 'significant';
+  return {
+    id: `VA-${level}-${a.replace('name:', '')}`,
+    severity: severity === 'moderate' ? 'moderate' : 'low',
+    a: [a],
+    b: unique(rows.map(({ b }) => b)),
+    effect: `The list of the US Department of Veterans Affairs called this pair ${level}; it gives no mechanism.`,
+    citation: 'US Department of Veterans Affairs, NDF-RT (public domain, retired 2014), via Ayvaz 2015',
+  };
+});
+const pathways = Map.groupBy(csv('ddi/fda_cyp_transporters.csv'), (row) => `${of(row, 'pathway')} ${of(row, 'role')}`);
+const inRole = (pathway: string, role: string) =>
+  unique((pathways.get(`${pathway} ${role}`) ?? []).map((row) => known(of(row, 'drug'), of(row, 'rxcui'))));
+const fda = ['CYP3A', 'CYP1A2', 'CYP2B6', 'CYP2C8', 'CYP2C9', 'CYP2C19', 'CYP2D6'].flatMap((pathway) =>
+  ['strong_inhibitor', 'strong_inducer'].flatMap((role): readonly Rule[] => {
+    const a = inRole(pathway, role);
+    const b = unique([...inRole(pathway, 'sensitive_substrate'), ...inRole(pathway, 'narrow_therapeutic_index')]);
+    if (a.length === 0 || b.length === 0) return [];
+    const does = role === 'strong_inhibitor' ? 'raises' : 'lowers';
+    return [
+      {
+        id: `FDA-${pathway}-${role}`,
+        severity: 'moderate',
+        a,
+        b,
+        effect: `A strong ${pathway} ${role === 'strong_inhibitor' ? 'inhibitor' : 'inducer'} ${does} the exposure of a sensitive ${pathway} substrate.`,
+        citation: 'FDA, Drug Development and Drug Interactions: Table of Substrates, Inhibitors and Inducers',
+      },
+    ];
+  }),
 );
 
 // --- products, brands, other names ---------------------------------------------------------------------------------------------
@@ -203,29 +276,40 @@ interface AllergySource {
 const allergy = json<AllergySource>('allergy_cross_reactivity.json');
 const allergies = {
   groups: Object.fromEntries(
-    Object.entries(allergy.groups).map(([name, drugs]) => [name, drugs.map((drug) => known(drug.name, drug.rxcui))]),
+    Object.entries(allergy.groups).map(([name, drugs]) => [
+      name,
+      drugs.filter((drug) => !NOT_IN_GROUP[name]?.includes(drug.name)).map((drug) => known(drug.name, drug.rxcui)),
+    ]),
   ),
   rules: allergy.rules.filter(({ allergy: documented, level }) => documented !== 'same_ingredient' && level !== 'none'),
   sources: allergy.sources,
   citation: ALLERGY_CITATION,
 };
 interface DuplicateSource {
-  readonly classes: readonly Readonly<{ cls: string; tier: string }>[];
+  readonly classes: readonly Readonly<{ cls: string; tier: string; max_active: number }>[];
   readonly cross_class: readonly Readonly<{ a: string; b: string; tier: string }>[];
 }
 const duplicate = json<DuplicateSource>('duplicate_therapy.json');
-const interruptive = <T extends { readonly tier: string }>(rows: readonly T[]) =>
-  rows.filter(({ tier }) => tier === 'interruptive');
 const duplicates = [
-  ...interruptive(duplicate.classes).map(({ cls }) => ({ id: `DUP-${cls}`, a: cls, b: cls })),
-  ...interruptive(duplicate.cross_class).map(({ a, b }) => ({ id: `DUP-${a}-${b}`, a, b })),
-].map(({ id, a, b }) => {
+  ...duplicate.classes.map(({ cls, tier, max_active }) => ({ id: `DUP-${cls}`, a: cls, b: cls, tier, max_active })),
+  ...duplicate.cross_class.map(({ a, b, tier }) => ({ id: `DUP-${a}-${b}`, a, b, tier, max_active: 1 })),
+].map(({ id, a, b, tier, max_active }) => {
   const [left, right] = [classes.get(a), classes.get(b)];
   if (left === undefined || right === undefined) throw new TypeError(`Duplicate rule ${id} names an unknown class`);
-  return { id, names: [a, b].map((name) => name.replaceAll('_', ' ')), a: unique(left), b: unique(right) };
+  // Two of a class that is common in twos (opioids, antiemetics) is worth knowing, not worth saying.
+  const severity = tier === 'interruptive' && max_active === 1 ? 'moderate' : 'low';
+  return { id, severity, names: [a, b].map((name) => name.replaceAll('_', ' ')), a: unique(left), b: unique(right) };
 });
 
 // --- write -----------------------------------------------------------------------------------------------------------
+const atc = csv('rxnorm/rxnorm_ingredients.csv').flatMap((row) =>
+  of(row, 'atc') === ''
+    ? []
+    : of(row, 'atc')
+        .split(/[;| ]+/)
+        .filter((code) => /^[A-Z]\d{2}[A-Z]{2}\d{2}$/.test(code))
+        .map((code) => `${code}\t${canonical(of(row, 'rxcui'))}`),
+);
 const ingredients = [...names].map(([id, all]) => [id, ...all].join('\t')).toSorted();
 const rows = (items: readonly object[]) => `[\n${items.map((item) => JSON.stringify(item)).join(',\n')}\n]\n`;
 const packed = (lines: readonly string[]) => gzipSync(`${lines.join('\n')}\n`, { level: 9 });
@@ -233,12 +317,14 @@ const tables: Readonly<Record<string, Buffer | string>> = {
   'ingredients.tsv.gz': packed(ingredients),
   'products.tsv.gz': packed(products.toSorted()),
   'brands.tsv.gz': packed(brands.toSorted()),
-  'interactions.json': rows([...high, ...label, ...low]),
+  'atc.tsv.gz': packed(atc.toSorted()),
+  'interactions.json': rows([...high, ...label, ...low, ...veterans, ...fda]),
+  'classes.json': `${JSON.stringify(Object.fromEntries([...classes].map(([name, ids]) => [name, unique(ids)])), null, 1).replace(/\n\s{2,}/g, '')}\n`,
   'allergies.json': `${JSON.stringify(allergies, null, 1).replace(/\n\s{3,}/g, ' ')}\n`,
   'duplicates.json': rows(duplicates),
 };
 for (const [file, content] of Object.entries(tables)) writeFileSync(join(OUT, file), content);
-const files = [...Object.keys(tables), 'allergens.json', 'wash-out.json', 'schema.json'].map((file) => ({
+const files = [...Object.keys(tables), ...HAND_WRITTEN].map((file) => ({
   file,
   sha256: createHash('sha256')
     .update(readFileSync(join(OUT, file)))
@@ -247,5 +333,5 @@ const files = [...Object.keys(tables), 'allergens.json', 'wash-out.json', 'schem
 }));
 writeFileSync(join(OUT, 'manifest.json'), `${JSON.stringify({ ...VERSION, files }, null, 2)}\n`);
 process.stdout.write(
-  `${names.size} ingredients, ${ingredientsOf.size} products, ${brands.length} brands, ${high.length + low.length + label.length} rules\n`,
+  `${names.size} ingredients, ${ingredientsOf.size} products, ${brands.length} brands, ${high.length + low.length + label.length + veterans.length + fda.length} rules, ${atc.length} ATC codes\n`,
 );

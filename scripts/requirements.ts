@@ -39,6 +39,7 @@ const TITLES: Readonly<Record<string, string>> = {
   reliability: 'Reliability: promises of this project',
   scores: 'Published scores: inputs, eligibility, points',
   triage: 'Emergency triage: complaints, ESI, learned risk',
+  'drug-safety': 'Drug safety: named lists, patient, dose, alerts',
   'trained-models': 'Trained models: inputs, evaluation, explanation',
   'card-content': 'Content of cards: what a clinician needs to review the basis',
 };

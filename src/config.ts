@@ -96,6 +96,9 @@ export const SETTINGS = {
     3650,
     'Days that the basis of a card is kept, encrypted, for feedback and explanation.',
   ),
+  DRUG_SITE_MAP: optionalText(
+    'JSON file with the drug codes and names of the site (local codes, NDC, SNOMED CT) and their ingredients; decision 0024.',
+  ),
   CDS_DEADLINE_MS: whole(2000, 50, 60_000, 'Deadline of one CDS Hooks call.'),
   REQUEST_TIMEOUT_MS: whole(30_000, 1000, 600_000, 'Longest time to receive a request.'),
   DRAIN_MS: whole(20_000, 0, 120_000, 'Longest wait for requests in flight on SIGTERM.'),

@@ -41,6 +41,7 @@ import type { JobResult } from './rest/job.ts';
 import type { FhirResponse, WireRequest } from './rest/request.ts';
 import { loadDrugSafety } from './risk/drug-safety.ts';
 import { loadModels } from './risk/models.ts';
+import { readSiteMap } from './risk/site-map.ts';
 import { loadTriage } from './risk/triage.ts';
 import { type ResourceStore, StoreError } from './store/port.ts';
 import { attachSqlite, openSqlite, type SqliteStore } from './store/sqlite.ts';
@@ -263,7 +264,8 @@ export async function buildSystem(
   const ground = layGround(config, ambient);
   assertIndexable(ground);
   const models = await loadModels(FOLDERS.models, { now: ambient.now });
-  const drugSafety = loadDrugSafety(FOLDERS.knowledge);
+  const site = config.DRUG_SITE_MAP === undefined ? undefined : readSiteMap(config.DRUG_SITE_MAP);
+  const drugSafety = loadDrugSafety(FOLDERS.knowledge, site);
   const store = await openSqlite(storeOptions(config, ground));
   const early = openLog(config, ground, models.manifests.keys());
   const exports = await openExports(config, store, ground, early);

@@ -27,6 +27,7 @@ test('ledger: the sets, and ids that name their set and are unique', () => {
       'reliability',
       'scores',
       'triage',
+      'drug-safety',
       'trained-models',
       'card-content',
     ],

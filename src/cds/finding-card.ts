@@ -55,7 +55,31 @@ export function findingCards(
       }),
     ];
   });
-  return [...cards, ...incompleteCard(frame, checked, selected.size)];
+  return [...cards, ...uncheckedCards(frame, checked, selected), ...incompleteCard(frame, checked, selected)];
+}
+
+/** One notice for each selected order that no table knows: about every other order silence means that it was checked. */
+function uncheckedCards(
+  frame: Frame,
+  { unchecked = [] }: Checked,
+  selected: ReadonlyMap<string, DraftOrder>,
+): readonly BuiltCard[] {
+  if (frame.service.whenIncomplete === 'silent') return [];
+  return unchecked
+    .filter(({ draft }) => selected.has(draft.source) || byReceived(selected, draft.source) !== undefined)
+    .map(({ draft, reason }) =>
+      framed(frame, {
+        kind: 'notice',
+        key: `unchecked ${draft.source}`,
+        indicator: 'info',
+        summary: `Not checked: ${drugName(draft)}`,
+        detail: [
+          mentionLine(draft),
+          `${reason} The absence of other cards about it does not mean that there is no hazard.`,
+        ],
+        links: [],
+      }),
+    );
 }
 
 /** The name by which the drug check knows an order. */
@@ -79,8 +103,17 @@ function summaryOf(finding: Finding): string {
     allergy: () =>
       `${severity} allergy conflict: ${draft}, allergy to ${plain(finding.allergy?.display ?? 'unknown', 45)}`,
     duplicate: () => `${severity} duplicate therapy: ${draft} and ${other}`,
+    combination: () => `${severity} combination: ${draft} with ${togetherWith(finding)}`,
+    patient: () => `${severity} for this patient: ${draft}`,
+    kidney: () => `${severity} for this kidney function: ${draft}`,
+    dose: () => `${severity} dose: ${draft}`,
   } as const satisfies Record<Finding['kind'], () => string>;
   return `${what[finding.kind]()}. ${plain(finding.effect, 200)}`;
+}
+
+function togetherWith({ other, further = [] }: Finding): string {
+  const names = [...(other === undefined ? [] : [other]), ...further].map((mention) => plain(mention.display, 30));
+  return names.length === 0 ? 'recorded risk factors' : names.slice(0, 3).join(' and ');
 }
 
 function detailOf(
@@ -88,10 +121,12 @@ function detailOf(
   unresolved: readonly string[],
   knowledge: DrugSafety['knowledge'],
 ): readonly string[] {
-  const { draft, other, allergy, rule } = finding;
+  const { draft, other, allergy, rule, further = [], facts = [], context } = finding;
   const lines = [
     mentionLine(draft),
     ...(other === undefined ? [] : [mentionLine(other)]),
+    ...further.map(mentionLine),
+    ...facts.map(({ display, at }) => `- ${escaped(display)}${at === undefined ? '' : `, ${instantText(at)}`}`),
     ...(allergy === undefined
       ? []
       : [
@@ -103,14 +138,17 @@ function detailOf(
     lines.join('\n'),
     `**${HEADINGS.severity}:** ${SEVERITY_TEXT[finding.severity].toLowerCase()}. ${escaped(finding.effect, 600)}`,
     `**${HEADINGS.evidence}:** ${escaped(rule.citation, 400)} (rule ${escaped(rule.id)}; knowledge ${escaped(knowledge.version)}${sources === '' ? '' : `: ${sources}`}).`,
+    ...(context === undefined
+      ? []
+      : [`**In this context:** ${escaped(context.reason, 300)} (${escaped(context.id)}).`]),
     ...unresolvedNote(unresolved),
   ];
 }
 
-function mentionLine({ display, ingredients, state, at }: DrugMention): string {
+function mentionLine({ display, ingredients, state, at, stale }: DrugMention): string {
   const contains = ingredients.filter((ingredient) => ingredient.toLowerCase() !== display.toLowerCase());
   const contents = contains.length === 0 ? '' : ` (${contains.map((name) => escaped(name)).join(', ')})`;
-  return `- ${escaped(display)}${contents}: ${STATE_TEXT[state]}${at === undefined ? ', no date' : `, ${instantText(at)}`}`;
+  return `- ${escaped(display)}${contents}: ${STATE_TEXT[state]}${at === undefined ? ', no date' : `, ${instantText(at)}`}${stale === true ? ' (over a year old: may not be taken any more)' : ''}`;
 }
 
 function unresolvedNote(unresolved: readonly string[]): readonly string[] {
@@ -144,8 +182,17 @@ function suggestionsOf(
 }
 
 /** Says that the check saw less than it needs: unrecognised drugs or a list that was not received. Nothing was selected = nothing to say. */
-function incompleteCard(frame: Frame, { unresolved }: Checked, orders: number): readonly BuiltCard[] {
-  const { missing, incomplete } = frame.prefetched;
+function incompleteCard(
+  frame: Frame,
+  { unresolved: all, unchecked = [] }: Checked,
+  { size: orders }: ReadonlyMap<string, DraftOrder>,
+): readonly BuiltCard[] {
+  const { incomplete } = frame.prefetched;
+  const refining = new Set(frame.service.refiningPrefetch);
+  const missing = frame.prefetched.missing.filter((key) => !refining.has(key));
+  // Draft orders have a notice of their own.
+  const told = new Set(unchecked.map(({ draft }) => draft.display));
+  const unresolved = all.filter((name) => !told.has(name));
   const gaps = unresolved.length + missing.length + incomplete.length;
   if (frame.service.whenIncomplete === 'silent' || gaps === 0 || orders === 0) return [];
   const what = [

@@ -131,7 +131,7 @@ export async function judgeTriage(
 export function judgeOrders(
   frame: Frame,
   engine: DrugSafetyEngine,
-  { resources, index }: Prefetched,
+  { patient, resources, index }: Prefetched,
   received: readonly DraftOrder[],
   requestId: string,
   { drugSafety, context }: Engines,
@@ -139,7 +139,9 @@ export function judgeOrders(
   const { knowledge } = drugSafety;
   const orders = received.map((order) => ({ ...order, resource: withMedication(order.resource, index) }));
   const own = new Set(orders.map(({ resource }) => `${resource.resourceType}/${resource.id}`));
-  const others = resources.filter(({ resourceType, id }) => !own.has(`${resourceType}/${id}`));
+  const others = [...(patient === undefined ? [] : [patient]), ...resources].filter(
+    ({ resourceType, id }) => !own.has(`${resourceType}/${id}`),
+  );
   const model = { id: 'drug-safety', version: knowledge.version, sha256: knowledge.sha256 };
   try {
     const drafts = orders.map(({ resource }) => resource);

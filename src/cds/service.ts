@@ -49,6 +49,8 @@ export interface Service {
   readonly usageRequirements?: string;
   readonly prefetch: Readonly<Record<string, string>>;
   readonly optionalPrefetch?: readonly string[];
+  /** Optional keys that refine the answer: their absence is said on cards, but is no reason for a notice of its own. */
+  readonly refiningPrefetch?: readonly string[];
   readonly engine: ScoresEngine | DrugSafetyEngine | TriageEngine;
   readonly source: { readonly label: string; readonly url?: string };
   readonly topic: Coding;
@@ -134,6 +136,9 @@ function serviceProblems(
     ...(service.optionalPrefetch ?? [])
       .filter((key) => !Object.hasOwn(service.prefetch, key))
       .map((key) => `optionalPrefetch names \`${key}\`, which is not a prefetch key`),
+    ...(service.refiningPrefetch ?? [])
+      .filter((key) => !(service.optionalPrefetch ?? []).includes(key))
+      .map((key) => `refiningPrefetch names \`${key}\`, which is not optional`),
     ...urls.filter((url) => url !== undefined && !isWebAddress(url)).map(() => 'a URL is not an absolute http(s) URL'),
     ...textProblems(service),
     ...(hook.fields.patientId === undefined ? ['the hook has no patient'] : []),

@@ -7,6 +7,7 @@ import { intervalOf } from '../fhir/time.ts';
 import { type AllergyRule, type DrugKnowledge, foldedName, type Ingredient, type Phrases } from './drug-knowledge.ts';
 import type { DrugMention, Finding, Severity } from './finding.ts';
 import { phrasesIn, RXNORM, textsOf } from './medication.ts';
+import { lower, severityRank } from './severity.ts';
 import { objectsIn } from './wash-out.ts';
 
 const SNOMED = 'http://snomed.info/sct';
@@ -18,8 +19,12 @@ export interface Allergy {
   readonly ingredients: readonly Ingredient[];
   /** Groups recorded as such ("penicillins"), not those of the ingredients. */
   readonly classes: readonly string[];
-  /** type `intolerance` without any sign of a severe reaction: one step less severe. */
+  /**
+   * Without any sign of a severe reaction, and of type `intolerance`, or of low criticality with mild reactions only: one step less severe.
+   */
   readonly isMild: boolean;
+  /** Anaphylaxis and the like, or a reaction recorded as severe: what shares a side chain or class is avoided, too. */
+  readonly isSevere: boolean;
   /** Stevens-Johnson, toxic epidermal necrolysis, DRESS, AGEP: related drugs are avoided too. */
   readonly isDelayedSevere: boolean;
 }
@@ -84,9 +89,20 @@ function allergyOf(resource: Resource, knowledge: DrugKnowledge): Allergy {
     at: typeof recorded === 'string' ? intervalOf(recorded)?.low : undefined,
     ingredients: [...new Set(named.filter((name) => !knowledge.isGroup(name)))],
     classes: [...new Set(named.filter(knowledge.isGroup))],
-    isMild: resource.type === 'intolerance' && !isSevere,
+    isMild: !isSevere && (resource.type === 'intolerance' || isHarmless(resource, reactions)),
+    isSevere,
     isDelayedSevere,
   };
+}
+
+/** Low criticality, and every recorded reaction was mild; without any reaction nothing is known. */
+function isHarmless({ criticality, type }: Resource, reactions: readonly JsonObject[]): boolean {
+  return (
+    criticality === 'low' &&
+    type !== 'allergy' &&
+    reactions.length > 0 &&
+    reactions.every(({ severity }) => severity === 'mild')
+  );
 }
 
 /** By code; by name only when no code is known. A class name wins over a drug of the same name ("penicillin"). */
@@ -134,9 +150,6 @@ const SEVERITY_OF = {
   low: 'low',
 } as const satisfies Record<AllergyRule['level'], Severity>;
 
-const ORDER = ['contraindicated', 'major', 'moderate', 'low'] as const satisfies readonly Severity[];
-const lower = (severity: Severity): Severity => ORDER[ORDER.indexOf(severity) + 1] ?? 'low';
-
 interface Match {
   readonly id: string;
   readonly severity: Severity;
@@ -155,7 +168,7 @@ export function allergyFinding(
   knowledge: DrugKnowledge,
 ): Finding | undefined {
   const matches = ingredients.flatMap((ingredient) => matchesOf(ingredient, allergy, knowledge));
-  const [worst] = matches.toSorted((a, b) => ORDER.indexOf(a.severity) - ORDER.indexOf(b.severity));
+  const [worst] = matches.toSorted((a, b) => severityRank(a.severity) - severityRank(b.severity));
   if (worst === undefined) return undefined;
   const { id, effect, allergen, ingredient } = worst;
   const { display, source, at } = allergy;
@@ -166,17 +179,19 @@ export function allergyFinding(
     draft,
     other: undefined,
     allergy: { display, source, at },
-    effect: allergy.isMild ? `${effect} Recorded as an intolerance.` : effect,
+    effect: allergy.isMild ? `${effect} Recorded as an intolerance or a mild reaction.` : effect,
+    evidence: ['ALLERGY'],
     rule: { id, citation: knowledge.allergyCitation, url: undefined },
   };
 }
 
 /**
  * A mild intolerance is one step less. A severe delayed reaction forbids what is related; a distant beta-lactam is then given only on a
- * specialist's advice (Khan 2022).
+ * specialist's advice (Khan 2022). After anaphylaxis a shared side chain or class is contraindicated.
  */
-function adjusted({ severity, isBetaLactam }: Match, { isMild, isDelayedSevere }: Allergy): Severity {
-  if (!isDelayedSevere) return isMild ? lower(severity) : severity;
+function adjusted({ severity, isBetaLactam }: Match, { isMild, isSevere, isDelayedSevere }: Allergy): Severity {
+  if (isMild) return lower(severity);
+  if (!isDelayedSevere) return isSevere && severity === 'major' ? 'contraindicated' : severity;
   if (severity !== 'low') return 'contraindicated';
   return isBetaLactam ? 'major' : 'low';
 }

@@ -4,19 +4,12 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import { Ajv2020 } from 'ajv/dist/2020.js';
-import type { Severity } from './finding.ts';
+import { compiledRules, type DrugRules, RULE_FILES } from './drug-rules.ts';
+import { type PairRule, type PairTables, pairIndex, pairKey } from './pair-rules.ts';
 
 /** An RxCUI of a RxNorm ingredient, or `name:<slug>` where RxNorm 2021 has none. */
 export type Ingredient = string;
 
-export interface PairRule {
-  readonly id: string;
-  readonly kind: 'interaction' | 'duplicate';
-  readonly severity: Severity;
-  readonly effect: string;
-  readonly citation: string;
-  readonly url?: string;
-}
 export interface AllergyRule {
   readonly allergy: string;
   readonly target: string;
@@ -30,33 +23,18 @@ interface WashOut {
   readonly against?: readonly string[];
   readonly source: string;
 }
-interface Tables {
+interface Tables extends PairTables {
   readonly manifest: {
     readonly version: string;
     readonly date: string;
     readonly sources: readonly string[];
     readonly files: readonly { readonly file: string; readonly sha256: string }[];
   };
-  readonly interactions: readonly {
-    readonly id: string;
-    readonly severity: 'contraindicated' | 'major' | 'low';
-    readonly a: readonly Ingredient[];
-    readonly b: readonly Ingredient[];
-    readonly effect: string;
-    readonly citation: string;
-    readonly url?: string;
-  }[];
   readonly allergies: {
     readonly groups: Readonly<Record<string, readonly Ingredient[]>>;
     readonly rules: readonly AllergyRule[];
     readonly citation: string;
   };
-  readonly duplicates: readonly {
-    readonly id: string;
-    readonly names: readonly string[];
-    readonly a: readonly Ingredient[];
-    readonly b: readonly Ingredient[];
-  }[];
   readonly washOut: readonly WashOut[];
   readonly allergens: {
     readonly none: readonly string[];
@@ -81,8 +59,12 @@ export interface DrugKnowledge {
   nameOf(ingredient: Ingredient): string;
   /** Ingredients of an RxCUI of any kind: ingredient, salt, product, brand, pack. */
   ofProduct(rxcui: string): readonly Ingredient[] | undefined;
+  /** Ingredients of a code of another system: ATC, and what the site map adds (local codes, NDC, SNOMED CT). */
+  ofCode(system: string, code: string): readonly Ingredient[] | undefined;
   /** Ingredient and brand names. */
   readonly drugNames: Phrases;
+  /** Rules that need the patient. */
+  readonly rules: DrugRules;
   /** The rules that name two ingredients, most severe first; order of the two does not matter. */
   rulesOf(one: Ingredient, other: Ingredient): readonly PairRule[];
   /** Days after its end during which `stopped` still acts, with `other`; 0 = not at all. */
@@ -111,12 +93,20 @@ export function foldedName(text: string): string {
     .trim();
 }
 
-const SEVERITIES = ['contraindicated', 'major', 'moderate', 'low'] as const satisfies readonly Severity[];
-/** 0 = contraindicated, 3 = low. */
-export const severityRank = (severity: Severity): number => SEVERITIES.indexOf(severity);
+export const ATC = 'http://www.whocc.no/atc';
 
-/** @throws TypeError when a file is missing from the manifest, does not hash to what it says, or has another shape. */
-export function loadDrugKnowledge(folder: string): DrugKnowledge {
+/** What a site adds: its own codes and names. Shape: knowledge/site-map.json. */
+export interface SiteMap {
+  readonly codes: readonly { readonly system: string; readonly code: string; readonly drugs: readonly string[] }[];
+  readonly names: Readonly<Record<string, readonly string[]>>;
+}
+export const NO_SITE_MAP: SiteMap = { codes: [], names: {} };
+
+/**
+ * @throws TypeError when a file is missing from the manifest, does not hash to what it says, or has another shape, or when the site map
+ * names a drug that no table knows
+ */
+export function loadDrugKnowledge(folder: string, site: SiteMap = NO_SITE_MAP): DrugKnowledge {
   const manifestBytes = readFileSync(join(folder, 'manifest.json'));
   const parse = (bytes: Buffer): unknown => JSON.parse(bytes.toString('utf8'));
   const bytesOf = verifiedFiles(folder, manifestBytes);
@@ -134,7 +124,6 @@ export function loadDrugKnowledge(folder: string): DrugKnowledge {
   const names = ingredientNames(lines('ingredients.tsv.gz'));
   const products = productIndex(lines('products.tsv.gz'), names);
   const preferred = new Map([...names].map(([id, all]) => [id, all[0] ?? id]));
-  const pairs = pairIndex(tables);
   const groups = groupIndex(tables.allergies.groups);
   const idByName = new Map([...names].flatMap(([id, all]) => all.map((name) => [foldedName(name), id] as const)));
   const idOf = (name: string): Ingredient => {
@@ -145,13 +134,20 @@ export function loadDrugKnowledge(folder: string): DrugKnowledge {
   const isGroup = (name: string) => tables.allergies.groups[name] !== undefined;
   const allergen = (named: readonly string[]) => named.map((name) => (isGroup(name) ? name : idOf(name)));
   const washOut = washOutIndex(tables.washOut, idOf);
+  const ruleTables = Object.fromEntries(Object.entries(RULE_FILES).map(([name, file]) => [name, json(file)]));
+  const rules = compiledRules(ruleTables, json('rules-schema.json'), idOf);
+  const pairs = pairIndex(tables, rules.conflicts);
+  const foreign = codeIndex(lines('atc.tsv.gz'), site, idOf);
+  const siteNames = Object.entries(site.names).map(([name, drugs]) => [name, drugs.map(idOf)] as const);
   return {
     version: tables.manifest.version,
     sha256: sha256(manifestBytes),
     sources: tables.manifest.sources,
     nameOf: (ingredient) => preferred.get(ingredient) ?? ingredient,
     ofProduct: products,
-    drugNames: drugNames(names, lines('brands.tsv.gz')),
+    ofCode: (system, code) => foreign.get(`${system}|${code}`),
+    drugNames: drugNames(names, lines('brands.tsv.gz'), siteNames),
+    rules,
     rulesOf: (one, other) => pairs.get(pairKey(one, other)) ?? [],
     washOutDays: (stopped, other) =>
       Math.max(0, ...(washOut.get(stopped) ?? []).filter(({ against }) => !against || against.has(other)).map(daysOf)),
@@ -222,7 +218,27 @@ function productIndex(
   return (rxcui) => (/^[1-9]\d{0,8}$/.test(rxcui) ? index.get(Number(rxcui)) : undefined);
 }
 
-function drugNames(names: ReadonlyMap<Ingredient, readonly string[]>, brands: readonly string[]): Phrases {
+/** `system|code` -> ingredients. Lines: `ATC code<TAB>ingredient`; an ATC code of a combination has several. The site's own entries win. */
+function codeIndex(
+  atc: readonly string[],
+  { codes }: SiteMap,
+  idOf: (name: string) => Ingredient,
+): ReadonlyMap<string, readonly Ingredient[]> {
+  const index = new Map<string, readonly Ingredient[]>();
+  for (const line of atc) {
+    const [code = '', id = ''] = line.split('\t');
+    const key = `${ATC}|${code}`;
+    index.set(key, [...(index.get(key) ?? []), id]);
+  }
+  for (const { system, code, drugs } of codes) index.set(`${system}|${code}`, drugs.map(idOf));
+  return index;
+}
+
+function drugNames(
+  names: ReadonlyMap<Ingredient, readonly string[]>,
+  brands: readonly string[],
+  site: readonly (readonly [string, readonly Ingredient[]])[],
+): Phrases {
   const branded = brands.map((line): readonly [string, readonly Ingredient[]] => {
     const [brand = '', set = ''] = line.split('\t');
     return [brand, set.split(',')];
@@ -230,7 +246,7 @@ function drugNames(names: ReadonlyMap<Ingredient, readonly string[]>, brands: re
   const generic = [...names].flatMap(([id, all]) =>
     all.map((name): readonly [string, readonly Ingredient[]] => [name, [id]]),
   );
-  return phrases([...branded, ...generic]);
+  return phrases([...branded, ...generic, ...site]);
 }
 
 /** The later entry of the same phrase wins. */
@@ -245,51 +261,6 @@ function phrases(entries: Iterable<readonly [phrase: string, named: readonly str
     longest.set(first, Math.max(words.length, longest.get(first) ?? 0));
   }
   return { named, longest };
-}
-
-const pairKey = (one: Ingredient, other: Ingredient) => (one < other ? `${one}|${other}` : `${other}|${one}`);
-
-/**
- * Every rule by the pair it names. A pair of the low-priority list is never more than low, unless a contraindication names it
- * (Phansalkar 2013: these pairs must not interrupt).
- */
-function pairIndex({ interactions, duplicates }: Tables): ReadonlyMap<string, readonly PairRule[]> {
-  const index = new Map<string, PairRule[]>();
-  const add = (rule: PairRule, a: readonly Ingredient[], b: readonly Ingredient[], sameToo: boolean) => {
-    const seen = new Set<string>();
-    for (const one of a) {
-      for (const other of b) {
-        const key = pairKey(one, other);
-        if (seen.has(key) || (one === other && !sameToo)) continue;
-        seen.add(key);
-        const rules = index.get(key);
-        if (rules === undefined) index.set(key, [rule]);
-        else rules.push(rule);
-      }
-    }
-  };
-  for (const { a, b, ...rule } of interactions) add({ kind: 'interaction', ...rule }, a, b, false);
-  for (const { id, names, a, b } of duplicates) add(duplicateRule(id, names), a, b, true);
-  for (const [key, rules] of index) {
-    rules.sort((x, y) => severityRank(x.severity) - severityRank(y.severity));
-    const low = rules.find(({ severity, kind }) => severity === 'low' && kind === 'interaction');
-    if (low !== undefined && rules[0]?.severity !== 'contraindicated') index.set(key, [low]);
-  }
-  return index;
-}
-
-function duplicateRule(id: string, names: readonly string[]): PairRule {
-  const [one = '', other = one] = names;
-  return {
-    id,
-    kind: 'duplicate',
-    severity: 'moderate',
-    effect:
-      one === other
-        ? `Two current drugs of one class (${one}): effects and harms add up without further benefit.`
-        : `Two current drugs with overlapping effect (${one} and ${other}): harms add up.`,
-    citation: 'Common practice and US prescribing information; one current drug of the class',
-  };
 }
 
 function groupIndex(groups: Tables['allergies']['groups']): ReadonlyMap<Ingredient, ReadonlySet<string>> {

@@ -1,17 +1,26 @@
 /**
- * Draft orders against each other, current and recently stopped drugs, and allergies. Deterministic: tables decide, no model.
- * Sources: Phansalkar 2012 and 2013 (ONC lists), US prescribing information; knowledge/SOURCE.md, decision 0008.
+ * Draft orders against each other, current and recently stopped drugs, allergies, and the patient. Deterministic: tables decide, no model.
+ * Sources: Phansalkar 2012 and 2013 (ONC lists), US prescribing information; knowledge/SOURCE.md, decisions 0008 and 0024.
  */
 import { isJsonObject, type Resource } from '../fhir/resource.ts';
-import { allergiesIn, allergyFinding } from './allergy.ts';
-import { type DrugKnowledge, loadDrugKnowledge, type PairRule, severityRank } from './drug-knowledge.ts';
+import { type Allergy, allergiesIn, allergyFinding } from './allergy.ts';
+import { withAlternatives } from './alternatives.ts';
+import { combinationFindings } from './combination.ts';
+import { isAsNeeded, isOnce } from './dosage.ts';
+import { type DrugKnowledge, loadDrugKnowledge, type SiteMap } from './drug-knowledge.ts';
 import type { DrugMention, DrugSafety, Finding } from './finding.ts';
 import { type Drug, drugOf, namesMedication, type Pool } from './medication.ts';
+import { orderFindings } from './order-checks.ts';
+import { isLocal, routeOf } from './order-route.ts';
+import { pairFinding } from './pair-finding.ts';
+import { type PatientFacts, patientFacts } from './patient-facts.ts';
+import { severityRank } from './severity.ts';
+import type { Taken } from './taken-drug.ts';
 import { courseOf, DAY_MS, dateOf } from './wash-out.ts';
 
 /** The check over the tables in a folder. Takes about 0.2 s. @throws TypeError when the tables are not what their manifest says */
-export function loadDrugSafety(folder: string): DrugSafety {
-  const knowledge = loadDrugKnowledge(folder);
+export function loadDrugSafety(folder: string, site?: SiteMap): DrugSafety {
+  const knowledge = loadDrugKnowledge(folder, site);
   const { version, sha256, sources } = knowledge;
   return {
     knowledge: { version, sha256, sources },
@@ -19,14 +28,13 @@ export function loadDrugSafety(folder: string): DrugSafety {
   };
 }
 
-/** A drug with what the search needs to know of it. */
-interface Taken {
-  readonly mention: DrugMention;
-  readonly drug: Drug;
-  /** ms since 1970; undefined = still taken, or ended nobody knows when. */
-  readonly endedAt: number | undefined;
-  /** The order that this one replaces, as `Type/id`. */
-  readonly replaces?: string | undefined;
+/** All that one call knows. */
+interface Chart {
+  readonly taken: readonly Taken[];
+  readonly allergies: readonly Allergy[];
+  readonly facts: PatientFacts;
+  readonly at: number;
+  readonly knowledge: DrugKnowledge;
 }
 
 function checked(
@@ -42,21 +50,62 @@ function checked(
     own.has(sourceOf(resource)) ? [] : takenDrug(resource, at, pool, knowledge),
   );
   const { allergies, unknown } = allergiesIn(context, knowledge);
-  const findings = ordered.flatMap((draft, index) => [
-    ...[...ordered.slice(index + 1), ...taken].flatMap((other) => pairFinding(draft, other, at, knowledge) ?? []),
-    ...allergies.flatMap((allergy) => allergyFinding(draft.mention, draft.drug.ingredients, allergy, knowledge) ?? []),
-  ]);
+  const chart: Chart = { taken, allergies, facts: patientFacts(context, at, knowledge.rules.terms), at, knowledge };
+  const judged = inOrder(judge(ordered, chart));
   const known = [...ordered, ...taken];
   return {
-    findings: inOrder(findings),
+    findings: judged.map((finding) => completed(finding, ordered, chart)),
     unresolved: [
       ...new Set([
         ...known.filter(({ mention }) => mention.state !== 'washout').flatMap(({ drug }) => drug.unknown),
         ...unknown,
       ]),
     ],
+    unchecked: ordered
+      .filter(({ drug }) => drug.unknown.length > 0)
+      .map(({ mention }) => ({ draft: mention, reason: 'No table knows this drug: it was compared with nothing.' })),
     considered: known.map(({ mention }) => mention),
   };
+}
+
+/** Every finding of the drafts, in no order. */
+function judge(ordered: readonly Taken[], { taken, allergies, facts, at, knowledge }: Chart): readonly Finding[] {
+  const all = [...ordered, ...taken];
+  return ordered.flatMap((draft, index) => [
+    ...[...ordered.slice(index + 1), ...taken].flatMap(
+      (other) => pairFinding(draft, other, { all, facts, at, knowledge }) ?? [],
+    ),
+    ...allergies.flatMap((allergy) => allergyFinding(draft.mention, draft.drug.ingredients, allergy, knowledge) ?? []),
+    ...combinationFindings(draft, all, facts, knowledge),
+    ...orderFindings(draft, { all, facts, knowledge }),
+  ]);
+}
+
+/** With alternatives: each is judged as if it stood in the draft's place. */
+function completed(finding: Finding, ordered: readonly Taken[], chart: Chart): Finding {
+  const draft = ordered.find(({ mention }) => mention === finding.draft);
+  if (draft === undefined) return finding;
+  const others = ordered.filter((one) => one !== draft);
+  return withAlternatives(
+    finding,
+    draft.drug.ingredients,
+    onlyRoute(draft.resource),
+    (hypothetical) => {
+      const instead = orderedDrug(hypothetical, 0, NO_MEDICATIONS, chart.knowledge);
+      return judge([instead, ...others], chart).filter(
+        ({ draft: about, other }) => about === instead.mention || other === instead.mention,
+      );
+    },
+    chart.knowledge,
+  );
+}
+
+const NO_MEDICATIONS: Pool = new Map();
+
+/** The route of the first dosage; nothing else of a dosage is ever carried to another drug. */
+function onlyRoute({ dosageInstruction }: Resource): Resource['dosageInstruction'] {
+  const [first] = Array.isArray(dosageInstruction) ? dosageInstruction : [];
+  return isJsonObject(first) && isJsonObject(first.route) ? [{ route: first.route }] : undefined;
 }
 
 /** Orders that take a drug away, or that were a mistake, endanger nobody. */
@@ -77,11 +126,20 @@ function medications(resources: readonly Resource[]): Pool {
 function orderedDrug(draft: Resource, index: number, pool: Pool, knowledge: DrugKnowledge): Taken {
   const source = draft.id === undefined ? `${draft.resourceType}/draft-${index}` : sourceOf(draft);
   const drug = drugOf(draft, pool, knowledge);
+  const mention = mentionOf(drug, source, 'draft', dateOf(draft), knowledge);
+  return { ...handled(draft, drug, knowledge), mention, endedAt: undefined, replaces: replacedBy(draft) };
+}
+
+/** How the drug is given. */
+function handled(resource: Resource, drug: Drug, { rules }: DrugKnowledge) {
+  const route = routeOf(resource, drug.display, rules.routes);
   return {
-    mention: mentionOf(drug, source, 'draft', dateOf(draft), knowledge),
     drug,
-    endedAt: undefined,
-    replaces: replacedBy(draft),
+    resource,
+    route,
+    isLocal: isLocal(route, drug.ingredients, rules.routes),
+    once: isOnce(resource),
+    prn: isAsNeeded(resource),
   };
 }
 
@@ -90,21 +148,29 @@ function replacedBy({ priorPrescription }: Resource): string | undefined {
   return typeof reference === 'string' ? reference : undefined;
 }
 
+/** An order written longer ago than this, and still called active: a US prescription is valid for a year. */
+const STALE_MS = 366 * DAY_MS;
+
 function takenDrug(resource: Resource, at: number, pool: Pool, knowledge: DrugKnowledge): readonly Taken[] {
   const { state, endedAt } = courseOf(resource, at);
-  if (state === 'none' || !namesMedication(resource)) return [];
+  if (state === 'none' || !namesMedication(resource) || isProposal(resource)) return [];
   const drug = drugOf(resource, pool, knowledge);
+  const source = sourceOf(resource);
+  const about = { ...handled(resource, drug, knowledge), replaces: undefined };
   if (state === 'active') {
-    return [
-      { mention: mentionOf(drug, sourceOf(resource), 'active', dateOf(resource), knowledge), drug, endedAt: undefined },
-    ];
+    const written = dateOf(resource);
+    const mention = mentionOf(drug, source, 'active', written, knowledge);
+    const stale = resource.resourceType === 'MedicationRequest' && written !== undefined && at - written > STALE_MS;
+    return [{ ...about, mention: stale ? { ...mention, stale } : mention, endedAt: undefined }];
   }
   const days = Math.max(0, ...drug.ingredients.map(knowledge.longestWashOutDays));
   if (days === 0 || (endedAt !== undefined && at - endedAt >= days * DAY_MS)) return [];
-  return [
-    { mention: mentionOf(drug, sourceOf(resource), 'washout', endedAt ?? dateOf(resource), knowledge), drug, endedAt },
-  ];
+  return [{ ...about, mention: mentionOf(drug, source, 'washout', endedAt ?? dateOf(resource), knowledge), endedAt }];
 }
+
+/** A proposal is no order: nobody has decided to give the drug. Ours are of this kind. */
+const isProposal = ({ intent, resourceType }: Resource) =>
+  resourceType === 'MedicationRequest' && (intent === 'proposal' || intent === 'option');
 
 function mentionOf(
   { display, rxcui, ingredients }: Drug,
@@ -114,37 +180,6 @@ function mentionOf(
   knowledge: DrugKnowledge,
 ): DrugMention {
   return { display, rxcui, ingredients: ingredients.map(knowledge.nameOf), source, state, at };
-}
-
-/** The most severe rule between two drugs, over all pairs of their ingredients. */
-function pairFinding(draft: Taken, other: Taken, at: number, knowledge: DrugKnowledge): Finding | undefined {
-  // Two of a kind matter only while both are taken; a renewal is the same therapy.
-  const isDoubled = other.mention.state !== 'washout' && draft.replaces !== other.mention.source;
-  let worst: { readonly rule: PairRule; readonly pair: readonly string[] } | undefined;
-  for (const one of draft.drug.ingredients) {
-    for (const two of other.drug.ingredients) {
-      const rule = knowledge.rulesOf(one, two).find(({ kind }) => kind === 'interaction' || isDoubled);
-      if (rule === undefined || (worst && severityRank(worst.rule.severity) <= severityRank(rule.severity))) continue;
-      if (other.mention.state === 'washout' && !stillActs(two, one, other.endedAt, at, knowledge)) continue;
-      worst = { rule, pair: [one, two].toSorted() };
-    }
-  }
-  if (worst === undefined) return undefined;
-  const { id, kind, severity, effect, citation, url } = worst.rule;
-  const key = `${kind} ${worst.pair.join('+')} ${id}`;
-  return { kind, severity, key, draft: draft.mention, other: other.mention, effect, rule: { id, citation, url } };
-}
-
-/** At exactly the number of days the wash-out is over. An end that nobody recorded cannot be ruled out. */
-function stillActs(
-  stopped: string,
-  other: string,
-  endedAt: number | undefined,
-  at: number,
-  knowledge: DrugKnowledge,
-): boolean {
-  const days = knowledge.washOutDays(stopped, other);
-  return days > 0 && (endedAt === undefined || at - endedAt < days * DAY_MS);
 }
 
 /**

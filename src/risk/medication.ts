@@ -91,7 +91,8 @@ export function ofConcept(concept: JsonObject, knowledge: DrugKnowledge): Drug {
     system === RXNORM && typeof code === 'string' ? [code.trim()] : [],
   );
   const texts = textsOf(concept);
-  const coded = new Set(codes.flatMap((code) => knowledge.ofProduct(code) ?? []));
+  const ofRxNorm = codes.flatMap((code) => knowledge.ofProduct(code) ?? []);
+  const coded = new Set(ofRxNorm.length > 0 ? ofRxNorm : codings.flatMap((coding) => ofOtherSystem(coding, knowledge)));
   const named = namedIn(texts, knowledge);
   // A code and a name that have nothing in common: one of them is wrong, and nobody here can tell which. Both are checked.
   const agree = coded.size === 0 || named.length === 0 || named.some((ingredient) => coded.has(ingredient));
@@ -102,6 +103,11 @@ export function ofConcept(concept: JsonObject, knowledge: DrugKnowledge): Drug {
     codings.map(({ code }) => code).find((code) => typeof code === 'string') ??
     'drug without name';
   return { display, rxcui: codes[0], ingredients, unknown: ingredients.length === 0 ? [display] : [] };
+}
+
+/** ATC, and what the site map holds: local codes, NDC, SNOMED CT. RxNorm goes first. */
+function ofOtherSystem({ system, code }: JsonObject, knowledge: DrugKnowledge): readonly Ingredient[] {
+  return typeof system === 'string' && typeof code === 'string' ? (knowledge.ofCode(system, code.trim()) ?? []) : [];
 }
 
 /** The text of a concept, then the displays of its codings. */

@@ -140,7 +140,7 @@ const drug = async (findings: readonly Finding[], more: object = {}, entries?: r
 const severities: readonly [severity: Finding['severity'], indicator: string | undefined][] = [
   ['contraindicated', 'critical'],
   ['major', 'warning'],
-  ['moderate', undefined],
+  ['moderate', 'info'],
   ['low', undefined],
 ];
 for (const [severity, indicator] of severities) {

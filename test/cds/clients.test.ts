@@ -74,7 +74,7 @@ test('cds-hooks-2.0@sandbox: no Bundle type, keys it could not fetch left out, n
   assert.deepEqual([status, cards.map(({ indicator }) => indicator)], [200, ['critical', 'info']]);
   assert.deepEqual(one.audits[0]?.hook?.prefetch, {
     given: ['medications'],
-    fetched: ['stopped', 'statements'],
+    fetched: ['stopped', 'statements', 'patient', 'labs', 'conditions', 'encounters', 'procedures'],
     missing: ['allergies'],
   });
 });

@@ -73,7 +73,7 @@ const PAIRS: readonly [draft: string, active: string, expected: readonly string[
   ['metformin', 'amlodipine', [], 'nothing to say'],
   ['simvastatin', 'simvastatin', ['moderate duplicate DUP-statin'], 'the same drug twice'],
   ['atorvastatin', 'simvastatin', ['moderate duplicate DUP-statin'], 'two of a class'],
-  ['omeprazole', 'pantoprazole', [], 'a class that may overlap without interrupting'],
+  ['omeprazole', 'pantoprazole', ['low duplicate DUP-PPI'], 'a class that may overlap without interrupting'],
   ['metformin', 'metformin', [], 'no interruptive class'],
   ['apixaban', 'warfarin', ['major interaction LABEL-S107'], 'interaction and duplicate: the more severe wins'],
   ['sertraline', 'venlafaxine', ['major interaction LABEL-S183'], 'as above'],
@@ -105,7 +105,10 @@ test('draft@own order: a changed or renewed order is not compared with itself, a
 test('draft@each other: two drafts are compared once, a third copy gets its own finding', () => {
   const [a, b, c] = [draft(named('simvastatin'), 'a'), draft(named('clarithromycin'), 'b'), draft(named('Zocor'), 'c')];
   assert.deepEqual(told([a, b], []), ['contraindicated interaction ONC-HP-25']);
-  assert.deepEqual(told([b, a], [active(named('clarithromycin'))]), ['contraindicated interaction ONC-HP-25']);
+  assert.deepEqual(told([b, a], [active(named('clarithromycin'))]), [
+    'contraindicated interaction ONC-HP-25',
+    'low duplicate DUP-macrolide_CYP3A',
+  ]);
   const three = safety.check([a, c, b], [], AT).findings.filter(({ severity }) => severity === 'contraindicated');
   assert.deepEqual(
     three.map((finding) => [finding.draft.source, finding.other?.source]),

@@ -1,0 +1,131 @@
+/**
+ * Rules of three drugs, and the QT risk score. They outrank the low-priority list: each pair alone may be harmless.
+ * Sources: knowledge/triples.json; Tisdale 2013 in knowledge/qt-score.json; decision 0024.
+ */
+
+import type { DrugKnowledge, Ingredient } from './drug-knowledge.ts';
+import type { TripleRule } from './drug-rules.ts';
+import type { Fact, Finding, Severity } from './finding.ts';
+import type { PatientFacts } from './patient-facts.ts';
+import { holding, type Situation } from './rule-condition.ts';
+import { currentBeside, isCurrent, ownFinding, type Taken } from './taken-drug.ts';
+
+/** Combinations that a draft completes, each rule once. */
+export function combinationFindings(
+  draft: Taken,
+  all: readonly Taken[],
+  facts: PatientFacts,
+  knowledge: DrugKnowledge,
+): readonly Finding[] {
+  if (draft.isLocal) return [];
+  const others = all.filter(
+    (one) => one !== draft && !one.isLocal && isCurrent(one) && one.mention.source !== draft.replaces,
+  );
+  const { triples, terms } = knowledge.rules;
+  const found = triples.flatMap((rule) => tripleFinding(draft, others, rule, facts, knowledge) ?? []);
+  const situation = { facts, current: currentBeside([draft, ...others], undefined), terms };
+  return [...found, ...qtFinding(draft, others, situation, knowledge)];
+}
+
+interface Member {
+  readonly taken: Taken;
+  readonly ingredient: Ingredient;
+}
+
+const membersOf = (drugs: readonly Taken[], set: ReadonlySet<Ingredient>): readonly Member[] =>
+  drugs.flatMap((taken) =>
+    taken.drug.ingredients.filter((one) => set.has(one)).map((ingredient) => ({ taken, ingredient })),
+  );
+
+function tripleFinding(
+  draft: Taken,
+  others: readonly Taken[],
+  rule: TripleRule,
+  facts: PatientFacts,
+  knowledge: DrugKnowledge,
+): Finding | undefined {
+  const three = completed(draft, others, rule.sets);
+  if (three === undefined) return undefined;
+  // What stood together before this order is not this order's finding.
+  const isQuiet = rule.quiet?.some((name) => facts.has(name)) === true;
+  const severity: Severity = isQuiet ? 'low' : rule.severity;
+  const core = { kind: 'combination' as const, severity, effect: rule.effect, id: rule.id, citation: rule.source };
+  const [second, ...further] = [...new Set(three.slice(1).map(({ taken }) => taken))].filter(
+    (taken) => taken !== draft,
+  );
+  const proposals = knowledge.rules.testsOf(rule.proposals ?? []);
+  return {
+    ...ownFinding(
+      draft,
+      core,
+      three.map(({ ingredient }) => ingredient),
+    ),
+    other: second?.mention,
+    ...(further.length === 0 ? {} : { further: further.map(({ mention }) => mention) }),
+    ...(proposals.length === 0 ? {} : { proposals }),
+  };
+}
+
+/** The draft in one set and different ingredients, of the draft or of others, in the two other sets. */
+function completed(
+  draft: Taken,
+  others: readonly Taken[],
+  sets: readonly ReadonlySet<Ingredient>[],
+): readonly [Member, Member, Member] | undefined {
+  for (const [index, set] of sets.entries()) {
+    const [left, right] = sets.filter((_set, other) => other !== index);
+    if (left === undefined || right === undefined) continue;
+    for (const own of membersOf([draft], set)) {
+      // The drug is taken already: the order brings nothing new to the three.
+      const isNew = !others.some(
+        ({ drug, mention }) => mention.state === 'active' && drug.ingredients.includes(own.ingredient),
+      );
+      if (!isNew) continue;
+      for (const second of membersOf([draft, ...others], left)) {
+        if (second.ingredient === own.ingredient) continue;
+        const third = membersOf([draft, ...others], right).find(
+          ({ ingredient }) => ingredient !== own.ingredient && ingredient !== second.ingredient,
+        );
+        if (third !== undefined) return [own, second, third];
+      }
+    }
+  }
+  return undefined;
+}
+
+/** Tisdale 2013: points of drugs and of the patient. Told from the band of moderate risk on. */
+function qtFinding(
+  draft: Taken,
+  others: readonly Taken[],
+  situation: Situation,
+  knowledge: DrugKnowledge,
+): readonly Finding[] {
+  const { qt } = knowledge.rules;
+  const [own] = membersOf([draft], qt.drugs);
+  if (own === undefined) return [];
+  const prolonging = new Set([own.ingredient, ...membersOf(others, qt.drugs).map(({ ingredient }) => ingredient)]);
+  const facts: Fact[] = [];
+  let points = prolonging.size > 1 ? qt.one + qt.more : qt.one;
+  for (const row of qt.points) {
+    const held = holding(row.when, situation);
+    if (held === undefined) continue;
+    points += row.points;
+    facts.push(...(held.length > 0 ? held : [{ display: row.label, at: undefined, source: undefined }]));
+  }
+  const band = qt.bands.find(({ from }) => points >= from);
+  if (band === undefined) return [];
+  const names = [...prolonging].map(knowledge.nameOf).toSorted().join(', ');
+  const effect = `QT risk score ${points} of 21 with ${names}: torsades de pointes.`;
+  const core = { kind: 'combination' as const, severity: band.severity, effect, id: 'QT-score', citation: qt.citation };
+  const [second, ...further] = others.filter(({ drug }) => drug.ingredients.some((one) => qt.drugs.has(one)));
+  const proposals = knowledge.rules.testsOf(qt.proposals ?? []);
+  return [
+    {
+      ...ownFinding(draft, core, [...prolonging]),
+      other: second?.mention,
+      ...(further.length === 0 ? {} : { further: further.map(({ mention }) => mention) }),
+      facts,
+      ...(proposals.length === 0 ? {} : { proposals }),
+    },
+  ];
+}
