@@ -8,7 +8,7 @@ import { FILES } from './jobs/desk.ts';
 import { readWhole } from './jobs/files.ts';
 import { localCaller } from './rest/caller.ts';
 import type { ExportJob } from './rest/export-job.ts';
-import { heavyContext } from './system.ts';
+import { attachedSystem } from './system.ts';
 
 /** Resources a page: a few ms of reading. */
 const PAGE = 200;
@@ -21,12 +21,13 @@ const LONGEST_REST_MS = 20;
 
 const port = parentPort;
 if (port === null) throw new TypeError('This file is the entry of a worker thread.');
-const { config, channel, folder } = workerData as JobThreadData;
+const { config, channel, parameters, folder } = workerData as JobThreadData;
 let stopped = false;
 port.on('message', () => {
   stopped = true;
 });
-const { context, close } = await heavyContext({ ...config, SEARCH_BUDGET_MS: BUDGET_MS }, channel);
+const { live, close } = attachedSystem({ ...config, SEARCH_BUDGET_MS: BUDGET_MS }, channel, parameters);
+const context = live.current;
 const job = await readWhole<ExportJob>(join(folder, FILES.job));
 
 let reply: JobReply = 'failed';

@@ -4,18 +4,23 @@ import type { Config } from './config.ts';
 import type { HeavyReply, HeavyTask } from './heavy.ts';
 import { localCaller } from './rest/caller.ts';
 import { answer } from './rest/interact.ts';
-import { heavyContext } from './system.ts';
+import { attachedSystem } from './system.ts';
 
-const { config, channel } = workerData as { readonly config: Config; readonly channel: MessagePort };
+const { config, channel, parameters } = workerData as {
+  readonly config: Config;
+  readonly channel: MessagePort;
+  readonly parameters: MessagePort;
+};
 const port = parentPort;
 if (port === null) throw new TypeError('This file is the entry of a worker thread.');
-const { context, close } = await heavyContext(config, channel);
+const { live, close } = attachedSystem(config, channel, parameters);
 
 port.on('message', async (task: HeavyTask | 'close') => {
   if (task === 'close') {
     await close();
     process.exit(0);
   }
+  const context = live.current;
   let reply: HeavyReply;
   try {
     reply = { id: task.id, response: await answer(task.wire, localCaller(task.caller), context) };

@@ -20,12 +20,12 @@ export interface Heavy {
   close(): Promise<void>;
 }
 
-/** Starts the thread; resolves when it is ready. `channel` reaches the one writer. */
-export async function startHeavy(config: Config, channel: MessagePort): Promise<Heavy> {
+/** Starts the thread; resolves when it is ready. `channel` reaches the one writer, `parameters` says what clients search by. */
+export async function startHeavy(config: Config, channel: MessagePort, parameters: MessagePort): Promise<Heavy> {
   const extension = import.meta.url.endsWith('.ts') ? '.ts' : '.js';
   const worker = new Worker(new URL(`./heavy-worker${extension}`, import.meta.url), {
-    workerData: { config, channel },
-    transferList: [channel],
+    workerData: { config, channel, parameters },
+    transferList: [channel, parameters],
   });
   const waiting = new Map<number, { resolve: (response: FhirResponse) => void; reject: (error: Error) => void }>();
   let next = 0;

@@ -9,7 +9,7 @@ import { FILES } from './jobs/desk.ts';
 import { readWhole } from './jobs/files.ts';
 import { localCaller } from './rest/caller.ts';
 import type { ImportJob } from './rest/import-job.ts';
-import { heavyContext } from './system.ts';
+import { attachedSystem } from './system.ts';
 
 /** Lines written at once: one or two groups of the writer. */
 const CHUNK = 100;
@@ -18,19 +18,19 @@ const LONGEST_REST_MS = 100;
 
 const port = parentPort;
 if (port === null) throw new TypeError('This file is the entry of a worker thread.');
-const { config, channel, folder } = workerData as JobThreadData;
+const { config, channel, parameters, folder } = workerData as JobThreadData;
 let stopped = false;
 port.on('message', () => {
   stopped = true;
 });
-const { context, close } = await heavyContext(config, channel);
+const { live, close } = attachedSystem(config, channel, parameters);
 const job = await readWhole<ImportJob>(join(folder, FILES.job));
 
 let reply: JobReply = 'failed';
 try {
   reply = job !== undefined && (await run(job)) ? 'complete' : 'stopped';
 } catch (error) {
-  if (!stopped) context.report(error, job?.caller.requestId ?? '');
+  if (!stopped) live.current.report(error, job?.caller.requestId ?? '');
   if (stopped) reply = 'stopped';
 }
 port.postMessage(reply);
@@ -40,9 +40,11 @@ port.close();
 async function run(order: ImportJob): Promise<boolean> {
   let since = performance.now();
   const isDone = await runImport(folder, order, {
-    context,
+    get context() {
+      return live.current;
+    },
     caller: localCaller(order.caller),
-    now: context.ambient.now,
+    now: live.current.ambient.now,
     chunk: CHUNK,
     lineBytes: config.BODY_LIMIT_MB * 1_048_576,
     stopped: () => stopped,

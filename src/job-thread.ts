@@ -6,6 +6,8 @@ import type { JobThread } from './jobs/desk.ts';
 export interface JobThreadData {
   readonly config: Config;
   readonly channel: MessagePort;
+  /** Says what clients search by: `attachedSystem` follows it. */
+  readonly parameters: MessagePort;
   readonly folder: string;
 }
 /** What the thread says last. */
@@ -14,17 +16,18 @@ export type JobReply = 'complete' | 'stopped' | 'failed';
 /** THE table: kind of job -> entry of its thread. */
 const ENTRIES = { export: './export-worker', import: './import-worker' } as const;
 
-/** @param channel reaches the one writer */
+/** @param channel reaches the one writer; `parameters` is made by `ParameterThreads.channel` */
 export function startJobThread(
   kind: keyof typeof ENTRIES,
   config: Config,
   channel: MessagePort,
+  parameters: MessagePort,
   folder: string,
 ): JobThread {
   const extension = import.meta.url.endsWith('.ts') ? '.ts' : '.js';
   const worker = new Worker(new URL(`${ENTRIES[kind]}${extension}`, import.meta.url), {
-    workerData: { config, channel, folder } satisfies JobThreadData,
-    transferList: [channel],
+    workerData: { config, channel, parameters, folder } satisfies JobThreadData,
+    transferList: [channel, parameters],
   });
   let reply: JobReply = 'failed';
   worker.on('message', (said: JobReply) => {

@@ -25,19 +25,17 @@ import { httpApp } from './http/app.ts';
 import { cdsHandler } from './http/cds.ts';
 import { fhirHandler } from './http/fhir.ts';
 import { jobHandler } from './http/jobs.ts';
-import { fileIn } from './import/folder.ts';
-import { Uploads } from './import/uploads.ts';
-import { startJobThread } from './job-thread.ts';
-import { JobFolders } from './jobs/desk.ts';
+import { startIndexThread } from './index-thread.ts';
+import { openExports, openImports } from './job-desks.ts';
+import { LiveContext } from './live-context.ts';
+import { followedContext, ParameterThreads } from './parameter-channel.ts';
+import { ClientParameters } from './parameters.ts';
 import type { Progress } from './progress.ts';
 import { type CallerFacts, factsOf } from './rest/caller.ts';
 import type { Ambient, RestContext } from './rest/context.ts';
-import type { ExportOrder } from './rest/export-job.ts';
 import { EXPORT_KIND } from './rest/export-status.ts';
-import type { ImportOrder, ImportResult } from './rest/import-job.ts';
 import { IMPORT_KIND } from './rest/import-status.ts';
 import { answer } from './rest/interact.ts';
-import type { JobResult } from './rest/job.ts';
 import type { FhirResponse, WireRequest } from './rest/request.ts';
 import { loadDrugSafety } from './risk/drug-safety.ts';
 import { loadModels } from './risk/models.ts';
@@ -64,6 +62,7 @@ export const FOLDERS = {
 export interface System {
   readonly config: Config;
   readonly store: SqliteStore;
+  /** Of the newest definitions. */
   readonly context: RestContext;
   readonly cds: Cds;
   readonly app: Express;
@@ -209,47 +208,16 @@ function openLog(config: Config, ground: Ground, models: Iterable<string> = [], 
 /** How often expired jobs are looked for, ms. */
 const SWEEP_MS = 600_000;
 
-function openExports(config: Config, store: SqliteStore, { ambient }: Ground, log: Log) {
-  return JobFolders.open<ExportOrder, JobResult>({
-    folder: join(config.DATA_DIR, 'export'),
-    url: `${publicUrl(config)}/export`,
-    expiryMs: config.EXPORT_EXPIRY_HOURS * 3_600_000,
-    isRefused: config.DATA_KEY_FILE !== undefined && !config.EXPORT_UNENCRYPTED,
-    now: ambient.now,
-    start: async (folder) => startJobThread('export', config, store.channel(), folder),
-    report: (error) => log.failure('request-failed', error, { requestId: '' }),
-  });
-}
-
-async function openImports(config: Config, store: SqliteStore, { ambient }: Ground, log: Log) {
-  const files = join(config.DATA_DIR, 'import');
-  mkdirSync(files, { recursive: true, mode: 0o700 });
-  const uploads = await Uploads.open(join(config.DATA_DIR, 'import-uploads'));
-  const desk = await JobFolders.open<ImportOrder, ImportResult>({
-    folder: join(config.DATA_DIR, 'import-jobs'),
-    url: `${publicUrl(config)}/import`,
-    expiryMs: config.EXPORT_EXPIRY_HOURS * 3_600_000,
-    isRefused: config.DATA_KEY_FILE !== undefined && !config.EXPORT_UNENCRYPTED,
-    now: ambient.now,
-    prepared: async ({ upload }, folder) => (upload === undefined ? undefined : uploads.give(upload, folder)),
-    start: async (folder) => startJobThread('import', config, store.channel(), folder),
-    report: (error) => log.failure('request-failed', error, { requestId: '' }),
-  });
-  const place = {
-    limitBytes: config.IMPORT_LIMIT_MB * 1_048_576,
-    newId: ambient.newId,
-    keep: (id: string, body: AsyncIterable<Uint8Array>) => uploads.keep(id, body),
-    drop: (id: string) => uploads.drop(id),
-  };
-  return { room: { desk, fileOf: (url: string) => fileIn(files, url) }, desk, place };
-}
-
-/** The door on another thread: own read connection with a time budget per search, the same writer through `channel`. */
-export async function heavyContext(config: Config, channel: MessagePort) {
+/**
+ * The door on another thread: own read connection with a time budget per search, the same writer through `channel`. Whoever answers or writes for
+ * longer than a request asks `live.current` each time.
+ */
+export function attachedSystem(config: Config, channel: MessagePort, parameters: MessagePort) {
   const ground = layGround(config, systemAmbient());
   const store = attachSqlite({ ...storeOptions(config, ground), budgetMs: config.SEARCH_BUDGET_MS, port: channel });
   const context = restContext(config, store, ground, openLog(config, ground));
-  return { context, close: () => store.close() };
+  const live = followedContext(context, parameters);
+  return { live, store, close: () => store.close() };
 }
 
 /**
@@ -268,17 +236,28 @@ export async function buildSystem(
   const drugSafety = loadDrugSafety(FOLDERS.knowledge, site);
   const store = await openSqlite(storeOptions(config, ground));
   const early = openLog(config, ground, models.manifests.keys());
-  const exports = await openExports(config, store, ground, early);
-  const imports = await openImports(config, store, ground, early);
-  const context = { ...restContext(config, store, ground, early), exports, imports: imports.room };
-  if (store.needsReindex) await reindex(store, context, onProgress);
+  const parametersPort = (): MessagePort => threads.channel(parameters.snapshot, false);
+  const desks = { ambient, url: publicUrl(config) };
+  const exports = await openExports(config, store, desks, early, parametersPort);
+  const imports = await openImports(config, store, desks, early, parametersPort);
+  const files = { ...restContext(config, store, ground, early), exports, imports: imports.room };
+  const live = new LiveContext({ ...files, parametersWritten: () => parameters.written() });
+  const parameters: ClientParameters = new ClientParameters({
+    store,
+    live,
+    log: early,
+    startIndexing: (onProgress) => startIndexThread(config, store.channel(), parametersPort(), onProgress),
+  });
+  const threads = new ParameterThreads(() => parameters.written());
+  const snapshot = await parameters.load();
+  if (store.needsReindex) await reindex(store, live.current, onProgress);
 
   const url = publicUrl(config);
-  const heavy = await startHeavy(config, store.channel());
+  const heavy = await startHeavy(config, store.channel(), threads.channel(snapshot, true));
   /** The door for rooms on this thread: what may not run here is repeated on the heavy thread. */
-  const anyThread: typeof answer = async (wire, caller, given) => {
+  const anyThread: typeof answer = async (wire, caller) => {
     try {
-      return await answer(wire, caller, given);
+      return await answer(wire, caller, live.current);
     } catch (error) {
       if (error instanceof StoreError && error.reason === 'bounded-thread') return heavy.answer(wire, factsOf(caller));
       throw error;
@@ -292,7 +271,7 @@ export async function buildSystem(
     models,
     drugSafety,
     triage: loadTriage(FOLDERS.models),
-    context,
+    context: live.current,
     interact: anyThread,
     settings: {
       publicUrl: url,
@@ -311,37 +290,49 @@ export async function buildSystem(
   }
   const log = openLog(config, ground, models.manifests.keys(), cds);
   const sweeping = setInterval(() => {
-    for (const desk of [exports, imports.desk]) desk.sweep().catch((error) => context.report(error, ''));
+    for (const desk of [exports, imports.desk]) desk.sweep().catch((error) => files.report(error, ''));
   }, SWEEP_MS).unref();
   exports.resume();
   imports.desk.resume();
+  parameters.run(threads);
   let listening = false;
   const guard = loopbackGuard(config.PUBLIC_URL);
   const bodyLimitBytes = config.BODY_LIMIT_MB * 1_048_576;
   const app = httpApp({
-    fhir: fhirHandler({ context, guard, bodyLimitBytes, uploads: imports.place, heavy: heavy.answer }),
+    fhir: fhirHandler({
+      get context() {
+        return live.current;
+      },
+      guard,
+      bodyLimitBytes,
+      uploads: imports.place,
+      heavy: heavy.answer,
+    }),
     cds: cdsHandler({ cds, guard: loopbackGuard(config.PUBLIC_URL, cds.origins), origins: cds.origins }),
     jobs: new Map([
-      ['/export', jobHandler({ mount: '/export', desk: exports, kind: EXPORT_KIND, context, guard })],
-      ['/import', jobHandler({ mount: '/import', desk: imports.desk, kind: IMPORT_KIND, context, guard })],
+      ['/export', jobHandler({ mount: '/export', desk: exports, kind: EXPORT_KIND, context: files, guard })],
+      ['/import', jobHandler({ mount: '/import', desk: imports.desk, kind: IMPORT_KIND, context: files, guard })],
     ]),
     ready: async () => {
       const report = await ready({
         ping: () => store.ping(),
         models: () => health(models.status()),
         listening: () => listening,
+        indexing: () => parameters.progress,
       });
       return { ready: report.status !== 'fail', ...report };
     },
     newId: ambient.newId,
     accepting: () => listening,
     onAnswered: (line) => log.event('request', { ...line }),
-    report: context.report,
+    report: files.report,
   });
   return {
     config,
     store,
-    context,
+    get context() {
+      return live.current;
+    },
     cds,
     app,
     ambient,
@@ -353,6 +344,7 @@ export async function buildSystem(
     },
     close: async () => {
       clearInterval(sweeping);
+      await parameters.close();
       await exports.close();
       await imports.desk.close();
       await heavy.close();

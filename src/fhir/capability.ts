@@ -16,6 +16,14 @@ export interface Capability {
   readonly common: ReadonlySet<string>;
   /** Operations on the whole system, by code. */
   readonly operations: ReadonlyMap<string, OperationDefinition>;
+  /** Parameters that clients defined and that are claimed besides those of `statement`. */
+  readonly added?: readonly AddedParameter[];
+  /** How far the index of a client's parameter is that is not claimed yet, by `Patient.eye-colour`: percent; undefined for every other. */
+  readonly indexing?: (key: string) => number | undefined;
+}
+export interface AddedParameter {
+  readonly type: string;
+  readonly parameter: SearchParameter;
 }
 export interface ClaimedType {
   readonly type: string;
@@ -58,6 +66,7 @@ export const OPERATION_IDS = [
   'Patient-export',
   'Group-export',
   'System-import',
+  'SearchParameter-status',
 ] as const;
 export type OperationId = (typeof OPERATION_IDS)[number];
 
@@ -67,6 +76,7 @@ const GUIDES: ReadonlyMap<string, string> = new Map([
   ['Patient-export', 'http://hl7.org/fhir/uv/bulkdata/OperationDefinition/patient-export'],
   ['Group-export', 'http://hl7.org/fhir/uv/bulkdata/OperationDefinition/group-export'],
   ['System-import', 'urn:firewatch:OperationDefinition:import'],
+  ['SearchParameter-status', 'https://firewatch.example/fhir/OperationDefinition/SearchParameter-status'],
 ]);
 const canonicalOf = (id: OperationId): string => GUIDES.get(id) ?? OPERATION_BASE + id;
 

@@ -17,6 +17,8 @@ const KINDS = {
   'too-long': { code: 'too-long', status: 400 },
   'unsupported-parameter': { code: 'not-supported', status: 400 },
   'too-costly': { code: 'too-costly', status: 400 },
+  /** A search parameter whose rows are still being made. */
+  'not-indexed': { code: 'incomplete', status: 400 },
   // profile and business rules: 422
   invariant: { code: 'invariant', status: 422 },
   'profile-structure': { code: 'structure', status: 422 },
@@ -26,6 +28,7 @@ const KINDS = {
   'profile-unknown': { code: 'not-found', status: 422 },
   'not-judged': { code: 'incomplete', status: 422 },
   'business-rule': { code: 'business-rule', status: 422 },
+  'not-indexable': { code: 'not-supported', status: 422 },
   'not-unprocessable': { code: 'processing', status: 422 },
   // access
   login: { code: 'login', status: 401 },

@@ -1,6 +1,7 @@
 /** capabilities: what this server claims, with the fields that only a running server knows. Source: http.html#capabilities, capabilitystatement.html. */
 import { createHash } from 'node:crypto';
-import { isJsonObject, type Json, parseJson, serialize } from '../fhir/resource.ts';
+import { revIncludeTargets } from '../fhir/custom-claims.ts';
+import { isJsonObject, type Json, type JsonObject, parseJson, serialize } from '../fhir/resource.ts';
 import { instantText } from '../fhir/time.ts';
 import type { Perform, RestContext } from './context.ts';
 import { respond, shapedText } from './represent.ts';
@@ -52,8 +53,38 @@ function liveText({ capability, settings, ambient }: RestContext): string {
     date: instantText(ambient.now()),
     software: { ...objectOf(software), version: settings.softwareVersion },
     implementation: { ...objectOf(implementation), url: settings.fhirBase },
-    rest: [{ ...objectOf(server), security: { cors: false, ...securityOf(server) } }, ...more],
+    rest: [{ ...withAdded(objectOf(server), capability), security: { cors: false, ...securityOf(server) } }, ...more],
   });
+}
+
+/** The claims with those of the parameters that clients defined and whose rows are whole. */
+function withAdded(server: JsonObject, capability: RestContext['capability']): JsonObject {
+  const { added = [] } = capability;
+  if (added.length === 0 || !Array.isArray(server.resource)) return server;
+  const resource = server.resource.map((each): Json => {
+    if (!isJsonObject(each)) return each;
+    const own = added.filter(({ type }) => type === each.type);
+    const back = added.filter((one) => revIncludeTargets(one, capability).includes(String(each.type)));
+    return {
+      ...each,
+      ...appended(
+        each,
+        'searchParam',
+        own.map(({ parameter: { code, url, type } }) => ({ name: code, definition: url, type })),
+      ),
+      ...appended(
+        each,
+        'searchRevInclude',
+        back.map(({ type, parameter }) => `${type}:${parameter.code}`),
+      ),
+    };
+  });
+  return { ...server, resource };
+}
+
+function appended(claims: JsonObject, element: string, more: readonly Json[]): JsonObject {
+  const held = claims[element];
+  return more.length === 0 ? {} : { [element]: [...(Array.isArray(held) ? held : []), ...more] };
 }
 
 const objectOf = (value: Json | undefined) => (value !== undefined && isJsonObject(value) ? value : {});

@@ -72,12 +72,18 @@ export interface RestContext {
   patientsOf(resource: Resource): readonly string[];
   /** Throws FhirError on anything that is not claimed or not well formed. `query` is the raw query string. */
   parseSearch(type: string, query: string, handling: 'strict' | 'lenient'): SearchQuery;
+  /** `parseSearch` of a search that is kept for long work: only by parameters that cannot go while the server runs. */
+  parseFrozen?(type: string, query: string, handling: 'strict' | 'lenient'): SearchQuery;
   /** Joins the caller's access to every type the query touches. With `links`, a search by a patient means the person: see patient-links.ts. */
   planSearch(query: SearchQuery, access: AccessFilter, links?: PatientLinks): SearchPlan;
   /** The audit row of a request, with subject keys and salt bound. */
   audit(access: Access): AuditRow;
   /** The row of an AuditEvent that a client sent: kept as theirs, marked as such. */
   postedAudit(resource: Resource, caller: Caller): AuditRow;
+  /** Counts a request as one of this snapshot of the definitions, until the function it returns is called. */
+  entered?(): () => void;
+  /** Tells that search parameters were written, before that is answered; resolves when every thread knows them. */
+  parametersWritten?(): Promise<void>;
   /** A fault that the client is told nothing about, with the request it belongs to; for the log. */
   report(error: unknown, requestId: string): void;
 }

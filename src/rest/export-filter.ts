@@ -113,7 +113,8 @@ async function filtersOf(
     const at = text.indexOf('?');
     const type = text.slice(0, Math.max(at, 0));
     if (!types.includes(type)) throw notAFilter();
-    const query = await withConcepts(context.parseSearch(type, text.slice(at + 1), 'strict'), known);
+    const parse = context.parseFrozen ?? context.parseSearch;
+    const query = await withConcepts(parse(type, text.slice(at + 1), 'strict'), known);
     const { criteria, used } = query;
     if (criteria.length === 0 || used.length !== criteria.length) throw notAFilter();
     found.set(type, [...(found.get(type) ?? []), (await plan(query)).where]);

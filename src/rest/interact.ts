@@ -47,6 +47,15 @@ export async function answer(wire: WireRequest, caller: Caller, context: RestCon
  * @throws StoreError `bounded-thread` only, see `answer`
  */
 export async function interact(request: FhirRequest, caller: Caller, context: RestContext): Promise<FhirResponse> {
+  const left = context.entered?.();
+  try {
+    return await claimedAndRecorded(request, caller, context);
+  } finally {
+    left?.();
+  }
+}
+
+async function claimedAndRecorded(request: FhirRequest, caller: Caller, context: RestContext): Promise<FhirResponse> {
   let performed: Performed;
   try {
     assertClaimed(request, context);

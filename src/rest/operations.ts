@@ -14,6 +14,7 @@ import { MERGE } from './merge.ts';
 import { META, META_ADD, META_DELETE } from './meta-operation.ts';
 import type { Operation, OperationLevel, OperationRequest } from './operation.ts';
 import { inputsOf } from './operation-input.ts';
+import { STATUS } from './parameter-status.ts';
 import { STATS } from './stats.ts';
 import { EXPAND, LOOKUP, SUBSUMES, VALIDATE_IN_CODE_SYSTEM, VALIDATE_IN_VALUE_SET } from './terminology-operations.ts';
 import { TRANSLATE } from './translate.ts';
@@ -42,6 +43,7 @@ export const OPERATIONS = {
   'Patient-export': EXPORT_PATIENTS,
   'Group-export': EXPORT_GROUP,
   'System-import': IMPORT,
+  'SearchParameter-status': STATUS,
 } as const satisfies Record<OperationId, Operation>;
 
 const HEAVY: ReadonlySet<string> = new Set(

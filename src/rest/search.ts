@@ -202,11 +202,15 @@ function outcomeEntries(issues: readonly Issue[]): readonly string[] {
 }
 
 /** What `Prefer: handling=lenient` left out. */
-function ignoredIssues({ ignored }: PageQuery, valid: readonly string[]): readonly Issue[] {
+function ignoredIssues({ ignored, unindexed }: PageQuery, valid: readonly string[]): readonly Issue[] {
   const list = valid.map((name) => `\`${name}\``).join(', ');
-  return ignored.map((name) => ({
-    kind: 'unsupported-parameter',
-    severity: 'warning',
-    message: `The parameter \`${name.slice(0, 64)}\` is not supported and was ignored. Valid: ${list}.`,
-  }));
+  return ignored.map((name): Issue => {
+    const shown = name.slice(0, 64);
+    const unready = unindexed?.get(name);
+    if (unready !== undefined) {
+      return { kind: 'not-indexed', severity: 'warning', message: `\`${shown}\` was ignored: ${unready}.` };
+    }
+    const message = `The parameter \`${shown}\` is not supported and was ignored. Valid: ${list}.`;
+    return { kind: 'unsupported-parameter', severity: 'warning', message };
+  });
 }

@@ -20,6 +20,7 @@ import {
 import { criteriaOf, deletable, matched, single } from './conditional.ts';
 import type { Caller, Perform, Performed, RestContext } from './context.ts';
 import { integrityOf } from './integrity.ts';
+import { isDefinition, soleClaims } from './parameter-claim.ts';
 import { provenanceChange, provenanceOf } from './provenance.ts';
 import { isConditionalReference, rewritten, withoutOwnBase } from './references.ts';
 import type { FhirRequest } from './request.ts';
@@ -64,13 +65,16 @@ export async function committed(
     const said = provenance && provenanceChange(provenance, changes, caller, context);
     const all = said === undefined ? changes : [...changes, said];
     const holds = changes.flatMap(({ expect }) => expect ?? []);
-    const commands = [...expects, ...holds, ...(await integrityOf(all, caller, context)), ...ordered(all)];
+    const stands = [...(await integrityOf(all, caller, context)), ...(await soleClaims(changes, caller, context))];
+    const commands = [...expects, ...holds, ...stands, ...ordered(all)];
     const entries = access === undefined ? all.map(accessOf) : [access];
     const status = envelope === undefined ? (changes[0]?.status ?? 204) : 200;
     const row = context.audit({ caller, entries, status, ...(envelope === undefined ? {} : { envelope }) });
     const posted = changes.flatMap((change) => change.posted ?? []);
     const result = await context.store.commit({ commands, audit: [...posted, row] });
-    if (result.ok) return { changes: await named(changes, result, context), entries, at: result.at };
+    if (!result.ok) continue;
+    if (changes.some(isDefinition)) await context.parametersWritten?.();
+    return { changes: await named(changes, result, context), entries, at: result.at };
   }
   throw fhirError('conflict', `The resource changed ${tries} times while it was written; try again later.`);
 }

@@ -25,7 +25,7 @@ interface Asked {
 type Question =
   | { readonly op: 'ping' }
   | { readonly op: 'limit'; readonly pages: number }
-  | { readonly op: 'reindex'; readonly rows: string; readonly progress: string; readonly done: boolean };
+  | { readonly op: 'reindex'; readonly rows: string; readonly progress?: string; readonly done: boolean };
 
 const MOST_FACETS = 20_000;
 

@@ -277,11 +277,14 @@ export class Committer {
     );
   }
 
-  /** Index rows made again for resources that have not changed since they were read; `progress` is where to resume. */
-  reindex(rows: readonly ReindexRow[], progress: string, done: boolean): void {
+  /**
+   * Index rows made again for resources that have not changed since they were read; `progress` is where to resume. Without it only the rows of
+   * search parameters are made again, not the words, and whoever asks keeps the place.
+   */
+  reindex(rows: readonly ReindexRow[], progress: string | undefined, done: boolean): void {
     this.#transaction(() => {
       for (const [rid, version, wire, patients] of rows) {
-        const row = this.#statements.get(sql`SELECT version, type FROM resource WHERE rid=${rid}`);
+        const row = this.#statements.get(sql`SELECT version, type, shape, patients FROM resource WHERE rid=${rid}`);
         if (row?.[0] !== version) continue;
         const entries = this.#pending.numbered(wire);
         const shape = this.#dictionary.shape(
@@ -289,9 +292,12 @@ export class Committer {
           new Set([...entries.values()].map(([parameter]) => parameter)),
         );
         this.#pending.replace(rid, entries);
-        this.#pending.words(rid, wire, true);
+        if (progress !== undefined) this.#pending.words(rid, wire, true);
+        // The text lies in the same row, so that an update that changes nothing would write it again.
+        if (row[2] === shape && row[3] === patients) continue;
         this.#statements.run('UPDATE resource SET shape=?, patients=? WHERE rid=?', [shape, patients, rid]);
       }
+      if (progress === undefined) return;
       if (done) this.#statements.run("DELETE FROM meta WHERE name='reindex'");
       this.#statements.run('INSERT OR REPLACE INTO meta VALUES(?,?)', [done ? 'index' : 'reindex', progress]);
     });

@@ -67,7 +67,7 @@ export type ToWriter =
       readonly op: 'reindex';
       readonly id: number;
       readonly rows: string;
-      readonly progress: string;
+      readonly progress?: string | undefined;
       readonly done: boolean;
     };
 

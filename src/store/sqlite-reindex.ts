@@ -28,6 +28,71 @@ export function indexIsCurrent(statements: Statements, indexHash: string): boole
   return statements.text(sql`SELECT value FROM meta WHERE name='index'`) === indexHash;
 }
 
+/** A few resources in the order of their places, and where the next ones begin. Places of one type follow each other, in the order of creation. */
+export interface IndexPage {
+  readonly rows: readonly IndexedRow[];
+  /** Place of the last row; to be given as `after` for the next page. */
+  readonly last: number;
+}
+export interface IndexedRow {
+  readonly rid: number;
+  readonly version: number;
+  readonly type: string;
+  readonly text: string;
+}
+/** Where the resources of one type lie. */
+interface Range {
+  readonly type: string;
+  readonly base: number;
+  /** Place of the newest. */
+  readonly newest: number;
+}
+
+/** The ranges of all types that have resources; a seek each. */
+export function indexRanges(statements: Statements): readonly Range[] {
+  return statements.all(sql`SELECT id, name FROM type ORDER BY id`).flatMap(([id, name]) => {
+    const base = Number(id) * TYPE_SPAN;
+    const newest = statements.number(
+      sql`SELECT max(rid) FROM resource WHERE rid > ${base} AND rid < ${base + TYPE_SPAN}`,
+    );
+    return newest === undefined ? [] : [{ type: String(name), base, newest }];
+  });
+}
+
+/** Share of the places that lie at or before one: percent, rounded down. */
+export function percentAt(ranges: readonly Range[], place: number): number {
+  const lengths = (upTo: number): number =>
+    ranges.reduce((sum, { base, newest }) => sum + Math.max(0, Math.min(upTo, newest) - base), 0);
+  const all = lengths(Number.POSITIVE_INFINITY);
+  return all === 0 ? 100 : Math.floor((100 * lengths(place)) / all);
+}
+
+/** At most `count` resources after a place. Costs no more than the page. */
+export function indexPage(statements: Statements, ranges: readonly Range[], after: number, count: number): IndexPage {
+  const rows = statements.all(
+    sql`SELECT rid, version, text FROM resource WHERE rid > ${Math.max(after, 0)} ORDER BY rid LIMIT ${count}`,
+  );
+  const typeOf = (rid: number) => ranges.findLast(({ base }) => base < rid)?.type ?? '';
+  return {
+    rows: rows.map(([rid, version, text]) => ({
+      rid: Number(rid),
+      version: Number(version),
+      type: typeOf(Number(rid)),
+      text: String(text),
+    })),
+    last: Number(rows.at(-1)?.[0] ?? after),
+  };
+}
+
+/** The index rows of resources made again; one that has changed since it was read keeps what its own commit wrote. */
+export function remakeRows(channel: WriterChannel, rows: readonly IndexedRow[], indexOf: IndexOf): Promise<void> {
+  const remade = rows.map(({ rid, version, text }) => {
+    const { entries, patients } = indexOf(text);
+    return [rid, version, entries.map(wireEntry), patients.join(' ')];
+  });
+  return channel.ask({ op: 'reindex', rows: JSON.stringify(remade), done: false });
+}
+
 /** The rid after which work with this hash stopped. Kept as `<rid> <hash>`. */
 function stoppedAt(statements: Statements, indexHash: string): number {
   const progress = statements.text(sql`SELECT value FROM meta WHERE name='reindex'`) ?? '';

@@ -23,7 +23,18 @@ import { WriterChannel } from './sqlite-channel.ts';
 import { Dictionary } from './sqlite-dictionary.ts';
 import type { Total } from './sqlite-estimate.ts';
 import { keyedPage, readKeyed } from './sqlite-keyed.ts';
-import { type IndexOf, indexIsCurrent, prepareIndex, reindexAll } from './sqlite-reindex.ts';
+import {
+  type IndexedRow,
+  type IndexOf,
+  type IndexPage,
+  indexIsCurrent,
+  indexPage,
+  indexRanges,
+  percentAt,
+  prepareIndex,
+  reindexAll,
+  remakeRows,
+} from './sqlite-reindex.ts';
 import { connect, lockFolder, migrate, type Place, synchronousOf } from './sqlite-schema.ts';
 import { Searcher } from './sqlite-search.ts';
 import { Snapshot } from './sqlite-snapshot.ts';
@@ -192,6 +203,18 @@ export class SqliteReader implements ResourceStore {
     await this.writer.ask({ op: 'ping' });
   }
 
+  /** Resources whose rows are to be made again while requests are answered, see `remake`; and how far `last` is, percent. */
+  indexPage(after: number, count: number): IndexPage & { readonly percent: number } {
+    const ranges = indexRanges(this.fresh());
+    const page = indexPage(this.statements, ranges, after, count);
+    return { ...page, percent: page.rows.length === 0 ? 100 : percentAt(ranges, page.last) };
+  }
+
+  /** Makes the search rows of these resources again. Rows of whatever has changed meanwhile are left to its own commit. */
+  remake(rows: readonly IndexedRow[], indexOf: IndexOf): Promise<void> {
+    return remakeRows(this.writer, rows, indexOf);
+  }
+
   /** The connection outside the snapshot: each statement sees what is committed when it runs. */
   protected fresh(): Statements {
     this.#snapshot.end();
@@ -302,6 +325,6 @@ export async function openSqlite(options: SqliteOptions): Promise<SqliteStore> {
 }
 
 /** A store on another thread of the same process: own read connection, the writer reached over `port`. */
-export function attachSqlite(options: AttachOptions): ResourceStore {
+export function attachSqlite(options: AttachOptions): SqliteReader {
   return new SqliteReader(options);
 }

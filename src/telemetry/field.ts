@@ -90,7 +90,7 @@ const CDS_EVENTS = new Set([
   ...['card-refused', 'cards-over-limit', 'prefixed-id', 'dangling-selection', 'foreign-resource'],
   ...['engine-failed', 'audit-failed'],
 ]);
-const THREADS = new Set(['main', 'heavy', 'writer', 'checkpoint', 'session']);
+const THREADS = new Set(['main', 'heavy', 'writer', 'checkpoint', 'session', 'index']);
 const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 const TRACE_ID = /^[0-9a-f]{32}$/;
 const VERSION = /^(?:0|[1-9]\d{0,2})\.(?:0|[1-9]\d{0,2})\.(?:0|[1-9]\d{0,2})$/;
@@ -134,6 +134,7 @@ export const FIELDS = {
   ms: within(0, 86_400_000, 2),
   count: within(0, 1_000_000_000, 0),
   bytes: within(0, 1e12, 0),
+  percent: within(0, 100, 0),
   port: within(0, 65_535, 0),
   hook: named('hooks'),
   service: named('services'),
@@ -146,7 +147,7 @@ export const FIELDS = {
   at: matching(FRAME),
 } as const satisfies Record<string, Checker>;
 
-type Numeric = 'status' | 'ms' | 'count' | 'bytes' | 'port';
+type Numeric = 'status' | 'ms' | 'count' | 'bytes' | 'percent' | 'port';
 /** `at` and the error fields are filled by `log.failure`. ms: milliseconds. */
 export type LogFields = {
   readonly [Name in Exclude<keyof typeof FIELDS, 'at'>]?: (Name extends Numeric ? number : string) | undefined;

@@ -2,11 +2,13 @@
 
 export type HealthStatus = 'pass' | 'warn' | 'fail';
 export interface HealthCheck {
-  /** `store`, `listening`, or `model:<id>|<version>`. */
+  /** `store`, `listening`, `search-parameters`, or `model:<id>|<version>`. */
   readonly name: string;
   readonly status: HealthStatus;
   /** A fixed word, never an error's message. */
   readonly reason?: 'unavailable' | 'timeout' | 'loading' | 'failed' | 'draining';
+  readonly observedValue?: number;
+  readonly observedUnit?: '%';
 }
 export interface HealthReport {
   /** The worst of the checks. */
@@ -26,6 +28,8 @@ export interface HealthSources {
   models(): readonly ModelHealth[];
   /** False before listening and while draining. */
   listening(): boolean;
+  /** How far the index of added search parameters is, while it is not whole. */
+  indexing?(): { readonly percent: number; readonly failed: boolean } | undefined;
 }
 
 /** Longest wait for the store, ms. */
@@ -38,7 +42,12 @@ export function live(): HealthReport {
 
 /** Whether requests should be sent here. Never rejects. A model that is not ready only warns: FHIR and rule-based cards still work. */
 export async function ready(sources: HealthSources, deadlineMs: number = PING_DEADLINE_MS): Promise<HealthReport> {
-  const checks = [await storeCheck(sources, deadlineMs), listeningCheck(sources), ...sources.models().map(modelCheck)];
+  const checks = [
+    await storeCheck(sources, deadlineMs),
+    listeningCheck(sources),
+    ...indexCheck(sources),
+    ...sources.models().map(modelCheck),
+  ];
   return { status: worst(checks), checks };
 }
 
@@ -59,6 +68,17 @@ async function storeCheck(sources: HealthSources, deadlineMs: number): Promise<H
 function listeningCheck(sources: HealthSources): HealthCheck {
   const name = 'listening';
   return sources.listening() ? { name, status: 'pass' } : { name, status: 'fail', reason: 'draining' };
+}
+
+/** Only while there is something to say: everything else is searched meanwhile. */
+function indexCheck({ indexing }: HealthSources): readonly HealthCheck[] {
+  const found = indexing?.();
+  if (found === undefined) return [];
+  const observed = { observedValue: found.percent, observedUnit: '%' } as const;
+  const name = 'search-parameters';
+  return [
+    found.failed ? { name, status: 'warn', reason: 'failed', ...observed } : { name, status: 'pass', ...observed },
+  ];
 }
 
 function modelCheck({ id, version, state }: ModelHealth): HealthCheck {

@@ -14,8 +14,10 @@ export interface Claims {
   readonly definitions: Definitions;
   readonly capability: Capability;
 }
-/** A problem that is not `fatal` may be ignored under lenient handling. */
-export type Resolved = { readonly criterion: Criterion } | { readonly problem: string; readonly fatal: boolean };
+/** A problem that is not `fatal` may be ignored under lenient handling. `unindexed`: the parameter is known, but its rows are still being made. */
+export type Resolved =
+  | { readonly criterion: Criterion }
+  | { readonly problem: string; readonly fatal: boolean; readonly unindexed?: boolean };
 
 interface Search extends Claims {
   readonly values: readonly string[];
@@ -62,7 +64,15 @@ const claimedParameter = (search: Claims, type: string, code: string): SearchPar
 
 const unknown = (problem: string): Resolved => ({ problem, fatal: false });
 
+/** What there is to say of a parameter that is not whole yet; undefined for every other. */
+export function unindexed({ indexing }: Capability, type: string, code: string): string | undefined {
+  const percent = indexing?.(`${type}.${code}`);
+  return percent === undefined ? undefined : `\`${code}\` of ${type} is not yet indexed (${percent} % done)`;
+}
+
 function unknownParameter(search: Claims, type: string, code: string): Resolved {
+  const unready = unindexed(search.capability, type, code);
+  if (unready !== undefined) return { problem: unready, fatal: false, unindexed: true };
   const advice = ADVICE.get(code);
   // Without the named query another question would be answered: search.html#query.
   if (advice !== undefined) return { problem: `\`${code}\` is not supported: ${advice}.`, fatal: code === '_query' };
@@ -110,7 +120,11 @@ function isCaseless(
 function filterClaims(search: Search): FilterClaims {
   return {
     isCaseless: (type, parameter) => isCaseless(type, parameter, undefined, search.definitions),
-    parameter: (type, code) => claimedParameter(search, type, code),
+    parameter: (type, code) => {
+      const unready = unindexed(search.capability, type, code);
+      if (unready !== undefined) throw fhirError('not-indexed', `\`_filter\`: ${unready}. Try again later.`);
+      return claimedParameter(search, type, code);
+    },
     targets: (parameter) => {
       const targets = claimedTargets(parameter, search.capability);
       search.budget.attempts += targets.length;
@@ -207,6 +221,9 @@ function resolveChain(type: string, step: string, rest: string, search: Search, 
   const links = resolved.flatMap(({ target, found }) =>
     'criterion' in found ? [{ type: target, where: found.criterion }] : [],
   );
+  // One target that cannot answer yet would make the others a part of the answer.
+  const unready = resolved.find(({ found }) => 'problem' in found && found.unindexed === true);
+  if (unready !== undefined) return unready.found;
   const failed = resolved.find(({ found }) => 'problem' in found);
   if (links.length === 0) {
     if (failed !== undefined && targets.length === 1) return failed.found;

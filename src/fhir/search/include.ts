@@ -2,6 +2,7 @@
 import type { Capability } from '../capability.ts';
 import type { SearchParameter } from '../definitions.ts';
 import { fhirError } from '../outcome.ts';
+import { unindexed } from './criteria.ts';
 import { shownName } from './form.ts';
 import type { Include } from './query.ts';
 
@@ -27,7 +28,9 @@ function asked(name: string, value: string): Asked {
   return { source, code, target, iterate };
 }
 
-function refused(name: string, { source, code }: Asked, claims: readonly string[]): never {
+function refused(name: string, { source, code }: Asked, claims: readonly string[], capability: Capability): never {
+  const unready = unindexed(capability, source, code);
+  if (unready !== undefined) throw fhirError('not-indexed', `${unready}. Try again later.`);
   const valid = claims.length > 0 && claims.length <= 60 ? ` Valid are: ${claims.join(', ')}.` : '';
   throw fhirError(
     'unsupported-parameter',
@@ -66,11 +69,11 @@ export function readInclude(type: string, name: string, value: string, capabilit
   if (include.code === '*') {
     if (everything) return [{ source, parameter: '*', target: include.target, iterate: include.iterate }];
     const listed = each(claims, include.iterate, capability);
-    return listed.length > 0 ? listed : refused(name, include, claims);
+    return listed.length > 0 ? listed : refused(name, include, claims, capability);
   }
   const parameter = referenceParameter(capability, source, include.code);
   if (parameter === undefined || !(everything || claims.includes(`${source}:${include.code}`))) {
-    return refused(name, include, claims);
+    return refused(name, include, claims, capability);
   }
   checkTarget(parameter, include, capability);
   return [{ source, parameter, target: include.target, iterate: include.iterate }];
@@ -88,11 +91,11 @@ export function readRevInclude(type: string, name: string, value: string, capabi
       include.iterate,
       capability,
     );
-    return listed.length > 0 ? listed : refused(name, include, own);
+    return listed.length > 0 ? listed : refused(name, include, own, capability);
   }
   const parameter = referenceParameter(capability, include.source, include.code);
   if (parameter === undefined || !(claims.includes('*') || claims.includes(`${include.source}:${include.code}`))) {
-    return refused(name, include, own);
+    return refused(name, include, own, capability);
   }
   checkTarget(parameter, include, capability);
   return [{ source: include.source, parameter, target: include.target, iterate: include.iterate }];

@@ -1,9 +1,9 @@
 /** A search as asked: parsed and checked against the claims, before access is joined. Source: FHIR R4 search.html. */
 import type { Capability } from '../capability.ts';
 import type { Definitions, SearchParameter } from '../definitions.ts';
-import { fhirError } from '../outcome.ts';
+import { type FhirError, fhirError } from '../outcome.ts';
 import type { SortKey } from './algebra.ts';
-import { criterionOf } from './criteria.ts';
+import { criterionOf, type Resolved } from './criteria.ts';
 import { decodedPairs, shownName } from './form.ts';
 import type { FullTextCode } from './full-text.ts';
 import { readInclude, readRevInclude } from './include.ts';
@@ -39,6 +39,8 @@ export interface SearchQuery {
   readonly used: readonly (readonly [name: string, value: string])[];
   /** Names ignored under `Prefer: handling=lenient`. */
   readonly ignored: readonly string[];
+  /** Of those ignored: the ones whose parameter is not yet indexed, and how far it is. */
+  readonly unindexed?: ReadonlyMap<string, string>;
 }
 
 /**
@@ -96,6 +98,7 @@ export function parseSearch(
   const pairs = decodedPairs(rawQuery, SEARCH_LIMITS.parameters);
   const used: (readonly [string, string])[] = [];
   const ignored: string[] = [];
+  const unindexed = new Map<string, string>();
   const criteria: Criterion[] = [];
   const results: (readonly [string, string])[] = [];
   const includes: Include[] = [];
@@ -115,9 +118,10 @@ export function parseSearch(
     } else {
       const resolved = criterionOf(type, name, valuesOf(name, value, budget), context, budget);
       if ('criterion' in resolved) criteria.push(resolved.criterion);
-      else if (handling === 'strict' || resolved.fatal) throw fhirError('unsupported-parameter', resolved.problem);
+      else if (handling === 'strict' || resolved.fatal) throw refusal(resolved);
       else {
         ignored.push(name);
+        if (resolved.unindexed) unindexed.set(name, resolved.problem);
         continue;
       }
     }
@@ -137,8 +141,17 @@ export function parseSearch(
     cursor: result.cursor,
     used: result.unsortable ? used.filter(([name]) => name !== '_sort') : used,
     ignored: result.unsortable ? [...ignored, '_sort'] : ignored,
+    unindexed: result.unindexed === undefined ? unindexed : unindexed.set('_sort', result.unindexed),
   };
 }
+
+function refusal({ problem, unindexed }: Extract<Resolved, { problem: string }>): FhirError {
+  if (unindexed !== true) return fhirError('unsupported-parameter', problem);
+  return fhirError('not-indexed', `${problem}. ${NOT_YET}`);
+}
+
+/** What a client can do about a parameter that is not whole yet. */
+export const NOT_YET = 'Try again later, or send `Prefer: handling=lenient` to search without it.';
 
 /** A filter is one expression: its commas are its own. */
 function valuesOf(name: string, value: string, budget: { values: number }): readonly string[] {

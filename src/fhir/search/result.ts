@@ -2,6 +2,7 @@
 import type { Capability } from '../capability.ts';
 import { fhirError } from '../outcome.ts';
 import type { SortKey } from './algebra.ts';
+import { unindexed } from './criteria.ts';
 import { shownName } from './form.ts';
 import type { SearchQuery } from './query.ts';
 import { SEARCH_LIMITS, searchType } from './types.ts';
@@ -10,6 +11,8 @@ export interface ResultParameters
   extends Pick<SearchQuery, 'sort' | 'count' | 'total' | 'summary' | 'elements' | 'cursor'> {
   /** `_sort` was ignored under lenient handling. */
   readonly unsortable: boolean;
+  /** It was ignored since a sort key is not yet indexed: how far it is. */
+  readonly unindexed: string | undefined;
 }
 
 /** `_format` and `_pretty` are accepted here and meant for the representation. */
@@ -42,11 +45,14 @@ export function readResultParameters(
     given.set(name, value);
   }
   const sort = sortKeys(type, given.get('_sort'), capability);
-  if (sort.problem !== undefined && handling === 'strict') throw fhirError('unsupported-parameter', sort.problem);
+  if (sort.problem !== undefined && handling === 'strict') {
+    throw fhirError(sort.unindexed === undefined ? 'unsupported-parameter' : 'not-indexed', sort.problem);
+  }
   const count = countOf(given.get('_count'));
   return {
     sort: sort.keys,
     unsortable: sort.problem !== undefined,
+    unindexed: sort.unindexed,
     count: count === undefined ? undefined : Math.min(count, settings.maxCount),
     total: oneOf('_total', given.get('_total'), ['none', 'estimate', 'accurate']),
     summary: oneOf('_summary', given.get('_summary'), ['true', 'false', 'text', 'data', 'count']),
@@ -90,7 +96,7 @@ function sortKeys(
   type: string,
   text: string | undefined,
   capability: Capability,
-): { readonly keys: readonly SortKey[]; readonly problem?: string } {
+): { readonly keys: readonly SortKey[]; readonly problem?: string; readonly unindexed?: string | undefined } {
   if (text === undefined) return { keys: [] };
   const names = text.split(',');
   if (names.length > SEARCH_LIMITS.sortKeys) {
@@ -102,7 +108,11 @@ function sortKeys(
     const code = descending ? name.slice(1) : name;
     const parameter = capability.types.get(type)?.searchParameters.get(code);
     const indexed = OWN_KEYS.get(code) ?? (parameter && searchType(parameter.type).indexed);
-    if (indexed === undefined) return { keys: [], problem: `${type} can't be sorted by \`${shownName(code)}\`.` };
+    if (indexed === undefined) {
+      const unready = unindexed(capability, type, code);
+      const why = unready === undefined ? '' : ` ${unready}.`;
+      return { keys: [], problem: `${type} can't be sorted by \`${shownName(code)}\`.${why}`, unindexed: unready };
+    }
     keys.push({ parameter: `${type}.${code}`, indexed, descending });
   }
   return { keys };

@@ -36,7 +36,7 @@ export function parseSystemSearch(
   const isInclude = ({ name }: Part): boolean => /^_(?:rev)?include(?::|$)/.test(name);
   const includeParts = parts.filter(isInclude);
   const criteria = parts.filter((part) => part.name !== '_type' && !isInclude(part));
-  const { queries, ignored } = sameQueries(types, criteria, handling, parse);
+  const { queries, ignored, unindexed } = sameQueries(types, criteria, handling, parse);
   const [first] = queries;
   if (first === undefined) throw fhirError('value', 'There is no type to search.');
   assertSortable(queries);
@@ -44,7 +44,13 @@ export function parseSystemSearch(
   const used = parts.filter(({ name }) => name !== '_cursor' && !ignored.has(name));
   return {
     queries,
-    page: { ...first, ...included, ignored: [...ignored], used: used.map(({ name, value }) => [name, value]) },
+    page: {
+      ...first,
+      ...included,
+      ignored: [...ignored],
+      unindexed,
+      used: used.map(({ name, value }) => [name, value]),
+    },
   };
 }
 
@@ -84,8 +90,9 @@ function sameQueries(types: readonly string[], parts: readonly Part[], handling:
   };
   const queries = queriesOf(parts);
   const ignored = new Set(queries.flatMap((query) => query.ignored));
-  if (queries.every((query) => query.ignored.length === ignored.size)) return { queries, ignored };
-  return { queries: queriesOf(parts.filter(({ name }) => !ignored.has(name))), ignored };
+  const unindexed = new Map(queries.flatMap((query) => [...(query.unindexed ?? [])]));
+  if (queries.every((query) => query.ignored.length === ignored.size)) return { queries, ignored, unindexed };
+  return { queries: queriesOf(parts.filter(({ name }) => !ignored.has(name))), ignored, unindexed };
 }
 
 function assertSortable(queries: readonly SearchQuery[]): void {

@@ -1,0 +1,112 @@
+/** Definitions and claims with the parameters of clients in them: one immutable snapshot. Source: searchparameter.html, capabilitystatement.html. */
+import { type AddedParameter, type Capability, type ClaimedType, SUPPORTED } from './capability.ts';
+import {
+  type CustomParameter,
+  keyOf,
+  linkedCustom,
+  type Published,
+  parameterFaults,
+  rowsDecidedBy,
+} from './custom-parameter.ts';
+import type { Definitions, SearchParameter } from './definitions.ts';
+import type { Issue } from './outcome.ts';
+
+export interface InForce {
+  /** Those that hold, in the order given. */
+  readonly parameters: readonly AddedParameter[];
+  /** `Patient.eye-colour` -> what its rows are decided by. */
+  readonly keys: ReadonlyMap<string, string>;
+  /** Logical id -> why it does not hold. */
+  readonly faults: ReadonlyMap<string, readonly Issue[]>;
+}
+
+/** Most parameters (of one type each) that clients can add: each costs every write of its type. */
+export const PARAMETER_LIMIT = 500;
+
+/**
+ * Which of the active parameters hold. Of two with one code and type the first does. Composites come last, so that they find the others.
+ * @param customs in the order of their creation
+ */
+export function inForce(customs: readonly CustomParameter[], published: Published): InForce {
+  const parameters: AddedParameter[] = [];
+  const keys = new Map<string, string>();
+  const faults = new Map<string, readonly Issue[]>();
+  const isComposite = ({ type }: CustomParameter): boolean => type === 'composite';
+  let known = published.definitions;
+  const admit = (custom: CustomParameter): void => {
+    const found = [...parameterFaults(custom, published, known), ...taken(custom, keys)];
+    if (found.length > 0) {
+      faults.set(custom.id, found);
+      return;
+    }
+    for (const type of custom.base) {
+      const parameter = linkedCustom(custom, type, known);
+      if (parameter === undefined) continue;
+      parameters.push({ type, parameter });
+      keys.set(keyOf(type, custom.code), rowsDecidedBy(parameter));
+    }
+  };
+  customs.filter((each) => !isComposite(each)).forEach(admit);
+  known = withParameters(published.definitions, parameters);
+  customs.filter(isComposite).forEach(admit);
+  return { parameters, keys, faults };
+}
+
+function taken({ base, code }: CustomParameter, keys: ReadonlyMap<string, string>): readonly Issue[] {
+  if (keys.size + base.length > PARAMETER_LIMIT) {
+    return [{ kind: 'business-rule', message: `More than ${PARAMETER_LIMIT} parameters are added.` }];
+  }
+  const type = base.find((each) => keys.has(keyOf(each, code)));
+  const message = `Another parameter of ${type} has the code \`${code}\`.`;
+  return type === undefined ? [] : [{ kind: 'conflict', message, expression: 'SearchParameter.code' }];
+}
+
+/** The definitions with more search parameters. */
+export function withParameters(definitions: Definitions, added: readonly AddedParameter[]): Definitions {
+  if (added.length === 0) return definitions;
+  const byType = new Map<string, Map<string, SearchParameter>>();
+  for (const { type, parameter } of added) {
+    const ofType = byType.get(type) ?? new Map(definitions.searchParameters(type));
+    byType.set(type, ofType.set(parameter.code, parameter));
+  }
+  return Object.freeze({
+    ...definitions,
+    hash: `${definitions.hash} ${added.map(({ type, parameter }) => `${type} ${rowsDecidedBy(parameter)}`).join(' ')}`,
+    searchParameters: (type: string) => byType.get(type) ?? definitions.searchParameters(type),
+  });
+}
+
+/**
+ * The claims with more search parameters. A reference can be included from its type, and back from each type it can point at.
+ * @param added those whose rows are whole
+ * @param indexing how far the others are
+ */
+export function withClaims(
+  capability: Capability,
+  added: readonly AddedParameter[],
+  indexing: (key: string) => number | undefined,
+): Capability {
+  const types = new Map<string, ClaimedType>(capability.types);
+  const change = (type: string, changed: (claimed: ClaimedType) => Partial<ClaimedType>): void => {
+    const claimed = types.get(type);
+    if (claimed !== undefined) types.set(type, Object.freeze({ ...claimed, ...changed(claimed) }));
+  };
+  for (const { type, parameter } of added) {
+    change(type, ({ searchParameters }) => ({
+      searchParameters: new Map(searchParameters).set(parameter.code, parameter),
+    }));
+    for (const target of revIncludeTargets({ type, parameter }, capability)) {
+      const claim = `${type}:${parameter.code}`;
+      change(target, ({ revIncludes }) => ({ revIncludes: [...revIncludes, claim] }));
+    }
+  }
+  return Object.freeze({ ...capability, types, added, indexing });
+}
+
+/** Types whose searches may ask for `_revinclude` of the parameter. */
+export function revIncludeTargets({ parameter }: AddedParameter, { types }: Capability): readonly string[] {
+  if (parameter.type !== 'reference') return [];
+  return [...types.keys()].filter(
+    (type) => !SUPPORTED.apart.has(type) && (parameter.targets.length === 0 || parameter.targets.includes(type)),
+  );
+}
