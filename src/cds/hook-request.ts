@@ -1,8 +1,18 @@
 /** Body of a hook call -> HookRequest, checked against the hook's row. Source: CDS Hooks 2.0.1 "HTTP Request", "FHIR Resource Access", hook library. */
 import { Ajv, type ValidateFunction } from 'ajv';
 import { fhirError } from '../fhir/outcome.ts';
-import { isJsonObject, isNumber, type Json, type JsonObject, numberOf, parseJson } from '../fhir/resource.ts';
-import { type ContextField, HOOKS } from './hooks.ts';
+import {
+  isJsonObject,
+  isNumber,
+  type Json,
+  type JsonObject,
+  numberOf,
+  parseJson,
+  type Resource,
+} from '../fhir/resource.ts';
+import { entriesOf } from './draft-orders.ts';
+import { type ContextField, HOOKS, type Hook } from './hooks.ts';
+import { isResource } from './subject.ts';
 
 export interface HookRequest {
   readonly hook: string;
@@ -17,8 +27,10 @@ export interface HookRequest {
   readonly values: Readonly<Record<string, string | undefined>>;
   /** undefined when the hook has none. */
   readonly selections: readonly string[] | undefined;
-  /** Bundle of draft orders; undefined when the hook has none. */
+  /** Bundle of the orders to judge; undefined when the hook has none. */
   readonly draftOrders: JsonObject | undefined;
+  /** Resources that the context itself gives as known: a new allergy, new problems. */
+  readonly recorded: readonly Resource[];
   readonly prefetch: JsonObject;
   /** True when an id came as `Patient/123` and was made bare. */
   readonly prefixedIds: boolean;
@@ -44,6 +56,11 @@ const FIELD_SCHEMA = {
       resourceType: { const: 'Bundle' },
       entry: { type: ['array', 'null'], maxItems: LIST_LIMIT, items: { type: 'object' } },
     },
+  }),
+  resource: (field: ContextField) => ({
+    type: 'object',
+    required: ['resourceType'],
+    properties: { resourceType: { const: field.kind === 'resource' ? field.type : '' } },
   }),
   any: () => ({}),
 } as const satisfies Record<ContextField['kind'], (field: ContextField) => object>;
@@ -96,7 +113,7 @@ export function parseHookRequest(text: string, hook: string): HookRequest {
   if (typeof body.hook === 'string' && body.hook !== hook) {
     throw fhirError('value', `\`hook\` is not the hook of this service (\`${hook}\`).`);
   }
-  const fields = HOOKS.get(hook)?.fields ?? {};
+  const { fields, orders = '', recorded = [] }: Hook = HOOKS.get(hook) ?? { fields: {} };
   const request = tolerated(body, fields);
   const validate = VALIDATORS.get(hook);
   if (validate === undefined || !validate(request)) throw refusal(validate);
@@ -112,10 +129,19 @@ export function parseHookRequest(text: string, hook: string): HookRequest {
     userId: values.userId,
     values,
     selections: Array.isArray(context.selections) ? context.selections.map(String) : undefined,
-    draftOrders: isJsonObject(context.draftOrders) ? context.draftOrders : undefined,
+    draftOrders: bundleOf(context[orders]),
+    recorded: recorded.flatMap((field) => resourcesIn(context[field])),
     prefetch: isJsonObject(request.prefetch) ? request.prefetch : {},
     prefixedIds,
   };
+}
+
+const bundleOf = (value: Json | undefined): JsonObject | undefined => (isJsonObject(value) ? value : undefined);
+
+/** The resource itself, or those of a Bundle. */
+function resourcesIn(value: Json | undefined): readonly Resource[] {
+  if (!isResource(value)) return [];
+  return value.resourceType === 'Bundle' ? entriesOf(value).map(({ resource }) => resource) : [value];
 }
 
 const isEmpty = (value: Json | undefined) =>

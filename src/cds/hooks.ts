@@ -1,12 +1,13 @@
 /** THE table of hooks: which context fields each has, which are required, which may stand in a prefetch template. Source: CDS Hooks 2.0.1 hook library, standards table "Hook contexts". */
 
-/** id: bare FHIR id of `target`; user: `Type/id`; references: array of `Type/id`; bundle: Bundle of resources. */
+/** id: bare FHIR id of `target`; user: `Type/id`; references: array of `Type/id`; bundle: Bundle of resources; resource: one resource of `type`. */
 type FieldKind =
   | { readonly kind: 'id'; readonly target: string }
   | { readonly kind: 'user' }
   | { readonly kind: 'reference' }
   | { readonly kind: 'references' }
   | { readonly kind: 'bundle' }
+  | { readonly kind: 'resource'; readonly type: string }
   | { readonly kind: 'any' };
 
 export type ContextField = FieldKind & {
@@ -16,9 +17,14 @@ export type ContextField = FieldKind & {
 };
 export interface Hook {
   readonly fields: Readonly<Record<string, ContextField>>;
+  /** The Bundle of orders that are judged; a hook without one has none to judge. */
+  readonly orders?: string;
+  /** Fields whose resources are known of the patient although no store holds them yet. */
+  readonly recorded?: readonly string[];
 }
 
 const user = { kind: 'user', required: true, token: true } as const;
+const maybeUser = { ...user, required: false } as const;
 const patient = { kind: 'id', target: 'Patient', required: true, token: true } as const;
 const encounter = { kind: 'id', target: 'Encounter', required: true, token: true } as const;
 const maybeEncounter = { ...encounter, required: false } as const;
@@ -36,9 +42,11 @@ const TABLE = {
       selections: references,
       draftOrders: bundle,
     },
+    orders: 'draftOrders',
   },
   'order-sign': {
     fields: { userId: user, patientId: patient, encounterId: maybeEncounter, draftOrders: bundle },
+    orders: 'draftOrders',
   },
   'order-dispatch': {
     fields: {
@@ -52,6 +60,23 @@ const TABLE = {
   'encounter-discharge': { fields: { userId: user, patientId: patient, encounterId: encounter } },
   'appointment-book': {
     fields: { userId: user, patientId: patient, encounterId: maybeEncounter, appointments: bundle },
+  },
+  'allergyintolerance-create': {
+    fields: {
+      userId: user,
+      patientId: patient,
+      encounterId: maybeEncounter,
+      allergyIntolerance: { kind: 'resource', type: 'AllergyIntolerance', required: true, token: false },
+    },
+    recorded: ['allergyIntolerance'],
+  },
+  'problem-list-item-create': {
+    fields: { userId: user, patientId: patient, encounterId: maybeEncounter, conditions: bundle },
+    recorded: ['conditions'],
+  },
+  'medication-refill': {
+    fields: { userId: maybeUser, patientId: patient, encounterId: maybeEncounter, medications: bundle },
+    orders: 'medications',
   },
 } as const satisfies Record<string, Hook>;
 

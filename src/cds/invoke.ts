@@ -231,20 +231,21 @@ async function answerCall(
   const judged = await judge(frame, service.engine, prefetched, medicationOrders, deadlineAt, caller.requestId, parts);
   if (judged.failed) parts.observe('engine-failed', 1);
   const sent = sendable(frame, judged.cards, new Set(common.drafts), parts);
-  const cards = sent.map(({ card }) => card);
+  const cards = service.shadow === true ? [] : sent.map(({ card }) => card);
   return {
     ...common,
     body: JSON.stringify({ cards }),
     auditStatus: judged.failed ? 500 : 200,
     prefetched,
     cards,
-    recorded: sent.map(recordedCard),
+    recorded: sent.map((built) => recordedCard(built, service.shadow !== true)),
     model: judged.model,
     basis: judged.basis,
     remarks: [
       ...dangling,
       ...(prefetched.foreign > 0 ? [`${prefetched.foreign} resources of others dropped`] : []),
       ...judged.remarks,
+      ...(service.shadow === true && sent.length > 0 ? [`in shadow: ${sent.length} cards not shown`] : []),
     ],
   };
 }
@@ -305,13 +306,13 @@ function sendable(
   return [...clean.slice(0, cardLimit - 1), more];
 }
 
-function recordedCard({ kind, key, card }: BuiltCard): RecordedCard {
+function recordedCard({ kind, key, card }: BuiltCard, shown: boolean): RecordedCard {
   const { uuid, indicator, summary, source, suggestions = [] } = card;
   return {
     uuid,
     kind,
     key,
-    shown: true,
+    shown,
     card: { indicator, summary, source },
     suggestions: suggestions.map(({ uuid: suggestion }) => suggestion),
   };

@@ -72,7 +72,8 @@ export async function prefetch(service: Service, request: HookRequest, source: S
   const obtained = await Promise.all(
     Object.entries(service.prefetch).map(([key, template]) => obtain(service, key, template, request, reader)),
   );
-  const entries = obtained.flatMap(({ entries: found }) => found);
+  const given = request.recorded.map((resource) => ({ fullUrl: undefined, resource }));
+  const entries = [...given, ...obtained.flatMap(({ entries: found }) => found)];
   const patients = entries.filter(({ resource }) => resource.resourceType === 'Patient');
   const aliases = new Set(
     patients.flatMap(({ fullUrl, resource }) =>

@@ -62,6 +62,8 @@ export interface Service {
   readonly overrideReasons?: readonly Coding[];
   readonly links?: readonly { readonly label: string; readonly url: string }[];
   readonly cardLimit: number;
+  /** Judged and recorded, but shown to nobody. */
+  readonly shadow?: boolean;
 }
 
 export interface LoadedServices {
@@ -148,7 +150,7 @@ function serviceProblems(
 
 function engineProblems(
   service: Service,
-  { fields }: Hook,
+  { orders }: Hook,
   manifests: ReadonlyMap<string, Manifest>,
 ): readonly string[] {
   const { engine } = service;
@@ -158,7 +160,7 @@ function engineProblems(
     case 'triage':
       return triageProblems(service, engine, manifests);
     case 'drug-safety':
-      return fields.draftOrders === undefined ? ['drug-safety needs a hook with draftOrders'] : [];
+      return orders === undefined ? ['drug-safety needs a hook with orders'] : [];
   }
 }
 

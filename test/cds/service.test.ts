@@ -55,7 +55,7 @@ const rows: readonly [problem: RegExp | undefined, file: Json | string, why: str
   [/`_count`/, template('Observation?patient={{context.patientId}}&_count=many'), '_count that is no number'],
   [/hook `patient-veiw` is not known/, { ...SCORES, hook: 'patient-veiw' }, 'unknown hook'],
   [/not known/, { ...SCORES, hook: 'medication-prescribe' }, 'deprecated hook'],
-  [/draftOrders/, { ...DRUGS, hook: 'patient-view' }, 'drug-safety without draft orders'],
+  [/a hook with orders/, { ...DRUGS, hook: 'patient-view' }, 'drug-safety without draft orders'],
   [
     /model `news3` is not loaded/,
     engine({ models: ['news2', 'qsofa', 'sirs', 'news3'] }),
@@ -115,6 +115,7 @@ test('cds-hooks-2.0@discovery: our services, each with hook, description and id,
     services.map(({ id, hook }) => [id, hook]),
     [
       ['deterioration-sepsis', 'patient-view'],
+      ['drug-interactions-refill', 'medication-refill'],
       ['drug-interactions-select', 'order-select'],
       ['drug-interactions-sign', 'order-sign'],
       ['triage', 'patient-view'],
