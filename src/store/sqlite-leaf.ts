@@ -2,7 +2,7 @@
  * Leaf predicates as SQL, each in two forms: `lookup` asks it of one known resource by key, `seek` yields the resources that satisfy it
  * from one index range; where that range may hold rows that do not, `tick()` counts what is visited. Dates are half-open [low, high), quantities closed [low, high]; search.html#prefix.
  */
-import type { Predicate, Relation } from '../fhir/search/algebra.ts';
+import type { ParameterKey, Predicate, Relation } from '../fhir/search/algebra.ts';
 import { type Dictionary, UNKNOWN } from './sqlite-dictionary.ts';
 import { KIND } from './sqlite-message.ts';
 import { LONG_INTERVAL } from './sqlite-schema.ts';
@@ -78,6 +78,29 @@ export function relationHolds(relation: Relation, low: Sql, high: Sql, from: num
       return closed ? sql`${high}>=${from} AND ${low}<=${to}` : sql`${high}>${from} AND ${low}<${to}`;
     default:
       throw new TypeError(`Unknown relation ${String(relation satisfies never)}`);
+  }
+}
+
+export function isUpdated(parameter: ParameterKey): boolean {
+  return parameter.endsWith('._lastUpdated');
+}
+
+/** lastUpdated is an instant of one ms: [at, at + 1). */
+export function updatedHolds(relation: Relation, low: number, high: number): Sql {
+  const open = Math.ceil(low);
+  switch (relation) {
+    case 'eq':
+      return sql`at>=${open} AND at<=${high - 1}`;
+    case 'gt':
+      return sql`at>${high - 1}`;
+    case 'ge':
+      return sql`at>=${Math.min(low, high)}`;
+    case 'le':
+      return sql`at<=${Math.max(low - 1, high - 1)}`;
+    case 'eb':
+      return sql`at<=${low - 1}`;
+    default:
+      return relationHolds(relation, raw('at'), raw('(at+1)'), low, high, false);
   }
 }
 

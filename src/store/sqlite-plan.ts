@@ -4,12 +4,13 @@ import { StoreError } from './port.ts';
 import type { Dictionary } from './sqlite-dictionary.ts';
 import {
   type Interval,
+  isUpdated,
   type Leaf,
   Leaves,
   oneOf,
-  relationHolds,
   type Subject,
   startsWith,
+  updatedHolds,
   type Window,
 } from './sqlite-leaf.ts';
 import { KIND } from './sqlite-message.ts';
@@ -119,22 +120,60 @@ export class Planner {
       case 'has':
         return this.#driveJoin(where, type, limit);
       default: {
-        const base = this.seek(where, type);
-        const bound = this.probe(base, limit);
-        return bound > limit ? undefined : { base, rest: [], bound };
+        return this.#driveBase(this.seek(where, type), limit);
       }
     }
   }
 
   #driveAnd(of: readonly Predicate[], type: string, limit: number): Drive | undefined {
     let best: Drive | undefined;
+    const done = new Set<Predicate>();
     for (const child of of.toSorted((a, b) => RANK[a.kind] - RANK[b.kind])) {
-      const found = this.drive(child, type, best === undefined ? limit : best.bound - 1);
+      if (done.has(child)) continue;
+      const between = this.#between(child, of, type);
+      const together: readonly Predicate[] = between?.of ?? [child];
+      for (const each of together) done.add(each);
+      const within = best === undefined ? limit : best.bound - 1;
+      const found = between === undefined ? this.drive(child, type, within) : this.#driveBase(between.base, within);
       if (found === undefined) continue;
-      best = { ...found, rest: [...found.rest, ...of.filter((other) => other !== child)] };
+      best = { ...found, rest: [...found.rest, ...of.filter((other) => !together.includes(other))] };
       if (best.bound <= this.few) break;
     }
     return best;
+  }
+
+  #driveBase(base: Sql, limit: number): Drive | undefined {
+    const bound = this.probe(base, limit);
+    return bound > limit ? undefined : { base, rest: [], bound };
+  }
+
+  /** All intervals on the parameter of `child` as one range: from and to are each half the store. Undefined where a range cannot say it. */
+  #between(
+    child: Predicate,
+    siblings: readonly Predicate[],
+    type: string,
+  ): { readonly base: Sql; readonly of: readonly Interval[] } | undefined {
+    if (child.kind !== 'interval') return undefined;
+    const of = siblings.filter(
+      (each): each is Interval => each.kind === 'interval' && each.parameter === child.parameter,
+    );
+    if (of.length < 2) return undefined;
+    if (isUpdated(child.parameter)) {
+      const tests = of.map(({ relation, low, high }) => updatedHolds(relation, low, high));
+      const number = this.typeNumber(type);
+      return {
+        base: sql`SELECT rid FROM resource WHERE type=${number} AND ${join(tests, ' AND ', '1')} AND rid > 0`,
+        of,
+      };
+    }
+    const parameter = this.leaves.parameter(child.parameter);
+    const window = this.leaves.window(of, parameter);
+    if (window === undefined) return undefined;
+    const range = sql`d.low >= ${window.from} AND d.low <= ${window.to}`;
+    return {
+      base: sql`SELECT d.rid AS rid FROM date d WHERE d.parameter=${parameter} AND ${range} AND tick() AND ${window.test}`,
+      of,
+    };
   }
 
   #driveOr(of: readonly Predicate[], type: string, limit: number): Drive | undefined {
@@ -166,8 +205,7 @@ export class Planner {
       where.kind === 'chain'
         ? sql`SELECT r.rid AS rid FROM (${ends}) t CROSS JOIN resource x ON x.rid=t.rid CROSS JOIN reference r ON r.parameter=${parameter} AND r.target=${`${where.type}/`}||x.id`
         : sql`SELECT x.rid AS rid FROM (${ends}) t CROSS JOIN entry e ON e.rid=t.rid AND e.parameter=${parameter} AND e.kind=${KIND.reference} AND ${startsWith(raw('e.a'), `${type}/`)} CROSS JOIN resource x ON x.type=${this.typeNumber(type)} AND x.id=substr(e.a, ${type.length + 2}) AND x.rid > 0`;
-    const bound = this.probe(base, limit);
-    return bound > limit ? undefined : { base, rest: [], bound };
+    return this.#driveBase(base, limit);
   }
 
   /** The driver with what remains to be asked: `SELECT rid` of exactly the matches. */
@@ -331,31 +369,8 @@ export class Planner {
   }
 }
 
-export function isUpdated(parameter: ParameterKey): boolean {
-  return parameter.endsWith('._lastUpdated');
-}
-
 function refuseAudit(type: string): void {
   if (type === 'AuditEvent') throw new StoreError('refused', 'Chains and `_has` over AuditEvent are not supported.');
-}
-
-/** lastUpdated is an instant of one ms: [at, at + 1). */
-function updatedHolds(relation: Parameters<typeof relationHolds>[0], low: number, high: number): Sql {
-  const open = Math.ceil(low);
-  switch (relation) {
-    case 'eq':
-      return sql`at>=${open} AND at<=${high - 1}`;
-    case 'gt':
-      return sql`at>${high - 1}`;
-    case 'ge':
-      return sql`at>=${Math.min(low, high)}`;
-    case 'le':
-      return sql`at<=${Math.max(low - 1, high - 1)}`;
-    case 'eb':
-      return sql`at<=${low - 1}`;
-    default:
-      return relationHolds(relation, raw('at'), raw('(at+1)'), low, high, false);
-  }
 }
 
 /** Parameters of the leaves of a component. */

@@ -487,3 +487,7 @@ export function storeContract(engine: string, open: OpenStore): void {
 
   specify('ping proves reads and writes', async (store) => store.ping());
 }
+
+/** Whole-table steps that are meant: our own subqueries (aliases b, t, p, m), JSON lists, and system history along its sequence. */
+export const SCANS_ALLOWED =
+  /^SCAN (b|t|p|m|json_each VIRTUAL TABLE INDEX 1:|\(subquery-\d+\)|CONSTANT ROW|resource USING INDEX resource_seq|history|fulltext (EXISTS )?VIRTUAL TABLE INDEX \d+:\S*M\S*)$/;

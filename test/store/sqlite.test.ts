@@ -8,7 +8,7 @@ import type { IndexEntry, Predicate } from '../../src/fhir/search/algebra.ts';
 import { StoreError } from '../../src/store/port.ts';
 import { attachSqlite, openSqlite, type SqliteOptions, type SqliteStore } from '../../src/store/sqlite.ts';
 import { connect } from '../../src/store/sqlite-schema.ts';
-import { plan, storeContract } from './contract.ts';
+import { plan, SCANS_ALLOWED, storeContract } from './contract.ts';
 import { searchContract } from './search-contract.ts';
 import { auditRow, IDS, put } from './world.ts';
 
@@ -59,10 +59,6 @@ for (const collect of [0, 3, 20]) {
     return store;
   });
 }
-
-/** Whole-table steps that are meant: our own subqueries (aliases b, t, p, m), JSON lists, and system history along its sequence. */
-const SCANS_ALLOWED =
-  /^SCAN (b|t|p|m|json_each VIRTUAL TABLE INDEX 1:|\(subquery-\d+\)|CONSTANT ROW|resource USING INDEX resource_seq|history|fulltext (EXISTS )?VIRTUAL TABLE INDEX \d+:\S*M\S*)$/;
 
 /** Every audit row has a row of each home: a look-up by home alone walks the whole log. */
 const WALKS_THE_LOG = /audit_index.*\(home=\?\)$/;
