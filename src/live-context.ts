@@ -2,8 +2,8 @@
  * What a thread answers by, as one immutable snapshot at a time: a request keeps the one it began with. Only the making of index rows is always
  * by the newest: what a client defines is indexed at once, whoever writes. Reasons: docs/decisions/0017-search-parameters-at-run-time.md.
  */
-import { inForce, withClaims, withParameters } from './fhir/custom-claims.ts';
-import { activeParameter, type CustomParameter, keyOf, parameterFaults } from './fhir/custom-parameter.ts';
+import { faultsOf, inForce, withClaims, withParameters } from './fhir/custom-claims.ts';
+import { activeParameter, type CustomParameter, keyOf } from './fhir/custom-parameter.ts';
 import type { SearchParameter } from './fhir/definitions.ts';
 import type { Issue } from './fhir/outcome.ts';
 import type { Resource } from './fhir/resource.ts';
@@ -121,7 +121,7 @@ export class LiveContext {
   /** Why an active SearchParameter cannot be kept. */
   #faults(resource: Resource): readonly Issue[] {
     const custom = activeParameter(resource);
-    return custom === undefined ? [] : parameterFaults(custom, this.#base, this.#current.definitions);
+    return custom === undefined ? [] : faultsOf(custom, this.#base, this.#current.definitions);
   }
 
   /** Rows by the published claims and every parameter of clients that is in force, also those not yet claimed. */

@@ -28,7 +28,7 @@ export interface ParameterParts {
 }
 
 const PAGE = 100;
-/** Before a thread that failed is tried again, ms. */
+/** Before what failed is tried again, ms. */
 const RETRY_MS = 10_000;
 const ACTIVE: Predicate = { kind: 'token', parameter: `${DEFINING_TYPE}.status`, code: 'active' };
 
@@ -87,7 +87,10 @@ export class ClientParameters {
         this.#queued = undefined;
         return this.#refresh(ACTIVE);
       })
-      .catch((error) => this.#report(error));
+      .catch((error) => {
+        this.#report(error);
+        setTimeout(() => this.written(), RETRY_MS).unref();
+      });
     this.#queued = queued;
     this.#last = queued;
     return queued;

@@ -34,7 +34,7 @@ export function inForce(customs: readonly CustomParameter[], published: Publishe
   const isComposite = ({ type }: CustomParameter): boolean => type === 'composite';
   let known = published.definitions;
   const admit = (custom: CustomParameter): void => {
-    const found = [...parameterFaults(custom, published, known), ...taken(custom, keys)];
+    const found = [...faultsOf(custom, published, known), ...taken(custom, keys)];
     if (found.length > 0) {
       faults.set(custom.id, found);
       return;
@@ -50,6 +50,24 @@ export function inForce(customs: readonly CustomParameter[], published: Publishe
   known = withParameters(published.definitions, parameters);
   customs.filter(isComposite).forEach(admit);
   return { parameters, keys, faults };
+}
+
+/** Parameters that were found to hold, by the definitions they were judged by: to judge one costs a few tenths of a ms, and each change asks for all. */
+const HOLDING = new WeakMap<Definitions, Set<string>>();
+/** A client that writes and deletes may fill it. */
+const MOST_REMEMBERED = 4 * PARAMETER_LIMIT;
+
+/** `parameterFaults`, remembered where there are none. What a composite is depends on others too, so it is judged each time. */
+export function faultsOf(custom: CustomParameter, published: Published, known: Definitions): readonly Issue[] {
+  if (custom.type === 'composite') return parameterFaults(custom, published, known);
+  const holding = HOLDING.get(published.definitions) ?? new Set<string>();
+  HOLDING.set(published.definitions, holding);
+  const text = JSON.stringify({ ...custom, id: '' });
+  if (holding.has(text)) return [];
+  const faults = parameterFaults(custom, published, known);
+  if (holding.size >= MOST_REMEMBERED) holding.clear();
+  if (faults.length === 0) holding.add(text);
+  return faults;
 }
 
 function taken({ base, code }: CustomParameter, keys: ReadonlyMap<string, string>): readonly Issue[] {
@@ -87,26 +105,34 @@ export function withClaims(
   indexing: (key: string) => number | undefined,
 ): Capability {
   const types = new Map<string, ClaimedType>(capability.types);
-  const change = (type: string, changed: (claimed: ClaimedType) => Partial<ClaimedType>): void => {
+  const back = revIncludeClaims(added, capability);
+  const own = Map.groupBy(added, ({ type }) => type);
+  for (const type of new Set([...own.keys(), ...back.keys()])) {
     const claimed = types.get(type);
-    if (claimed !== undefined) types.set(type, Object.freeze({ ...claimed, ...changed(claimed) }));
-  };
-  for (const { type, parameter } of added) {
-    change(type, ({ searchParameters }) => ({
-      searchParameters: new Map(searchParameters).set(parameter.code, parameter),
-    }));
-    for (const target of revIncludeTargets({ type, parameter }, capability)) {
-      const claim = `${type}:${parameter.code}`;
-      change(target, ({ revIncludes }) => ({ revIncludes: [...revIncludes, claim] }));
-    }
+    if (claimed === undefined) continue;
+    const more = (own.get(type) ?? []).map(({ parameter }) => [parameter.code, parameter] as const);
+    const searchParameters = new Map([...claimed.searchParameters, ...more]);
+    const revIncludes = [...claimed.revIncludes, ...(back.get(type) ?? [])];
+    types.set(type, Object.freeze({ ...claimed, searchParameters, revIncludes }));
   }
   return Object.freeze({ ...capability, types, added, indexing });
 }
 
-/** Types whose searches may ask for `_revinclude` of the parameter. */
-export function revIncludeTargets({ parameter }: AddedParameter, { types }: Capability): readonly string[] {
-  if (parameter.type !== 'reference') return [];
-  return [...types.keys()].filter(
-    (type) => !SUPPORTED.apart.has(type) && (parameter.targets.length === 0 || parameter.targets.includes(type)),
-  );
+/** Type -> `_revinclude` that added references bring it: `Observation:my-device`. */
+export function revIncludeClaims(
+  added: readonly AddedParameter[],
+  { types }: Capability,
+): ReadonlyMap<string, readonly string[]> {
+  const claims = new Map<string, string[]>();
+  for (const { type, parameter } of added) {
+    if (parameter.type !== 'reference') continue;
+    const targets = parameter.targets.length === 0 ? types.keys() : parameter.targets;
+    for (const target of targets) {
+      if (SUPPORTED.apart.has(target)) continue;
+      const ofTarget = claims.get(target) ?? [];
+      ofTarget.push(`${type}:${parameter.code}`);
+      claims.set(target, ofTarget);
+    }
+  }
+  return claims;
 }

@@ -47,7 +47,7 @@ export function activeParameter(resource: Resource): CustomParameter | undefined
     type: textOf(resource.type),
     base: [...new Set(list(resource.base).map(textOf))],
     expression: textOf(resource.expression),
-    targets: list(resource.target).map(textOf),
+    targets: [...new Set(list(resource.target).map(textOf))],
     components: list(resource.component)
       .filter(isJsonObject)
       .map(({ definition, expression }) => ({

@@ -1,6 +1,6 @@
 /** capabilities: what this server claims, with the fields that only a running server knows. Source: http.html#capabilities, capabilitystatement.html. */
 import { createHash } from 'node:crypto';
-import { revIncludeTargets } from '../fhir/custom-claims.ts';
+import { revIncludeClaims } from '../fhir/custom-claims.ts';
 import { isJsonObject, type Json, type JsonObject, parseJson, serialize } from '../fhir/resource.ts';
 import { instantText } from '../fhir/time.ts';
 import type { Perform, RestContext } from './context.ts';
@@ -61,22 +61,20 @@ function liveText({ capability, settings, ambient }: RestContext): string {
 function withAdded(server: JsonObject, capability: RestContext['capability']): JsonObject {
   const { added = [] } = capability;
   if (added.length === 0 || !Array.isArray(server.resource)) return server;
+  const own = Map.groupBy(added, ({ type }) => type);
+  const back = revIncludeClaims(added, capability);
   const resource = server.resource.map((each): Json => {
     if (!isJsonObject(each)) return each;
-    const own = added.filter(({ type }) => type === each.type);
-    const back = added.filter((one) => revIncludeTargets(one, capability).includes(String(each.type)));
+    const type = String(each.type);
+    const claims = (own.get(type) ?? []).map(({ parameter: { code, url, type: kind } }) => ({
+      name: code,
+      definition: url,
+      type: kind,
+    }));
     return {
       ...each,
-      ...appended(
-        each,
-        'searchParam',
-        own.map(({ parameter: { code, url, type } }) => ({ name: code, definition: url, type })),
-      ),
-      ...appended(
-        each,
-        'searchRevInclude',
-        back.map(({ type, parameter }) => `${type}:${parameter.code}`),
-      ),
+      ...appended(each, 'searchParam', claims),
+      ...appended(each, 'searchRevInclude', back.get(type) ?? []),
     };
   });
   return { ...server, resource };
