@@ -228,7 +228,7 @@ export function triageOf(table: EsiTable, knowledge: Knowledge): Triage {
           ([{ display, unit }, { value, shown, at, source, note }]): TriageInput => ({
             display,
             value: shown ?? String(value),
-            unit: shown === undefined ? unit : '',
+            unit: shown === undefined && !unit.startsWith('{') ? unit : '',
             at,
             source,
             note,
