@@ -226,6 +226,29 @@ const pregnancy: Read = (spec, evidence, { vocabulary }) => {
     : { value: 0, shown: 'not recorded as pregnant', ...facts };
 };
 
+const PULSE: FeatureSpec = {
+  name: 'pulse',
+  display: 'Pulse',
+  kind: 'latest-observation',
+  codes: ['8867-4'],
+  unit: '/min',
+  range: [20, 300],
+  precision: 0,
+  required: true,
+};
+const SYSTOLIC: FeatureSpec = { ...PULSE, name: 'systolic', codes: ['8480-6'], unit: 'mm[Hg]', range: [30, 300] };
+
+/** Pulse (/min) divided by systolic pressure (mm[Hg]), the latest of each within the window. Allgower M, Burri C. Dtsch Med Wochenschr 1967;92:1947. */
+const shockIndex: Read = (spec, evidence, knowledge) => {
+  const [pulse, systolic] = [PULSE, SYSTOLIC].map((one) =>
+    latestObservation({ ...one, windowHours: spec.windowHours ?? 24 }, evidence, knowledge),
+  );
+  if (pulse === undefined || Number.isNaN(pulse.value)) return missing('no usable pulse');
+  if (systolic === undefined || Number.isNaN(systolic.value)) return missing('no usable systolic pressure');
+  const at = Math.min(pulse.at ?? evidence.at, systolic.at ?? evidence.at);
+  return { value: pulse.value / systolic.value, at, source: pulse.source };
+};
+
 /** THE table. */
 const KINDS = {
   'latest-observation': latestObservation,
@@ -244,6 +267,7 @@ const KINDS = {
   'complains-of': (spec, evidence, { complaints }) =>
     complainsOf(spec.codes ?? [], evidence, spec.windowHours ?? 24, complaints) ??
     missing(`no presenting complaint understood within ${spec.windowHours ?? 24} h`),
+  'shock-index': shockIndex,
   aggregate: (spec, evidence, { units }) => aggregate(spec, evidence, units),
   'record-count': (spec, evidence, { concepts }) => recordCount(spec, evidence, concepts),
 } as const satisfies Record<FeatureKind, Read>;

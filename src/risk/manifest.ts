@@ -18,6 +18,7 @@ export type FeatureKind =
   | 'pregnancy'
   | 'complaint'
   | 'complains-of'
+  | 'shock-index'
   | 'aggregate'
   | 'record-count'
   | 'coma-score'

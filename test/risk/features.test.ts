@@ -421,3 +421,32 @@ test('hostile shapes are missing, not errors', () => {
     for (const spec of [PULSE, CONSCIOUSNESS, OXYGEN, COMPLAINT, SCALE]) read(spec, [observation('8867-4', shape)]);
   }
 });
+
+const SHOCK: FeatureSpec = { ...PULSE, name: 'shockIndex', kind: 'shock-index', windowHours: 4 };
+const systolic = (value: number) => measured('8480-6', value, 'mm[Hg]');
+const shocks: readonly (readonly [why: string, resources: readonly Resource[], value: number])[] = [
+  ['pulse by systolic pressure', [measured('8867-4', 120, '/min'), systolic(100)], 1.2],
+  ['the component of a panel counts', [measured('8867-4', 90, '/min'), bloodPressure(90)], 1],
+  ['no pulse', [systolic(100)], Number.NaN],
+  ['no pressure', [measured('8867-4', 120, '/min')], Number.NaN],
+  [
+    'outside the window',
+    [measured('8867-4', 120, '/min', { effectiveDateTime: iso(AT - 5 * HOUR) }), systolic(100)],
+    Number.NaN,
+  ],
+];
+for (const [why, resources, value] of shocks) {
+  test(`shock index: ${why}`, () => assert.equal(read(SHOCK, resources).value, value));
+}
+
+const CHEST: FeatureSpec = { ...COMPLAINT, name: 'chest', kind: 'complains-of', codes: ['chest-pain', 'stroke'] };
+const asked: readonly (readonly [why: string, resources: readonly Resource[], value: number])[] = [
+  ['one of the categories', [visit('chest pain')], 1],
+  ['another complaint', [visit('ankle sprain')], 0],
+  ['denied', [visit('denies chest pain')], 0],
+  ['not understood', [visit('qwerty')], Number.NaN],
+  ['none recorded', [], Number.NaN],
+];
+for (const [why, resources, value] of asked) {
+  test(`complains of: ${why}`, () => assert.equal(read(CHEST, resources).value, value));
+}
