@@ -39,6 +39,7 @@ import { answer } from './rest/interact.ts';
 import type { FhirResponse, WireRequest } from './rest/request.ts';
 import { loadDrugSafety } from './risk/drug-safety.ts';
 import { loadModels } from './risk/models.ts';
+import { riskDesk } from './risk/risk-assessment.ts';
 import { readSiteMap } from './risk/site-map.ts';
 import { loadTriage } from './risk/triage.ts';
 import { type ResourceStore, StoreError } from './store/port.ts';
@@ -240,7 +241,12 @@ export async function buildSystem(
   const desks = { ambient, url: publicUrl(config) };
   const exports = await openExports(config, store, desks, early, parametersPort);
   const imports = await openImports(config, store, desks, early, parametersPort);
-  const files = { ...restContext(config, store, ground, early), exports, imports: imports.room };
+  const files = {
+    ...restContext(config, store, ground, early),
+    exports,
+    imports: imports.room,
+    risk: riskDesk(models, ambient.now),
+  };
   const live = new LiveContext({ ...files, parametersWritten: () => parameters.written() });
   const parameters: ClientParameters = new ClientParameters({
     store,

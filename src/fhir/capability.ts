@@ -67,6 +67,7 @@ export const OPERATION_IDS = [
   'Group-export',
   'System-import',
   'SearchParameter-status',
+  'RiskAssessment-evaluate',
 ] as const;
 export type OperationId = (typeof OPERATION_IDS)[number];
 
@@ -77,6 +78,7 @@ const GUIDES: ReadonlyMap<string, string> = new Map([
   ['Group-export', 'http://hl7.org/fhir/uv/bulkdata/OperationDefinition/group-export'],
   ['System-import', 'urn:firewatch:OperationDefinition:import'],
   ['SearchParameter-status', 'https://firewatch.example/fhir/OperationDefinition/SearchParameter-status'],
+  ['RiskAssessment-evaluate', 'urn:firewatch:OperationDefinition:RiskAssessment-evaluate'],
 ]);
 const canonicalOf = (id: OperationId): string => GUIDES.get(id) ?? OPERATION_BASE + id;
 

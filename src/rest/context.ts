@@ -13,6 +13,7 @@ import type { AuditRow, ResourceStore } from '../store/port.ts';
 import type { ExportDesk } from './export-job.ts';
 import type { ImportRoom } from './import-job.ts';
 import type { FhirResponse } from './request.ts';
+import type { RiskDesk } from './risk-desk.ts';
 
 /** Who makes a request and what they may see. Until an identity provider is configured there is one permit-all caller, on loopback only. */
 export interface Caller {
@@ -62,6 +63,8 @@ export interface RestContext {
   readonly ambient: Ambient;
   /** Where exports are kept; the main thread only. */
   readonly exports?: ExportDesk;
+  /** Models and scores for `$evaluate`; the main thread only. */
+  readonly risk?: RiskDesk;
   /** Where imports are kept; the main thread only. */
   readonly imports?: ImportRoom;
   /** Every finding against base R4 and the profiles the resource claims; empty = valid. `asked` is for `$validate`. */

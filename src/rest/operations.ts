@@ -6,6 +6,7 @@ import { claimedOperation } from './claimed.ts';
 import type { Perform } from './context.ts';
 import { CONVERT } from './convert.ts';
 import { DOCUMENT } from './document.ts';
+import { EVALUATE } from './evaluate.ts';
 import { ENCOUNTER_EVERYTHING, PATIENT_EVERYTHING } from './everything.ts';
 import { EXPORT_GROUP, EXPORT_PATIENTS, EXPORT_SYSTEM } from './export-operation.ts';
 import { IMPORT } from './import-operation.ts';
@@ -44,6 +45,7 @@ export const OPERATIONS = {
   'Group-export': EXPORT_GROUP,
   'System-import': IMPORT,
   'SearchParameter-status': STATUS,
+  'RiskAssessment-evaluate': EVALUATE,
 } as const satisfies Record<OperationId, Operation>;
 
 const HEAVY: ReadonlySet<string> = new Set(

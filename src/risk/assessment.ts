@@ -89,6 +89,13 @@ export interface Manifest {
   readonly title: string;
   /** Plain words for the card: 'adults (16 years or older), not pregnant'. */
   readonly population: string;
+  /** Results of a score file, with the LOINC code of those that have one. */
+  readonly results?: readonly {
+    readonly name: string;
+    readonly display: string;
+    readonly unit: string;
+    readonly loinc?: string;
+  }[];
   readonly limits: readonly string[];
   readonly citation: { readonly text: string; readonly url: string };
   /** Highest first: a band holds when its output is at least `from`. */
