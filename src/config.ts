@@ -81,6 +81,9 @@ export const SETTINGS = {
     false,
     'Allow bulk export and import although DATA_KEY_FILE is set: their files are not encrypted by the server.',
   ),
+  SEARCH_PARAMETERS_DIR: optionalText(
+    'Folder of SearchParameter files (JSON, one each) that is followed while the server runs. Default: profiles/search.',
+  ),
   CDS_CLIENTS_DIR: optionalText(
     'Folder with one JSON file per CDS client, as cds-services/clients/schema.json says; then every call needs its JWT. Unset: demonstration, whoever reaches the server may call.',
   ),

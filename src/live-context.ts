@@ -35,6 +35,8 @@ export class LiveContext {
   readonly #percent = new Map<string, number>();
   readonly #extractors = new Map<string, Extract>();
   #added: ReadonlyMap<string, readonly SearchParameter[]> = new Map();
+  /** Keys of those that files define. */
+  #files: ReadonlySet<string> = new Set();
   #use: Use = { count: 0 };
   readonly #old = new Set<Use>();
   #waiting: (() => void)[] = [];
@@ -78,6 +80,8 @@ export class LiveContext {
     const { settings, ambient } = base;
     const { fhirBase } = settings;
     const { parameters } = inForce(customs, base);
+    const files = customs.filter(({ isFile }) => isFile === true);
+    this.#files = new Set(files.flatMap((each) => each.base.map((type) => keyOf(type, each.code))));
     this.#percent.clear();
     for (const [key, percent] of indexing) this.#percent.set(key, percent);
     const unready = new Set(indexing.map(([key]) => key));
@@ -121,7 +125,12 @@ export class LiveContext {
   /** Why an active SearchParameter cannot be kept. */
   #faults(resource: Resource): readonly Issue[] {
     const custom = activeParameter(resource);
-    return custom === undefined ? [] : faultsOf(custom, this.#base, this.#current.definitions);
+    if (custom === undefined) return [];
+    const faults = faultsOf(custom, this.#base, this.#current.definitions);
+    const file = custom.base.find((type) => this.#files.has(keyOf(type, custom.code)));
+    if (file === undefined) return faults;
+    const message = `\`${custom.code}\` of ${file} is defined by a file of this server.`;
+    return [...faults, { kind: 'conflict', message, expression: 'SearchParameter.code' }];
   }
 
   /** Rows by the published claims and every parameter of clients that is in force, also those not yet claimed. */

@@ -8,6 +8,7 @@ import { parseJson, type Resource } from './fhir/resource.ts';
 import type { Predicate } from './fhir/search/algebra.ts';
 import type { IndexThread } from './index-thread.ts';
 import { type LiveContext, NO_PARAMETERS, type ParameterSnapshot } from './live-context.ts';
+import type { FileParameters } from './parameter-files.ts';
 import { settling, statesOf, unfinished } from './rest/parameter-state.ts';
 import type { ResourceStore } from './store/port.ts';
 import type { Log } from './telemetry/log.ts';
@@ -24,6 +25,8 @@ export interface ParameterParts {
   readonly store: ResourceStore;
   readonly live: LiveContext;
   readonly log: Log;
+  /** Parameters that files define; they come before those that are stored. */
+  files?(): Promise<FileParameters>;
   startIndexing(onProgress: (keys: readonly string[], percent: number, finished: boolean) => void): IndexThread;
 }
 
@@ -112,9 +115,13 @@ export class ClientParameters {
   /** What is to be indexed is kept before any thread knows of it: a crash between loses nothing. */
   async #refresh(where: Predicate): Promise<void> {
     if (this.#closed) return;
-    const { store, live } = this.#parts;
-    const customs = await activeParameters(store, where);
-    const { keys } = inForce(customs, live.base);
+    const { store, live, log } = this.#parts;
+    const files = await this.#parts.files?.();
+    const customs = [...(files?.parameters ?? []), ...(await activeParameters(store, where))];
+    const { keys, faults } = inForce(customs, live.base);
+    const refused = customs.filter(({ id, isFile }) => isFile === true && faults.has(id)).length;
+    const count = refused + (files?.unreadable ?? 0);
+    if (count > 0) log.event('parameter-files-refused', { count });
     const before = await statesOf(store);
     const commands = settling(keys, before);
     if (commands.length > 0) await store.commit({ commands, audit: [] });

@@ -29,6 +29,7 @@ import { startIndexThread } from './index-thread.ts';
 import { openExports, openImports } from './job-desks.ts';
 import { LiveContext } from './live-context.ts';
 import { followedContext, ParameterThreads } from './parameter-channel.ts';
+import { fileParameters, followFolder } from './parameter-files.ts';
 import { ClientParameters } from './parameters.ts';
 import type { Progress } from './progress.ts';
 import { type CallerFacts, factsOf } from './rest/caller.ts';
@@ -54,6 +55,7 @@ const ROOT = fileURLToPath(new URL('..', import.meta.url));
 export const FOLDERS = {
   definitions: join(ROOT, 'profiles'),
   capability: join(ROOT, 'capability-statement.json'),
+  searchParameters: join(ROOT, 'profiles', 'search'),
   cdsServices: join(ROOT, 'cds-services'),
   knowledge: join(ROOT, 'knowledge'),
   models: join(ROOT, 'models'),
@@ -252,6 +254,7 @@ export async function buildSystem(
     store,
     live,
     log: early,
+    files: () => fileParameters(config.SEARCH_PARAMETERS_DIR ?? FOLDERS.searchParameters, ground.capability),
     startIndexing: (onProgress) => startIndexThread(config, store.channel(), parametersPort(), onProgress),
   });
   const threads = new ParameterThreads(() => parameters.written());
@@ -301,6 +304,8 @@ export async function buildSystem(
   exports.resume();
   imports.desk.resume();
   parameters.run(threads);
+  const followed = config.SEARCH_PARAMETERS_DIR ?? FOLDERS.searchParameters;
+  const unfollow = followFolder(followed, () => void parameters.written());
   let listening = false;
   const guard = loopbackGuard(config.PUBLIC_URL);
   const bodyLimitBytes = config.BODY_LIMIT_MB * 1_048_576;
@@ -350,6 +355,7 @@ export async function buildSystem(
     },
     close: async () => {
       clearInterval(sweeping);
+      unfollow();
       await parameters.close();
       await exports.close();
       await imports.desk.close();

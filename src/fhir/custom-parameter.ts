@@ -12,6 +12,8 @@ import { uncompilable } from './search/extract.ts';
 export interface CustomParameter {
   /** Logical id of the resource. */
   readonly id: string;
+  /** The operator laid it into the folder of files: it may be known as a definition already, though nobody claims it. */
+  readonly isFile?: boolean;
   readonly url: string;
   readonly code: string;
   readonly type: string;
@@ -97,7 +99,7 @@ function isIndexed(type: string): type is SearchParameterType {
 
 function baseFaults(
   type: string,
-  { code, url }: CustomParameter,
+  { code, url, isFile = false }: CustomParameter,
   { definitions, capability }: Published,
 ): readonly Issue[] {
   const claimed = capability.types.get(type);
@@ -105,6 +107,7 @@ function baseFaults(
     return [fault('base', `\`${type}\` is not a type that parameters can be added to; name the types one by one.`)];
   }
   const standard = definitions.searchParameters(type);
+  if (isFile && standard.get(code)?.url === url) return [];
   if (standard.has(code)) {
     return [fault('code', `\`${code}\` is a published parameter of ${type}; it stays what it is.`, 'business-rule')];
   }

@@ -21,6 +21,7 @@ const EVENTS = {
   'search-refused': 'warn',
   reindexing: 'info',
   'reindex-done': 'info',
+  'parameter-files-refused': 'warn',
   checkpoint: 'debug',
   'commit-group': 'debug',
   'store-unavailable': 'error',

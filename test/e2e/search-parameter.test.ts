@@ -1,5 +1,7 @@
 // docs/decisions/0017: a parameter added at run time on the real server with all its threads; kill -9 while its rows are made, restart, and it goes on.
 import assert from 'node:assert/strict';
+import { mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import { at } from '../world.ts';
 import { newFolder, type Running, removeFolder, start } from './server.ts';
@@ -107,6 +109,38 @@ test('kill -9 while rows are made, twice; writes meanwhile; the parameter comes 
     await until(async () => (await percentOf(server)) === undefined);
     const states = await asked(server, '/fhir/SearchParameter/$status');
     assert.equal((at(states.body, 'parameter') as readonly unknown[]).length, 1);
+    assert.equal(await server.stop(), 0);
+  } finally {
+    await server.stop('SIGKILL');
+    removeFolder(folder);
+  }
+});
+
+test('a file that is laid into the folder while the server runs', { timeout: 60_000 }, async () => {
+  const folder = newFolder();
+  const files = join(folder, 'search-parameters');
+  mkdirSync(files);
+  const lay = (name: string, text: string): void => {
+    writeFileSync(join(files, `${name}.part`), text);
+    renameSync(join(files, `${name}.part`), join(files, `${name}.json`));
+  };
+  let server = await start({ SEARCH_PARAMETERS_DIR: files }, folder);
+  try {
+    const written = { method: 'PUT', body: JSON.stringify(patient('p1', 'blue')) };
+    assert.equal((await asked(server, '/fhir/Patient/p1', written)).status, 201);
+    lay('broken', '{');
+    lay('refused', JSON.stringify({ ...PARAMETER, code: 'gender' }));
+    lay('eye', JSON.stringify(PARAMETER));
+    await until(async () => (await count(server, 'blue')) === 1);
+    assert.match(server.output(), /"event":"parameter-files-refused","count":2/);
+    const sent = { method: 'PUT', body: JSON.stringify(PARAMETER) };
+    assert.equal((await asked(server, '/fhir/SearchParameter/eye', sent)).status, 409, 'the place is taken');
+    assert.equal(await server.stop(), 0);
+    server = await start({ SEARCH_PARAMETERS_DIR: files }, folder);
+    assert.equal(await count(server, 'blue'), 1, 'a restart brings it back');
+    rmSync(join(files, 'eye.json'));
+    await until(async () => (await count(server, 'blue')) === 400);
+    assert.equal((await asked(server, '/fhir/SearchParameter/eye', sent)).status, 201, 'the place is free');
     assert.equal(await server.stop(), 0);
   } finally {
     await server.stop('SIGKILL');
