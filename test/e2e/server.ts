@@ -9,6 +9,7 @@ import { join } from 'node:path';
 export interface Running {
   readonly url: string;
   readonly folder: string;
+  readonly pid: number;
   /** Everything written to standard output and standard error so far. */
   output(): string;
   /** Sends the signal and waits for the end; the exit code, or the signal's name. */
@@ -66,6 +67,7 @@ export async function start(
   return {
     url,
     folder,
+    pid: child.pid ?? 0,
     output: () => output,
     stop: async (signal = 'SIGTERM') => {
       if (child.exitCode !== null) return child.exitCode;
