@@ -276,6 +276,7 @@ export async function buildSystem(
     folder: FOLDERS.cdsServices,
     clientsFolder: config.CDS_CLIENTS_DIR,
     origins: config.CDS_ORIGINS,
+    readOutside: () => Promise.reject(new Error('Other FHIR servers are not read.')),
     fetchKeys: () => Promise.reject(new Error('Key sets of other servers are not fetched.')),
     models,
     drugSafety,

@@ -11,8 +11,8 @@ import { type Bearer, type BearerOptions, bearerReason, cdsBearer, type Verified
 import { type CdsClient, demonstrationClient, type LoadedClients, loadClients, mayCall } from './client.ts';
 import { aesSeal } from './decision-record.ts';
 import { type CdsAnswer, type CdsEvent, type CdsParts, invoke, refuse } from './invoke.ts';
-import type { Door } from './prefetch.ts';
 import { Quota } from './quota.ts';
+import type { Door, ReadOutside } from './reader.ts';
 import { explain, takeFeedback } from './reply.ts';
 import { discoveryEntry, loadServices, type Service } from './service.ts';
 
@@ -31,6 +31,8 @@ export interface CdsOptions {
   readonly context: RestContext;
   /** The door for a request in wire form: `answer` of rest/interact.ts. */
   readonly interact: Door;
+  /** Reads other FHIR servers, under the rules of all outbound calls. */
+  readonly readOutside: ReadOutside;
   readonly settings: {
     readonly publicUrl: string;
     /** Our own FHIR base; a call whose fhirServer equals it, or that names none, may be answered from our store. */
@@ -114,6 +116,7 @@ export function buildCds(options: CdsOptions): Cds {
     triage: options.triage,
     context,
     door: interact,
+    readOutside: options.readOutside,
     fhirBase: settings.fhirBase.replace(/\/+$/, ''),
     deadlineMs: settings.deadlineMs,
     seal: aesSeal(options.secret),

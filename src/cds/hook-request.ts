@@ -18,8 +18,10 @@ export interface HookRequest {
   readonly hook: string;
   /** UUID, lower case. */
   readonly hookInstance: string;
-  /** The client's FHIR base without trailing slash; undefined = none given. The access token is checked for shape and dropped: no outbound call is made. */
+  /** The client's FHIR base without trailing slash; undefined = none given. */
   readonly fhirServer: string | undefined;
+  /** For reads of `fhirServer` within this call: never logged, kept or handed on. `expiresIn` in seconds. */
+  readonly authorization: { readonly token: string; readonly expiresIn: number } | undefined;
   /** Bare id. */
   readonly patientId: string;
   readonly userId: string | undefined;
@@ -125,6 +127,7 @@ export function parseHookRequest(text: string, hook: string): HookRequest {
     hook,
     hookInstance: String(request.hookInstance).toLowerCase(),
     fhirServer: server,
+    authorization: authorizationOf(request.fhirAuthorization),
     patientId: values.patientId ?? '',
     userId: values.userId,
     values,
@@ -221,6 +224,13 @@ function valuesOf(
     values[name] = bare ? value.slice(value.indexOf('/') + 1) : value;
   }
   return { values, prefixedIds };
+}
+
+function authorizationOf(given: Json | undefined): HookRequest['authorization'] {
+  if (!isJsonObject(given) || typeof given.access_token !== 'string' || typeof given.expires_in !== 'number') {
+    return undefined;
+  }
+  return { token: given.access_token, expiresIn: given.expires_in };
 }
 
 /** A token that is bound to one patient may not be used for another (CDS Hooks 2.0.1 "Passing the Access Token"). */

@@ -15,7 +15,8 @@ import { type DecisionRecord, decisionCommands, type RecordedCard, type Seal } f
 import { type DraftOrder, draftOrders, isAboutMedication } from './draft-orders.ts';
 import { type HookRequest, parseHookRequest } from './hook-request.ts';
 import { type Basis, type Judged, judgeOrders, judgeScores, judgeTriage, NO_BASIS } from './judge.ts';
-import { type Door, type Prefetched, prefetch } from './prefetch.ts';
+import { type Prefetched, prefetch } from './prefetch.ts';
+import type { Door, ReadOutside } from './reader.ts';
 import { type Service, userTypeOf } from './service.ts';
 import { referenceOf, relativeOf } from './subject.ts';
 
@@ -47,6 +48,7 @@ export interface CdsParts {
   readonly triage: Triage;
   readonly context: RestContext;
   readonly door: Door;
+  readonly readOutside: ReadOutside;
   readonly fhirBase: string;
   readonly deadlineMs: number;
   readonly ambient: Ambient;
@@ -215,14 +217,17 @@ async function answerCall(
     const remarks = isShown ? dangling : [...dangling, 'role is not shown cards'];
     return { ...NOTHING_KNOWN, ...common, auditStatus: 200, body: JSON.stringify({ cards: [] }), remarks };
   }
-  const { ambient, deadlineMs, context, door, fhirBase } = parts;
+  const { ambient, deadlineMs, context, door, readOutside, fhirBase } = parts;
   const remaining = (share: number) => startedAt + deadlineMs * share - ambient.now();
   const prefetched = await prefetch(service, request, {
     door,
+    readOutside,
     caller,
+    client,
     context,
     fhirBase,
-    ownPatients: client.ownPatients,
+    startedAt,
+    now: () => ambient.now(),
     remainingMs: () => remaining(READ_SHARE),
   });
   if (prefetched.foreign > 0) parts.observe('foreign-resource', prefetched.foreign);

@@ -1,10 +1,6 @@
 /** Everything a service asked for, from the client or from our own store through the door. Source: CDS Hooks 2.0.1 "Prefetch", "FHIR Resource Access". */
 import { fhirError } from '../fhir/outcome.ts';
-import { parseOwnJson, type Resource } from '../fhir/resource.ts';
-import type { Caller, RestContext } from '../rest/context.ts';
-import { personOf } from '../rest/patient-links.ts';
-import type { FhirResponse, WireRequest } from '../rest/request.ts';
-import { within } from './deadline.ts';
+import type { Resource } from '../fhir/resource.ts';
 import {
   type ByReference,
   byReference,
@@ -13,31 +9,16 @@ import {
   withMedication,
 } from './draft-orders.ts';
 import type { HookRequest } from './hook-request.ts';
-import { type Entry, type Received, received } from './received.ts';
+import { type Reader, readerFor, type Source } from './reader.ts';
+import { type Entry, received } from './received.ts';
 import { isRequiredKey, type Service } from './service.ts';
-import { isAbout, linkedPatients } from './subject.ts';
+import { isAbout } from './subject.ts';
 import { askedBy, type Template } from './template.ts';
 
-/** The one door to clinical data, for a request in wire form. */
-export type Door = (request: WireRequest, caller: Caller, context: RestContext) => Promise<FhirResponse>;
-
-/** Most pages read for one key, and most resources looked at in one call. */
-const PAGE_LIMIT = 5;
+/** Most resources looked at in one call. */
 const RESOURCE_LIMIT = 5000;
 /** Most Medication references resolved in one call. */
 const MEDICATION_LIMIT = 100;
-
-export interface Source {
-  readonly door: Door;
-  readonly caller: Caller;
-  readonly context: RestContext;
-  /** Our own FHIR base, without trailing slash. */
-  readonly fhirBase: string;
-  /** The client's patient ids are those of our own store. */
-  readonly ownPatients: boolean;
-  /** ms left for all reads of the call. */
-  remainingMs(): number;
-}
 
 export interface Prefetched {
   readonly patient: Resource | undefined;
@@ -57,7 +38,7 @@ export interface Prefetched {
 
 interface Obtained {
   readonly key: string;
-  readonly from: 'client' | 'store' | undefined;
+  readonly from: 'client' | 'store' | 'server' | undefined;
   readonly failed: boolean;
   readonly entries: readonly Entry[];
   readonly complete: boolean;
@@ -68,7 +49,7 @@ interface Obtained {
  * @throws FhirError 412 `precondition-failed`: a required key is absent and cannot be read here; 400 `value`: a Patient of another id was sent
  */
 export async function prefetch(service: Service, request: HookRequest, source: Source): Promise<Prefetched> {
-  const reader = ownReader(request, source);
+  const reader = readerFor(request, source);
   const obtained = await Promise.all(
     Object.entries(service.prefetch).map(([key, template]) => obtain(service, key, template, request, reader)),
   );
@@ -88,8 +69,7 @@ export async function prefetch(service: Service, request: HookRequest, source: S
       ...own.map(({ fullUrl, resource }) => ({ ...(fullUrl === undefined ? {} : { fullUrl }), resource })),
     ],
   });
-  const read = obtained.some(({ from }) => from === 'store') || reader.isOwnServer;
-  const known = read ? await withOwnMedications(own, index, request, reader) : index;
+  const known = reader.from !== undefined ? await withOwnMedications(own, index, request, reader) : index;
   return {
     patient: own.find(({ resource }) => resource.resourceType === 'Patient')?.resource,
     resources: onceEach(own)
@@ -98,7 +78,9 @@ export async function prefetch(service: Service, request: HookRequest, source: S
       .slice(0, RESOURCE_LIMIT),
     index: known,
     given: obtained.filter(({ from, failed }) => from === 'client' && !failed).map(({ key }) => key),
-    fetched: obtained.filter(({ from, failed }) => from === 'store' && !failed).map(({ key }) => key),
+    fetched: obtained
+      .filter(({ from, failed }) => (from === 'store' || from === 'server') && !failed)
+      .map(({ key }) => key),
     missing: obtained.filter(({ from, failed }) => from === undefined || failed).map(({ key }) => key),
     incomplete: obtained.filter(({ complete }) => !complete || own.length > RESOURCE_LIMIT).map(({ key }) => key),
     foreign: entries.length - own.length,
@@ -110,7 +92,7 @@ async function obtain(
   key: string,
   template: string,
   request: HookRequest,
-  reader: OwnReader,
+  reader: Reader,
 ): Promise<Obtained> {
   const asked = askedBy(template, request.values);
   const absent = { key, from: undefined, failed: false, entries: [], complete: true } as const;
@@ -123,15 +105,14 @@ async function obtain(
   if (given.kind === 'failed') return { ...absent, from: 'client', failed: true };
   const answer = await reader.ask(asked);
   if (answer.kind === 'absent') {
-    if (isRequiredKey(service, key)) throw cannotHave(key, reader.allowed);
+    if (isRequiredKey(service, key)) throw cannotHave(key, reader.why);
     return absent;
   }
-  if (answer.kind === 'failed') return { ...absent, from: 'store', failed: true };
-  return { key, from: 'store', failed: false, ...(await reader.goOn(answer, asked)) };
+  if (answer.kind === 'failed') return { ...absent, from: reader.from, failed: true };
+  return { key, from: reader.from, failed: false, ...(await reader.goOn(answer, asked)) };
 }
 
-function cannotHave(key: string, allowed: boolean) {
-  const why = allowed ? 'the patient is not known to this server' : 'this server does not read from other FHIR servers';
+function cannotHave(key: string, why: string) {
   return fhirError('precondition-failed', `Prefetch \`${key}\` was not sent, and ${why}.`, {
     expression: `prefetch.${key}`,
   });
@@ -159,114 +140,12 @@ function onceEach(entries: readonly Entry[]): readonly Resource[] {
   });
 }
 
-/** Reads of our own store on behalf of the caller: claimed, filtered and audited like any other access. */
-interface OwnReader {
-  /** The call names no server, or ours. */
-  readonly allowed: boolean;
-  readonly isOwnServer: boolean;
-  /** absent = may not be asked here, or the patient is not known here. */
-  ask(asked: Template): Promise<Received>;
-  /** Follows next pages of our own server; elsewhere the answer is what it is. */
-  /** `Patient/id` of the records that are the same person: by the Patients received, and here by the links we hold. */
-  sameAs(patients: readonly Entry[]): Promise<readonly string[]>;
-  goOn(
-    data: Received & { readonly kind: 'data' },
-    asked: Template,
-  ): Promise<{ readonly entries: readonly Entry[]; readonly complete: boolean }>;
-}
-
-function ownReader(request: HookRequest, source: Source): OwnReader {
-  const isOwnServer = request.fhirServer === new URL(source.fhirBase).href.replace(/\/+$/, '');
-  const allowed = isOwnServer || (source.ownPatients && request.fhirServer === undefined);
-  const patient: Template = { type: 'Patient', id: request.patientId, query: '', newest: undefined };
-  const reads = new Map<string, Promise<Received>>();
-  const readOnce = (asked: Template) => {
-    const name = `${asked.type}/${asked.id ?? ''}?${asked.query}`;
-    const read = reads.get(name) ?? within(throughDoor(asked, source), source.remainingMs(), FAILED);
-    reads.set(name, read);
-    return read;
-  };
-  const ask = async (asked: Template): Promise<Received> => {
-    if (!allowed) return { kind: 'absent' };
-    const [known, answer] = await Promise.all([readOnce(patient), readOnce(asked)]);
-    return known.kind === 'data' && known.entries.length === 0 ? { kind: 'absent' } : answer;
-  };
-  const goOn: OwnReader['goOn'] = async (first, asked) => {
-    const entries = [...first.entries];
-    let { next, complete } = first;
-    for (let page = 1; next !== undefined && !isFull(entries, asked); page++) {
-      const query = allowed && page < PAGE_LIMIT ? ownQuery(next, asked, source.fhirBase) : undefined;
-      const more = query === undefined ? undefined : await readOnce({ ...asked, query });
-      if (more?.kind !== 'data') return { entries, complete: false };
-      entries.push(...more.entries);
-      complete &&= more.complete;
-      next = more.next;
-    }
-    return { entries, complete };
-  };
-  const sameAs: OwnReader['sameAs'] = async (patients) => {
-    const said = patients
-      .filter(({ resource }) => resource.id === request.patientId)
-      .flatMap(({ resource }) => linkedPatients(resource));
-    const reading = allowed ? heldPerson(request.patientId, source) : Promise.resolve([]);
-    const held = await within(reading, source.remainingMs(), []);
-    return [...said, ...held.map((id) => `Patient/${id}`)];
-  };
-  return { allowed, isOwnServer, ask, sameAs, goOn };
-}
-
-/** Links that cannot be read are reported; what belongs to them is then dropped, and the cards say that data of others was. */
-async function heldPerson(id: string, { context, caller }: Source): Promise<readonly string[]> {
-  try {
-    return await personOf(id, context);
-  } catch (error) {
-    context.report(error, caller.requestId);
-    return [];
-  }
-}
-
-/** A search for the newest n is answered by n matches, whatever older ones there are. */
-function isFull(entries: readonly Entry[], { type, newest }: Template): boolean {
-  return newest !== undefined && entries.filter(({ resource }) => resource.resourceType === type).length >= newest;
-}
-
-/** Query of a next link of the same search on our own base; undefined for any other address. */
-function ownQuery(next: string, asked: Template, fhirBase: string): string | undefined {
-  const start = `${fhirBase}/${asked.type}?`;
-  return asked.id === undefined && next.startsWith(start) ? next.slice(start.length) : undefined;
-}
-
-const FAILED = { kind: 'failed' } as const satisfies Received;
-
-/** The answer of the door; a door that throws has failed, and the fault is reported. */
-async function throughDoor(asked: Template, source: Source): Promise<Received> {
-  try {
-    return await readOwn(asked, source);
-  } catch (error) {
-    source.context.report(error, source.caller.requestId);
-    return FAILED;
-  }
-}
-
-async function readOwn(asked: Template, { door, caller, context }: Source): Promise<Received> {
-  const wire: WireRequest = {
-    method: 'GET',
-    path: asked.id === undefined ? `/${asked.type}` : `/${asked.type}/${asked.id}`,
-    query: asked.query,
-    headers: { accept: 'application/fhir+json' },
-    body: undefined,
-  };
-  const { status, body } = await door(wire, caller, context);
-  if (asked.id !== undefined && (status === 404 || status === 410)) return received(null, asked);
-  return status === 200 && body !== undefined ? received(parseOwnJson(body), asked) : { kind: 'failed' };
-}
-
 /** The index with Medications that orders and statements only point at, read in one search. */
 async function withOwnMedications(
   own: readonly Entry[],
   index: ByReference,
   request: HookRequest,
-  reader: OwnReader,
+  reader: Reader,
 ): Promise<ByReference> {
   const drafts = request.draftOrders === undefined ? [] : [...byReference(request.draftOrders).values()];
   const unresolved = [...own.map(({ resource }) => resource), ...drafts]

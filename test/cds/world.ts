@@ -97,6 +97,7 @@ export interface WorldOptions {
   readonly clientsFolder?: string;
   readonly origins?: readonly string[];
   readonly fetchKeys?: CdsOptions['fetchKeys'];
+  readonly readOutside?: CdsOptions['readOutside'];
   /** What the store keeps by key; given to a second world it is a restart. */
   readonly used?: Map<string, Keyed>;
   readonly now?: () => number;
@@ -213,6 +214,12 @@ export function world(options: WorldOptions = {}): World {
     folder: options.folder ?? join(ROOT, 'cds-services'),
     clientsFolder: options.clientsFolder,
     origins: options.origins ?? [],
+    readOutside:
+      options.readOutside ??
+      (async (read) => {
+        reads.push(read.path);
+        throw new Error('no other server');
+      }),
     fetchKeys: options.fetchKeys ?? noRoom,
     models,
     drugSafety,
