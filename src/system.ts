@@ -24,9 +24,8 @@ import { loopbackGuard } from './http/access.ts';
 import { httpApp } from './http/app.ts';
 import { cdsHandler } from './http/cds.ts';
 import { fhirHandler } from './http/fhir.ts';
-import { jobHandler } from './http/jobs.ts';
 import { startIndexThread } from './index-thread.ts';
-import { openExports, openImports } from './job-desks.ts';
+import { openJobs } from './job-rooms.ts';
 import { LiveContext } from './live-context.ts';
 import { followedContext, ParameterThreads } from './parameter-channel.ts';
 import { fileParameters, followFolder } from './parameter-files.ts';
@@ -34,8 +33,6 @@ import { ClientParameters } from './parameters.ts';
 import type { Progress } from './progress.ts';
 import { type CallerFacts, factsOf } from './rest/caller.ts';
 import type { Ambient, RestContext } from './rest/context.ts';
-import { EXPORT_KIND } from './rest/export-status.ts';
-import { IMPORT_KIND } from './rest/import-status.ts';
 import { answer } from './rest/interact.ts';
 import type { FhirResponse, WireRequest } from './rest/request.ts';
 import { loadDrugSafety } from './risk/drug-safety.ts';
@@ -208,9 +205,6 @@ function openLog(config: Config, ground: Ground, models: Iterable<string> = [], 
   });
 }
 
-/** How often expired jobs are looked for, ms. */
-const SWEEP_MS = 600_000;
-
 /**
  * The door on another thread: own read connection with a time budget per search, the same writer through `channel`. Whoever answers or writes for
  * longer than a request asks `live.current` each time.
@@ -240,13 +234,18 @@ export async function buildSystem(
   const store = await openSqlite(storeOptions(config, ground));
   const early = openLog(config, ground, models.manifests.keys());
   const parametersPort = (): MessagePort => threads.channel(parameters.snapshot, false);
-  const desks = { ambient, url: publicUrl(config) };
-  const exports = await openExports(config, store, desks, early, parametersPort);
-  const imports = await openImports(config, store, desks, early, parametersPort);
+  const jobs = await openJobs({
+    config,
+    url: publicUrl(config),
+    now: ambient.now,
+    newId: ambient.newId,
+    channel: () => store.channel(),
+    parametersPort,
+    report: (error) => early.failure('request-failed', error, { requestId: '' }),
+  });
   const files = {
     ...restContext(config, store, ground, early),
-    exports,
-    imports: imports.room,
+    ...jobs.context,
     risk: riskDesk(models, ambient.now),
   };
   const live = new LiveContext({ ...files, parametersWritten: () => parameters.written() });
@@ -299,11 +298,7 @@ export async function buildSystem(
     throw new Error(`CDS services: ${cds.problems.join(' ')}`);
   }
   const log = openLog(config, ground, models.manifests.keys(), cds);
-  const sweeping = setInterval(() => {
-    for (const desk of [exports, imports.desk]) desk.sweep().catch((error) => files.report(error, ''));
-  }, SWEEP_MS).unref();
-  exports.resume();
-  imports.desk.resume();
+  jobs.resume();
   parameters.run(threads);
   const followed = config.SEARCH_PARAMETERS_DIR ?? FOLDERS.searchParameters;
   const unfollow = followFolder(followed, () => void parameters.written());
@@ -317,14 +312,11 @@ export async function buildSystem(
       },
       guard,
       bodyLimitBytes,
-      uploads: imports.place,
+      ...jobs.http(files),
       heavy: heavy.answer,
     }),
     cds: cdsHandler({ cds, guard: loopbackGuard(config.PUBLIC_URL, cds.origins), origins: cds.origins }),
-    jobs: new Map([
-      ['/export', jobHandler({ mount: '/export', desk: exports, kind: EXPORT_KIND, context: files, guard })],
-      ['/import', jobHandler({ mount: '/import', desk: imports.desk, kind: IMPORT_KIND, context: files, guard })],
-    ]),
+    jobs: jobs.handlers(files, guard),
     ready: async () => {
       const report = await ready({
         ping: () => store.ping(),
@@ -355,11 +347,9 @@ export async function buildSystem(
       listening = value;
     },
     close: async () => {
-      clearInterval(sweeping);
       unfollow();
       await parameters.close();
-      await exports.close();
-      await imports.desk.close();
+      await jobs.close();
       await heavy.close();
       await models.close();
       await store.close();

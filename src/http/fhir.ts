@@ -1,6 +1,7 @@
 /** Carries bytes between HTTP and the FHIR door; decides only which thread answers. */
 import type { Request, Response } from 'express';
 import { fhirError } from '../fhir/outcome.ts';
+import { isAnsweredLater, type Later } from '../rest/async-job.ts';
 import { type CallerFacts, localCaller, localFacts } from '../rest/caller.ts';
 import type { RestContext } from '../rest/context.ts';
 import { answer, refuse } from '../rest/interact.ts';
@@ -22,6 +23,8 @@ export interface FhirHandlerParts {
   heavy(wire: WireRequest, caller: CallerFacts): Promise<FhirResponse>;
   /** Where bodies of NDJSON go; without it they are refused like any other unknown type. */
   readonly uploads?: UploadPlace;
+  /** Takes requests whose clients prefer to be answered later; without it all are answered at once. */
+  readonly later?: Later;
   /** Default: see `isHeavy`. */
   isHeavy?(wire: WireRequest): boolean;
 }
@@ -124,6 +127,7 @@ const ONCE = [
 ] as const;
 
 async function routed(wire: WireRequest, facts: CallerFacts, parts: FhirHandlerParts): Promise<FhirResponse> {
+  if (parts.later !== undefined && isAnsweredLater(wire)) return parts.later(wire, facts);
   if ((parts.isHeavy ?? isHeavy)(wire)) return onHeavy(wire, facts, parts);
   try {
     return await answer(wire, localCaller(facts), parts.context);

@@ -36,6 +36,8 @@ export interface DeskSettings<O extends JobOrder = JobOrder> {
   /** Base of status URLs, no trailing slash. */
   readonly url: string;
   readonly expiryMs: number;
+  /** Most jobs of one caller that have not ended. Default 1. */
+  readonly most?: number;
   /** True: the database is encrypted, and files that are not must not be written. */
   readonly isRefused?: boolean;
   now(): number;
@@ -88,7 +90,8 @@ export class JobFolders<O extends JobOrder, R extends JobResult> implements JobD
   }
 
   isBusy(principal: string): boolean {
-    return [...this.#known.values()].some((each) => each.principal === principal && each.endedAt === undefined);
+    const isOpen = (each: Known): boolean => each.principal === principal && each.endedAt === undefined;
+    return [...this.#known.values()].filter(isOpen).length >= (this.#settings.most ?? 1);
   }
 
   async prepare(order: O): Promise<void> {

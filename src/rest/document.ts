@@ -17,6 +17,7 @@ import { localTarget, withoutOwnBase } from './references.ts';
 import { storedResource } from './represent.ts';
 
 export const DOCUMENT: Operation = {
+  long: true,
   levels: ['type', 'instance'],
   takes: ['id', 'persist'],
   perform: async (call, caller, context) => {

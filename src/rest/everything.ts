@@ -44,12 +44,14 @@ export const PATIENT_EVERYTHING: Operation = {
   elsewhere: 'Everything of all patients is not given at once. Name one: `Patient/[id]/$everything`.',
   takes: ['start', 'end', '_since', '_type', '_count'],
   pages: true,
+  long: true,
   perform: everything('outside'),
 };
 export const ENCOUNTER_EVERYTHING: Operation = {
   levels: ['instance'],
   takes: ['_since', '_type', '_count'],
   pages: true,
+  long: true,
   perform: everything('any'),
 };
 

@@ -171,8 +171,15 @@ function refusal(
   return outcomeOf(known, headers, pretty);
 }
 
+/** Seconds after which a refusal may be gone. */
+const RETRY_AFTER: ReadonlyMap<string, string> = new Map([
+  ['transient', '1'],
+  ['throttled', '5'],
+]);
+
 function outcomeOf(error: FhirError, headers: Readonly<Record<string, string>>, pretty: boolean): FhirResponse {
-  const retry: Record<string, string> = error.kind === 'transient' ? { 'Retry-After': '1' } : {};
+  const seconds = RETRY_AFTER.get(error.kind);
+  const retry: Record<string, string> = seconds === undefined ? {} : { 'Retry-After': seconds };
   return respond(error.status, JSON.stringify(operationOutcome(error.issues)), pretty, { ...headers, ...retry });
 }
 

@@ -12,8 +12,13 @@ export interface JobKind<O extends JobOrder, R extends JobResult> {
   readonly operation: string;
   /** As messages name one: `export`. */
   readonly noun: string;
-  /** The answer when it is complete; `listed` shows a file with its URL. */
-  manifest(job: Job<O>, result: R, listed: (file: JobFile) => JsonObject): JobAnswer;
+  /** The answer when it is complete; `listed` shows a file with its URL, `open` reads one. */
+  manifest(
+    job: Job<O>,
+    result: R,
+    listed: (file: JobFile) => JsonObject,
+    open: (name: string) => AsyncIterable<Uint8Array>,
+  ): JobAnswer;
 }
 
 export interface JobAsk {
@@ -111,7 +116,7 @@ function statusOf<O extends JobOrder, R extends JobResult>(
       throw fhirError('exception', `The ${kind.noun} failed. Cancel it and start another.`);
     case 'complete': {
       const listed = ({ type, name, count }: JobFile) => ({ type, url: `${desk.url}/${job.id}/${name}`, count });
-      const answer = kind.manifest(job, state.result, listed);
+      const answer = kind.manifest(job, state.result, listed, (name) => desk.open(job.id, name));
       return { ...answer, headers: { ...answer.headers, Expires: new Date(state.expiresAt).toUTCString() } };
     }
     default:

@@ -39,7 +39,7 @@ export type JobState<R extends JobResult> =
 export interface JobDesk<O extends JobOrder, R extends JobResult> {
   /** Base of status and file URLs, no trailing slash. */
   readonly url: string;
-  /** True while a job of this principal has not ended. */
+  /** True while as many jobs of this principal as are allowed have not ended. */
   isBusy(principal: string): boolean;
   /** Keeps the order, not yet a job: a crash before `accept` drops it. */
   prepare(order: O): Promise<void>;

@@ -28,6 +28,7 @@ export const LASTN: Operation = {
   levels: ['type'],
   takes: ['max'],
   searches: true,
+  long: true,
   perform: (call, caller, context) => performed(call, caller, context),
 };
 

@@ -53,6 +53,8 @@ export interface Operation {
   readonly searches?: boolean;
   /** True: computes at length by itself (not in the store, which knows), so it runs on the thread for large requests. */
   readonly heavy?: boolean;
+  /** True: may take long, so it is answered asynchronously when the client prefers it. */
+  readonly long?: boolean;
   /** True: answers in pages, whose next links hold a `_cursor`. */
   readonly pages?: boolean;
   readonly perform: (call: OperationCall, caller: Caller, context: RestContext) => Promise<Performed>;

@@ -57,6 +57,15 @@ export function isHeavyOperation(code: string): boolean {
   return HEAVY.has(code);
 }
 
+const LONG: ReadonlySet<string> = new Set(
+  Object.entries<Operation>(OPERATIONS).flatMap(([id, { long }]) => (long ? [id.slice(id.indexOf('-') + 1)] : [])),
+);
+
+/** Whether a code is that of an operation that may take long. */
+export function isLongOperation(code: string): boolean {
+  return LONG.has(code);
+}
+
 /** Refuses with 404 what is not claimed or not served at this level, with 400 what the definition does not allow; else as the operation says. */
 export const operation: Perform<OperationRequest> = async (request, caller, context) => {
   const definition = claimedOperation(request, context.capability);

@@ -28,6 +28,7 @@ const ABSENT = 'http://terminology.hl7.org/CodeSystem/data-absent-reason';
 
 export const STATS: Operation = {
   levels: ['type'],
+  long: true,
   takes: ['subject', 'code', 'system', 'coding', 'duration', 'period', 'statistic', 'include', 'limit'],
   perform: (call, caller, context) => performed(call, caller, context),
 };

@@ -1,0 +1,96 @@
+/** The desks of work that outlives its request (exports, imports, asynchronous requests), wired to folders, threads and paths for system.ts. */
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import type { MessagePort } from 'node:worker_threads';
+import type { Config } from './config.ts';
+import type { Guard } from './http/access.ts';
+import type { FhirHandlerParts } from './http/fhir.ts';
+import { jobHandler } from './http/jobs.ts';
+import { fileIn } from './import/folder.ts';
+import { Uploads } from './import/uploads.ts';
+import { startJobThread } from './job-thread.ts';
+import { JobFolders } from './jobs/desk.ts';
+import { openLater } from './jobs/later.ts';
+import { ASYNC_KIND, answerLater } from './rest/async-job.ts';
+import { localCaller } from './rest/caller.ts';
+import type { RestContext } from './rest/context.ts';
+import type { ExportOrder } from './rest/export-job.ts';
+import { EXPORT_KIND } from './rest/export-status.ts';
+import type { ImportOrder, ImportResult } from './rest/import-job.ts';
+import { IMPORT_KIND } from './rest/import-status.ts';
+import type { JobResult } from './rest/job.ts';
+
+export interface JobParts {
+  readonly config: Config;
+  /** Base of every link, no trailing slash. */
+  readonly url: string;
+  now(): number;
+  newId(): string;
+  /** A new channel to the one writer. */
+  channel(): MessagePort;
+  /** A new port by which a job's thread follows what clients search by. */
+  parametersPort(): MessagePort;
+  report(error: unknown): void;
+}
+
+/** How often expired jobs are looked for, ms. */
+const SWEEP_MS = 600_000;
+/** Most asynchronous requests of one caller that have not ended. */
+const MOST_ASYNC = 10;
+
+/** Finds the jobs of before; nothing runs until `resume`. */
+export async function openJobs(parts: JobParts) {
+  const { config, url, now, newId, channel, parametersPort, report } = parts;
+  // Orders, bodies and results are files that the server does not encrypt.
+  const isRefused = config.DATA_KEY_FILE !== undefined && !config.EXPORT_UNENCRYPTED;
+  const settings = (name: string, folder: string, kind: Parameters<typeof startJobThread>[0]) => ({
+    folder: join(config.DATA_DIR, folder),
+    url: `${url}/${name}`,
+    expiryMs: config.EXPORT_EXPIRY_HOURS * 3_600_000,
+    isRefused,
+    now,
+    start: async (job: string) => startJobThread(kind, config, channel(), parametersPort(), job),
+    report,
+  });
+  const exports = await JobFolders.open<ExportOrder, JobResult>(settings('export', 'export', 'export'));
+  const files = join(config.DATA_DIR, 'import');
+  mkdirSync(files, { recursive: true, mode: 0o700 });
+  const uploads = await Uploads.open(join(config.DATA_DIR, 'import-uploads'));
+  const imports = await JobFolders.open<ImportOrder, ImportResult>({
+    ...settings('import', 'import-jobs', 'import'),
+    prepared: async ({ upload }, folder) => (upload === undefined ? undefined : uploads.give(upload, folder)),
+  });
+  const asyncs = await openLater({ ...settings('async', 'async', 'async'), most: MOST_ASYNC });
+  const desks = [exports, imports, asyncs.jobs];
+  const place = {
+    limitBytes: config.IMPORT_LIMIT_MB * 1_048_576,
+    newId,
+    keep: (id: string, body: AsyncIterable<Uint8Array>) => uploads.keep(id, body),
+    drop: (id: string) => uploads.drop(id),
+  };
+  const sweeping = setInterval(() => {
+    for (const desk of desks) desk.sweep().catch(report);
+  }, SWEEP_MS).unref();
+  return {
+    context: { exports, imports: { desk: imports, fileOf: (name: string) => fileIn(files, name) } },
+    /** What the handler of `/fhir` needs. Where files are refused, everybody is answered at once: a preference may be ignored. */
+    http: (context: RestContext): Pick<FhirHandlerParts, 'uploads' | 'later'> => ({
+      uploads: place,
+      ...(isRefused ? {} : { later: (wire, facts) => answerLater(wire, asyncs.desk, localCaller(facts), context) }),
+    }),
+    /** Status and files, by the path they are mounted at. */
+    handlers: (context: RestContext, guard: Guard) =>
+      new Map([
+        ['/async', jobHandler({ mount: '/async', desk: asyncs.desk, kind: ASYNC_KIND, context, guard })],
+        ['/export', jobHandler({ mount: '/export', desk: exports, kind: EXPORT_KIND, context, guard })],
+        ['/import', jobHandler({ mount: '/import', desk: imports, kind: IMPORT_KIND, context, guard })],
+      ]),
+    resume: () => {
+      for (const desk of desks) desk.resume();
+    },
+    close: async () => {
+      clearInterval(sweeping);
+      for (const desk of desks) await desk.close();
+    },
+  };
+}
