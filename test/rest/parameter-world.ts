@@ -12,13 +12,14 @@ import { ClientParameters } from '../../src/parameters.ts';
 import { localCaller, localFacts } from '../../src/rest/caller.ts';
 import { answer } from '../../src/rest/interact.ts';
 import type { FhirResponse } from '../../src/rest/request.ts';
-import { openSqlite } from '../../src/store/sqlite.ts';
+import { openSqlite, type SqliteStore } from '../../src/store/sqlite.ts';
 import { connect } from '../../src/store/sqlite-schema.ts';
 import { BASE, json, type Sent, world } from '../world.ts';
 
 export interface ParameterWorld {
   readonly folder: string;
   readonly parameters: ClientParameters;
+  readonly store: SqliteStore;
   readonly live: LiveContext;
   /** The same door on another thread: its own snapshot, swapped by the same hand. */
   readonly other: LiveContext;
@@ -108,6 +109,7 @@ export async function parameterWorld(options: ParameterWorldOptions = {}): Promi
   return {
     folder,
     parameters,
+    store,
     live,
     other,
     logged,

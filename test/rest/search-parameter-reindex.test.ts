@@ -1,6 +1,10 @@
 // docs/decisions/0017: rows of an added parameter are made while resources change, whatever stops on the way; none is missing, none is left over.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { activeParameter } from '../../src/fhir/custom-parameter.ts';
+import type { Resource } from '../../src/fhir/resource.ts';
+import { NO_PARAMETERS } from '../../src/live-context.ts';
+import { followedContext, ParameterThreads } from '../../src/parameter-channel.ts';
 import { random, whole } from '../store/world.ts';
 import { at, json } from '../world.ts';
 import { type ParameterWorld, parameter, parameterWorld, removeWorld } from './parameter-world.ts';
@@ -266,6 +270,65 @@ test('chains look into contained resources, so the rows of their containers are 
   await remove(world, 'SearchParameter/eye');
   await world.settled();
   assert.equal(world.rowsOf('Observation.subject:contained:Patient.eye'), 0);
+  await world.end();
+  removeWorld(world);
+});
+
+test('a page that was read before a resource changed leaves its newer rows alone', async () => {
+  const world = await filled(3);
+  await put(world, parameter());
+  await world.settled();
+  const page = world.store.indexPage(0, 10);
+  await put(world, patient('p0', 'green'));
+  await remove(world, 'Patient/p1');
+  await world.store.remake(page.rows, (text) => ({
+    entries: world.live.current.indexEntries(JSON.parse(text) as Resource),
+    patients: [],
+  }));
+  assert.deepEqual(await world.found('Patient?eye=green'), ['p0']);
+  assert.deepEqual(await world.found('Patient?eye=blue'), ['p2']);
+  assert.equal(world.rowsOf('Patient.eye'), 2);
+  await world.end();
+  removeWorld(world);
+});
+
+test('threads: told in order, waited for as long as they live, and able to say that they wrote', async () => {
+  const world = await parameterWorld();
+  const said: string[] = [];
+  const threads = new ParameterThreads(async () => {
+    said.push('written');
+  });
+  const eye = activeParameter(parameter() as unknown as Resource);
+  const snapshot = { customs: eye === undefined ? [] : [eye], indexing: [] };
+  const has = (live: ReturnType<typeof followedContext>) =>
+    live.current.capability.types.get('Patient')?.searchParameters.has('eye') === true;
+  const answering = followedContext(world.live.base, threads.channel(NO_PARAMETERS, true));
+  assert.equal(has(answering), false);
+  await threads.swap(snapshot);
+  assert.equal(has(answering), true, 'swapped before it resolves');
+  await answering.current.parametersWritten?.();
+  assert.deepEqual(said, ['written']);
+
+  const left = answering.current.entered?.();
+  await threads.swap(NO_PARAMETERS);
+  let drained = false;
+  const draining = threads.drained().then(() => {
+    drained = true;
+  });
+  await turns(50);
+  assert.equal(drained, false, 'a request is in work');
+  left?.();
+  await draining;
+
+  const busy = threads.channel(NO_PARAMETERS, false);
+  await threads.swap(snapshot);
+  const waiting = threads.drained();
+  busy.close();
+  await waiting;
+  const dead = threads.channel(NO_PARAMETERS, true);
+  const swapping = threads.swap(NO_PARAMETERS);
+  dead.close();
+  await swapping;
   await world.end();
   removeWorld(world);
 });
