@@ -46,6 +46,8 @@ export interface ParameterWorldOptions {
   readonly free?: boolean;
 }
 
+/** Keeps nothing running: a test that fails leaves a page waiting. */
+const idleTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve).unref());
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 export async function parameterWorld(options: ParameterWorldOptions = {}): Promise<ParameterWorld> {
@@ -72,7 +74,7 @@ export async function parameterWorld(options: ParameterWorldOptions = {}): Promi
   let stopped = false;
   const permit = async (): Promise<void> => {
     isWaiting = true;
-    while (permits <= 0 && !stopped) await turn();
+    while (permits <= 0 && !stopped) await idleTurn();
     isWaiting = false;
     permits--;
   };
