@@ -14,6 +14,7 @@ import { currentBeside, isCurrent, ownFinding, type Taken } from './taken-drug.t
 export function combinationFindings(
   draft: Taken,
   all: readonly Taken[],
+  recent: readonly Taken[],
   facts: PatientFacts,
   knowledge: DrugKnowledge,
 ): readonly Finding[] {
@@ -22,7 +23,7 @@ export function combinationFindings(
     (one) => one !== draft && !one.isLocal && isCurrent(one) && one.mention.source !== draft.replaces,
   );
   const { triples, terms } = knowledge.rules;
-  const found = triples.flatMap((rule) => tripleFinding(draft, others, rule, facts, knowledge) ?? []);
+  const found = triples.flatMap((rule) => tripleFinding(draft, others, recent, rule, facts, knowledge) ?? []);
   const situation = { facts, current: currentBeside([draft, ...others], undefined), terms };
   return [...found, ...qtFinding(draft, others, situation, knowledge)];
 }
@@ -40,15 +41,15 @@ const membersOf = (drugs: readonly Taken[], set: ReadonlySet<Ingredient>): reado
 function tripleFinding(
   draft: Taken,
   others: readonly Taken[],
+  recent: readonly Taken[],
   rule: TripleRule,
   facts: PatientFacts,
   knowledge: DrugKnowledge,
 ): Finding | undefined {
-  const three = completed(draft, others, rule.sets);
+  const three = completed(draft, others, recent, rule.sets);
   if (three === undefined) return undefined;
   // What stood together before this order is not this order's finding.
-  const isQuiet = rule.quiet?.some((name) => facts.has(name)) === true;
-  const severity: Severity = isQuiet ? 'low' : rule.severity;
+  const severity = quieted(rule, draft, facts);
   const core = { kind: 'combination' as const, severity, effect: rule.effect, id: rule.id, citation: rule.source };
   const [second, ...further] = [...new Set(three.slice(1).map(({ taken }) => taken))].filter(
     (taken) => taken !== draft,
@@ -66,19 +67,27 @@ function tripleFinding(
   };
 }
 
+/** A contraindication stays what it is. */
+function quieted({ severity, quiet = [], quietRoutes = [] }: TripleRule, draft: Taken, facts: PatientFacts): Severity {
+  if (severity === 'contraindicated') return severity;
+  if (quiet.some((name) => facts.has(name))) return 'low';
+  return quietRoutes.includes(draft.route) ? 'moderate' : severity;
+}
+
 /** The draft in one set and different ingredients, of the draft or of others, in the two other sets. */
 function completed(
   draft: Taken,
   others: readonly Taken[],
+  recent: readonly Taken[],
   sets: readonly ReadonlySet<Ingredient>[],
 ): readonly [Member, Member, Member] | undefined {
   for (const [index, set] of sets.entries()) {
     const [left, right] = sets.filter((_set, other) => other !== index);
     if (left === undefined || right === undefined) continue;
     for (const own of membersOf([draft], set)) {
-      // The drug is taken already: the order brings nothing new to the three.
-      const isNew = !others.some(
-        ({ drug, mention }) => mention.state === 'active' && drug.ingredients.includes(own.ingredient),
+      // The drug is taken already, or was until yesterday: the order brings nothing new to the three.
+      const isNew = ![...others.filter(({ mention }) => mention.state === 'active'), ...recent].some(({ drug }) =>
+        drug.ingredients.includes(own.ingredient),
       );
       if (!isNew) continue;
       for (const second of membersOf([draft, ...others], left)) {

@@ -72,6 +72,7 @@ export interface TripleRule<Drugs = ReadonlySet<Ingredient>> {
   readonly source: string;
   readonly proposals?: Names;
   readonly quiet?: Names;
+  readonly quietRoutes?: Names;
   readonly notCounted?: Drugs;
 }
 export interface Side<Drugs = ReadonlySet<Ingredient>> {

@@ -31,6 +31,7 @@ export function loadDrugSafety(folder: string, site?: SiteMap): DrugSafety {
 /** All that one call knows. */
 interface Chart {
   readonly taken: readonly Taken[];
+  readonly recent: readonly Taken[];
   readonly allergies: readonly Allergy[];
   readonly facts: PatientFacts;
   readonly at: number;
@@ -49,8 +50,18 @@ function checked(
   const taken = context.flatMap((resource) =>
     own.has(sourceOf(resource)) ? [] : takenDrug(resource, at, pool, knowledge),
   );
+  const recent = context.flatMap((resource) =>
+    own.has(sourceOf(resource)) ? [] : recentDrug(resource, at, pool, knowledge),
+  );
   const { allergies, unknown } = allergiesIn(context, knowledge);
-  const chart: Chart = { taken, allergies, facts: patientFacts(context, at, knowledge.rules.terms), at, knowledge };
+  const chart: Chart = {
+    taken,
+    recent,
+    allergies,
+    facts: patientFacts(context, at, knowledge.rules.terms),
+    at,
+    knowledge,
+  };
   const judged = inOrder(judge(ordered, chart));
   const known = [...ordered, ...taken];
   return {
@@ -69,14 +80,17 @@ function checked(
 }
 
 /** Every finding of the drafts, in no order. */
-function judge(ordered: readonly Taken[], { taken, allergies, facts, at, knowledge }: Chart): readonly Finding[] {
+function judge(
+  ordered: readonly Taken[],
+  { taken, recent, allergies, facts, at, knowledge }: Chart,
+): readonly Finding[] {
   const all = [...ordered, ...taken];
   return ordered.flatMap((draft, index) => [
     ...[...ordered.slice(index + 1), ...taken].flatMap(
-      (other) => pairFinding(draft, other, { all, facts, at, knowledge }) ?? [],
+      (other) => pairFinding(draft, other, { all, recent, facts, at, knowledge }) ?? [],
     ),
     ...allergies.flatMap((allergy) => allergyFinding(draft.mention, draft.drug.ingredients, allergy, knowledge) ?? []),
-    ...combinationFindings(draft, all, facts, knowledge),
+    ...combinationFindings(draft, all, recent, facts, knowledge),
     ...orderFindings(draft, { all, facts, knowledge }),
   ]);
 }
@@ -166,6 +180,16 @@ function takenDrug(resource: Resource, at: number, pool: Pool, knowledge: DrugKn
   const days = Math.max(0, ...drug.ingredients.map(knowledge.longestWashOutDays));
   if (days === 0 || (endedAt !== undefined && at - endedAt >= days * DAY_MS)) return [];
   return [{ ...about, mention: mentionOf(drug, source, 'washout', endedAt ?? dateOf(resource), knowledge), endedAt }];
+}
+
+/** An order that ended within a day; it is taken no more. */
+function recentDrug(resource: Resource, at: number, pool: Pool, knowledge: DrugKnowledge): readonly Taken[] {
+  if (!namesMedication(resource) || isProposal(resource)) return [];
+  const { state, endedAt } = courseOf(resource, at);
+  if (state !== 'ended' || endedAt === undefined || at - endedAt > DAY_MS) return [];
+  const drug = drugOf(resource, pool, knowledge);
+  const mention = mentionOf(drug, sourceOf(resource), 'washout', endedAt, knowledge);
+  return [{ ...handled(resource, drug, knowledge), mention, endedAt, replaces: undefined }];
 }
 
 /** A proposal is no order: nobody has decided to give the drug. Ours are of this kind. */

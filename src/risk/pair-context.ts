@@ -37,10 +37,15 @@ export function settled(pair: Pair, contexts: readonly ContextRule[], situation:
   const { rule, draft, other } = pair;
   if (draft.isLocal || other.isLocal) return { severity: 'low', context: LOCAL };
   let now: Settled = { severity: rule.severity };
+  let isRisky = false;
   for (const row of contexts) {
-    if (!changes(row, now.severity)) continue;
+    // A recorded risk that raises, or confirms, a severity keeps the rows of convenience away.
+    if (row.purpose === 'burden' && isRisky) continue;
+    if (!changes(row, now.severity) && row.purpose !== 'escalate') continue;
     const facts = applies(row, pair, situation);
     if (facts === undefined) continue;
+    isRisky ||= row.purpose === 'escalate';
+    if (!changes(row, now.severity)) continue;
     now = { severity: row.severity, context: { id: row.id, reason: row.reason }, facts };
     if (row.purpose === 'burden') return now;
   }

@@ -11,6 +11,8 @@ import { DAY_MS } from './wash-out.ts';
 export interface PairCall {
   /** All drugs of the call, the two among them. */
   readonly all: readonly Taken[];
+  /** Orders that ended within a day: what they stood beside has been signed. */
+  readonly recent: readonly Taken[];
   readonly facts: PatientFacts;
   readonly at: number;
   readonly knowledge: DrugKnowledge;
@@ -52,17 +54,28 @@ function settledPair(
   other: Taken,
   one: Ingredient,
   two: Ingredient,
-  { all, facts, knowledge }: PairCall,
+  { all, recent, facts, knowledge }: PairCall,
 ): Settled {
   const { contexts, terms } = knowledge.rules;
-  const accepted =
-    other.mention.state === 'active' &&
-    all.some(
-      (taken) =>
-        taken !== other && taken.mention.state === 'active' && !taken.isLocal && taken.drug.ingredients.includes(one),
-    );
+  const accepted = wasSigned(one, two, other, all, recent);
   const pair = { rule, draft, other, one, two, accepted };
   return settled(pair, contexts, { facts, current: currentBeside(all, draft), terms });
+}
+
+/** Standing orders of both drugs, current or ended within a day, were there before this order. */
+function wasSigned(
+  one: Ingredient,
+  two: Ingredient,
+  other: Taken,
+  all: readonly Taken[],
+  recent: readonly Taken[],
+): boolean {
+  if (other.mention.state === 'washout') return false;
+  const standing = [...all.filter(({ mention }) => mention.state === 'active'), ...recent];
+  const holds = (ingredient: Ingredient) => (taken: Taken) =>
+    !taken.isLocal && taken.drug.ingredients.includes(ingredient);
+  const beside = other.mention.state === 'active' ? other : standing.find(holds(two));
+  return beside !== undefined && standing.some((taken) => taken !== beside && holds(one)(taken));
 }
 
 function findingOf(
