@@ -1,18 +1,6 @@
 /** Resources from the plain inputs of the vignettes: what a record holds when a publication says "pulse 110". All people are invented. */
 import type { JsonObject, Resource } from '../../src/fhir/resource.ts';
-import {
-  AT,
-  acvpu,
-  HOUR,
-  iso,
-  loinc,
-  measured,
-  observation,
-  quantity,
-  roomAir,
-  saturationGoal,
-  snomed,
-} from './world.ts';
+import { AT, acvpu, HOUR, iso, measured, observation, quantity, roomAir, saturationGoal, snomed } from './world.ts';
 
 export type Inputs = Readonly<Record<string, unknown>>;
 const DAY = 24 * HOUR;
@@ -161,4 +149,3 @@ export function resourcesOf(inputs: Inputs): readonly Resource[] {
     return build(value, inputs);
   });
 }
-export const code = loinc;
