@@ -40,7 +40,7 @@ export async function personsOf(
   most = Math.min(ids.length * LINKED_LIMIT, MOST),
 ): Promise<ReadonlyMap<string, readonly string[]>> {
   const joined = new Map<string, Set<string>>(ids.map((id) => [id, new Set()]));
-  if (!isFollowed(context)) return new Map(ids.map((id) => [id, [id]]));
+  if (!(await isAnyLinked(context))) return new Map(ids.map((id) => [id, [id]]));
   const limit = joined.size + most;
   let frontier: readonly string[] = [...joined.keys()];
   while (frontier.length > 0) {
@@ -110,9 +110,21 @@ function reached(id: string, joined: ReadonlyMap<string, ReadonlySet<string>>): 
   return [...found];
 }
 
+/** Whether any Patient has a link, as of a state of the store: most stores never hold one, and every search of a patient asks. */
+const remembered = new WeakMap<Links['store'], { readonly stamp: number; readonly isAny: boolean }>();
+
 /** True when some Patient has a link at all. */
 async function isAnyLinked(context: Links): Promise<boolean> {
   if (!isFollowed(context)) return false;
+  const stamp = context.store.stamp();
+  const known = remembered.get(context.store);
+  if (known !== undefined && known.stamp === stamp) return known.isAny;
+  const isAny = await findsLink(context);
+  if (stamp !== undefined) remembered.set(context.store, { stamp, isAny });
+  return isAny;
+}
+
+async function findsLink(context: Links): Promise<boolean> {
   const plan = planOfLinks({ kind: 'missing', parameter: PATIENT_LINK, missing: false });
   return (await context.store.search(plan, { count: 1 })).matches.length > 0;
 }

@@ -180,6 +180,11 @@ export interface ResourceStore {
     plans: readonly SearchPlan[],
     accuracy: 'accurate' | 'estimate',
   ): Promise<{ readonly count: number; readonly exact: boolean }>;
+  /**
+   * Another number after every commit of data, by whichever thread; undefined when the engine cannot tell. What was read after taking a stamp
+   * may be remembered for as long as the stamp is the same.
+   */
+  stamp(): number | undefined;
   /** What `keep` committed under this key. */
   kept(key: string): Promise<string | undefined>;
   /** What `set` committed last under this key of this space. */

@@ -155,6 +155,10 @@ export class SqliteReader implements ResourceStore {
     return this.#snapshot.read(() => this.#searcher.countTypes(plans, accuracy));
   }
 
+  stamp(): number {
+    return this.writer.signals.commits;
+  }
+
   async kept(key: string): Promise<string | undefined> {
     return this.#snapshot.read(() => this.statements.text(sql`SELECT value FROM kept WHERE key=${key}`));
   }

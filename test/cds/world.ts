@@ -186,6 +186,7 @@ export function world(options: WorldOptions = {}): World {
       count: noRoom,
       countTypes: noRoom,
       kept: noRoom,
+      stamp: () => undefined,
       keyed: async (_space, key) => used.get(key),
       keyedPage: noRoom,
       changes: noRoom,

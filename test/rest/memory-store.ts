@@ -98,6 +98,9 @@ export class MemoryStore implements ResourceStore {
   async kept(): Promise<string | undefined> {
     return undefined;
   }
+  stamp(): undefined {
+    return undefined;
+  }
   async keyed(): Promise<undefined> {
     return undefined;
   }

@@ -132,6 +132,9 @@ export class MemoryStore implements ResourceStore {
   async kept(key: string): Promise<string | undefined> {
     return this.#kept.get(key);
   }
+  stamp(): undefined {
+    return undefined;
+  }
   async keyed(): Promise<undefined> {
     return undefined;
   }

@@ -241,6 +241,14 @@ export function storeContract(engine: string, open: OpenStore): void {
     );
   });
 
+  specify('stamp: another one after each acknowledged commit of data, the same otherwise', async (store) => {
+    const before = store.stamp();
+    ok(await store.commit({ commands: [], audit: [auditRow('1')] }));
+    assert.equal(store.stamp(), before);
+    ok(await store.commit({ commands: [put('Patient', 'a')], audit: [] }));
+    if (before !== undefined) assert.notEqual(store.stamp(), before);
+  });
+
   specify('changes: every version once, in the order of writes, from wherever one goes on', async (store) => {
     assert.equal(await store.latestSequence(), 0);
     assert.deepEqual(await store.changes(0, 10), []);
