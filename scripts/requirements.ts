@@ -41,6 +41,7 @@ const TITLES: Readonly<Record<string, string>> = {
   triage: 'Emergency triage: complaints, ESI, learned risk',
   'drug-safety': 'Drug safety: named lists, patient, dose, alerts',
   'trained-models': 'Trained models: inputs, evaluation, explanation',
+  subscriptions: 'Subscriptions: R4, the R5 backport, and what we promise',
   'card-content': 'Content of cards: what a clinician needs to review the basis',
 };
 

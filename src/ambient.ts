@@ -1,5 +1,5 @@
 /** Time and randomness, the only place they come from. Ids: UUIDv7 (RFC 9562 §5.7), rising within a process, so that index pages stay warm. */
-import { randomFillSync } from 'node:crypto';
+import { randomBytes, randomFillSync } from 'node:crypto';
 import type { Ambient } from './rest/context.ts';
 
 const HEX = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'));
@@ -40,5 +40,19 @@ export function systemAmbient(): Ambient {
         `-7${(counter & 0xfff).toString(16).padStart(3, '0')}-${hex(0x80 | (random() & 0x3f))}${tail.slice(0, 2)}-${tail.slice(2)}`
       );
     },
+  };
+}
+
+/** Unguessable texts of 16 bytes. Random bytes are drawn for many at once: a draw costs 5 us however short it is. */
+export function saltSource(): () => string {
+  let pool = randomBytes(0);
+  let used = 0;
+  return () => {
+    if (used === pool.length) {
+      pool = randomBytes(4096);
+      used = 0;
+    }
+    used += 16;
+    return pool.toString('base64url', used - 16, used);
   };
 }

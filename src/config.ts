@@ -102,6 +102,17 @@ export const SETTINGS = {
   DRUG_SITE_MAP: optionalText(
     'JSON file with the drug codes and names of the site (local codes, NDC, SNOMED CT) and their ingredients; decision 0024.',
   ),
+  OUTBOUND_ALLOW: optionalText(
+    'What this server may call (endpoints of subscriptions): comma-separated origins with an optional path, as `https://hooks.example.org/notify`, ' +
+      'and networks that names may resolve to although they are not public, as `10.20.0.0/16`. Unset: this machine only (loopback), any port.',
+  ),
+  SUBSCRIPTION_ATTEMPTS: whole(10, 1, 100, 'Failed attempts at one notification before its subscription is in error.'),
+  SUBSCRIPTION_BACKOFF_MS: whole(
+    1000,
+    10,
+    60_000,
+    'Wait after the first failed attempt; it doubles with each, up to five minutes.',
+  ),
   CDS_DEADLINE_MS: whole(2000, 50, 60_000, 'Deadline of one CDS Hooks call.'),
   REQUEST_TIMEOUT_MS: whole(30_000, 1000, 600_000, 'Longest time to receive a request.'),
   DRAIN_MS: whole(20_000, 0, 120_000, 'Longest wait for requests in flight on SIGTERM.'),

@@ -18,6 +18,7 @@ export async function serve(config: Config): Promise<void> {
   const system = await buildSystem(config, { onProgress: progressBar('index') });
   if (config.SEED === 'demo' && (await needsSeed(system))) await seed(system, progressBar('seed data'));
   const server = await listen(system.app, config);
+  server.on('upgrade', (...asked) => system.sockets.upgrade(...asked));
   system.setListening(true);
   console.log(welcome(system.url, config.SEED === 'demo'));
 
@@ -26,6 +27,7 @@ export async function serve(config: Config): Promise<void> {
     if (draining) return;
     draining = true;
     system.setListening(false);
+    system.sockets.close();
     await closeGracefully(server, config.DRAIN_MS);
     await system.close();
     process.exit(0);

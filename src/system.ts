@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { MessagePort } from 'node:worker_threads';
 import type { Express } from 'express';
-import { systemAmbient } from './ambient.ts';
+import { saltSource, systemAmbient } from './ambient.ts';
 import { auditRow, postedAuditRow, renderAuditEvent } from './audit.ts';
 import { buildCds, type Cds } from './cds/cds.ts';
 import type { Config } from './config.ts';
@@ -27,6 +27,7 @@ import { fhirHandler } from './http/fhir.ts';
 import { startIndexThread } from './index-thread.ts';
 import { openJobs } from './job-rooms.ts';
 import { LiveContext } from './live-context.ts';
+import { openSubscriptions, understanding } from './open-subscriptions.ts';
 import { followedContext, ParameterThreads } from './parameter-channel.ts';
 import { fileParameters, followFolder } from './parameter-files.ts';
 import { ClientParameters } from './parameters.ts';
@@ -42,6 +43,8 @@ import { readSiteMap } from './risk/site-map.ts';
 import { loadTriage } from './risk/triage.ts';
 import { type ResourceStore, StoreError } from './store/port.ts';
 import { attachSqlite, openSqlite, type SqliteStore } from './store/sqlite.ts';
+import { type Subscriptions, socketUrl } from './subscriptions/desk.ts';
+import { subscriptionRules } from './subscriptions/rules.ts';
 import { ready } from './telemetry/health.ts';
 import { createLog, type Log } from './telemetry/log.ts';
 
@@ -51,6 +54,7 @@ export const VERSION = '0.1.0';
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 export const FOLDERS = {
   definitions: join(ROOT, 'profiles'),
+  topics: join(ROOT, 'profiles', 'topic'),
   capability: join(ROOT, 'capability-statement.json'),
   searchParameters: join(ROOT, 'profiles', 'search'),
   cdsServices: join(ROOT, 'cds-services'),
@@ -68,6 +72,8 @@ export interface System {
   readonly app: Express;
   readonly ambient: Ambient;
   readonly log: Log;
+  /** Websockets of subscriptions: for the HTTP server's `upgrade`; they are closed before it drains. */
+  readonly sockets: Subscriptions['sockets'];
   /** Base of the links it mints. */
   readonly url: string;
   /** The door on the heavy thread. */
@@ -134,12 +140,13 @@ function restContext(config: Config, store: ResourceStore, ground: Ground, log: 
     conditionalDeleteLimit: config.CONDITIONAL_DELETE_LIMIT,
     cursorKey: secretOf(config, 'cursor.key'),
     softwareVersion: VERSION,
+    websocketUrl: socketUrl(publicUrl(config)),
   };
   const source = { observer: fhirBase, address: config.HOST };
   const salt = saltSource();
   const subjectKeys = (patients: readonly string[]): readonly string[] => store.subjectKeys(patients);
   const search = { definitions, capability, fhirBase, settings };
-  return {
+  const context: RestContext = {
     store,
     definitions,
     capability,
@@ -154,20 +161,8 @@ function restContext(config: Config, store: ResourceStore, ground: Ground, log: 
     postedAudit: (resource) => postedAuditRow(resource, subjectKeys, salt(), source, indexEntries),
     report: (error, requestId) => log.failure('request-failed', error, { requestId }),
   };
-}
-
-/** Unguessable texts of 16 bytes. Random bytes are drawn for many at once: a draw costs 5 us however short it is. */
-function saltSource(): () => string {
-  let pool = randomBytes(0);
-  let used = 0;
-  return () => {
-    if (used === pool.length) {
-      pool = randomBytes(4096);
-      used = 0;
-    }
-    used += 16;
-    return pool.toString('base64url', used - 16, used);
-  };
+  const how = understanding(config, context, FOLDERS.topics);
+  return { ...context, rules: new Map([['Subscription', subscriptionRules(how, ambient.now)]]) };
 }
 
 /** A secret of this installation, made at first start: next links and decision records stay good over restarts, and only here. */
@@ -243,12 +238,18 @@ export async function buildSystem(
     parametersPort,
     report: (error) => early.failure('request-failed', error, { requestId: '' }),
   });
-  const files = {
-    ...restContext(config, store, ground, early),
-    ...jobs.context,
-    risk: riskDesk(models, ambient.now),
-  };
-  const live = new LiveContext({ ...files, parametersWritten: () => parameters.written() });
+  const guard = loopbackGuard(config.PUBLIC_URL);
+  const base = restContext(config, store, ground, early);
+  const subscriptions = openSubscriptions(config, {
+    context: { ...base, store },
+    current: () => live.current,
+    how: understanding(config, base, FOLDERS.topics),
+    guard,
+    url: publicUrl(config),
+    onFailed: (id, count) => early.event('subscription-failed', { requestId: id, count }),
+  });
+  const files = { ...base, ...jobs.context, risk: riskDesk(models, ambient.now), subscriptions };
+  const live: LiveContext = new LiveContext({ ...files, parametersWritten: () => parameters.written() });
   const parameters: ClientParameters = new ClientParameters({
     store,
     live,
@@ -302,8 +303,8 @@ export async function buildSystem(
   parameters.run(threads);
   const followed = config.SEARCH_PARAMETERS_DIR ?? FOLDERS.searchParameters;
   const unfollow = followFolder(followed, () => void parameters.written());
+  await subscriptions.start();
   let listening = false;
-  const guard = loopbackGuard(config.PUBLIC_URL);
   const bodyLimitBytes = config.BODY_LIMIT_MB * 1_048_576;
   const app = httpApp({
     fhir: fhirHandler({
@@ -341,6 +342,7 @@ export async function buildSystem(
     app,
     ambient,
     log,
+    sockets: subscriptions.sockets,
     url,
     answerHeavy: heavy.answer,
     setListening: (value) => {
@@ -348,6 +350,7 @@ export async function buildSystem(
     },
     close: async () => {
       unfollow();
+      await subscriptions.close();
       await parameters.close();
       await jobs.close();
       await heavy.close();

@@ -29,6 +29,7 @@ test('ledger: the sets, and ids that name their set and are unique', () => {
       'triage',
       'drug-safety',
       'trained-models',
+      'subscriptions',
       'card-content',
     ],
   );

@@ -68,10 +68,14 @@ export const OPERATION_IDS = [
   'System-import',
   'SearchParameter-status',
   'RiskAssessment-evaluate',
+  'Subscription-status',
+  'Subscription-events',
+  'Subscription-get-ws-binding-token',
 ] as const;
 export type OperationId = (typeof OPERATION_IDS)[number];
 
-/** Operations that R4 itself does not define: Bulk Data Access 2.0.0, and our own. */
+const BACKPORT = 'http://hl7.org/fhir/uv/subscriptions-backport/OperationDefinition/backport-subscription-';
+/** Operations that R4 itself does not define: Bulk Data Access 2.0.0, Subscriptions R5 Backport 1.1.0, and our own. */
 const GUIDES: ReadonlyMap<string, string> = new Map([
   ['System-export', 'http://hl7.org/fhir/uv/bulkdata/OperationDefinition/export'],
   ['Patient-export', 'http://hl7.org/fhir/uv/bulkdata/OperationDefinition/patient-export'],
@@ -79,6 +83,9 @@ const GUIDES: ReadonlyMap<string, string> = new Map([
   ['System-import', 'urn:firewatch:OperationDefinition:import'],
   ['SearchParameter-status', 'https://firewatch.example/fhir/OperationDefinition/SearchParameter-status'],
   ['RiskAssessment-evaluate', 'urn:firewatch:OperationDefinition:RiskAssessment-evaluate'],
+  ['Subscription-status', `${BACKPORT}status`],
+  ['Subscription-events', `${BACKPORT}events`],
+  ['Subscription-get-ws-binding-token', `${BACKPORT}get-ws-binding-token`],
 ]);
 const canonicalOf = (id: OperationId): string => GUIDES.get(id) ?? OPERATION_BASE + id;
 

@@ -128,6 +128,30 @@ function constraintOf(expression: string, base: string | undefined): Expression 
   return fhirpath.compile(base === undefined ? expression : { base, expression }, model, options);
 }
 
+/**
+ * A criterion of a subscription topic over two versions of a resource, `%previous` and `%current`; an absent one is empty. True when the result is
+ * true. Topics are files of the installation, so the whole language is theirs; what cannot be evaluated within the budget is not true.
+ * @throws Error when it is not FHIRPath
+ */
+export function criterionOf(
+  expression: string,
+): (previous: Resource | undefined, current: Resource | undefined, budget: Budget) => boolean {
+  const evaluate = constraintOf(expression, undefined);
+  return (previous, current, budget) => {
+    try {
+      meter.budget = budget;
+      const versions = { previous: previous ?? [], current: current ?? [] };
+      const found = evaluate(plain(current ?? previous ?? {}), {
+        previous: plain(versions.previous),
+        current: plain(versions.current),
+      });
+      return found.length === 1 && found[0] === true;
+    } catch {
+      return false;
+    }
+  };
+}
+
 /** A copy of a value for constraints: numbers as the engine reckons with them. */
 export function plainJson(value: Json): Json {
   return plain(value);

@@ -42,7 +42,7 @@ const URL_LIMIT = 8192;
  */
 export function isHeavy(wire: WireRequest): boolean {
   const { method, path, body } = wire;
-  if (isKickOff(path) && (body?.length ?? 0) <= HEAVY_BODY_CHARACTERS) return false;
+  if (isOfMain(path) && (body?.length ?? 0) <= HEAVY_BODY_CHARACTERS) return false;
   if (body !== undefined && body.length > HEAVY_BODY_CHARACTERS) return true;
   const place = placeOf(path);
   if (body !== undefined && method === 'POST' && place?.kind === 'base')
@@ -51,11 +51,12 @@ export function isHeavy(wire: WireRequest): boolean {
   return likelyFormat(wire) === 'xml' && !isOneResource(method, path);
 }
 
-/** Jobs are kept by the main thread, and a kick-off is a small request. */
-function isKickOff(path: string): boolean {
+/** Jobs and subscriptions are kept by the main thread, and what is asked of them is a small request. */
+function isOfMain(path: string): boolean {
   const place = placeOf(path);
-  return place?.kind === 'operation' && (place.code === 'export' || place.code === 'import');
+  return place?.kind === 'operation' && OF_MAIN.has(place.code);
 }
+const OF_MAIN: ReadonlySet<string> = new Set(['export', 'import', 'status', 'events', 'get-ws-binding-token']);
 
 const BATCH = /"type"\s*:\s*"batch"/;
 

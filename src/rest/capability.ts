@@ -53,7 +53,14 @@ function liveText({ capability, settings, ambient }: RestContext): string {
     date: instantText(ambient.now()),
     software: { ...objectOf(software), version: settings.softwareVersion },
     implementation: { ...objectOf(implementation), url: settings.fhirBase },
-    rest: [{ ...withAdded(objectOf(server), capability), security: { cors: false, ...securityOf(server) } }, ...more],
+    rest: [
+      {
+        ...websocketOf(settings),
+        ...withAdded(objectOf(server), capability),
+        security: { cors: false, ...securityOf(server) },
+      },
+      ...more,
+    ],
   });
 }
 
@@ -86,6 +93,12 @@ function appended(claims: JsonObject, element: string, more: readonly Json[]): J
 }
 
 const objectOf = (value: Json | undefined) => (value !== undefined && isJsonObject(value) ? value : {});
+
+const WEBSOCKET = 'http://hl7.org/fhir/StructureDefinition/capabilitystatement-websocket';
+
+function websocketOf({ websocketUrl }: RestContext['settings']) {
+  return websocketUrl === undefined ? {} : { extension: [{ url: WEBSOCKET, valueUri: websocketUrl }] };
+}
 
 function securityOf(server: Json | undefined) {
   return { description: SECURITY, ...objectOf(objectOf(server).security) };

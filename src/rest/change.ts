@@ -36,6 +36,8 @@ export interface Change {
   readonly expect: Extract<Command, { op: 'hold' }> | undefined;
   /** What the new version points at and must be held: `Type/id`, or a urn no entry of the bundle resolved. */
   readonly targets: ReadonlySet<string>;
+  /** What is committed besides, by the rules of the type. */
+  readonly also: readonly Command[];
   /** Warnings of validation. */
   readonly findings: readonly Issue[];
   readonly patients: readonly string[];
@@ -49,6 +51,7 @@ const NOTHING = {
   expect: undefined,
   targets: new Set<string>(),
   findings: [],
+  also: [],
   posted: undefined,
 };
 
@@ -81,10 +84,9 @@ export function put(
 ): Change {
   assertMayWrite(key.type, caller);
   if (method === 'PUT') assertWhole(resource);
-  const prepared = withServerMeta(resource, key.id);
-  const findings = validated(prepared, context);
+  const { prepared, findings, also } = ruled(withServerMeta(resource, key.id), current, context);
   const exists = current !== undefined && !current.deleted;
-  const common = { ...NOTHING, interaction: INTERACTIONS[method], key, findings } as const;
+  const common = { ...NOTHING, interaction: INTERACTIONS[method], key, findings, also } as const;
   if (APPEND_ONLY.has(key.type)) {
     if (method !== 'POST') throw fhirError('method-not-allowed', `${key.type} can only be created, never changed.`);
     const patients = context.patientsOf(prepared);
@@ -243,8 +245,17 @@ function following(members: { readonly [name: string]: Json | undefined }): stri
   return text === '{}' ? '}' : `,${text.slice(1)}`;
 }
 
-function validated(prepared: Resource, context: RestContext): readonly Issue[] {
-  const findings = context.validate(prepared);
+/** The resource as its type's rules have it, when it is valid and they permit it. */
+function ruled(resource: Resource, current: StoredVersion | undefined, context: RestContext) {
+  const warnings = accepted(context.validate(resource));
+  const rules = context.rules?.get(resource.resourceType);
+  if (rules === undefined) return { prepared: resource, findings: warnings, also: [] };
+  const { resource: prepared, findings, also } = rules(resource, current);
+  return { prepared, findings: [...warnings, ...accepted(findings)], also };
+}
+
+/** Warnings; errors are thrown, all of them at once. */
+function accepted(findings: readonly Issue[]): readonly Issue[] {
   const isError = ({ severity }: Issue): boolean => severity === undefined || severity === 'error';
   const [first, ...others] = findings.filter(isError);
   if (first !== undefined) throw new FhirError([first, ...others, ...findings.filter((found) => !isError(found))]);

@@ -9,11 +9,12 @@ import type { Resource } from '../fhir/resource.ts';
 import type { AccessFilter, IndexEntry, SearchPlan } from '../fhir/search/algebra.ts';
 import type { PatientLinks } from '../fhir/search/person.ts';
 import type { SearchQuery } from '../fhir/search/query.ts';
-import type { AuditRow, ResourceStore } from '../store/port.ts';
+import type { AuditRow, Command, ResourceStore, StoredVersion } from '../store/port.ts';
 import type { ExportDesk } from './export-job.ts';
 import type { ImportRoom } from './import-job.ts';
 import type { FhirResponse } from './request.ts';
 import type { RiskDesk } from './risk-desk.ts';
+import type { SubscriptionDesk } from './subscription-desk.ts';
 
 /** Who makes a request and what they may see. Until an identity provider is configured there is one permit-all caller, on loopback only. */
 export interface Caller {
@@ -50,8 +51,20 @@ export interface RestSettings {
   readonly conditionalDeleteLimit: number;
   /** Secret of this installation, at least 16 bytes: the cursors of next links are sealed with it. */
   readonly cursorKey: Uint8Array;
+  /** Where websockets of subscriptions connect; said in the CapabilityStatement. */
+  readonly websocketUrl?: string;
   /** CapabilityStatement.software.version. */
   readonly softwareVersion: string;
+}
+
+/** What a room's own rules make of a resource that is to be stored. */
+export interface Ruled {
+  /** As it is stored. */
+  readonly resource: Resource;
+  /** Errors refuse the write. */
+  readonly findings: readonly Issue[];
+  /** What is committed with it. */
+  readonly also: readonly Command[];
 }
 
 /** What every interaction is given. */
@@ -67,8 +80,12 @@ export interface RestContext {
   readonly risk?: RiskDesk;
   /** Where imports are kept; the main thread only. */
   readonly imports?: ImportRoom;
+  /** Subscriptions as they are served; the main thread only. */
+  readonly subscriptions?: SubscriptionDesk;
   /** Every finding against base R4 and the profiles the resource claims; empty = valid. `asked` is for `$validate`. */
   validate(resource: Resource, asked?: Asked): readonly Issue[];
+  /** Rules of rooms that act on resources, by type; judged after validation, for writes of clients only. `resource` has its id. */
+  readonly rules?: ReadonlyMap<string, (resource: Resource, current: StoredVersion | undefined) => Ruled>;
   /** Index rows of a resource by the claimed search parameters of its type. */
   indexEntries(resource: Resource): readonly IndexEntry[];
   /** Ids of the Patients in whose compartment the resource lies; a Patient names itself. */

@@ -17,6 +17,7 @@ import type { Operation, OperationLevel, OperationRequest } from './operation.ts
 import { inputsOf } from './operation-input.ts';
 import { STATUS } from './parameter-status.ts';
 import { STATS } from './stats.ts';
+import { SUBSCRIPTION_EVENTS, SUBSCRIPTION_STATUS, SUBSCRIPTION_TOKEN } from './subscription-operations.ts';
 import { EXPAND, LOOKUP, SUBSUMES, VALIDATE_IN_CODE_SYSTEM, VALIDATE_IN_VALUE_SET } from './terminology-operations.ts';
 import { TRANSLATE } from './translate.ts';
 import { VALIDATE } from './validate-operation.ts';
@@ -46,6 +47,9 @@ export const OPERATIONS = {
   'System-import': IMPORT,
   'SearchParameter-status': STATUS,
   'RiskAssessment-evaluate': EVALUATE,
+  'Subscription-status': SUBSCRIPTION_STATUS,
+  'Subscription-events': SUBSCRIPTION_EVENTS,
+  'Subscription-get-ws-binding-token': SUBSCRIPTION_TOKEN,
 } as const satisfies Record<OperationId, Operation>;
 
 const HEAVY: ReadonlySet<string> = new Set(

@@ -66,7 +66,8 @@ export async function committed(
     const all = said === undefined ? changes : [...changes, said];
     const holds = changes.flatMap(({ expect }) => expect ?? []);
     const stands = [...(await integrityOf(all, caller, context)), ...(await soleClaims(changes, caller, context))];
-    const commands = [...expects, ...holds, ...stands, ...ordered(all)];
+    const also = all.flatMap((change) => change.also);
+    const commands = [...expects, ...holds, ...stands, ...ordered(all), ...also];
     const entries = access === undefined ? all.map(accessOf) : [access];
     const status = envelope === undefined ? (changes[0]?.status ?? 204) : 200;
     const row = context.audit({ caller, entries, status, ...(envelope === undefined ? {} : { envelope }) });

@@ -83,7 +83,16 @@ const ERROR_CLASSES = new Set([
     'AbortError',
     'TimeoutError',
   ],
-  ...['URIError', 'EvalError', 'FhirError', 'StoreError', 'SqliteError', 'DOMException', 'AssertionError'],
+  ...[
+    'URIError',
+    'EvalError',
+    'FhirError',
+    'StoreError',
+    'OutboundError',
+    'SqliteError',
+    'DOMException',
+    'AssertionError',
+  ],
 ]);
 /** What src/cds counts, see CdsEvent there. */
 const CDS_EVENTS = new Set([

@@ -18,6 +18,7 @@ const EVENTS = {
   'model-failed': 'error',
   'service-loaded': 'info',
   'hook-degraded': 'warn',
+  'subscription-failed': 'error',
   'search-refused': 'warn',
   reindexing: 'info',
   'reindex-done': 'info',

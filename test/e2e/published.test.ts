@@ -28,6 +28,12 @@ const BROKEN: Readonly<Record<string, string>> = {
   'Questionnaire-qs1': 'items without linkId, which is required',
 };
 
+/** Refused for what it asks of this server, though it is valid R4. */
+const REFUSED: ReadonlySet<string> = new Set(['Subscription-example']);
+
+/** Values of headers are withheld: docs/subscriptions.md. */
+const asStored = (text: string): string => text.replace(/"Authorization: [^"]*"/, '"Authorization: (withheld)"');
+
 /** Why an official example is rightly not stored as sent. */
 const NOT_STORED: Readonly<Record<string, string>> = {
   Parameters: 'not a stored type: capability-statement.json does not claim it',
@@ -47,6 +53,10 @@ test('at least 200 official examples of all types: none refused wrongly, out equ
       headers: JSON_TYPE,
       body: text,
     });
+    if (REFUSED.has(basename(file, '.json'))) {
+      if (sent.status !== 422) wrong.push(`${basename(file)}: ${sent.status} instead of 422`);
+      continue;
+    }
     if (basename(file, '.json') in BROKEN) {
       if (sent.status < 400) wrong.push(`${basename(file)} is stored, though ${BROKEN[basename(file, '.json')]}`);
       continue;
@@ -64,7 +74,7 @@ test('at least 200 official examples of all types: none refused wrongly, out equ
           { ...(comparable(got) as Element), meta: undefined },
           { ...(comparable(text) as Element), meta: undefined },
         );
-      else assert.deepEqual(comparable(got), comparable(text));
+      else assert.deepEqual(comparable(got), comparable(asStored(text)));
     } catch (error) {
       wrong.push(`${basename(file)}: ${error instanceof Error ? error.message.slice(0, 400) : error}`);
     }

@@ -1,0 +1,34 @@
+/** What a write of a Subscription must keep to, and what of it is stored. Source: FHIR R4 subscription.html; docs/subscriptions.md. */
+import type { Issue } from '../fhir/outcome.ts';
+import { isJsonObject, parseOwnJson, type Resource } from '../fhir/resource.ts';
+import { canonicalText } from '../rest/change.ts';
+import type { Ruled } from '../rest/context.ts';
+import type { StoredVersion } from '../store/port.ts';
+import { withheld } from './header.ts';
+import { type Understanding, understand } from './subscription.ts';
+
+/**
+ * The rules of writes by clients. A subscription that asks to be served (`requested`, `active`) is checked entirely; one that is `off` or in
+ * `error` is stored and never served. Only the server makes one `active`: from a client that is a request.
+ */
+export function subscriptionRules(how: Understanding, now: () => number) {
+  return (resource: Resource, current: StoredVersion | undefined): Ruled => {
+    const { resource: kept, keeps } = withheld(resource, resource.id ?? '');
+    const { status } = resource;
+    if (status !== 'requested' && status !== 'active') return { resource: kept, findings: [], also: keeps };
+    if (status === 'active' && isHeld(kept, current)) return { resource: kept, findings: [], also: keeps };
+    const found = understand(resource, how);
+    const isOver = 'understood' in found && found.understood.end !== undefined && found.understood.end <= now();
+    const findings: readonly Issue[] = isOver ? [OVER] : found.issues;
+    return { resource: { ...kept, status: 'requested' }, findings, also: keeps };
+  };
+}
+
+const OVER: Issue = { kind: 'business-rule', message: 'The end has passed.', expression: 'Subscription.end' };
+
+/** True when the write says what is held, the server's meta apart. */
+function isHeld(resource: Resource, current: StoredVersion | undefined): boolean {
+  const held = current?.text === undefined ? undefined : parseOwnJson(current.text);
+  if (held === undefined || !isJsonObject(held)) return false;
+  return canonicalText({ ...held, meta: null }) === canonicalText({ ...resource, meta: null });
+}
