@@ -3,7 +3,7 @@ import { label, type ResourceKey } from '../fhir/resource.ts';
 import { type Pair, queryOf } from './query-text.ts';
 
 export interface Link {
-  readonly relation: 'self' | 'next' | 'first';
+  readonly relation: 'self' | 'next' | 'first' | 'previous';
   readonly url: string;
 }
 
@@ -20,17 +20,19 @@ export function versionUrl(base: string, key: ResourceKey, version: number): str
 const SHAPING: ReadonlySet<string> = new Set(['_format', '_pretty']);
 
 /**
- * Links of one page; `first` on all pages but the first. There is no way back by `previous`: cursors go forward only.
+ * Links of one page; `first` on all pages but the first. There is no `last`: it would cost a search from the end.
  * @param url without query
  * @param used the parameters that decided the content
  * @param asked all parameters as asked: `_format` and `_pretty` are carried along
  * @param cursor where the next page starts; undefined = this is the last
+ * @param previous where the page before starts, its cursor undefined for the first page; undefined = not known
  */
 export function pageLinks(
   url: string,
   used: readonly Pair[],
   asked: readonly Pair[],
   cursor: string | undefined,
+  previous?: { readonly cursor: string | undefined },
 ): readonly Link[] {
   const shaping = asked.filter(([name]) => SHAPING.has(name));
   const own = used.filter(([name]) => !SHAPING.has(name));
@@ -38,7 +40,10 @@ export function pageLinks(
   const self: Link = { relation: 'self', url: withQuery([...own, ...shaping]) };
   const start = own.filter(([name]) => name !== '_cursor');
   const isFirst = start.length === own.length;
-  const links: Link[] = isFirst ? [self] : [self, { relation: 'first', url: withQuery([...start, ...shaping]) }];
-  if (cursor === undefined) return links;
-  return [...links, { relation: 'next', url: withQuery([...start, ...shaping, ['_cursor', cursor]]) }];
+  const startingAt = (at: string | undefined): string =>
+    withQuery([...start, ...shaping, ...(at === undefined ? [] : [['_cursor', at] as const])]);
+  const links: Link[] = isFirst ? [self] : [self, { relation: 'first', url: startingAt(undefined) }];
+  if (previous !== undefined) links.push({ relation: 'previous', url: startingAt(previous.cursor) });
+  if (cursor !== undefined) links.push({ relation: 'next', url: startingAt(cursor) });
+  return links;
 }

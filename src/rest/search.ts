@@ -20,6 +20,7 @@ import { type Pair, pairsOf } from './query-text.ts';
 import { respond, shapedText } from './represent.ts';
 import type { FhirRequest } from './request.ts';
 import { terminology } from './terminology.ts';
+import { backward, FIRST, onward, type Trail, trailOf, trailText } from './trail.ts';
 
 type Search = Extract<FhirRequest, { interaction: 'search-type' | 'search-system' }>;
 type PageQuery = SystemQuery['page'];
@@ -46,7 +47,13 @@ export const search: Perform<Search> = async (request, caller, context) => {
     at: ambient.now(),
     type: 'searchset',
     total: total?.count,
-    links: pageLinks(settings.fhirBase + placeOf(request), shownOf(query), pairsOf(request.rawQuery), page.cursor),
+    links: pageLinks(
+      settings.fhirBase + placeOf(request),
+      shownOf(query),
+      pairsOf(request.rawQuery),
+      page.cursor,
+      page.previous,
+    ),
     entries: [
       ...page.matches.map((version) => entryOf(version, query, 'match', context)),
       ...additions.map((version) => entryOf(version, { ...query, elements: [] }, 'include', context)),
@@ -135,6 +142,8 @@ function shownOf({ used, cursor }: PageQuery): readonly Pair[] {
 interface MatchPage extends Pick<SearchResult, 'matches'> {
   /** Sealed cursor of the next page. */
   readonly cursor: string | undefined;
+  /** The page before; its cursor is undefined when it is the first. */
+  readonly previous: { readonly cursor: string | undefined } | undefined;
   readonly isFirst: boolean;
   readonly isCountOnly: boolean;
 }
@@ -149,20 +158,30 @@ async function pageOf(
   const { settings, ambient, store } = context;
   const isFirst = query.cursor === undefined;
   if (query.summary === 'count' || query.count === 0) {
-    return { matches: [], cursor: undefined, isFirst, isCountOnly: true };
+    return { matches: [], cursor: undefined, previous: undefined, isFirst, isCountOnly: true };
   }
   const count = Math.min(query.count ?? settings.defaultCount, settings.maxCount);
   const scope = JSON.stringify(['search', placeOf(request), query.used.filter(([name]) => name !== '_cursor')]);
   const binding = { principal: caller.access.principal, scope };
   const now = ambient.now();
-  const after = query.cursor === undefined ? undefined : openCursor(settings.cursorKey, binding, query.cursor, now);
+  const trail =
+    query.cursor === undefined ? FIRST : trailOf(openCursor(settings.cursorKey, binding, query.cursor, now));
+  const after = trail.after ?? undefined;
   const [plan, ...others] = plans;
   const { matches, next } =
     plan !== undefined && others.length === 0
       ? await store.search(plan, { count, after })
       : await store.searchTypes(plans, { count, after });
-  const cursor = next === undefined ? undefined : sealCursor(settings.cursorKey, binding, next, now);
-  return { matches, cursor, isFirst, isCountOnly: false };
+  const sealed = (each: Trail): string | undefined =>
+    each.after === null ? undefined : sealCursor(settings.cursorKey, binding, trailText(each), now);
+  const back = backward(trail);
+  return {
+    matches,
+    cursor: next === undefined ? undefined : sealed(onward(trail, next)),
+    previous: back && { cursor: sealed(back) },
+    isFirst,
+    isCountOnly: false,
+  };
 }
 
 /** Bundle.total: always the matches of the whole search. Free when the first page is the last; otherwise counted when asked for. */
