@@ -45,7 +45,7 @@ interface Scored {
   readonly atLeast: boolean;
 }
 
-function scored(score: Score, evidence: Evidence, knowledge: Knowledge, scores: Scores): Scored {
+async function scored(score: Score, evidence: Evidence, knowledge: Knowledge, scores: Scores): Promise<Scored> {
   const { file, formulas } = score;
   const features = featuresOf(file, evidence, knowledge);
   const values = new Map<string, number>(
@@ -53,7 +53,10 @@ function scored(score: Score, evidence: Evidence, knowledge: Knowledge, scores: 
   );
   for (const change of file.changes ?? []) {
     const around = features[file.features.findIndex(({ name }) => name === change.around)]?.at;
-    values.set(change.name, around === undefined ? Number.NaN : rise(change, around, evidence, knowledge, scores));
+    values.set(
+      change.name,
+      around === undefined ? Number.NaN : await rise(change, around, evidence, knowledge, scores),
+    );
   }
   for (const { name, formula } of file.derived ?? [])
     values.set(name, formulas.get(formula)?.evaluate(values) ?? Number.NaN);
@@ -71,32 +74,48 @@ function scored(score: Score, evidence: Evidence, knowledge: Knowledge, scores: 
 /** Hours between two evaluations of a total over time; each looks back over its own windows, 24 h for SOFA. */
 const STEP_HOURS = 6;
 
-/** Observations that could not be read by any input, left out before a score is evaluated many times. */
-function relevant(score: Score, { resources, ...rest }: Evidence, from: number): Evidence {
-  const longest = Math.max(0, ...score.file.features.map(({ windowHours = 24 }) => windowHours)) * HOUR_MS;
-  const kept = resources.filter((resource) => {
-    if (resource.resourceType !== 'Observation') return true;
-    const at = effectiveAt(resource);
-    return at !== undefined && at > from - longest;
+/** Lets other requests be answered between two evaluations, each of which takes a few ms for thousands of Observations. */
+const breathe = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+/** The record as far as a score can look back from an instant: Observations outside its longest window left out, dated once for all instants. */
+function lookback({ file }: Score, { resources, ...rest }: Evidence): (at: number) => Evidence {
+  const longest = Math.max(24, ...file.features.map(({ windowHours = 0, pair }) => windowHours + (pair?.hours ?? 0)));
+  const dated = resources.map((resource) => ({
+    resource,
+    when: resource.resourceType === 'Observation' ? effectiveAt(resource) : undefined,
+  }));
+  return (at) => ({
+    ...rest,
+    at,
+    resources: dated.flatMap(({ resource, when }) =>
+      when === undefined || (when <= at && when > at - longest * HOUR_MS) ? [resource] : [],
+    ),
   });
-  return { ...rest, resources: kept };
 }
 
 /** Highest total in the window, evaluated every 6 h and at its end, minus the total at its beginning; what is missing counts 0 in both. */
-function rise(change: ScoreChange, around: number, evidence: Evidence, knowledge: Knowledge, scores: Scores): number {
+async function rise(
+  change: ScoreChange,
+  around: number,
+  evidence: Evidence,
+  knowledge: Knowledge,
+  scores: Scores,
+): Promise<number> {
   const score = scores.get(change.score);
   if (score === undefined) return Number.NaN;
   const from = around + change.fromHours * HOUR_MS;
   const end = Math.min(around + change.toHours * HOUR_MS, evidence.at);
-  const within = relevant(score, evidence, from);
-  const totalAt = (at: number): number => {
-    const { points } = scored(score, { ...within, at }, knowledge, scores);
+  const recordAt = lookback(score, evidence);
+  const totalAt = async (at: number): Promise<number> => {
+    await breathe();
+    const { points } = await scored(score, recordAt(at), knowledge, scores);
     return [...points.values()].reduce((sum, each) => sum + each, 0);
   };
-  const before = totalAt(from);
-  let highest = Math.max(before, totalAt(end));
-  for (let at = from + STEP_HOURS * HOUR_MS; at < end; at += STEP_HOURS * HOUR_MS)
-    highest = Math.max(highest, totalAt(at));
+  const before = await totalAt(from);
+  let highest = Math.max(before, await totalAt(end));
+  for (let at = from + STEP_HOURS * HOUR_MS; at < end; at += STEP_HOURS * HOUR_MS) {
+    highest = Math.max(highest, await totalAt(at));
+  }
   return highest - before;
 }
 
@@ -139,14 +158,19 @@ function band({ file }: Score, { outputs, atLeast }: Scored): string | undefined
  * One patient scored by one score file at one instant. Outside the population, or with more required inputs missing than `maxMissing`,
  * there is no output. `parts` are the points of the items, also of those that are no input of their own.
  */
-export function assessScore(score: Score, evidence: Evidence, knowledge: Knowledge, scores: Scores): Assessment {
+export async function assessScore(
+  score: Score,
+  evidence: Evidence,
+  knowledge: Knowledge,
+  scores: Scores,
+): Promise<Assessment> {
   const { file, sha256 } = score;
   const base = { model: { id: file.id, version: file.version, sha256 }, answeredBy: 'model' as const };
   const outside = outsidePopulation(file, evidence, knowledge);
   if (outside !== undefined) {
     return { ...base, outputs: {}, atLeast: false, band: undefined, used: [], missing: [], outsidePopulation: outside };
   }
-  const found = scored(score, evidence, knowledge, scores);
+  const found = await scored(score, evidence, knowledge, scores);
   const lacking = missing(score, found);
   if (lacking.filter(({ optional }) => optional === undefined).length > file.maxMissing) {
     return {
