@@ -1,0 +1,118 @@
+"""Trains the committed models from the committed tables: `npm run models:train [-- id ...]`, some ten minutes each on one core.
+
+A recipe searches a small grid in nested cross-validation (whole hospitals, or stays), fixes the thresholds on the held-out margins of that,
+fits a bag on all training rows, folds Platt scaling in, and writes model.onnx, its hash and the thresholds. Rows of the split `test` are
+never read here. The held-out margins are written beside the table, for `npm run models:evaluate`.
+"""
+
+import json
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import trees
+from trees import Settings
+
+MODELS = Path(__file__).parents[1]
+DATA = Path(__file__).parent / "data"
+
+RISING = (
+    "antibiotics broadAntibiotics cultures infections pulmonaryInfection urinaryInfection abdominalInfection skinInfection "
+    "feverProblem hypotension fluidBolus immunocompromise"
+).split()
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """`row`: column that names a row; `group`: column whose values stay together; `bands`: band -> how its threshold is fixed."""
+
+    row: str
+    group: str
+    candidates: tuple
+    bands: dict
+    outer: int
+    inner: int
+    seeds: tuple = (1, 2, 3)
+
+
+def sensitivity(wanted):
+    return lambda margin, labels: trees.threshold_at(margin, labels, sensitivity=wanted)
+
+
+def specificity(wanted):
+    return lambda margin, labels: trees.threshold_at(margin, labels, specificity=wanted)
+
+
+def balanced(margin, labels):
+    """The threshold with the highest min(sensitivity, positive predictive value): there as many alerts as cases are given."""
+    return float(np.sort(margin)[::-1][int(labels.sum()) - 1])
+
+
+SEPSIS = Settings(depth=3, rate=0.03, min_child_weight=10, subsample=0.7, ridge=10, monotone=dict.fromkeys(RISING, 1))
+MORTALITY = Settings(depth=4, rate=0.03, min_child_weight=5, subsample=0.7, ridge=5)
+RECIPES = {
+    "sepsis-icu": Recipe(
+        row="patientunitstayid",
+        group="hospital",
+        candidates=tuple(trees.grid(SEPSIS, rounds=(200, 300), columns=(0.3, 0.5))),
+        bands={"screen": sensitivity(0.94), "act": specificity(0.955)},
+        outer=10,
+        inner=5,
+    ),
+    **{
+        f"icu-mortality-{hours}h": Recipe(
+            row="RecordID",
+            group="RecordID",
+            candidates=tuple(trees.grid(MORTALITY, rounds=(350,), columns=(0.5, 0.7)))
+            + tuple(trees.grid(MORTALITY, rounds=(250,), columns=(0.5,), depth=(5,))),
+            bands={"raised": sensitivity(0.80), "high": balanced},
+            outer=5,
+            inner=3,
+        )
+        for hours in (24, 48)
+    },
+}
+
+
+def train(model, recipe):
+    folder = MODELS / model / "1.0.0"
+    table = pd.read_csv(DATA / f"{model}.csv.gz")
+    table = table[table.split == "train"].reset_index(drop=True)
+    inputs, labels = table[trees.features_of(folder)], table.label.to_numpy()
+    held_out, chosen = trees.nested(
+        inputs, labels, table[recipe.group], recipe.candidates, outer=recipe.outer, inner=recipe.inner, seeds=recipe.seeds[:2]
+    )
+    thresholds = {band: float(trees.probability(fixed(held_out, labels))) for band, fixed in recipe.bands.items()}
+    folds = trees.group_folds(table[recipe.group], labels, recipe.outer, 99)
+    settings, margin, tried = trees.search(inputs, labels, folds, recipe.candidates, recipe.seeds[:2])
+    slope, intercept = trees.platt(margin, labels)
+    members = trees.fit(inputs, labels, settings, recipe.seeds)
+    made = trees.ensemble(members, inputs.columns, slope, intercept)
+    size = trees.write_model(folder, made, {band: round(value, 4) for band, value in thresholds.items()})
+    keys = [recipe.row] + (["names"] if "names" in table else [])
+    target = DATA / f"{model}.held-out.csv.gz"
+    table[keys].assign(margin=held_out).to_csv(target, index=False, float_format="%.5g", compression={"method": "gzip", "mtime": 0, "compresslevel": 9})
+    trees.write_json(
+        folder / "training.json",
+        {
+            "rows": len(table),
+            "positives": int(labels.sum()),
+            "settings": asdict(settings),
+            "members": len(members),
+            "trees": len(made.trees),
+            "platt": {"slope": round(slope, 4), "intercept": round(intercept, 4)},
+            "search": [{"logLoss": round(loss, 4), "auroc": round(area, 4), "rounds": one.rounds, "columns": one.columns, "depth": one.depth} for loss, area, one in tried],
+            "chosenInOuterFolds": [{"rounds": one.rounds, "columns": one.columns, "depth": one.depth} for one in chosen],
+        },
+    )
+    print(f"{model}: {len(table)} rows, {len(made.trees)} trees, {size} bytes, thresholds {thresholds}", flush=True)
+
+
+if __name__ == "__main__":
+    wanted = sys.argv[1:] or list(RECIPES)
+    if unknown := [name for name in wanted if name not in RECIPES]:
+        sys.exit(f"No recipe for {', '.join(unknown)}. There are: {', '.join(RECIPES)}.")
+    for name in wanted:
+        train(name, RECIPES[name])
