@@ -17,12 +17,14 @@ const EXTERNAL_DATA = 13;
 const DATA_LOCATION = 14;
 const DEEPEST = 32;
 
-interface Cursor {
+/** A place in a file; reading moves it. */
+export interface Cursor {
   at: number;
   readonly bytes: Uint8Array;
 }
 
-function varint(cursor: Cursor, end: number): number {
+/** An unsigned number of up to 70 bits; exact below 2^53. @throws Error when it is cut off */
+export function varint(cursor: Cursor, end: number): number {
   let value = 0;
   for (let shift = 0; shift < 70; shift += 7) {
     const byte = cursor.at < end ? cursor.bytes[cursor.at++] : undefined;
@@ -34,7 +36,7 @@ function varint(cursor: Cursor, end: number): number {
 }
 
 /** Length of a field's payload of wire type 0, 1, 2 or 5; varints are consumed. */
-function payload(cursor: Cursor, wire: number, end: number): number {
+export function payload(cursor: Cursor, wire: number, end: number): number {
   const length = wire === 2 ? varint(cursor, end) : wire === 1 ? 8 : wire === 5 ? 4 : -1;
   if (length < 0 || cursor.at + length > end) throw new Error('not an ONNX file: a field is cut off');
   return length;
