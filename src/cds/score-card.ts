@@ -108,7 +108,7 @@ function summaryOf(
 
 function detailOf({ at, prefetched }: Frame, engine: ScoresEngine, scored: readonly Scored[]): readonly string[] {
   const labels = scored.map(({ manifest }) => labelOf(engine, manifest)).join(', ');
-  const missing = onceByDisplay(scored.flatMap(({ assessment }) => assessment.missing));
+  const missing = onceByDisplay(scored.flatMap(({ assessment }) => missingShown(assessment)));
   const missingText = missing
     .map(
       ({ display, reason, optional }) =>
@@ -118,7 +118,7 @@ function detailOf({ at, prefetched }: Frame, engine: ScoresEngine, scored: reado
   return [
     `**${HEADINGS.computed}:** ${escaped(labels, 200)}, from recorded data, at ${instantText(at)}.`,
     scored.map((one) => `- ${resultLine(engine, one)}`).join('\n'),
-    `**${HEADINGS.inputs}** (value as used, highest points first)`,
+    `**${HEADINGS.inputs}** (value as used, largest effect first)`,
     inputTable(engine, scored),
     missing.length === 0
       ? `**${HEADINGS.missing}:** none${prefetched.missing.length === 0 ? '' : ' that these models name'}.`
@@ -147,16 +147,50 @@ function resultLine(engine: ScoresEngine, one: Scored): string {
   return score === undefined ? `**${label}:** ${band}` : `**${label}: ${score}** (${band})`;
 }
 
-/** One row for each input and measurement; points by score. */
+/** Inputs of a trained model that are shown: those that moved the answer most. */
+const SHOWN_INPUTS = 8;
+
+const effectsOf = ({ contributions = [] }: Assessment): ReadonlyMap<string, number> =>
+  new Map(contributions.map(({ name, logOdds }) => [name, logOdds]));
+
+/** The ones that moved the answer most first, of a trained model; as they are, of a score. */
+function strongest<T extends { readonly name: string }>(inputs: readonly T[], assessment: Assessment): readonly T[] {
+  if (assessment.contributions === undefined) return inputs;
+  const effects = effectsOf(assessment);
+  const size = ({ name }: T): number => Math.abs(effects.get(name) ?? 0);
+  return inputs.toSorted((a, b) => size(b) - size(a)).slice(0, SHOWN_INPUTS);
+}
+
+function missingShown(assessment: Assessment): readonly MissingInput[] {
+  const shown = strongest(assessment.missing, assessment);
+  const hidden = assessment.missing.length - shown.length;
+  if (hidden === 0) return shown;
+  const more = { name: '', display: `${hidden} further inputs`, reason: 'with less effect', optional: true as const };
+  return [...shown, more];
+}
+
+/** `raises +0.42`: the log-odds that an input of a trained model adds. */
+function effectText(logOdds: number): string {
+  const sign = logOdds < 0 ? '-' : '+';
+  return `${logOdds < 0 ? 'lowers' : 'raises'} ${sign}${Math.abs(logOdds).toFixed(2)}`;
+}
+
+/** One row for each input and measurement; points by score, or the effect in log-odds by trained model. */
 function inputTable(engine: ScoresEngine, scored: readonly Scored[]): string {
   const rows = new Map<string, { readonly input: UsedInput; readonly points: string[]; total: number }>();
   for (const { manifest, assessment } of scored) {
-    for (const input of assessment.used) {
+    const effects = effectsOf(assessment);
+    for (const input of strongest(assessment.used, assessment)) {
       const key = JSON.stringify([input.display, input.value, input.unit, input.at ?? null]);
       const row = rows.get(key) ?? { input, points: [], total: 0 };
       if (input.points !== undefined) {
         row.points.push(`${labelOf(engine, manifest)} ${numberText(input.points)}`);
         row.total += input.points;
+      }
+      const effect = effects.get(input.name);
+      if (effect !== undefined) {
+        row.points.push(`${labelOf(engine, manifest)} ${effectText(effect)}`);
+        row.total += Math.abs(effect);
       }
       rows.set(key, row);
     }
@@ -170,7 +204,9 @@ function inputTable(engine: ScoresEngine, scored: readonly Scored[]): string {
       return `| ${escaped(input.display)} | ${escaped(value) || '–'} | ${escaped(input.unit) || '–'} | ${escaped(points.join(', '), 120) || '–'} | ${measured} |`;
     });
   if (lines.length === 0) return 'None.';
-  return ['| Input | Value | Unit | Points | Measured |', '|---|---|---|---|---|', ...lines].join('\n');
+  const trained = scored.some(({ assessment }) => assessment.contributions !== undefined);
+  const effect = trained ? 'Effect (log-odds)' : 'Points';
+  return [`| Input | Value | Unit | ${effect} | Measured |`, '|---|---|---|---|---|', ...lines].join('\n');
 }
 
 function onceByDisplay(missing: readonly MissingInput[]): readonly MissingInput[] {

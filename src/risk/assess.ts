@@ -7,6 +7,7 @@ import type { Feature } from './observation.ts';
 import type { Knowledge } from './pick.ts';
 import { fallbackOutputs } from './scores.ts';
 import type { ModelSession, Tensors } from './session.ts';
+import type { Explainer } from './tree-shap.ts';
 
 const HOUR_MS = 3_600_000;
 
@@ -14,6 +15,8 @@ const HOUR_MS = 3_600_000;
 export interface ReadyModel {
   readonly manifest: ModelManifest;
   readonly session: ModelSession | undefined;
+  /** For boosted trees: what each input adds to an answer. */
+  readonly explainer: Explainer | undefined;
   /** Why the session is absent. */
   readonly reason: string | undefined;
 }
@@ -206,7 +209,18 @@ export async function assess(
     vector: vector.map((value) => (Number.isNaN(value) ? null : value)),
     used: usedInputs(manifest, features, tensors === undefined ? {} : columnsOf(manifest, tensors, 'points')),
     missing,
+    ...(by === 'model' && model.explainer !== undefined ? explained(manifest, model.explainer, vector) : {}),
   };
+}
+
+/** Contributions above a thousandth of log-odds, largest first. */
+function explained(manifest: ModelManifest, explainer: Explainer, vector: readonly number[]): Partial<Assessment> {
+  const logOdds = explainer.contributions(vector);
+  const contributions = manifest.features
+    .map(({ name, display }, index) => ({ name, display, logOdds: logOdds[index] ?? 0 }))
+    .filter((one) => Math.abs(one.logOdds) >= 0.001)
+    .toSorted((a, b) => Math.abs(b.logOdds) - Math.abs(a.logOdds));
+  return { baseline: explainer.expected, contributions };
 }
 
 /** The results of a kept vector, by graph or stand-in as it was answered then; undefined when it gives none. */

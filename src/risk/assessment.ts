@@ -25,6 +25,12 @@ export interface MissingInput {
   /** The model does without it, e.g. PaCO2 in SIRS. */
   readonly optional?: true;
 }
+/** What one input, present or missing, adds to the log-odds of this answer; exact for the trees that answered (tree-shap.ts). */
+export interface Contribution {
+  readonly name: string;
+  readonly display: string;
+  readonly logOdds: number;
+}
 export interface Assessment {
   readonly model: { readonly id: string; readonly version: string; readonly sha256: string };
   /** 'model' = the ONNX graph, or the table of a score file, answered; 'fallback' = the rule-based stand-in did, with low confidence. */
@@ -44,6 +50,10 @@ export interface Assessment {
   readonly vector?: readonly (number | null)[];
   readonly used: readonly UsedInput[];
   readonly missing: readonly MissingInput[];
+  /** Of a trained model: largest first. `baseline` and all contributions sum to its log-odds. */
+  readonly contributions?: readonly Contribution[];
+  /** Log-odds of a patient of whom nothing is known. */
+  readonly baseline?: number;
   /** undefined = within the intended population; else why the model was not run. */
   readonly outsidePopulation?: string;
 }

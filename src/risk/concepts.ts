@@ -47,6 +47,15 @@ const element = (value: Json | undefined, name: string): Json | undefined =>
 const code = ({ code: concept }: Resource) => [concept];
 const drug = (resource: Resource, { resources }: Evidence) => [medicationConcept(resource, resources)];
 
+/** Displays of the locations of an Encounter, as concepts. */
+const placesOf = (locations: Json | undefined): readonly Json[] =>
+  (Array.isArray(locations) ? locations : []).map((row) => ({ text: element(element(row, 'location'), 'display') }));
+
+const DENIED: ReadonlySet<Json | undefined> = new Set([false, 0]);
+/** An Observation that something is so, not that it is not: `mechanical ventilation: false`. */
+const affirms = ({ valueBoolean, valueInteger }: Resource): boolean =>
+  !DENIED.has(valueBoolean) && !DENIED.has(valueInteger);
+
 const RECORDS: Readonly<Record<string, RecordType>> = {
   MedicationRequest: { about: drug, counts: isReal, at: ({ authoredOn }) => instantOf(authoredOn) },
   MedicationAdministration: {
@@ -78,14 +87,23 @@ const RECORDS: Readonly<Record<string, RecordType>> = {
       instantOf(receivedTime),
   },
   DiagnosticReport: { about: code, counts: isReal, at: effectiveAt },
-  Observation: { about: code, counts: isReal, at: effectiveAt },
+  Observation: {
+    about: code,
+    counts: (resource) => isReal(resource) && affirms(resource),
+    at: effectiveAt,
+  },
   Condition: {
     about: code,
     counts: isPresent,
     at: ({ recordedDate, onsetDateTime }) => instantOf(recordedDate) ?? instantOf(onsetDateTime),
   },
   Encounter: {
-    about: ({ hospitalization }) => [element(hospitalization, 'admitSource')],
+    about: ({ hospitalization, type, serviceType, location }) => [
+      element(hospitalization, 'admitSource'),
+      type,
+      serviceType,
+      ...placesOf(location),
+    ],
     counts: (resource, evidence) => currentEncounters(evidence).includes(resource),
     at: () => undefined,
   },

@@ -6,8 +6,8 @@ import { fhirError } from '../fhir/outcome.ts';
 import { intervalOf } from '../fhir/time.ts';
 import { assess, featuresOf, type ReadyModel, rescored } from './assess.ts';
 import type { Assessment, Manifest, Models } from './assessment.ts';
-import { type ComplaintTable, complaintProblems } from './complaint-table.ts';
 import { eligibilityProblems } from './eligibility.ts';
+import { loadKnowledge } from './knowledge.ts';
 import {
   cardProblems,
   type Golden,
@@ -25,6 +25,8 @@ import { assessScore } from './score.ts';
 import { loadScores, type Score } from './score-file.ts';
 import { isFallback } from './scores.ts';
 import { type ModelSession, openSession, type RunnerContract, type SessionOptions } from './session.ts';
+import { treeEnsembleOf } from './tree-ensemble.ts';
+import { type Explainer, explainerOf } from './tree-shap.ts';
 
 /** Largest differences of a golden case. */
 const VECTOR_TOLERANCE = 1e-6;
@@ -90,13 +92,6 @@ function readCard(folder: string, manifest: ModelManifest, schemas: Schemas): Mo
   return card;
 }
 
-function readComplaints(folder: string, schemas: Schemas): ComplaintTable {
-  const table = readChecked(folder, 'complaints.json', schemas.complaints);
-  const problems = complaintProblems(table);
-  if (problems.length > 0) throw new Error(`complaints.json: ${problems.join('; ')}`);
-  return table;
-}
-
 /** Bytes of model.onnx. @throws Error on another hash, on external data, or when it is no ONNX file */
 function readOnnx(folder: string, manifest: ModelManifest): Uint8Array {
   const bytes = new Uint8Array(readModelFile(folder, 'model.onnx'));
@@ -141,6 +136,17 @@ async function checkGolden(
   }
 }
 
+interface Proven {
+  readonly session: ModelSession;
+  readonly explainer: Explainer | undefined;
+}
+
+/** Contributions of a file of boosted trees; none for any other graph. */
+function explainerIn(bytes: Uint8Array): Explainer | undefined {
+  const trees = treeEnsembleOf(bytes);
+  return trees === undefined ? undefined : explainerOf(trees);
+}
+
 /** The session of a folder whose card, file, tensors and golden cases all hold. @throws Error with the first reason that they do not */
 async function provenSession(
   folder: string,
@@ -148,13 +154,14 @@ async function provenSession(
   schemas: Schemas,
   knowledge: Knowledge,
   options: ModelOptions,
-): Promise<ModelSession> {
+): Promise<Proven> {
   readCard(folder, manifest, schemas);
   const goldens = readChecked(folder, 'golden.json', schemas.golden);
-  const session = await openSession(readOnnx(folder, manifest), contractOf(manifest), options);
+  const bytes = readOnnx(folder, manifest);
+  const session = await openSession(bytes, contractOf(manifest), options);
   try {
     for (const golden of goldens) await checkGolden(golden, manifest, session, knowledge);
-    return session;
+    return { session, explainer: explainerIn(bytes) };
   } catch (error) {
     await session.close();
     throw error;
@@ -177,11 +184,12 @@ async function loadEntry(
     return { id, version, model: undefined, reason: reasonOf(error) };
   }
   try {
-    const session = await provenSession(folder, manifest, schemas, knowledge, options);
-    return { id, version, model: { manifest, session, reason: undefined }, reason: undefined };
+    const { session, explainer } = await provenSession(folder, manifest, schemas, knowledge, options);
+    const model = { manifest, session, explainer, reason: undefined };
+    return { id, version, model, reason: undefined };
   } catch (error) {
     const reason = reasonOf(error);
-    return { id, version, model: { manifest, session: undefined, reason }, reason };
+    return { id, version, model: { manifest, session: undefined, explainer: undefined, reason }, reason };
   }
 }
 
@@ -223,12 +231,7 @@ function silent({ id, version, reason }: Entry): Assessment {
  */
 export async function loadModels(folder: string, options: ModelOptions): Promise<LoadedModels> {
   const schemas = loadSchemas(folder);
-  const knowledge: Knowledge = {
-    vocabulary: readChecked(folder, 'vocabulary.json', schemas.vocabulary),
-    units: readChecked(folder, 'units.json', schemas.units),
-    complaints: readComplaints(folder, schemas),
-    concepts: readChecked(folder, 'concepts.json', schemas.concepts).concepts,
-  };
+  const knowledge = loadKnowledge(folder, schemas);
   const entries = new Map<string, Entry>();
   for (const [id, versions] of versionsOnDisk(folder)) {
     const version = versions.at(-1);

@@ -58,15 +58,12 @@ const WELL = [
 ];
 
 test('every model answers by ONNX, and its card is complete', () => {
+  const status = new Map(models.status().map(({ id, ready }) => [id, ready]));
   assert.deepEqual(
-    models.status().map(({ id, ready }) => [id, ready]),
-    [
-      ['news2', true],
-      ['qsofa', true],
-      ['sirs', true],
-      ['triage-vitals', true],
-    ],
+    [...status].filter(([, ready]) => !ready),
+    [],
   );
+  for (const id of ['news2', 'qsofa', 'sirs', 'triage-vitals']) assert.equal(status.get(id), true, id);
   assert.equal(models.cards.get('news2|1.0.0')?.attributes.length, 31);
 });
 
