@@ -1,7 +1,7 @@
 // What makes a model answer or its stand-in: hash, file, external data, tensors, schema, card, golden cases, worker. Decision 0005.
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
-import { cpSync, globSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
@@ -29,7 +29,6 @@ test('models/train: rebuilding gives the committed bytes and hashes', () => {
 });
 
 /** Folders of models. */
-const manifests = globSync(join(MODELS, '*', '*', 'manifest.json')).map((file) => join(file, '..', '..'));
 let copies = 0;
 /** A copy of the models folder in which `change` has edited qsofa. */
 function tampered(change: (folder: string) => void): string {
