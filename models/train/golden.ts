@@ -152,7 +152,12 @@ const sepsisCases: readonly Case[] = [
 ];
 const mortalityCases = (hours: number): readonly Case[] => [
   { name: 'shock', patient: person('1941-05-01', 'male'), place: ['Medical ICU', hours + 1], readings: SHOCKED },
-  { name: 'stable', patient: person('1972-05-01', 'female'), place: ['Cardiac surgery ICU', hours + 1], readings: QUIET },
+  {
+    name: 'stable',
+    patient: person('1972-05-01', 'female'),
+    place: ['Cardiac surgery ICU', hours + 1],
+    readings: QUIET,
+  },
   {
     name: 'three measurements only',
     patient: person('1990-05-01', 'male'),

@@ -28,7 +28,6 @@ test('models/train: rebuilding gives the committed bytes and hashes', () => {
   }
 });
 
-/** Folders of models. */
 let copies = 0;
 /** A copy of the models folder in which `change` has edited qsofa. */
 function tampered(change: (folder: string) => void): string {
