@@ -1,4 +1,5 @@
 /** One triage assessment -> at most one card: the ESI level with its decision point, red flags, expected resources, NEWS2, learned risk that may only raise, and what is missing. Decision 0023. */
+import type { UsedInput } from '../risk/assessment.ts';
 import type { EsiDecision, ExpectedResources } from '../risk/esi.ts';
 import type { TriageAssessment } from '../risk/triage.ts';
 import type { BuiltCard, Indicator } from './card.ts';
@@ -16,7 +17,8 @@ const SUMMARY_REASONS = 2;
 /** The band of a learned model that the service names as raising, reached by the model itself within its population. */
 export function raises(engine: TriageEngine, { manifest, assessment }: Scored): boolean {
   const band = engine.learned.find(({ model }) => model === manifest.id)?.band;
-  return assessment.answeredBy === 'model' && assessment.outsidePopulation === undefined && assessment.band === band;
+  if (band === undefined || assessment.answeredBy !== 'model') return false;
+  return assessment.outsidePopulation === undefined && assessment.band === band;
 }
 
 /**
@@ -151,12 +153,20 @@ function scoreLine(one: Scored): string {
 
 const percent = (probability: number) => `${Number((probability * 100).toFixed(probability < 0.1 ? 1 : 0))} %`;
 
+/** False for an input that only says that something is absent. */
+const isTelling = ({ value }: UsedInput): boolean =>
+  value !== 0 && !['no', 'none recorded', 'no red flag found'].includes(String(value));
+const inputText = ({ display, value, unit }: UsedInput): string => {
+  const shown = typeof value === 'number' ? String(Number(value.toFixed(2))) : value;
+  return `${display} ${shown}${unit === '' || unit === '1' || unit.startsWith('{') ? '' : ` ${unit}`}`;
+};
+
 /** What a learned model adds: a concern above its threshold, nothing below it. Never a level. */
 function learnedLine(engine: TriageEngine, one: Scored): string {
   const { manifest, assessment } = one;
   const label = escaped(engine.labels?.[manifest.id] ?? manifest.title, 100);
   if (assessment.outsidePopulation !== undefined) {
-    return `${label}: not run, ${escaped(assessment.outsidePopulation, LIST_LIMIT)}`;
+    return `${label}: not run, ${escaped(assessment.outsidePopulation.split(';')[0] ?? '', LIST_LIMIT)}`;
   }
   const { probability } = assessment.outputs;
   if (assessment.answeredBy !== 'model' || probability === undefined) return `${label}: no statement`;
@@ -165,8 +175,8 @@ function learnedLine(engine: TriageEngine, one: Scored): string {
   );
   const threshold = band === undefined ? '' : ` (threshold ${percent(band.from)})`;
   if (!raises(engine, one)) return `${label}: below its threshold, which lowers nothing`;
-  const basis = assessment.used.map(({ display }) => display).join(', ');
-  return `**${label}: high**, ${percent(probability)}${threshold}; from ${escaped(basis, LIST_LIMIT)}. It raises concern and is no ESI level`;
+  const basis = assessment.used.filter(isTelling).map(inputText).join('; ');
+  return `**${label}: high**, ${percent(probability)}${threshold}; from ${escaped(basis, PROSE_LIMIT)}. It raises concern and is no ESI level`;
 }
 
 function inputTable({ used }: TriageAssessment): string {
