@@ -23,8 +23,12 @@ export function understanding(config: Config, context: RestContext, folder: stri
 }
 
 /** Unset, this machine only; and nothing at all where the server can be reached from elsewhere. */
-export function outboundList({ OUTBOUND_ALLOW, HOST }: Config) {
-  return allowList(OUTBOUND_ALLOW ?? (isLoopback(HOST) ? undefined : ''));
+function outboundList({ OUTBOUND_ALLOW, HOST }: Config) {
+  try {
+    return allowList(OUTBOUND_ALLOW ?? (isLoopback(HOST) ? undefined : ''));
+  } catch (cause) {
+    throw new TypeError(`OUTBOUND_ALLOW: ${cause instanceof Error ? cause.message : String(cause)}.`, { cause });
+  }
 }
 
 /** Longest wait between two attempts at a notification, ms. */

@@ -11,8 +11,8 @@ export interface Header {
 }
 
 /** What stands where the value was. A write that brings it back keeps the value that is held. */
-export const WITHHELD = '(withheld)';
-export const HEADER_SPACE = 'subscription.header';
+const WITHHELD = '(withheld)';
+const HEADER_SPACE = 'subscription.header';
 
 const NAME = /^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}$/;
 const VALUE = /^[\t\x20-\x7e]{1,4096}$/;

@@ -55,6 +55,8 @@ export class Lane {
   readonly #id: string;
   readonly #tools: LaneTools;
   #row: DeliveryRow | undefined;
+  /** The version whose status was decided here: what comes of it is for the feed to bring. */
+  #decided = 0;
   /** ms; when something last went out, since this start. */
   #contact: number;
   #isRunning = false;
@@ -100,16 +102,17 @@ export class Lane {
 
   /** One step. @returns ms until the next; 0 = at once; undefined = when woken */
   async #turn(): Promise<number | undefined> {
-    const { entryOf, setStatus, timing } = this.#tools;
+    const { entryOf, timing } = this.#tools;
     const entry = entryOf(this.#id);
-    if (entry === undefined || entry.status === 'off' || entry.status === 'error') return undefined;
+    if (entry === undefined || entry.version === this.#decided || entry.status === 'off' || entry.status === 'error')
+      return undefined;
     const { understood } = entry;
     if (understood === undefined) {
-      await setStatus(entry, 'error', entry.fault ?? 'It cannot be kept.');
+      await this.#decide(entry, 'error', entry.fault ?? 'It cannot be kept.');
       return undefined;
     }
     if (understood.end !== undefined && understood.end <= timing.now()) {
-      await setStatus(entry, 'off');
+      await this.#decide(entry, 'off');
       return undefined;
     }
     if (entry.status === 'requested') {
@@ -122,13 +125,13 @@ export class Lane {
 
   /** A handshake that fails is an error at once: backport, channels. */
   async #begin(entry: Entry, understood: Understood): Promise<void> {
-    const { setStatus, store } = this.#tools;
+    const { store } = this.#tools;
     const row = await this.#held();
     await this.#keep({ ...row, attempts: 0, next: 0 }, store);
     const handshake = await handshakeOf(entry, understood, this.#tools);
     const attempted = handshake === undefined ? TAKEN : await this.#attempt(handshake);
-    if (attempted.taken) await setStatus(entry, 'active');
-    else await setStatus(entry, 'error', `The handshake failed: ${attempted.reason}`);
+    if (attempted.taken) await this.#decide(entry, 'active');
+    else await this.#decide(entry, 'error', `The handshake failed: ${attempted.reason}`);
   }
 
   async #serve(entry: Entry, understood: Understood): Promise<number | undefined> {
@@ -163,17 +166,22 @@ export class Lane {
   }
 
   async #failed(entry: Entry, row: DeliveryRow, reason: string): Promise<number | undefined> {
-    const { patience, timing, store, setStatus, onFailed } = this.#tools;
+    const { patience, timing, store, onFailed } = this.#tools;
     const { attempts } = row;
     if (attempts < patience.attempts) {
       const wait = pauseAfter(attempts, patience, timing.random());
       await this.#keep({ ...row, next: timing.now() + wait }, store);
       return wait;
     }
-    await setStatus(entry, 'error', `A notification could not be delivered: ${reason}`);
+    await this.#decide(entry, 'error', `A notification could not be delivered: ${reason}`);
     await this.#keep({ ...row, attempts: 0, next: 0 }, store);
     onFailed(this.#id, Number.isFinite(attempts) ? attempts : 1);
     return undefined;
+  }
+
+  async #decide(entry: Entry, status: Status, error?: string): Promise<void> {
+    await this.#tools.setStatus(entry, status, error);
+    this.#decided = entry.version;
   }
 
   /** A heartbeat that is not taken is not tried again: the next event tells. */

@@ -27,7 +27,7 @@ export interface SubscriptionRow {
   readonly events: number;
   /** Number of the last event of before it was on: what is delivered and replayed comes after it. */
   readonly since: number;
-  /** Events are recorded: from its first activation until it is off or deleted. */
+  /** Events are recorded: from when it is asked for until it is off or deleted. */
   readonly on: boolean;
 }
 /** One event of one subscription. Numbers start at 1 and have no gaps. */

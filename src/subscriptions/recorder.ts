@@ -160,7 +160,7 @@ export class Recorder {
     const before = touched.has(id) ? touched.get(id) : this.#entries.get(id);
     const { events = 0, since = 0, on: wasOn = false } = before ?? {};
     const entry = this.#entryOf(version, { version: version.version, events, since, on: wasOn });
-    const on = entry.status !== 'off' && (wasOn || entry.status === 'active');
+    const on = entry.status !== 'off' && (wasOn || entry.status !== 'error');
     touched.set(id, { ...entry, on, since: on && !wasOn ? events : since });
   }
 

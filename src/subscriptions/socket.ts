@@ -23,7 +23,7 @@ export interface SocketSettings {
   report(error: unknown): void;
 }
 
-export const SOCKET_LIMITS = {
+const SOCKET_LIMITS = {
   /** Of one message of a client, bytes. */
   message: 4096,
   connections: 200,

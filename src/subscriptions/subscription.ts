@@ -51,7 +51,7 @@ export interface Understanding extends SearchMeaning {
 }
 
 const IG = 'http://hl7.org/fhir/uv/subscriptions-backport/StructureDefinition/';
-export const EXTENSIONS = {
+const EXTENSIONS = {
   filter: `${IG}backport-filter-criteria`,
   content: `${IG}backport-payload-content`,
   heartbeat: `${IG}backport-heartbeat-period`,

@@ -88,6 +88,25 @@ test('subscriptions@handshake: requested, handshake, active; then events', LIMIT
   await off(id);
 });
 
+test(
+  'subscriptions@from-creation: what is written while the handshake is under way is told after it',
+  LIMIT,
+  async () => {
+    let open = (): void => undefined;
+    hook.answer = (_request, response) => {
+      open = () => response.end();
+    };
+    const id = await there.create(byTopic('observation-final', hook.url));
+    await there.create(heartRate(79));
+    await until(() => hook.received.length === 1);
+    hook.answer = (_request, response) => response.end();
+    open();
+    await until(() => hook.received.length === 2);
+    assert.deepEqual(numbersOf(JSON.parse(hook.received[1]?.body ?? '')), [1]);
+    await off(id);
+  },
+);
+
 for (const [content, topic, focus, resource] of [
   ['empty', false, false, false],
   ['id-only', true, true, false],

@@ -147,5 +147,14 @@ test('subscriptions@topics: what a file holds and cannot be kept stops the start
   ]) {
     assert.throws(() => topicOf(wrong, meaning), Error, JSON.stringify(wrong));
   }
-  assert.equal(loadTopics('profiles/topic', meaning).size, 5);
+});
+
+test('subscriptions@topics: those that the statement claims are those that are held', () => {
+  const { capability, parseSearch, planSearch } = world().context;
+  const held = loadTopics('profiles/topic', { capability, parseSearch, planSearch });
+  const claimed = [...capability.statement.matchAll(/topic-canonical","valueCanonical":"([^"]+)"/g)].map(
+    ([, url]) => url,
+  );
+  assert.ok(held.size > 0, 'control');
+  assert.deepEqual(claimed.toSorted(), [...held.keys()].toSorted());
 });
