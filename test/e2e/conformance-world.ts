@@ -18,6 +18,8 @@ export const WORLD: readonly { readonly resourceType: string; readonly id: strin
   { resourceType: 'Organization', id: 'o-top', name: 'Top' } as never,
   { resourceType: 'Organization', id: 'o-mid', name: 'Mid', partOf: to('Organization/o-top') } as never,
   { resourceType: 'Organization', id: 'o-low', name: 'Low', partOf: to('Organization/o-mid') } as never,
+  { resourceType: 'Organization', id: 'o-round', name: 'Round', partOf: to('Organization/o-about') } as never,
+  { resourceType: 'Organization', id: 'o-about', name: 'About', partOf: to('Organization/o-round') } as never,
   { resourceType: 'Practitioner', id: 'pr-1', name: [{ family: 'House' }] } as never,
   {
     resourceType: 'Patient',
@@ -29,7 +31,6 @@ export const WORLD: readonly { readonly resourceType: string; readonly id: strin
     birthDate: '1974-12-25',
     managingOrganization: to('Organization/o-low'),
     generalPractitioner: [to('Practitioner/pr-1')],
-    link: [{ other: to('Patient/p-2'), type: 'seealso' }],
     address: [{ city: 'Den Haag', postalCode: '2511' }],
   } as never,
   {
@@ -40,7 +41,6 @@ export const WORLD: readonly { readonly resourceType: string; readonly id: strin
     name: [{ family: 'van der Berg' }],
     gender: 'male',
     birthDate: '1974-12',
-    link: [{ other: to('Patient/p-1'), type: 'seealso' }],
   } as never,
   {
     resourceType: 'Patient',
