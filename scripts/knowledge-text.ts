@@ -109,6 +109,7 @@ export const HAND_WRITTEN = [
   'patient-rules.json',
   'patient-terms.json',
   'qt-score.json',
+  'ranker.onnx',
   'renal.json',
   'routes.json',
   'rules-schema.json',

@@ -37,6 +37,7 @@ import type { Ambient, RestContext } from './rest/context.ts';
 import { answer } from './rest/interact.ts';
 import type { FhirResponse, WireRequest } from './rest/request.ts';
 import { loadDrugSafety } from './risk/drug-safety.ts';
+import { openRanker } from './risk/finding-rank.ts';
 import { loadModels } from './risk/models.ts';
 import { riskDesk } from './risk/risk-assessment.ts';
 import { readSiteMap } from './risk/site-map.ts';
@@ -225,7 +226,7 @@ export async function buildSystem(
   assertIndexable(ground);
   const models = await loadModels(FOLDERS.models, { now: ambient.now });
   const site = config.DRUG_SITE_MAP === undefined ? undefined : readSiteMap(config.DRUG_SITE_MAP);
-  const drugSafety = loadDrugSafety(FOLDERS.knowledge, site);
+  const drugSafety = { ...loadDrugSafety(FOLDERS.knowledge, site), rank: await openRanker(FOLDERS.knowledge) };
   const store = await openSqlite(storeOptions(config, ground));
   const early = openLog(config, ground, models.manifests.keys());
   const parametersPort = (): MessagePort => threads.channel(parameters.snapshot, false);

@@ -47,6 +47,8 @@ export interface BuiltCard {
   readonly kind: CardKind;
   /** Stable for the same fact: order within an indicator. */
   readonly key: string;
+  /** 0 to 1: the higher goes first within an indicator; absent is 0. */
+  readonly priority?: number | undefined;
   readonly card: Card;
 }
 
@@ -61,7 +63,9 @@ export function milder(one: Indicator, other: Indicator): Indicator {
 export function inOrder(cards: readonly BuiltCard[]): readonly BuiltCard[] {
   return cards.toSorted(
     (one, other) =>
-      RANK[one.card.indicator] - RANK[other.card.indicator] || (one.key < other.key ? -1 : one.key > other.key ? 1 : 0),
+      RANK[one.card.indicator] - RANK[other.card.indicator] ||
+      (other.priority ?? 0) - (one.priority ?? 0) ||
+      (one.key < other.key ? -1 : one.key > other.key ? 1 : 0),
   );
 }
 

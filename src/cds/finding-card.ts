@@ -43,7 +43,7 @@ export function findingCards(
       return order === undefined || mention === undefined ? [] : [{ order, mention }];
     });
     if (indicator === undefined || concerned.length === 0) return [];
-    return [
+    const built = [
       framed(frame, {
         kind: 'finding',
         key: factKey(finding),
@@ -54,6 +54,7 @@ export function findingCards(
         ...suggestionsOf(frame, finding, concerned),
       }),
     ];
+    return built.map((card) => ({ ...card, priority: finding.priority }));
   });
   return [...cards, ...uncheckedCards(frame, checked, selected), ...incompleteCard(frame, checked, selected)];
 }

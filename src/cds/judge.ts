@@ -1,5 +1,7 @@
 /** What a service's engine makes of what was gathered: scores of models, triage, or findings of the drug check. Failures are part of the answer, never thrown. */
 import type { HookAccess } from '../audit.ts';
+import type { Resource } from '../fhir/resource.ts';
+import { intervalOf } from '../fhir/time.ts';
 import type { Ambient, RestContext } from '../rest/context.ts';
 import type { Assessment, Evidence, Models } from '../risk/assessment.ts';
 import type { DrugSafety, Finding } from '../risk/finding.ts';
@@ -128,14 +130,15 @@ export async function judgeTriage(
 }
 
 /** One check of the selected orders against everything known; when it fails a card says so. */
-export function judgeOrders(
+export async function judgeOrders(
   frame: Frame,
   engine: DrugSafetyEngine,
   { patient, resources, index }: Prefetched,
   received: readonly DraftOrder[],
   requestId: string,
-  { drugSafety, context }: Engines,
-): Judged {
+  engines: Engines,
+): Promise<Judged> {
+  const { drugSafety, context } = engines;
   const { knowledge } = drugSafety;
   const orders = received.map((order) => ({ ...order, resource: withMedication(order.resource, index) }));
   const own = new Set(orders.map(({ resource }) => `${resource.resourceType}/${resource.id}`));
@@ -145,7 +148,9 @@ export function judgeOrders(
   const model = { id: 'drug-safety', version: knowledge.version, sha256: knowledge.sha256 };
   try {
     const drafts = orders.map(({ resource }) => resource);
-    const checked = drugSafety.check(drafts, others, frame.at);
+    const unordered = drugSafety.check(drafts, others, frame.at);
+    const findings = await inTellingOrder(unordered.findings, patient, frame.at, requestId, engines);
+    const checked = { ...unordered, findings };
     const cards = findingCards(frame, engine, checked, orders, knowledge);
     return { cards, model, basis: { assessments: [], findings: checked.findings }, failed: false, remarks: [] };
   } catch (error) {
@@ -154,3 +159,24 @@ export function judgeOrders(
     return { cards, model, basis: NO_BASIS, failed: true, remarks: ['drug check failed'] };
   }
 }
+
+/** As ranked; as checked when the ranker is absent or fails: it decides nothing that must be told. */
+async function inTellingOrder(
+  findings: readonly Finding[],
+  patient: Resource | undefined,
+  at: number,
+  requestId: string,
+  { drugSafety, context }: Engines,
+): Promise<readonly Finding[]> {
+  if (drugSafety.rank === undefined) return findings;
+  const birth = typeof patient?.birthDate === 'string' ? intervalOf(patient.birthDate)?.low : undefined;
+  try {
+    return await drugSafety.rank(findings, birth === undefined ? undefined : Math.floor((at - birth) / YEAR_MS));
+  } catch (error) {
+    context.report(error, requestId);
+    return findings;
+  }
+}
+
+/** A mean year: close enough for an order. */
+const YEAR_MS = 365.25 * 86_400_000;

@@ -10,15 +10,11 @@ import { severityRank } from './severity.ts';
 /** Most alternatives of one finding. */
 const MOST = 3;
 
-/** Findings of a hypothetical order, to be judged as if it were drafted in place of the one that conflicts. */
-export type Judge = (hypothetical: Resource, inPlaceOf: string) => readonly Finding[];
+/** Findings of a hypothetical order, judged as if it were drafted in place of the one that conflicts. */
+export type Judge = (hypothetical: Resource) => readonly Finding[];
 
-/** An order of the ingredient by name only, on the draft's route; it never leaves this module's callers. */
-export function hypotheticalOrder(
-  ingredient: Ingredient,
-  name: string,
-  route: Resource['dosageInstruction'],
-): Resource {
+/** An order of the ingredient by name only, on the draft's route; it never leaves the check. */
+function hypotheticalOrder(ingredient: Ingredient, name: string, route: Resource['dosageInstruction']): Resource {
   return {
     resourceType: 'MedicationRequest',
     id: `alternative-${ingredient.replaceAll(':', '-')}`,
@@ -29,40 +25,33 @@ export function hypotheticalOrder(
   };
 }
 
+/** Interruptive findings that another drug could avoid; a dose is changed, not the drug. */
+export const wantsAlternatives = ({ severity, kind }: Finding): boolean =>
+  severityRank(severity) <= 1 && kind !== 'dose';
+
 /**
- * The finding with the class members that bring no finding of more than low severity; the most preferred first.
- * Only for interruptive findings about a drug with one ingredient of a known class.
+ * Class members that bring no finding of more than low severity, the most preferred first; none for drugs of several ingredients.
+ * @param route dosages that hold the draft's route and nothing else
  */
-export function withAlternatives(
-  finding: Finding,
+export function alternativesFor(
   ingredients: readonly Ingredient[],
   route: Resource['dosageInstruction'],
   judge: Judge,
-  knowledge: DrugKnowledge,
-): Finding {
+  { rules, nameOf }: DrugKnowledge,
+): readonly Alternative[] {
   const [ingredient] = ingredients;
-  if (
-    severityRank(finding.severity) > 1 ||
-    finding.kind === 'dose' ||
-    ingredients.length !== 1 ||
-    ingredient === undefined
-  ) {
-    return finding;
-  }
+  if (ingredients.length !== 1 || ingredient === undefined) return [];
   const alternatives: Alternative[] = [];
   const tried = new Set<Ingredient>(ingredients);
-  for (const candidate of knowledge.rules.candidates(ingredient)) {
+  for (const { ingredient: candidate, className, note } of rules.candidates(ingredient)) {
     if (alternatives.length >= MOST) break;
-    if (tried.has(candidate.ingredient)) continue;
-    tried.add(candidate.ingredient);
-    const name = knowledge.nameOf(candidate.ingredient);
-    const found = judge(hypotheticalOrder(candidate.ingredient, name, route), finding.draft.source);
-    if (found.some(({ severity }) => severity !== 'low')) continue;
-    alternatives.push({
-      name,
-      ingredient: candidate.ingredient,
-      reason: `${candidate.className}; no finding with the recorded drugs, allergies and conditions${candidate.note === undefined ? '' : `; ${candidate.note}`}`,
-    });
+    if (tried.has(candidate)) continue;
+    tried.add(candidate);
+    const name = nameOf(candidate);
+    if (judge(hypotheticalOrder(candidate, name, route)).some(({ severity }) => severity !== 'low')) continue;
+    const why = note === undefined ? '' : `; ${note}`;
+    const reason = `${className}; no finding with the recorded drugs, allergies and conditions${why}`;
+    alternatives.push({ name, ingredient: candidate, reason });
   }
-  return alternatives.length === 0 ? finding : { ...finding, alternatives };
+  return alternatives;
 }

@@ -4,18 +4,18 @@
  */
 import { isJsonObject, type Resource } from '../fhir/resource.ts';
 import { type Allergy, allergiesIn, allergyFinding } from './allergy.ts';
-import { withAlternatives } from './alternatives.ts';
+import { alternativesFor, wantsAlternatives } from './alternatives.ts';
 import { combinationFindings } from './combination.ts';
 import { isAsNeeded, isOnce } from './dosage.ts';
 import { type DrugKnowledge, loadDrugKnowledge, type SiteMap } from './drug-knowledge.ts';
-import type { DrugMention, DrugSafety, Finding } from './finding.ts';
+import type { Alternative, DrugMention, DrugSafety, Finding } from './finding.ts';
 import { type Drug, drugOf, namesMedication, type Pool } from './medication.ts';
 import { orderFindings } from './order-checks.ts';
 import { isLocal, routeOf } from './order-route.ts';
 import { pairFinding } from './pair-finding.ts';
 import { type PatientFacts, patientFacts } from './patient-facts.ts';
 import { severityRank } from './severity.ts';
-import type { Taken } from './taken-drug.ts';
+import { currentBeside, type Taken } from './taken-drug.ts';
 import { courseOf, DAY_MS, dateOf } from './wash-out.ts';
 
 /** The check over the tables in a folder. Takes about 0.2 s. @throws TypeError when the tables are not what their manifest says */
@@ -65,7 +65,7 @@ function checked(
   const judged = inOrder(judge(ordered, chart));
   const known = [...ordered, ...taken];
   return {
-    findings: judged.map((finding) => completed(finding, ordered, chart)),
+    findings: withAlternatives(judged, ordered, chart),
     unresolved: [
       ...new Set([
         ...known.filter(({ mention }) => mention.state !== 'washout').flatMap(({ drug }) => drug.unknown),
@@ -85,33 +85,40 @@ function judge(
   { taken, recent, allergies, facts, at, knowledge }: Chart,
 ): readonly Finding[] {
   const all = [...ordered, ...taken];
-  return ordered.flatMap((draft, index) => [
-    ...[...ordered.slice(index + 1), ...taken].flatMap(
-      (other) => pairFinding(draft, other, { all, recent, facts, at, knowledge }) ?? [],
-    ),
-    ...allergies.flatMap((allergy) => allergyFinding(draft.mention, draft.drug.ingredients, allergy, knowledge) ?? []),
-    ...combinationFindings(draft, all, recent, facts, knowledge),
-    ...orderFindings(draft, { all, facts, knowledge }),
-  ]);
+  return ordered.flatMap((draft, index) => {
+    const call = { all, recent, facts, at, knowledge, current: currentBeside(all, draft) };
+    return [
+      ...[...ordered.slice(index + 1), ...taken].flatMap((other) => pairFinding(draft, other, call) ?? []),
+      ...allergies.flatMap(
+        (allergy) => allergyFinding(draft.mention, draft.drug.ingredients, allergy, knowledge) ?? [],
+      ),
+      ...combinationFindings(draft, all, recent, facts, knowledge),
+      ...orderFindings(draft, call),
+    ];
+  });
 }
 
-/** With alternatives: each is judged as if it stood in the draft's place. */
-function completed(finding: Finding, ordered: readonly Taken[], chart: Chart): Finding {
-  const draft = ordered.find(({ mention }) => mention === finding.draft);
-  if (draft === undefined) return finding;
+/** With alternatives, worked out once a draft: each is judged as if it stood in the draft's place. */
+function withAlternatives(findings: readonly Finding[], ordered: readonly Taken[], chart: Chart): readonly Finding[] {
+  const known = new Map<Taken, readonly Alternative[]>();
+  return findings.map((finding) => {
+    const draft = ordered.find(({ mention }) => mention === finding.draft);
+    if (draft === undefined || !wantsAlternatives(finding)) return finding;
+    const alternatives = known.get(draft) ?? alternativesTo(draft, ordered, chart);
+    known.set(draft, alternatives);
+    return alternatives.length === 0 ? finding : { ...finding, alternatives };
+  });
+}
+
+function alternativesTo(draft: Taken, ordered: readonly Taken[], chart: Chart): readonly Alternative[] {
   const others = ordered.filter((one) => one !== draft);
-  return withAlternatives(
-    finding,
-    draft.drug.ingredients,
-    onlyRoute(draft.resource),
-    (hypothetical) => {
-      const instead = orderedDrug(hypothetical, 0, NO_MEDICATIONS, chart.knowledge);
-      return judge([instead, ...others], chart).filter(
-        ({ draft: about, other }) => about === instead.mention || other === instead.mention,
-      );
-    },
-    chart.knowledge,
-  );
+  const judged = (hypothetical: Resource) => {
+    const instead = orderedDrug(hypothetical, 0, NO_MEDICATIONS, chart.knowledge);
+    return judge([instead, ...others], chart).filter(
+      ({ draft: about, other }) => about === instead.mention || other === instead.mention,
+    );
+  };
+  return alternativesFor(draft.drug.ingredients, onlyRoute(draft.resource), judged, chart.knowledge);
 }
 
 const NO_MEDICATIONS: Pool = new Map();

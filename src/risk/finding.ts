@@ -72,6 +72,8 @@ export interface Finding {
   readonly evidence?: readonly string[];
   /** Why the severity is not the one of the rule. */
   readonly context?: { readonly id: string; readonly reason: string };
+  /** 0 to 1, of the ranker: order within a severity. */
+  readonly priority?: number;
   readonly alternatives?: readonly Alternative[];
   readonly proposals?: readonly Proposal[];
 }
@@ -97,6 +99,8 @@ export interface DrugSafety {
     readonly unchecked?: readonly Unchecked[];
     readonly considered: readonly DrugMention[];
   };
+  /** Findings in the order of telling; minor ones may become low. Absent: the order of `check`. */
+  rank?(findings: readonly Finding[], ageYears: number | undefined): Promise<readonly Finding[]>;
   /** Version and date of the knowledge tables. */
   readonly knowledge: { readonly version: string; readonly sha256: string; readonly sources: readonly string[] };
 }

@@ -10,19 +10,20 @@ import type { Finding, Proposal, Severity } from './finding.ts';
 import type { PatientFacts } from './patient-facts.ts';
 import { estimateFact, holding, isWithin, type Situation } from './rule-condition.ts';
 import { severityRank } from './severity.ts';
-import { currentBeside, isCurrent, ownFinding, type Taken } from './taken-drug.ts';
+import { isCurrent, ownFinding, type Taken } from './taken-drug.ts';
 
 /** Everything one order is judged beside. */
 export interface Beside {
   readonly all: readonly Taken[];
+  /** What is current beside the order. */
+  readonly current: ReadonlySet<Ingredient>;
   readonly facts: PatientFacts;
   readonly knowledge: DrugKnowledge;
 }
 
 /** The findings of one order alone: of several rules of one kind about one ingredient, the most severe. */
 export function orderFindings(draft: Taken, beside: Beside): readonly Finding[] {
-  const current = currentBeside(beside.all, draft);
-  const situation = { facts: beside.facts, current, terms: beside.knowledge.rules.terms };
+  const situation = { facts: beside.facts, current: beside.current, terms: beside.knowledge.rules.terms };
   return draft.drug.ingredients.flatMap((ingredient) => [
     ...patientFindings(draft, ingredient, situation, beside),
     ...kidneyFindings(draft, ingredient, beside),

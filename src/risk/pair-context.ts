@@ -24,7 +24,7 @@ export interface Pair {
   readonly one: Ingredient;
   readonly two: Ingredient;
   /** Another current order of the draft's drug already stands beside the other drug: this pair has been signed before. */
-  readonly accepted: boolean;
+  accepted(): boolean;
 }
 
 const LOCAL = {
@@ -69,7 +69,7 @@ export function changes({ purpose, severity }: ContextRule, from: Severity): boo
 function applies(row: ContextRule, pair: Pair, situation: Situation): readonly Fact[] | undefined {
   const { rule, draft, other, one, two, accepted } = pair;
   if (row.rules !== undefined && !row.rules.includes(rule.id)) return undefined;
-  if (row.accepted !== undefined && row.accepted !== accepted) return undefined;
+  if (row.accepted !== undefined && row.accepted !== accepted()) return undefined;
   const straight = fits(row.a, draft, one) && fits(row.b, other, two);
   const turned = () => fits(row.a, other, two) && fits(row.b, draft, one);
   if (!straight && !turned()) return undefined;

@@ -5,7 +5,7 @@ import { type Settled, settled } from './pair-context.ts';
 import type { PairRule } from './pair-rules.ts';
 import type { PatientFacts } from './patient-facts.ts';
 import { severityRank } from './severity.ts';
-import { currentBeside, type Taken } from './taken-drug.ts';
+import type { Taken } from './taken-drug.ts';
 import { DAY_MS } from './wash-out.ts';
 
 export interface PairCall {
@@ -16,6 +16,8 @@ export interface PairCall {
   readonly facts: PatientFacts;
   readonly at: number;
   readonly knowledge: DrugKnowledge;
+  /** What is current beside the draft. */
+  readonly current: ReadonlySet<Ingredient>;
 }
 
 interface Worst {
@@ -54,12 +56,11 @@ function settledPair(
   other: Taken,
   one: Ingredient,
   two: Ingredient,
-  { all, recent, facts, knowledge }: PairCall,
+  { all, recent, facts, current, knowledge }: PairCall,
 ): Settled {
   const { contexts, terms } = knowledge.rules;
-  const accepted = wasSigned(one, two, other, all, recent);
-  const pair = { rule, draft, other, one, two, accepted };
-  return settled(pair, contexts, { facts, current: currentBeside(all, draft), terms });
+  const pair = { rule, draft, other, one, two, accepted: () => wasSigned(one, two, other, all, recent) };
+  return settled(pair, contexts, { facts, current, terms });
 }
 
 /** Standing orders of both drugs, current or ended within a day, were there before this order. */
