@@ -118,6 +118,8 @@ test('cds-hooks-2.0@discovery: our services, each with hook, description and id,
       ['drug-interactions-refill', 'medication-refill'],
       ['drug-interactions-select', 'order-select'],
       ['drug-interactions-sign', 'order-sign'],
+      ['icu-mortality', 'patient-view'],
+      ['sepsis-icu', 'patient-view'],
       ['triage', 'patient-view'],
     ],
   );

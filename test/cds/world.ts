@@ -37,7 +37,17 @@ const settings = {
 };
 
 export const MANIFESTS: ReadonlyMap<string, Manifest> = new Map(
-  ['news2', 'qsofa', 'sirs', 'triage-vitals', 'triage-critical-care', 'triage-high-acuity'].map((id) => {
+  [
+    'news2',
+    'qsofa',
+    'sirs',
+    'triage-vitals',
+    'triage-critical-care',
+    'triage-high-acuity',
+    'sepsis-icu',
+    'icu-mortality-24h',
+    'icu-mortality-48h',
+  ].map((id) => {
     const manifest: Manifest = JSON.parse(readFileSync(join(ROOT, 'models', id, '1.0.0', 'manifest.json'), 'utf8'));
     return [id, manifest];
   }),
