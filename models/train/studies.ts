@@ -92,7 +92,25 @@ const icuMortality = (hours: number): Study => ({
   rules: {},
 });
 
+const LAST_YEAR = '2019';
+const lastYear = (table: Table) => {
+  const years = table.column('year');
+  return (index: number): boolean => years[index] === LAST_YEAR;
+};
+/** Visits are drawn one by one: neither table names patients or departments. */
+const arrival = (model: string, cohorts: Study['cohorts']): Study => ({
+  model,
+  keys: ['visit'],
+  group: 'visit',
+  cohorts: { all: everyone, ...cohorts },
+  main: 'all',
+  subgroups: { sex, age: ageBand },
+  rules: {},
+});
+
 export const STUDIES: readonly Study[] = [
+  arrival('triage-critical-care', { lastYear }),
+  arrival('triage-high-acuity', {}),
   {
     model: 'sepsis-icu',
     keys: ['patientunitstayid', 'names'],

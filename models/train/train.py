@@ -52,7 +52,37 @@ def balanced(margin, labels):
 
 SEPSIS = Settings(depth=3, rate=0.03, min_child_weight=10, subsample=0.7, ridge=10, monotone=dict.fromkeys(RISING, 1))
 MORTALITY = Settings(depth=4, rate=0.03, min_child_weight=5, subsample=0.7, ridge=5)
+EMERGENCY = Settings(
+    depth=4,
+    rate=0.04,
+    min_child_weight=8,
+    subsample=0.7,
+    columns=0.4,
+    ridge=20,
+    monotone=dict.fromkeys(("complaintAcuity", "complaintHighest", "complaintHigh"), 1),
+)
+WORSENING = "consciousness complaintAcuity respiratoryRate complainsChestPain complainsAlteredMentalState complainsStroke complainsGiBleeding"
+ACUTE = Settings(depth=4, rate=0.03, min_child_weight=1, subsample=0.8, columns=0.3, ridge=2, monotone=dict.fromkeys(WORSENING.split(), 1))
 RECIPES = {
+    "triage-critical-care": Recipe(
+        row="visit",
+        group="year",
+        candidates=tuple(trees.grid(EMERGENCY, rounds=(350,), depth=(3, 4)))
+        + tuple(trees.grid(EMERGENCY, rounds=(250,), depth=(5,), min_child_weight=(12.0,))),
+        bands={"raised": sensitivity(0.95), "high": specificity(0.95)},
+        outer=5,
+        inner=4,
+    ),
+    "triage-high-acuity": Recipe(
+        row="visit",
+        group="visit",
+        candidates=tuple(trees.grid(ACUTE, rounds=(250, 400), depth=(3, 4)))
+        + tuple(trees.grid(ACUTE, rounds=(400,), ridge=(6.0,), min_child_weight=(2.0,))),
+        bands={"raised": sensitivity(0.92), "high": specificity(0.95)},
+        outer=10,
+        inner=4,
+        seeds=(1, 2, 3, 4, 5),
+    ),
     "sepsis-icu": Recipe(
         row="patientunitstayid",
         group="hospital",
