@@ -1,5 +1,5 @@
 /** One triage assessment -> at most one card: the ESI level with its decision point, red flags, expected resources, NEWS2, learned risk that may only raise, and what is missing. Decision 0023. */
-import type { UsedInput } from '../risk/assessment.ts';
+import type { Assessment, UsedInput } from '../risk/assessment.ts';
 import type { EsiDecision, ExpectedResources } from '../risk/esi.ts';
 import type { TriageAssessment } from '../risk/triage.ts';
 import type { BuiltCard, Indicator } from './card.ts';
@@ -13,6 +13,7 @@ import type { TriageEngine } from './service.ts';
 const LIST_LIMIT = 300;
 const PROSE_LIMIT = 600;
 const SUMMARY_REASONS = 2;
+const SHOWN_CONTRIBUTIONS = 6;
 
 /** The band of a learned model that the service names as raising, reached by the model itself within its population. */
 export function raises(engine: TriageEngine, { manifest, assessment }: Scored): boolean {
@@ -161,6 +162,13 @@ const inputText = ({ display, value, unit }: UsedInput): string => {
   return `${display} ${shown}${unit === '' || unit === '1' || unit.startsWith('{') ? '' : ` ${unit}`}`;
 };
 
+/** Inputs that raised the risk most, as used; all telling ones where the model gives no contributions. */
+function raisedBy({ used, contributions }: Assessment): readonly UsedInput[] {
+  if (contributions === undefined) return used.filter(isTelling);
+  const raising = contributions.filter(({ logOdds }) => logOdds > 0).slice(0, SHOWN_CONTRIBUTIONS);
+  return raising.flatMap(({ name }) => used.filter((input) => input.name === name && isTelling(input)));
+}
+
 /** What a learned model adds: a concern above its threshold, nothing below it. Never a level. */
 function learnedLine(engine: TriageEngine, one: Scored): string {
   const { manifest, assessment } = one;
@@ -175,8 +183,8 @@ function learnedLine(engine: TriageEngine, one: Scored): string {
   );
   const threshold = band === undefined ? '' : ` (threshold ${percent(band.from)})`;
   if (!raises(engine, one)) return `${label}: below its threshold, which lowers nothing`;
-  const basis = assessment.used.filter(isTelling).map(inputText).join('; ');
-  return `**${label}: high**, ${percent(probability)}${threshold}; from ${escaped(basis, PROSE_LIMIT)}. It raises concern and is no ESI level`;
+  const basis = raisedBy(one.assessment).map(inputText).join('; ');
+  return `**${label}: high**, ${percent(probability)}${threshold}${basis === '' ? '' : `; from ${escaped(basis, PROSE_LIMIT)}`}. It raises concern and is no ESI level`;
 }
 
 function inputTable({ used }: TriageAssessment): string {
