@@ -10,10 +10,11 @@ import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import trees  # first: it says which package is absent
+from trees import Settings
+
 import numpy as np
 import pandas as pd
-import trees
-from trees import Settings
 
 MODELS = Path(__file__).parents[1]
 DATA = Path(__file__).parent / "data"

@@ -1,8 +1,8 @@
 /** One number from all readings of a measurement in a window, e.g. the lowest systolic pressure of 24 h: inputs of trained models. */
-import type { Resource } from '../fhir/resource.ts';
+import { isJsonObject, type Resource } from '../fhir/resource.ts';
 import type { Evidence } from './assessment.ts';
 import type { Aggregate, FeatureSpec, UnitTable } from './manifest.ts';
-import { type Feature, LOINC, numericValue, type Reading, readings, roundTo } from './observation.ts';
+import { codings, type Feature, LOINC, numericValue, type Reading, readings, roundTo } from './observation.ts';
 
 const HOUR_MS = 3_600_000;
 
@@ -30,13 +30,35 @@ function seriesOf(spec: FeatureSpec, { resources, at }: Evidence, units: UnitTab
   return series;
 }
 
+/** Observations by `system|code` of themselves or of a component: each of 30 measurements then looks at its own readings only. */
+const indexed = new WeakMap<readonly Resource[], ReadonlyMap<string, ReadonlySet<Resource>>>();
+
+function byCode(resources: readonly Resource[]): ReadonlyMap<string, ReadonlySet<Resource>> {
+  const known = indexed.get(resources);
+  if (known !== undefined) return known;
+  const index = new Map<string, Set<Resource>>();
+  for (const resource of resources) {
+    if (resource.resourceType !== 'Observation') continue;
+    const components = Array.isArray(resource.component) ? resource.component.filter(isJsonObject) : [];
+    for (const { system, code } of [resource, ...components].flatMap((element) => codings(element.code))) {
+      const key = `${system}|${code}`;
+      const found = index.get(key);
+      if (found === undefined) index.set(key, new Set([resource]));
+      else found.add(resource);
+    }
+  }
+  indexed.set(resources, index);
+  return index;
+}
+
 type Moment = Pick<Evidence, 'resources' | 'at'>;
 
 function readSeries(spec: FeatureSpec, { resources, at }: Moment, units: UnitTable): Series {
   const { precision: _, ...exact } = spec;
   const read = (codes: readonly string[]) => {
     const wanted = codes.map((code) => ({ system: spec.system ?? LOINC, code }));
-    return readings(resources, wanted, { at, hours: Number.POSITIVE_INFINITY });
+    const own = new Set(wanted.flatMap(({ system, code }) => [...(byCode(resources).get(`${system}|${code}`) ?? [])]));
+    return readings([...own], wanted, { at, hours: Number.POSITIVE_INFINITY });
   };
   const whole = read(spec.codes ?? []);
   const refused = new Set(whole.refused);

@@ -1,5 +1,6 @@
 // Trained models: they load, explain themselves, and their cards quote what the evaluation measures (models/train/evaluate.ts).
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
@@ -97,4 +98,15 @@ test('trained-models@when nobody outside intensive care is judged', async () => 
     assert.match(outsidePopulation ?? '', /no current (?:stay in intensive care|encounter) is recorded/);
     assert.deepEqual(outputs, {});
   }
+});
+
+test('trained-models@absent training without its Python packages says which one, and how to get it', (context) => {
+  // -S leaves out the folders of installed packages.
+  const { status, stderr, error } = spawnSync('python3', ['-S', join(MODELS, 'train', 'train.py')], {
+    encoding: 'utf8',
+    env: { PATH: process.env.PATH ?? '', PYTHONDONTWRITEBYTECODE: '1' },
+  });
+  if (error !== undefined) return context.skip('no Python here');
+  assert.notEqual(status, 0);
+  assert.match(stderr, /needs the Python package `numpy`, which is absent\. On Debian: apt-get install python3-numpy/);
 });
