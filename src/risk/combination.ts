@@ -18,12 +18,15 @@ export function combinationFindings(
   facts: PatientFacts,
   knowledge: DrugKnowledge,
 ): readonly Finding[] {
-  if (draft.isLocal) return [];
+  const { triplesOf, qt, terms } = knowledge.rules;
+  const rules = new Set(draft.drug.ingredients.flatMap(triplesOf));
+  const prolongs = draft.drug.ingredients.some((one) => qt.drugs.has(one));
+  if (draft.isLocal || (rules.size === 0 && !prolongs)) return [];
   const others = all.filter(
     (one) => one !== draft && !one.isLocal && isCurrent(one) && one.mention.source !== draft.replaces,
   );
-  const { triples, terms } = knowledge.rules;
-  const found = triples.flatMap((rule) => tripleFinding(draft, others, recent, rule, facts, knowledge) ?? []);
+  const found = [...rules].flatMap((rule) => tripleFinding(draft, others, recent, rule, facts, knowledge) ?? []);
+  if (!prolongs) return found;
   const situation = { facts, current: currentBeside([draft, ...others], undefined), terms };
   return [...found, ...qtFinding(draft, others, situation, knowledge)];
 }

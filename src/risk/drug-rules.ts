@@ -185,7 +185,8 @@ export interface DrugRules {
   patientRules(ingredient: Ingredient): readonly PatientRule[];
   renalRules(ingredient: Ingredient): readonly RenalRule[];
   doseRules(ingredient: Ingredient): readonly DoseRule[];
-  readonly triples: readonly TripleRule[];
+  /** Rules of three drugs that the ingredient can be part of. */
+  triplesOf(ingredient: Ingredient): readonly TripleRule[];
   readonly contexts: readonly ContextRule[];
   readonly conflicts: readonly ConflictRule[];
   readonly qt: QtScore;
@@ -251,6 +252,10 @@ export function compiledRules(candidate: unknown, schema: unknown, idOf: (name: 
     ...row,
     ...(when === undefined ? {} : { when: conditions(when) }),
   }));
+  const triples = tables.triples.map(({ notCounted, ...row }) => {
+    const left = set(notCounted ?? []);
+    return { ...row, sets: row.sets.map((names) => set(names).difference(left)) };
+  });
   const tests = new Map(tables.monitoring.tests.map((test) => [test.id, { kind: 'test' as const, ...test }]));
   const testsOf = (ids: Names) => ids.flatMap((id) => tests.get(id) ?? []);
   const anyDrug = { has: () => true };
@@ -267,10 +272,7 @@ export function compiledRules(candidate: unknown, schema: unknown, idOf: (name: 
     patientRules: indexed(patient, ({ drugs }) => [...drugs]),
     renalRules: indexed(tables.renal, ({ drug }) => [idOf(drug)]),
     doseRules: indexed(doses, ({ drug }) => [idOf(drug)]),
-    triples: tables.triples.map(({ notCounted, ...row }) => {
-      const left = set(notCounted ?? []);
-      return { ...row, sets: row.sets.map((names) => set(names).difference(left)) };
-    }),
+    triplesOf: indexed(triples, ({ sets }) => [...new Set(sets.flatMap((one) => [...one]))]),
     contexts: tables.contexts.map(({ a, b, when, ...row }) => ({
       ...row,
       ...(a === undefined ? {} : { a: side(a) }),
