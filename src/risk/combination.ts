@@ -51,7 +51,6 @@ function tripleFinding(
 ): Finding | undefined {
   const three = completed(draft, others, recent, rule.sets);
   if (three === undefined) return undefined;
-  // What stood together before this order is not this order's finding.
   const severity = quieted(rule, draft, facts);
   const core = { kind: 'combination' as const, severity, effect: rule.effect, id: rule.id, citation: rule.source };
   const [second, ...further] = [...new Set(three.slice(1).map(({ taken }) => taken))].filter(
