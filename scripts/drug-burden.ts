@@ -32,7 +32,7 @@ export interface Stay {
   readonly orders: readonly Order[];
 }
 
-/** The table's stays. @param nameOf ingredient id -> name, for ids that are no RxCUI */
+/** The stays of the table, each with its orders in the order of signing. */
 export function readStays(): readonly Stay[] {
   const text = gunzipSync(readFileSync(join(ROOT, 'models/train/data/drug-orders.tsv.gz'))).toString('utf8');
   const stays: (Omit<Stay, 'orders'> & { orders: Order[] })[] = [];
