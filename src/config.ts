@@ -113,6 +113,7 @@ export const SETTINGS = {
     60_000,
     'Wait after the first failed attempt; it doubles with each, up to five minutes.',
   ),
+  CDS_BODY_LIMIT_MB: whole(5, 1, 64, 'Largest body of a CDS Hooks call in MB; above it 413.'),
   CDS_DEADLINE_MS: whole(2000, 50, 60_000, 'Deadline of one CDS Hooks call.'),
   REQUEST_TIMEOUT_MS: whole(30_000, 1000, 600_000, 'Longest time to receive a request.'),
   DRAIN_MS: whole(20_000, 0, 120_000, 'Longest wait for requests in flight on SIGTERM.'),

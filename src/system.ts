@@ -317,7 +317,12 @@ export async function buildSystem(
       ...jobs.http(files),
       heavy: heavy.answer,
     }),
-    cds: cdsHandler({ cds, guard: loopbackGuard(config.PUBLIC_URL, cds.origins), origins: cds.origins }),
+    cds: cdsHandler({
+      cds,
+      guard: loopbackGuard(config.PUBLIC_URL, cds.origins),
+      origins: cds.origins,
+      bodyLimitBytes: config.CDS_BODY_LIMIT_MB * 1_048_576,
+    }),
     jobs: jobs.handlers(files, guard),
     ready: async () => {
       const report = await ready({

@@ -7,12 +7,15 @@ import type { Ambient, Caller, RestContext } from '../rest/context.ts';
 import type { Models } from '../risk/assessment.ts';
 import type { DrugSafety } from '../risk/finding.ts';
 import type { Triage } from '../risk/triage.ts';
+import { Answered } from './answered.ts';
 import { type Bearer, type BearerOptions, bearerReason, cdsBearer, type Verified } from './bearer.ts';
 import { type CdsClient, demonstrationClient, type LoadedClients, loadClients, mayCall } from './client.ts';
 import { aesSeal } from './decision-record.ts';
-import { type CdsAnswer, type CdsEvent, type CdsParts, invoke, refuse } from './invoke.ts';
+import { invoke } from './invoke.ts';
+import type { CdsAnswer, CdsEvent, CdsParts } from './parts.ts';
 import { Quota } from './quota.ts';
 import type { Door, ReadOutside } from './reader.ts';
+import { refuse } from './refusal.ts';
 import { explain, takeFeedback } from './reply.ts';
 import { discoveryEntry, loadServices, type Service } from './service.ts';
 
@@ -121,6 +124,7 @@ export function buildCds(options: CdsOptions): Cds {
     deadlineMs: settings.deadlineMs,
     seal: aesSeal(options.secret),
     recordMs: settings.recordMs,
+    answered: new Answered(),
     ambient,
     observe: options.observe ?? (() => undefined),
   };

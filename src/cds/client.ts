@@ -91,7 +91,7 @@ export interface LoadedClients {
  */
 export function loadClients(folder: string, schemaFile: string, serviceIds: ReadonlySet<string>): LoadedClients {
   if (!existsSync(folder)) return { clients: [], problems: ['CDS_CLIENTS_DIR: there is no such folder.'] };
-  const isClient = new Ajv({ allErrors: true, formats: { uri: isAddress } }).compile<ClientFile>(
+  const isClient = new Ajv({ allErrors: true, formats: { uri: isSafeAddress } }).compile<ClientFile>(
     JSON.parse(readFileSync(schemaFile, 'utf8')),
   );
   const clients: CdsClient[] = [];
@@ -126,7 +126,7 @@ function parsed(path: string): unknown {
 }
 
 /** https; http for this machine alone. No name or password inside, no fragment. */
-function isAddress(text: string): boolean {
+export function isSafeAddress(text: string): boolean {
   if (!URL.canParse(text)) return false;
   const { protocol, username, password, hash } = new URL(text);
   return username === '' && password === '' && hash === '' && (protocol === 'https:' || LOOPBACK.test(text));

@@ -1,87 +1,24 @@
 /** One hook call: check, gather, judge, build cards, audit, answer; one deadline for all of it. Source: CDS Hooks 2.0.1 "Calling a CDS Service", "CDS Service Response". */
-import type { HookAccess } from '../audit.ts';
-import { FhirError, fhirError, operationOutcome } from '../fhir/outcome.ts';
-import type { Ambient, Caller, RestContext } from '../rest/context.ts';
-import type { Models } from '../risk/assessment.ts';
-import type { DrugSafety } from '../risk/finding.ts';
-import type { Triage } from '../risk/triage.ts';
-import type { Command } from '../store/port.ts';
-import { type BearerReason, refuseBearer, type Verified } from './bearer.ts';
-import { type BuiltCard, type Card, inOrder } from './card.ts';
+import { FhirError, fhirError } from '../fhir/outcome.ts';
+import { asBefore } from './answered.ts';
+import { refuseBearer } from './bearer.ts';
+import { type Outcome, recordCall, recordedCard } from './call-record.ts';
+import { type BuiltCard, inOrder } from './card.ts';
 import { type Frame, framed } from './card-frame.ts';
 import { lintCard } from './card-lint.ts';
-import { within } from './deadline.ts';
-import { type DecisionRecord, decisionCommands, type RecordedCard, type Seal } from './decision-record.ts';
+import { type CdsClient, isSafeAddress } from './client.ts';
 import { type DraftOrder, draftOrders, isAboutMedication } from './draft-orders.ts';
 import { type HookRequest, parseHookRequest } from './hook-request.ts';
-import { type Basis, type Judged, judgeOrders, judgeScores, judgeTriage, NO_BASIS } from './judge.ts';
+import { type Judged, judgeOrders, judgeScores, judgeTriage, NO_BASIS } from './judge.ts';
+import type { CdsAnswer, CdsParts, Sender } from './parts.ts';
 import { type Prefetched, prefetch } from './prefetch.ts';
-import type { Door, ReadOutside } from './reader.ts';
+import { HEADERS, isKept, refusal, refuse } from './refusal.ts';
 import { type Service, userTypeOf } from './service.ts';
 import { referenceOf, relativeOf } from './subject.ts';
-
-export interface CdsAnswer {
-  readonly status: number;
-  readonly headers: Readonly<Record<string, string>>;
-  readonly body: string;
-}
-/** What is counted: never with ids or texts. */
-export type CdsEvent =
-  | 'card-refused'
-  | 'cards-over-limit'
-  | 'prefixed-id'
-  | 'dangling-selection'
-  | 'foreign-resource'
-  | 'engine-failed'
-  | 'feedback-accepted'
-  | 'feedback-overridden'
-  | 'feedback-orphan'
-  | 'feedback-unusable'
-  | 'audit-failed';
-
-export interface CdsParts {
-  readonly seal: Seal;
-  /** How long decision records are kept, ms. */
-  readonly recordMs: number;
-  readonly models: Models;
-  readonly drugSafety: DrugSafety;
-  readonly triage: Triage;
-  readonly context: RestContext;
-  readonly door: Door;
-  readonly readOutside: ReadOutside;
-  readonly fhirBase: string;
-  readonly deadlineMs: number;
-  readonly ambient: Ambient;
-  observe(event: CdsEvent, count: number): void;
-}
-
-/** Who sent a call: the registered client and its JWT. */
-export interface Sender extends Verified {
-  readonly caller: Caller;
-}
 
 /** Shares of the deadline: reading data ends at the first, judging at the second; the rest is for the audit. */
 const READ_SHARE = 0.6;
 const JUDGE_SHARE = 0.9;
-
-/** What one call came to, whether answered or refused. */
-interface Outcome {
-  readonly status: number;
-  readonly body: string;
-  /** What the audit records: as `status`, but 500 when an engine failed behind a 200. */
-  readonly auditStatus: number;
-  readonly request: HookRequest | undefined;
-  readonly prefetched: Prefetched | undefined;
-  readonly cards: readonly Card[];
-  readonly recorded: readonly RecordedCard[];
-  readonly drafts: readonly string[];
-  readonly model: HookAccess['model'];
-  readonly basis: Basis;
-  /** Codes and counts, no PHI. */
-  readonly remarks: readonly string[];
-}
-
-const HEADERS = { 'Content-Type': 'application/json; charset=utf-8', 'Cache-Control': 'no-store' } as const;
 
 /**
  * Answers one call. The audit row is durable before the answer: 503 when it cannot be written.
@@ -110,58 +47,6 @@ export async function invoke(
   return { status: outcome.status, headers: HEADERS, body: outcome.body };
 }
 
-/** Space of the JWTs that have been used, in the store: it outlives the process. */
-const USED = 'cds.jwt';
-
-type Replay = NonNullable<Sender['replay']>;
-
-/** The one use of a JWT; the commit conflicts when it was used before. */
-export function usedOnce({ key, until }: Replay): Command {
-  return { op: 'set', space: USED, key, value: '', expect: null, expiresAt: until };
-}
-
-async function isKept({ key }: Replay, { context, ambient }: CdsParts): Promise<boolean> {
-  const kept = await context.store.keyed(USED, key);
-  return kept !== undefined && (kept.expiresAt ?? Number.POSITIVE_INFINITY) > ambient.now();
-}
-
-/**
- * Answers what is refused before a call can be judged (guard, JWT, method, path, size, media type); audited like any other.
- * @param reason why a JWT did not hold: for the audit alone
- */
-export async function refuse(
-  error: FhirError,
-  caller: Caller,
-  { context, observe }: CdsParts,
-  reason?: BearerReason,
-): Promise<CdsAnswer> {
-  const row = context.audit({
-    caller,
-    entries: [],
-    status: error.status,
-    outcomeDescription: `refused: ${error.kind}${reason === undefined ? '' : ` (${reason})`}`,
-  });
-  try {
-    await context.store.commit({ commands: [], audit: [row] });
-  } catch (cause) {
-    observe('audit-failed', 1);
-    return refusal(fhirError('transient', 'The access could not be recorded, so it is not answered.', { cause }));
-  }
-  return refusal(error);
-}
-
-/** What a client is told of a refusal besides the OperationOutcome. */
-const REFUSAL_HEADERS: Readonly<Partial<Record<FhirError['kind'], Readonly<Record<string, string>>>>> = {
-  login: { 'WWW-Authenticate': 'Bearer' },
-  throttled: { 'Retry-After': '5' },
-};
-
-/** An OperationOutcome as answer. */
-export function refusal(error: FhirError): CdsAnswer {
-  const headers = { ...HEADERS, ...REFUSAL_HEADERS[error.kind] };
-  return { status: error.status, headers, body: JSON.stringify(operationOutcome(error.issues)) };
-}
-
 const NOTHING_KNOWN = {
   request: undefined,
   prefetched: undefined,
@@ -184,7 +69,13 @@ async function outcomeOf(
     if (service === undefined) throw fhirError('not-found', 'There is no CDS service of this id.');
     request = parseHookRequest(text, service.hook);
     if (request.prefixedIds) parts.observe('prefixed-id', 1);
-    return await answerCall(service, request, from, startedAt, parts);
+    refusePlainServer(request, from.client, parts);
+    const call = { client: from.client.name, service: service.id, hookInstance: request.hookInstance, text };
+    const before = parts.answered.find(call, startedAt);
+    if (before !== undefined) return asBefore(before, request);
+    const outcome = await answerCall(service, request, from, startedAt, parts);
+    parts.answered.keep(call, outcome, startedAt);
+    return outcome;
   } catch (error) {
     if (error instanceof FhirError) {
       const { status, body } = refusal(error);
@@ -274,6 +165,12 @@ async function judge(
   }
 }
 
+/** Data of real patients travels under TLS; http is for this machine, and for a demonstration (CDS Hooks 2.0.1 "HTTP Request"). */
+function refusePlainServer({ fhirServer }: HookRequest, { issuer }: CdsClient, { fhirBase }: CdsParts): void {
+  if (issuer === '' || fhirServer === undefined || fhirServer === fhirBase || isSafeAddress(fhirServer)) return;
+  throw fhirError('value', '`fhirServer` of a registered client is an https address.', { expression: 'fhirServer' });
+}
+
 /** Orders for another patient than the context's: the client has mixed up charts. */
 function refuseOtherSubject(orders: readonly DraftOrder[], patientId: string): void {
   const other = orders.some(({ resource }) => {
@@ -309,90 +206,4 @@ function sendable(
     links: [],
   });
   return [...clean.slice(0, cardLimit - 1), more];
-}
-
-function recordedCard({ kind, key, card }: BuiltCard, shown: boolean): RecordedCard {
-  const { uuid, indicator, summary, source, suggestions = [] } = card;
-  return {
-    uuid,
-    kind,
-    key,
-    shown,
-    card: { indicator, summary, source },
-    suggestions: suggestions.map(({ uuid: suggestion }) => suggestion),
-  };
-}
-
-/** What the cards stood on, sealed; nothing when there were none. */
-function decision(
-  service: Service | undefined,
-  { request, recorded, basis, drafts, model }: Outcome,
-  { client }: Sender,
-  at: number,
-  { ambient, seal, recordMs }: CdsParts,
-): readonly Command[] {
-  if (service === undefined || request === undefined || recorded.length === 0) return [];
-  const record: DecisionRecord = {
-    form: 1,
-    id: ambient.newId(),
-    at,
-    service: service.id,
-    hook: service.hook,
-    hookInstance: request.hookInstance,
-    client: client.name,
-    fhirServer: request.fhirServer,
-    ownPatients: client.ownPatients,
-    user: request.userId,
-    patient: request.patientId,
-    encounter: request.values.encounterId,
-    drafts,
-    engine: service.engine,
-    assessments: basis.assessments,
-    findings: basis.findings.map(({ kind, severity, key, rule }) => ({ kind, severity, key, rule })),
-    model,
-    cards: recorded,
-  };
-  return decisionCommands(record, seal, at + recordMs);
-}
-
-/**
- * One durable row: who called what about whom, which data and model, which cards; never their text, values or scores. With it goes the one use
- * of the JWT. @returns false when the JWT was used meanwhile: nothing was written
- */
-async function recordCall(
-  service: Service | undefined,
-  outcome: Outcome,
-  from: Sender,
-  startedAt: number,
-  parts: CdsParts,
-): Promise<boolean> {
-  const { caller, replay } = from;
-  const { context, ambient, deadlineMs } = parts;
-  const { request, prefetched } = outcome;
-  const hook: HookAccess = {
-    hook: service?.hook ?? 'unknown',
-    service: service?.id ?? 'unknown',
-    hookInstance: request?.hookInstance ?? '',
-    startedAt,
-    endedAt: ambient.now(),
-    user: request?.userId,
-    patient: request?.patientId,
-    draftOrders: outcome.drafts.filter((reference) => relativeOf(reference) === reference),
-    model: outcome.model,
-    cards: outcome.cards.map(({ uuid, indicator, source }) => ({ uuid, indicator, topic: source.topic.code })),
-    prefetch: {
-      given: prefetched?.given ?? [],
-      fetched: prefetched?.fetched ?? [],
-      missing: prefetched?.missing ?? [],
-    },
-  };
-  const description = outcome.remarks.length === 0 ? {} : { outcomeDescription: outcome.remarks.join('; ') };
-  const row = context.audit({ caller, entries: [], status: outcome.auditStatus, ...description, hook });
-  const commands = [
-    ...(replay === undefined ? [] : [usedOnce(replay)]),
-    ...decision(service, outcome, from, startedAt, parts),
-  ];
-  const written = await within(context.store.commit({ commands, audit: [row] }), Math.max(deadlineMs, 1000), undefined);
-  if (written === undefined) throw new Error('audit row was not written');
-  return written.ok;
 }

@@ -5,10 +5,9 @@ import { refuseBearer } from './bearer.ts';
 import { within } from './deadline.ts';
 import { type DecisionRecord, decisionOf } from './decision-record.ts';
 import { type Feedback, feedbackResource, parseFeedback } from './feedback.ts';
-import { type CdsAnswer, type CdsParts, refusal, refuse, type Sender, usedOnce } from './invoke.ts';
+import type { CdsAnswer, CdsParts, Sender } from './parts.ts';
+import { HEADERS, refusal, refuse, usedOnce } from './refusal.ts';
 import type { Service } from './service.ts';
-
-const JSON_HEADERS = { 'Content-Type': 'application/json; charset=utf-8', 'Cache-Control': 'no-store' } as const;
 
 /**
  * Keeps each item as a Communication, all or none, one AuditEvent each; 200 once they are durable. A card that is not known (any more) is
@@ -42,7 +41,7 @@ export async function takeFeedback(
     observe(`feedback-${item.outcome}`, 1);
     if (record === undefined) observe('feedback-orphan', 1);
   }
-  return { status: 200, headers: JSON_HEADERS, body: '{}' };
+  return { status: 200, headers: HEADERS, body: '{}' };
 }
 
 interface Joined {
@@ -113,7 +112,7 @@ export async function explain(uuid: string, from: Sender, parts: CdsParts): Prom
   const written = await context.store.commit({ commands: [], audit: [row] });
   if (!written.ok) return refusal(fhirError('transient', 'The access could not be recorded, so it is not answered.'));
   const card = record.cards.find((each) => each.uuid === uuid.toLowerCase());
-  return { status: 200, headers: JSON_HEADERS, body: JSON.stringify({ card, decision: record, computedAgain: again }) };
+  return { status: 200, headers: HEADERS, body: JSON.stringify({ card, decision: record, computedAgain: again }) };
 }
 
 /** Graphs are deterministic on one machine; another may differ in the last bits. */

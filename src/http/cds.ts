@@ -1,25 +1,24 @@
 /** CDS Hooks over HTTP, mounted at /cds-services. Source: CDS Hooks 2.0.1 "Discovery", "Calling a CDS Service". */
 import type { Request, RequestHandler } from 'express';
 import type { Admitted, Cds, Peer } from '../cds/cds.ts';
-import type { CdsAnswer } from '../cds/invoke.ts';
+import type { CdsAnswer } from '../cds/parts.ts';
 import { FhirError, fhirError } from '../fhir/outcome.ts';
 import { localCaller, localFacts } from '../rest/caller.ts';
 import type { Guard } from './access.ts';
 import { AbortedRequest, readBody } from './body.ts';
 import { send } from './headers.ts';
 
-/** Prefetch makes bodies large; above this 413. */
-export const CDS_BODY_LIMIT = 5 * 1024 * 1024;
-
 export interface CdsHandlerParts {
   readonly cds: Cds;
   readonly guard: Guard;
   /** Origins of pages that may call; the server's own needs no entry. */
   readonly origins: ReadonlySet<string>;
+  /** Prefetch makes bodies large; above this 413. */
+  readonly bodyLimitBytes: number;
 }
 
 /** The handler of everything below the mount point: `/` discovery, `/{id}` calls, with or without trailing slash. */
-export function cdsHandler({ cds, guard, origins }: CdsHandlerParts): RequestHandler {
+export function cdsHandler(parts: CdsHandlerParts): RequestHandler {
   return async (request, response) => {
     const { requestId } = response.locals;
     const peer = {
@@ -27,10 +26,16 @@ export function cdsHandler({ cds, guard, origins }: CdsHandlerParts): RequestHan
       address: request.socket.remoteAddress ?? '',
     };
     try {
-      const answer = await answerOf(cds, request, peer, guard);
+      const answer = await answerOf(parts, request, peer);
       // What is left of a body is read and dropped, so that the answer reaches the client.
       if (!request.complete) request.resume();
-      send(request, response, answer.status, { ...answer.headers, ...crossOrigin(request, origins) }, answer.body);
+      send(
+        request,
+        response,
+        answer.status,
+        { ...answer.headers, ...crossOrigin(request, parts.origins) },
+        answer.body,
+      );
     } catch (error) {
       if (!(error instanceof AbortedRequest)) throw error;
     }
@@ -74,7 +79,8 @@ function placeOf(path: string): Place {
   return second === 'feedback' ? { kind: 'feedback', id } : { kind: 'nothing' };
 }
 
-async function answerOf(cds: Cds, request: Request, peer: Peer, guard: Guard): Promise<CdsAnswer> {
+async function answerOf(parts: CdsHandlerParts, request: Request, peer: Peer): Promise<CdsAnswer> {
+  const { cds, guard } = parts;
   const { method, path } = request;
   const place = placeOf(path);
   const allow = { Allow: METHODS[place.kind].join(', ') };
@@ -90,7 +96,7 @@ async function answerOf(cds: Cds, request: Request, peer: Peer, guard: Guard): P
     const admitted = await cds.admit(asked, peer, request.headers);
     caller = admitted.caller;
     try {
-      return await performed(cds, place, request, admitted);
+      return await performed(parts, place, request, admitted);
     } finally {
       admitted.release();
     }
@@ -110,8 +116,13 @@ function pathOf({ kind, id }: Call): string {
   return kind === 'feedback' ? `/${id}/feedback` : `/explain/${id}`;
 }
 
-async function performed(cds: Cds, { kind, id }: Call, request: Request, admitted: Admitted): Promise<CdsAnswer> {
+async function performed(
+  { cds, bodyLimitBytes }: CdsHandlerParts,
+  { kind, id }: Call,
+  request: Request,
+  admitted: Admitted,
+): Promise<CdsAnswer> {
   if (kind === 'explain') return cds.explain(id, admitted);
-  const text = (await readBody(request, CDS_BODY_LIMIT)) ?? '';
+  const text = (await readBody(request, bodyLimitBytes)) ?? '';
   return kind === 'feedback' ? cds.feedback(id, text, admitted) : cds.invoke(id, text, admitted, request.headers);
 }

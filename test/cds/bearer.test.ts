@@ -63,7 +63,7 @@ function server(options: WorldOptions = {}) {
   app.disable('etag');
   const { cds } = there;
   const guard = loopbackGuard(undefined, cds.origins);
-  app.use('/cds-services', (req, res, next) => cdsHandler({ cds, guard, origins: cds.origins })(req, res, next));
+  app.use('/cds-services', cdsHandler({ cds, guard, origins: cds.origins, bodyLimitBytes: 1_000_000 }));
   return { app, there };
 }
 async function call(token: string | undefined, { app, there } = server(), path = '/cds-services/triage') {

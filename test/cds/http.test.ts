@@ -5,8 +5,10 @@ import { gzipSync } from 'node:zlib';
 import express from 'express';
 import request from 'supertest';
 import { fhirError } from '../../src/fhir/outcome.ts';
-import { CDS_BODY_LIMIT, cdsHandler } from '../../src/http/cds.ts';
+import { cdsHandler } from '../../src/http/cds.ts';
 import { FINDING, orderSign, patientView, world } from './world.ts';
+
+const CDS_BODY_LIMIT = 5 * 1024 * 1024;
 
 function app(refuse = false) {
   const one = express();
@@ -19,6 +21,7 @@ function app(refuse = false) {
       cds,
       guard: () => (refuse ? fhirError('forbidden', 'Refused.') : undefined),
       origins: cds.origins,
+      bodyLimitBytes: CDS_BODY_LIMIT,
     }),
   );
   return one;

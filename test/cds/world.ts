@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import type { Access } from '../../src/audit.ts';
 import type { Card } from '../../src/cds/card.ts';
 import { buildCds, type Cds, type CdsOptions } from '../../src/cds/cds.ts';
-import type { CdsEvent } from '../../src/cds/invoke.ts';
+import type { CdsEvent } from '../../src/cds/parts.ts';
 import { loadCapability } from '../../src/fhir/capability.ts';
 import { loadDefinitions } from '../../src/fhir/definitions-load.ts';
 import { fhirError, operationOutcome } from '../../src/fhir/outcome.ts';

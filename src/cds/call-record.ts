@@ -1,0 +1,117 @@
+/** What is kept of a call, with its answer or not at all: the audit row, what its cards stood on, the one use of the JWT. */
+import type { HookAccess } from '../audit.ts';
+import type { Command } from '../store/port.ts';
+import type { BuiltCard, Card } from './card.ts';
+import { within } from './deadline.ts';
+import { type DecisionRecord, decisionCommands, type RecordedCard } from './decision-record.ts';
+import type { HookRequest } from './hook-request.ts';
+import type { Basis } from './judge.ts';
+import type { CdsParts, Sender } from './parts.ts';
+import type { Prefetched } from './prefetch.ts';
+import { usedOnce } from './refusal.ts';
+import type { Service } from './service.ts';
+import { relativeOf } from './subject.ts';
+
+/** What one call came to, whether answered or refused. */
+export interface Outcome {
+  readonly status: number;
+  readonly body: string;
+  /** What the audit records: as `status`, but 500 when an engine failed behind a 200. */
+  readonly auditStatus: number;
+  readonly request: HookRequest | undefined;
+  readonly prefetched: Pick<Prefetched, 'given' | 'fetched' | 'missing'> | undefined;
+  readonly cards: readonly Card[];
+  readonly recorded: readonly RecordedCard[];
+  readonly drafts: readonly string[];
+  readonly model: HookAccess['model'];
+  readonly basis: Basis;
+  /** Codes and counts, no PHI. */
+  readonly remarks: readonly string[];
+}
+
+/** A card as it goes on record. */
+export function recordedCard({ kind, key, card }: BuiltCard, shown: boolean): RecordedCard {
+  const { uuid, indicator, summary, source, suggestions = [] } = card;
+  return {
+    uuid,
+    kind,
+    key,
+    shown,
+    card: { indicator, summary, source },
+    suggestions: suggestions.map(({ uuid: suggestion }) => suggestion),
+  };
+}
+
+/** What the cards stood on, sealed; nothing when there were none. */
+function decision(
+  service: Service | undefined,
+  { request, recorded, basis, drafts, model }: Outcome,
+  { client }: Sender,
+  at: number,
+  { ambient, seal, recordMs }: CdsParts,
+): readonly Command[] {
+  if (service === undefined || request === undefined || recorded.length === 0) return [];
+  const record: DecisionRecord = {
+    form: 1,
+    id: ambient.newId(),
+    at,
+    service: service.id,
+    hook: service.hook,
+    hookInstance: request.hookInstance,
+    client: client.name,
+    fhirServer: request.fhirServer,
+    ownPatients: client.ownPatients,
+    user: request.userId,
+    patient: request.patientId,
+    encounter: request.values.encounterId,
+    drafts,
+    engine: service.engine,
+    assessments: basis.assessments,
+    findings: basis.findings.map(({ kind, severity, key, rule }) => ({ kind, severity, key, rule })),
+    model,
+    cards: recorded,
+  };
+  return decisionCommands(record, seal, at + recordMs);
+}
+
+/**
+ * One durable row: who called what about whom, which data and model, which cards; never their text, values or scores. With it goes the one use
+ * of the JWT. @returns false when the JWT was used meanwhile: nothing was written
+ */
+export async function recordCall(
+  service: Service | undefined,
+  outcome: Outcome,
+  from: Sender,
+  startedAt: number,
+  parts: CdsParts,
+): Promise<boolean> {
+  const { caller, replay } = from;
+  const { context, ambient, deadlineMs } = parts;
+  const { request, prefetched } = outcome;
+  const hook: HookAccess = {
+    hook: service?.hook ?? 'unknown',
+    service: service?.id ?? 'unknown',
+    hookInstance: request?.hookInstance ?? '',
+    startedAt,
+    endedAt: ambient.now(),
+    user: request?.userId,
+    patient: request?.patientId,
+    draftOrders: outcome.drafts.filter((reference) => relativeOf(reference) === reference),
+    model: outcome.model,
+    cards: outcome.cards.map(({ uuid, indicator, source }) => ({ uuid, indicator, topic: source.topic.code })),
+    prefetch: {
+      given: prefetched?.given ?? [],
+      fetched: prefetched?.fetched ?? [],
+      missing: prefetched?.missing ?? [],
+    },
+  };
+  const description = outcome.remarks.length === 0 ? {} : { outcomeDescription: outcome.remarks.join('; ') };
+  const row = context.audit({ caller, entries: [], status: outcome.auditStatus, ...description, hook });
+  const commands = [
+    ...(replay === undefined ? [] : [usedOnce(replay)]),
+    ...decision(service, outcome, from, startedAt, parts),
+  ];
+  const written = await within(context.store.commit({ commands, audit: [row] }), Math.max(deadlineMs, 1000), undefined);
+  if (written === undefined) throw new Error('audit row was not written');
+  return written.ok;
+}

@@ -1,0 +1,51 @@
+/** What the CDS room is made of, and what goes in and out of a call. */
+import type { Ambient, Caller, RestContext } from '../rest/context.ts';
+import type { Models } from '../risk/assessment.ts';
+import type { DrugSafety } from '../risk/finding.ts';
+import type { Triage } from '../risk/triage.ts';
+import type { Answered } from './answered.ts';
+import type { Verified } from './bearer.ts';
+import type { Seal } from './decision-record.ts';
+import type { Door, ReadOutside } from './reader.ts';
+
+export interface CdsAnswer {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: string;
+}
+/** What is counted: never with ids or texts. */
+export type CdsEvent =
+  | 'card-refused'
+  | 'cards-over-limit'
+  | 'prefixed-id'
+  | 'dangling-selection'
+  | 'foreign-resource'
+  | 'engine-failed'
+  | 'feedback-accepted'
+  | 'feedback-overridden'
+  | 'feedback-orphan'
+  | 'feedback-unusable'
+  | 'audit-failed';
+
+export interface CdsParts {
+  readonly seal: Seal;
+  /** How long decision records are kept, ms. */
+  readonly recordMs: number;
+  readonly models: Models;
+  readonly drugSafety: DrugSafety;
+  readonly triage: Triage;
+  readonly context: RestContext;
+  readonly door: Door;
+  readonly readOutside: ReadOutside;
+  readonly fhirBase: string;
+  readonly deadlineMs: number;
+  /** Answers of the last moments. */
+  readonly answered: Answered;
+  readonly ambient: Ambient;
+  observe(event: CdsEvent, count: number): void;
+}
+
+/** Who sent a call: the registered client and its JWT. */
+export interface Sender extends Verified {
+  readonly caller: Caller;
+}
