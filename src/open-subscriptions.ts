@@ -1,8 +1,7 @@
 /** Subscriptions as configured: what they may call, what they mean, with the real time and randomness. */
 import { randomBytes, randomInt } from 'node:crypto';
 import type { Config } from './config.ts';
-import { isLoopback } from './http/access.ts';
-import { allowList } from './outbound/allow-list.ts';
+import { outboundList } from './open-outside.ts';
 import { Outbound } from './outbound/outbound.ts';
 import { localCaller, localFacts } from './rest/caller.ts';
 import type { RestContext } from './rest/context.ts';
@@ -20,15 +19,6 @@ export function understanding(config: Config, context: RestContext, folder: stri
   const { refusal } = outboundList(config);
   const { access } = localCaller(localFacts('', ''));
   return { ...meaning, topics: loadTopics(folder, meaning), access, refusal };
-}
-
-/** Unset, this machine only; and nothing at all where the server can be reached from elsewhere. */
-function outboundList({ OUTBOUND_ALLOW, HOST }: Config) {
-  try {
-    return allowList(OUTBOUND_ALLOW ?? (isLoopback(HOST) ? undefined : ''));
-  } catch (cause) {
-    throw new TypeError(`OUTBOUND_ALLOW: ${cause instanceof Error ? cause.message : String(cause)}.`, { cause });
-  }
 }
 
 /** Longest wait between two attempts at a notification, ms. */

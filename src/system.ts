@@ -27,6 +27,7 @@ import { fhirHandler } from './http/fhir.ts';
 import { startIndexThread } from './index-thread.ts';
 import { openJobs } from './job-rooms.ts';
 import { LiveContext } from './live-context.ts';
+import { openOutside } from './open-outside.ts';
 import { openSubscriptions, understanding } from './open-subscriptions.ts';
 import { followedContext, ParameterThreads } from './parameter-channel.ts';
 import { fileParameters, followFolder } from './parameter-files.ts';
@@ -273,12 +274,12 @@ export async function buildSystem(
       throw error;
     }
   };
+  const outside = openOutside(config);
   const cds = buildCds({
     folder: FOLDERS.cdsServices,
     clientsFolder: config.CDS_CLIENTS_DIR,
     origins: config.CDS_ORIGINS,
-    readOutside: () => Promise.reject(new Error('Other FHIR servers are not read.')),
-    fetchKeys: () => Promise.reject(new Error('Key sets of other servers are not fetched.')),
+    ...outside,
     models,
     drugSafety,
     triage: loadTriage(FOLDERS.models),
@@ -359,6 +360,7 @@ export async function buildSystem(
       await subscriptions.close();
       await parameters.close();
       await jobs.close();
+      await outside.close();
       await heavy.close();
       await models.close();
       await store.close();

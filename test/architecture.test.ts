@@ -74,7 +74,11 @@ const ROOMS: readonly Room[] = [
     rooms: ['fhir/', 'rest/', 'store/port', 'jobs/'],
     packages: ['node:fs', 'node:fs/promises', 'node:path', 'node:crypto', 'node:stream/promises', 'node:url'],
   },
-  { prefix: 'outbound/', rooms: [], packages: ['opossum', 'node:dns', 'node:http', 'node:https', 'node:net'] },
+  {
+    prefix: 'outbound/',
+    rooms: [],
+    packages: ['fhir-kit-client', 'undici', 'opossum', 'node:dns', 'node:http', 'node:https', 'node:net'],
+  },
   {
     prefix: 'subscriptions/',
     rooms: ['fhir/', 'rest/', 'store/port', 'outbound/'],
@@ -167,7 +171,7 @@ const ONLY_IN: readonly { readonly what: RegExp; readonly where: readonly string
     what: /from '(?:node:https?|undici|node:dns)'|\bfetch\(/,
     where: [
       ...['http/app.ts', 'http/body.ts', 'http/fhir.ts', 'http/cds.ts', 'http/ops.ts', 'http/access.ts', 'probe.ts'],
-      ...['outbound/outbound.ts', 'subscriptions/socket.ts'],
+      ...['outbound/outbound.ts', 'outbound/fhir-servers.ts', 'subscriptions/socket.ts'],
     ],
     why: 'calls leave through outbound/outbound.ts only',
   },

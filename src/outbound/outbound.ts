@@ -143,7 +143,7 @@ const badAddress = (): OutboundError =>
   new OutboundError('address', 'The host has an address that may not be connected to.');
 
 /** Resolves a name once, judges every address, and hands the very address on that the socket connects to. */
-function judged(allow: AllowList): LookupFunction {
+export function judged(allow: AllowList): LookupFunction {
   return (host, options, done) => {
     resolve(host, { ...options, all: true }, (error, found) => {
       const [first] = found ?? [];
