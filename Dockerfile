@@ -20,6 +20,7 @@ COPY profiles ./profiles
 COPY cds-services ./cds-services
 COPY models ./models
 COPY knowledge ./knowledge
+COPY pages ./pages
 COPY seed-data ./seed-data
 RUN mkdir -p /data && chown node:node /data
 ENV NODE_ENV=production

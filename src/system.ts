@@ -24,10 +24,12 @@ import { loopbackGuard } from './http/access.ts';
 import { httpApp } from './http/app.ts';
 import { cdsHandler } from './http/cds.ts';
 import { fhirHandler } from './http/fhir.ts';
+import { pageHandler } from './http/pages.ts';
 import { startIndexThread } from './index-thread.ts';
 import { openJobs } from './job-rooms.ts';
 import { LiveContext } from './live-context.ts';
 import { openOutside } from './open-outside.ts';
+import { openPages } from './open-pages.ts';
 import { openSubscriptions, understanding } from './open-subscriptions.ts';
 import { followedContext, ParameterThreads } from './parameter-channel.ts';
 import { fileParameters, followFolder } from './parameter-files.ts';
@@ -47,7 +49,7 @@ import { type ResourceStore, StoreError } from './store/port.ts';
 import { attachSqlite, openSqlite, type SqliteStore } from './store/sqlite.ts';
 import { type Subscriptions, socketUrl } from './subscriptions/desk.ts';
 import { subscriptionRules } from './subscriptions/rules.ts';
-import { ready } from './telemetry/health.ts';
+import { modelHealth, ready } from './telemetry/health.ts';
 import { createLog, type Log } from './telemetry/log.ts';
 
 export const VERSION = '0.1.0';
@@ -62,6 +64,7 @@ export const FOLDERS = {
   cdsServices: join(ROOT, 'cds-services'),
   knowledge: join(ROOT, 'knowledge'),
   models: join(ROOT, 'models'),
+  pages: join(ROOT, 'pages'),
   seedData: join(ROOT, 'seed-data'),
 } as const;
 
@@ -194,7 +197,7 @@ function openLog(config: Config, ground: Ground, models: Iterable<string> = [], 
     now: ground.ambient.now,
     vocabulary: {
       resourceTypes: ground.definitions.resourceTypes,
-      routes: new Set(['/fhir', '/cds-services', '/export', '/import', '/health']),
+      routes: new Set(['/fhir', '/cds-services', '/export', '/import', '/health', '/models', '/assets']),
       hooks: new Set(services.map(({ hook }) => hook)),
       services: new Set(services.map(({ id }) => id)),
       models: new Set(models),
@@ -325,10 +328,11 @@ export async function buildSystem(
       bodyLimitBytes: config.CDS_BODY_LIMIT_MB * 1_048_576,
     }),
     jobs: jobs.handlers(files, guard),
+    pages: pageHandler(openPages(FOLDERS)),
     ready: async () => {
       const report = await ready({
         ping: () => store.ping(),
-        models: () => health(models.status()),
+        models: () => modelHealth(models.status()),
         listening: () => listening,
         indexing: () => parameters.progress,
       });
@@ -366,14 +370,6 @@ export async function buildSystem(
       await store.close();
     },
   };
-}
-
-function health(status: readonly { readonly id: string; readonly version: string; readonly ready: boolean }[]) {
-  return status.map(({ id, version, ready: works }) => ({
-    id,
-    version,
-    state: works ? ('ready' as const) : ('failed' as const),
-  }));
 }
 
 /** Index rows by the definitions of today, before any request is answered. */

@@ -84,10 +84,11 @@ const ROOMS: readonly Room[] = [
     rooms: ['fhir/', 'rest/', 'store/port', 'outbound/'],
     packages: ['ws', 'node:fs', 'node:path', 'node:http', 'node:stream', 'node:timers/promises'],
   },
+  { prefix: 'pages/', rooms: ['fhir/', 'risk/', 'cds/'], packages: ['node:fs', 'node:path', 'node:crypto'] },
   { prefix: 'telemetry/', rooms: ['store/port', 'risk/assessment'], packages: ['winston'] },
   {
     prefix: 'http/',
-    rooms: ['fhir/', 'rest/', 'cds/', 'audit', 'telemetry/', 'store/port', 'config'],
+    rooms: ['fhir/', 'rest/', 'cds/', 'pages/', 'audit', 'telemetry/', 'store/port', 'config'],
     packages: [
       'express',
       'node:http',

@@ -13,6 +13,8 @@ export interface HttpParts {
   readonly cds: RequestHandler;
   /** Everything below a path, such as `/export`; each guards its own access. Mounted like `cds`. */
   readonly jobs?: ReadonlyMap<string, (request: Request, response: Response, requestId: string) => Promise<void>>;
+  /** Pages for people, whose paths lie beside the APIs; passes on what is none of them. */
+  readonly pages?: RequestHandler;
   ready(): Promise<HealthReport>;
   newId(): string;
   /** False while draining: answers then ask clients to open no further request on their connection. */
@@ -34,7 +36,7 @@ export interface RequestLine {
 }
 
 /** The whole HTTP surface. */
-export function httpApp({ fhir, cds, jobs, ready, newId, accepting, onAnswered, report }: HttpParts): Express {
+export function httpApp({ fhir, cds, jobs, pages, ready, newId, accepting, onAnswered, report }: HttpParts): Express {
   const app = express();
   app.disable('x-powered-by');
   app.disable('etag');
@@ -61,6 +63,7 @@ export function httpApp({ fhir, cds, jobs, ready, newId, accepting, onAnswered, 
   }
   app.get('/health/live', liveHandler());
   app.get('/health/ready', readyHandler(ready));
+  if (pages !== undefined) app.use(pages);
   app.use((request, response) => refuse(request, response, 404));
   app.use((error: unknown, request: Request, response: Response, _next: NextFunction) => {
     report(error, requestIdOf(response));

@@ -59,7 +59,7 @@ const foldersIn = (folder: string): readonly string[] =>
 const VERSION = /^\d+\.\d+\.\d+$/;
 
 /** Model id -> versions on disk, lowest first. */
-function versionsOnDisk(folder: string): ReadonlyMap<string, readonly string[]> {
+export function versionsOnDisk(folder: string): ReadonlyMap<string, readonly string[]> {
   const found = foldersIn(folder).map((id) => {
     const versions = foldersIn(join(folder, id)).filter((version) => VERSION.test(version));
     return [id, versions] as const;

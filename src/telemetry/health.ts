@@ -21,6 +21,12 @@ export interface ModelHealth {
   readonly version: string;
   readonly state: 'ready' | 'loading' | 'failed';
 }
+/** What the loader of models says of each, for readiness. */
+export function modelHealth(
+  status: readonly { readonly id: string; readonly version: string; readonly ready: boolean }[],
+): readonly ModelHealth[] {
+  return status.map(({ id, version, ready: works }) => ({ id, version, state: works ? 'ready' : 'failed' }));
+}
 /** What readiness asks. */
 export interface HealthSources {
   /** Resolves when the store reads and writes. */
