@@ -22,6 +22,8 @@ const MODEL_LIMIT = 50;
 /** Resources read for one patient, a page at a time; more is too costly. */
 const PAGE = 250;
 const RECORD_LIMIT = 5000;
+/** Patients whose inputs go into one run of a graph: more would hold the thread for too long. */
+const TOGETHER = 4;
 
 export const EVALUATE: Operation = {
   levels: ['type'],
@@ -37,10 +39,14 @@ async function performed(call: OperationCall, caller: Caller, context: RestConte
   const at = instantAsked(call.input) ?? now;
   const patients = await heldPatients(subjects, caller, context);
   const found: Resource[] = [];
-  for (const patient of patients) {
-    const resources = await recordOf(patient.key, desk, caller, context);
-    const recorded = { patient: storedResource(patient.text ?? 'null'), resources, at };
-    found.push(...(await desk.evaluate(models, recorded, () => context.ambient.newId(), now)));
+  for (let from = 0; from < patients.length; from += TOGETHER) {
+    const records: { readonly patient: Resource; readonly resources: readonly Resource[]; readonly at: number }[] = [];
+    for (const patient of patients.slice(from, from + TOGETHER)) {
+      const resources = await recordOf(patient.key, desk, caller, context);
+      records.push({ patient: storedResource(patient.text ?? 'null'), resources, at });
+    }
+    const evaluate = (each: (typeof records)[number]) => desk.evaluate(models, each, context.ambient.newId, now);
+    found.push(...(await Promise.all(records.map(evaluate))).flat());
   }
   const text = serialize({
     resourceType: 'Bundle',

@@ -13,7 +13,11 @@ export interface RunnerContract {
   readonly outputs: readonly { readonly tensor: string; readonly width: number }[];
 }
 export interface Runner {
+  /** Vectors that the graph takes in one run; 1 when its first dimension is fixed. */
+  readonly most: number;
   run(vector: Float32Array): Promise<Tensors>;
+  /** At most `most` vectors, answered in their order. */
+  runAll(vectors: readonly Float32Array[]): Promise<readonly Tensors[]>;
   close(): Promise<void>;
 }
 
@@ -81,21 +85,39 @@ export async function openRunner(bytes: Uint8Array, contract: RunnerContract): P
   const session = await InferenceSession.create(bytes, RUN_OPTIONS);
   checkTensors('input', session.inputMetadata, [contract.input]);
   checkTensors('output', session.outputMetadata, contract.outputs);
+  const { width, tensor: name } = contract.input;
+  const runAll: Runner['runAll'] = async (vectors) => {
+    const rows = new Float32Array(vectors.length * width);
+    for (const [index, vector] of vectors.entries()) rows.set(vector, index * width);
+    const answer = await session.run({ [name]: new Tensor('float32', rows, [vectors.length, width]) });
+    const columns = contract.outputs.map(({ tensor, width: each }) => {
+      const data = answer[tensor]?.data;
+      if (!(data instanceof Float32Array) || data.length !== vectors.length * each) {
+        throw new Error(`output tensor ${tensor} is not float32 of ${vectors.length} x ${each}`);
+      }
+      return { tensor, each, data };
+    });
+    return vectors.map((_vector, row) =>
+      Object.fromEntries(
+        columns.map(({ tensor, each, data }) => [tensor, [...data.subarray(row * each, (row + 1) * each)]]),
+      ),
+    );
+  };
   return {
+    most: [...session.inputMetadata, ...session.outputMetadata].every(isOpen) ? MOST_ROWS : 1,
+    runAll,
     async run(vector) {
-      const input = new Tensor('float32', vector, [1, contract.input.width]);
-      const answer = await session.run({ [contract.input.tensor]: input });
-      return Object.fromEntries(
-        contract.outputs.map(({ tensor }) => {
-          const data = answer[tensor]?.data;
-          if (!(data instanceof Float32Array)) throw new Error(`output tensor ${tensor} is not float32`);
-          return [tensor, [...data]];
-        }),
-      );
+      const [tensors] = await runAll([vector]);
+      return tensors ?? {};
     },
     close: () => session.release(),
   };
 }
+
+/** Vectors of one run: a bound on how long the thread is held. */
+const MOST_ROWS = 64;
+
+const isOpen = ({ shape }: Metadata): boolean => typeof shape?.[0] === 'string';
 
 /** Warms the runner up, then returns the median of one run in ms. */
 async function medianRunMs(runner: Runner, width: number): Promise<number> {
@@ -110,17 +132,42 @@ async function medianRunMs(runner: Runner, width: number): Promise<number> {
   return times.toSorted((a, b) => a - b)[SESSION_DEFAULTS.measuredRuns >> 1] ?? Number.POSITIVE_INFINITY;
 }
 
+interface Asked {
+  readonly vector: Float32Array;
+  resolve(tensors: Tensors): void;
+  reject(error: unknown): void;
+}
+
+/** What is asked in one turn becomes one run, as far as the graph takes it. */
 function inlineSession(runner: Runner, medianMs: number, now: () => number): ModelSession {
+  let asked: Asked[] = [];
+  const flush = (): void => {
+    const all = asked;
+    asked = [];
+    for (let from = 0; from < all.length; from += runner.most)
+      void answerAll(runner, all.slice(from, from + runner.most));
+  };
   return {
     mode: 'inline',
     medianMs,
     failure: undefined,
     async run(vector, deadlineAt) {
       if (now() >= deadlineAt) throw new Error('the deadline has passed');
-      return runner.run(vector);
+      return new Promise((resolve, reject) => {
+        if (asked.push({ vector, resolve, reject }) === 1) queueMicrotask(flush);
+      });
     },
     close: () => runner.close(),
   };
+}
+
+async function answerAll(runner: Runner, asked: readonly Asked[]): Promise<void> {
+  try {
+    const answers = await runner.runAll(asked.map(({ vector }) => vector));
+    for (const [index, { resolve }] of asked.entries()) resolve(answers[index] ?? {});
+  } catch (error) {
+    for (const { reject } of asked) reject(error);
+  }
 }
 
 /**

@@ -8,7 +8,7 @@ import { after, test } from 'node:test';
 import fc from 'fast-check';
 import { builtModels } from '../../models/train/build.ts';
 import { type GraphSpec, onnxBytes } from '../../models/train/onnx-writer.ts';
-import { cardProblems, loadSchemas, type ModelCard, readChecked } from '../../src/risk/manifest.ts';
+import { cardProblems, loadSchemas, type ModelCard, type ModelManifest, readChecked } from '../../src/risk/manifest.ts';
 import { loadModels } from '../../src/risk/models.ts';
 import { refuseUnsafeOnnx } from '../../src/risk/onnx-file.ts';
 import { openSession, type RunnerContract, SESSION_DEFAULTS } from '../../src/risk/session.ts';
@@ -318,3 +318,28 @@ test('session: a worker that cannot start refuses the model', async () => {
   };
   await assert.rejects(openSession(bytesOf('qsofa'), QSOFA, options), /worker crashed/);
 });
+
+for (const [id, version] of [
+  ['news2', '1.0.0'],
+  ['sepsis-icu', '1.0.0'],
+  ['triage-vitals', '1.0.0'],
+] as const) {
+  test(`session: what is asked of ${id} at once is answered as if one by one, also with missing inputs`, async () => {
+    const folder = join(MODELS, id, version);
+    const { input, features, outputs }: ModelManifest = JSON.parse(readFileSync(join(folder, 'manifest.json'), 'utf8'));
+    const contract: RunnerContract = {
+      input: { tensor: input.tensor, width: features.length },
+      outputs: outputs.map(({ tensor, columns }) => ({ tensor, width: columns.length })),
+    };
+    const bytes = new Uint8Array(readFileSync(join(folder, 'model.onnx')));
+    const session = await openSession(bytes, contract, { now: () => AT, mode: 'inline' });
+    const vectors = Array.from({ length: 150 }, (_, row) =>
+      Float32Array.from(features, (_feature, column) =>
+        (row * 7 + column * 13) % 11 === 0 ? Number.NaN : (row * 31 + column * 17) % 140,
+      ),
+    );
+    const together = await Promise.all(vectors.map((vector) => session.run(vector, NEVER)));
+    for (const [row, vector] of vectors.entries()) assert.deepEqual(together[row], await session.run(vector, NEVER));
+    await session.close();
+  });
+}
