@@ -1,5 +1,6 @@
 /** What every card of a service shares: identity, source, links, reasons to override, disclaimer. */
 
+import type { Resource } from '../fhir/resource.ts';
 import { type BuiltCard, type Card, type CardKind, factUuid, type Indicator, type Link, milder } from './card.ts';
 import { isWebAddress, SUMMARY_LIMIT } from './card-lint.ts';
 import { cut, escaped } from './plain-text.ts';
@@ -13,6 +14,10 @@ export interface Frame {
   /** The instant judged at, ms since 1970. */
   readonly at: number;
   readonly prefetched: Pick<Prefetched, 'missing' | 'incomplete' | 'foreign'>;
+  /** Every draft order of the call as received, also of what no engine judges. */
+  readonly drafted: readonly Resource[];
+  /** True for a resource that may be proposed: without errors against base R4 and what it claims. */
+  isValid(resource: Resource): boolean;
 }
 
 interface Content {
@@ -24,6 +29,7 @@ interface Content {
   readonly detail: readonly string[];
   readonly links: readonly { readonly label: string; readonly url: string }[];
   readonly suggestions?: Card['suggestions'];
+  readonly selectionBehavior?: Card['selectionBehavior'];
 }
 
 /** A complete card; the indicator never goes above the service's ceiling, and above info only for what was judged. */
@@ -36,7 +42,9 @@ export function framed({ service, hookInstance, ...frame }: Frame, content: Cont
     detail: detail.join('\n\n'),
     indicator: milder(content.indicator, content.kind === 'notice' ? 'info' : service.ceiling),
     source: { ...service.source, topic: service.topic },
-    ...(content.suggestions === undefined ? {} : { suggestions: content.suggestions, selectionBehavior: 'any' }),
+    ...(content.suggestions === undefined
+      ? {}
+      : { suggestions: content.suggestions, selectionBehavior: content.selectionBehavior ?? 'any' }),
     ...(service.overrideReasons === undefined ? {} : { overrideReasons: service.overrideReasons }),
     ...(links.length === 0 ? {} : { links }),
   };

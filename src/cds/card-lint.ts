@@ -6,6 +6,9 @@ import { hasInvisible } from './plain-text.ts';
 /** Longest summary, in UTF-16 units and in code points ("less than 140 characters"). */
 export const SUMMARY_LIMIT = 139;
 
+/** Longest label of a suggestion, in UTF-16 units: more is cut by clients. */
+export const LABEL_LIMIT = 80;
+
 /** Phrases that a detail must hold, by kind of card. cards are built with the same constants. */
 export const HEADINGS = {
   computed: 'What was computed',
@@ -139,6 +142,7 @@ function suggestionProblems(card: Card, drafts: ReadonlySet<string>): readonly s
       ...(isText(label) && !hasInvisible(label, false) && !/[<>]/.test(label)
         ? []
         : ['suggestion.label is missing or holds markup']),
+      ...((label ?? '').length > LABEL_LIMIT ? ['suggestion.label is longer than 80 characters'] : []),
       ...(UUID.test(uuid ?? '') ? [] : ['suggestion.uuid is not a UUID']),
       ...(actions ?? []).flatMap((action) => actionProblems(action, drafts)),
     ]),

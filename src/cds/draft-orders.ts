@@ -5,6 +5,8 @@ import { isResource, referenceOf, relativeOf } from './subject.ts';
 export interface DraftOrder {
   /** `Type/id` as received, or the fullUrl when there is nothing else. */
   readonly reference: string;
+  /** As received: what an update gives back whole. */
+  readonly received: Resource;
   /** With `medicationCodeableConcept` put in place of a reference that could be resolved. */
   readonly resource: Resource;
   /** order-select: among the selections. Everywhere else true. */
@@ -56,7 +58,7 @@ export function draftOrders(bundle: JsonObject, selections: readonly string[] | 
     const named = { ...resource, id: id ?? `draft-${position}` };
     const names = [reference, named.id, fullUrl].filter((name) => name !== undefined);
     const selected = wanted === undefined || names.some((name) => wanted.has(name));
-    return [{ reference, resource: withMedication(named, index), selected }];
+    return [{ reference, received: resource, resource: withMedication(named, index), selected }];
   });
   const known = new Set([...index.keys(), ...orders.map(({ resource }) => resource.id)]);
   return {

@@ -1,11 +1,12 @@
 /** Drug-safety findings -> cards: one a finding, with the removal of the draft order as a suggestion. Source: CDS Hooks 2.0.1 "Suggestion", "Action". */
 import type { DrugMention, DrugSafety, Finding, Severity } from '../risk/finding.ts';
-import { type BuiltCard, type Card, factUuid } from './card.ts';
+import type { BuiltCard } from './card.ts';
 import { type Frame, framed } from './card-frame.ts';
 import { HEADINGS } from './card-lint.ts';
 import type { DraftOrder } from './draft-orders.ts';
 import { escaped, instantText, plain } from './plain-text.ts';
 import type { DrugSafetyEngine } from './service.ts';
+import { type Concerned, drugName, suggestionsOf, testsByFinding } from './suggestion.ts';
 
 export type Checked = ReturnType<DrugSafety['check']>;
 
@@ -35,28 +36,36 @@ export function findingCards(
 ): readonly BuiltCard[] {
   const selected = new Map(orders.filter((order) => order.selected).map((order) => [namedAs(order), order]));
   const once = new Map(checked.findings.map((finding) => [factKey(finding), finding]));
-  const cards = [...once.values()].flatMap((finding) => {
+  const shown = [...once.values()].flatMap((finding) => {
     const indicator = engine.severities[finding.severity];
-    const concerned = [finding.draft, finding.other].flatMap((mention) => {
-      const order =
-        mention === undefined ? undefined : (selected.get(mention.source) ?? byReceived(selected, mention.source));
-      return order === undefined || mention === undefined ? [] : [{ order, mention }];
-    });
-    if (indicator === undefined || concerned.length === 0) return [];
-    const built = [
-      framed(frame, {
-        kind: 'finding',
-        key: factKey(finding),
-        indicator: indicator === 'critical' && finding.severity !== 'contraindicated' ? 'warning' : indicator,
-        summary: summaryOf(finding),
-        detail: detailOf(finding, checked.unresolved, knowledge),
-        links: finding.rule.url === undefined ? [] : [{ label: 'Source of this rule', url: finding.rule.url }],
-        ...suggestionsOf(frame, finding, concerned),
-      }),
-    ];
-    return built.map((card) => ({ ...card, priority: finding.priority }));
+    const concerned = concernedBy(finding, selected);
+    return indicator === undefined || concerned.length === 0 ? [] : [{ finding, indicator, concerned }];
   });
+  const tests = testsByFinding(
+    shown.map(({ finding }) => finding),
+    frame.drafted,
+  );
+  const cards = shown.map(({ finding, indicator, concerned }) => ({
+    ...framed(frame, {
+      kind: 'finding',
+      key: factKey(finding),
+      indicator: indicator === 'critical' && finding.severity !== 'contraindicated' ? 'warning' : indicator,
+      summary: summaryOf(finding),
+      detail: detailOf(finding, checked.unresolved, knowledge),
+      links: finding.rule.url === undefined ? [] : [{ label: 'Source of this rule', url: finding.rule.url }],
+      ...suggestionsOf(frame, finding, factKey(finding), concerned, tests.get(finding) ?? []),
+    }),
+    priority: finding.priority,
+  }));
   return [...cards, ...uncheckedCards(frame, checked, selected), ...incompleteCard(frame, checked, selected)];
+}
+
+/** The selected orders that a finding is about. */
+function concernedBy({ draft, other }: Finding, selected: ReadonlyMap<string, DraftOrder>): readonly Concerned[] {
+  return [draft, other].flatMap((mention) => {
+    const order = mention && (selected.get(mention.source) ?? byReceived(selected, mention.source));
+    return order === undefined || mention === undefined ? [] : [{ order, mention }];
+  });
 }
 
 /** One notice for each selected order that no table knows: about every other order silence means that it was checked. */
@@ -92,8 +101,6 @@ const byReceived = (orders: ReadonlyMap<string, DraftOrder>, source: string) =>
 /** The same pair in either order is one fact. */
 const factKey = ({ key, draft, other, allergy }: Finding) =>
   [key, ...[draft.source, other?.source ?? allergy?.source ?? ''].toSorted()].join(' ');
-
-const drugName = (mention: DrugMention) => plain(mention.display, 45);
 
 function summaryOf(finding: Finding): string {
   const severity = SEVERITY_TEXT[finding.severity];
@@ -139,11 +146,23 @@ function detailOf(
     lines.join('\n'),
     `**${HEADINGS.severity}:** ${SEVERITY_TEXT[finding.severity].toLowerCase()}. ${escaped(finding.effect, 600)}`,
     `**${HEADINGS.evidence}:** ${escaped(rule.citation, 400)} (rule ${escaped(rule.id)}; knowledge ${escaped(knowledge.version)}${sources === '' ? '' : `: ${sources}`}).`,
+    ...considered(finding),
     ...(context === undefined
       ? []
       : [`**In this context:** ${escaped(context.reason, 300)} (${escaped(context.id)}).`]),
     ...unresolvedNote(unresolved),
   ];
+}
+
+/** Alternatives and what to watch, in words: not every client shows suggestions. */
+function considered({ alternatives = [], proposals = [] }: Finding): readonly string[] {
+  const others = alternatives.map(({ name, reason }) => `- ${escaped(name)}: ${escaped(reason, 200)}`);
+  const limits = proposals.flatMap((one) => (one.kind === 'dose' ? [`- ${escaped(one.display, 120)}`] : []));
+  const tests = proposals.flatMap((one) =>
+    one.kind === 'test' ? [`- ${escaped(one.display)}, ${escaped(one.timing, 120)}`] : [],
+  );
+  const lines = [...limits, ...others, ...tests];
+  return lines.length === 0 ? [] : [`**For consideration:**\n\n${lines.join('\n')}`];
 }
 
 function mentionLine({ display, ingredients, state, at, stale }: DrugMention): string {
@@ -158,28 +177,6 @@ function unresolvedNote(unresolved: readonly string[]): readonly string[] {
   return unresolved.length === 0
     ? []
     : [`**Not checked** (drug not recognised): ${names.join(', ')}${rest > 0 ? ` and ${rest} more` : ''}.`];
-}
-
-/** Removal of each selected order that the finding concerns; only orders that were received under a `Type/id`. */
-function suggestionsOf(
-  { service, hookInstance }: Frame,
-  finding: Finding,
-  concerned: readonly { readonly order: DraftOrder; readonly mention: DrugMention }[],
-): { readonly suggestions?: Card['suggestions'] } {
-  const suggestions = concerned
-    .filter(({ order }) => /^[A-Z][A-Za-z]*\/[A-Za-z0-9\-.]+$/.test(order.reference))
-    .map(({ order, mention }) => ({
-      label: `Remove the draft order: ${drugName(mention)}`,
-      uuid: factUuid(hookInstance, service.id, `${factKey(finding)} remove ${order.reference}`),
-      actions: [
-        {
-          type: 'delete' as const,
-          description: `Removes the draft order ${drugName(mention)}.`,
-          resourceId: order.reference,
-        },
-      ],
-    }));
-  return suggestions.length === 0 ? {} : { suggestions };
 }
 
 /** Says that the check saw less than it needs: unrecognised drugs or a list that was not received. Nothing was selected = nothing to say. */

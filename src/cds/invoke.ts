@@ -122,7 +122,14 @@ async function answerCall(
     remainingMs: () => remaining(READ_SHARE),
   });
   if (prefetched.foreign > 0) parts.observe('foreign-resource', prefetched.foreign);
-  const frame: Frame = { service, hookInstance: request.hookInstance, at: startedAt, prefetched };
+  const frame: Frame = {
+    service,
+    hookInstance: request.hookInstance,
+    at: startedAt,
+    prefetched,
+    drafted: orders.map(({ received }) => received),
+    isValid: (resource) => context.validate(resource).every(({ severity = 'error' }) => severity !== 'error'),
+  };
   const deadlineAt = startedAt + deadlineMs * JUDGE_SHARE;
   const judged = await judge(frame, service.engine, prefetched, medicationOrders, deadlineAt, caller.requestId, parts);
   if (judged.failed) parts.observe('engine-failed', 1);

@@ -123,6 +123,9 @@ function dailyOf(
 const FORMS =
   /^(?:1|\{?(?:tbl|tab|tabs|tablet|tablets|cap|caps|capsule|capsules|each|patch|puff|dose|unit dose|suppository|packet)s?\}?)$/i;
 
+/** True for a unit that counts tablets, capsules or the like. */
+export const isForm = (unit: string): boolean => FORMS.test(unit);
+
 function inUnit(quantity: Json | undefined, drug: DosedDrug, unit: string): number | undefined {
   if (!isJsonObject(quantity)) return undefined;
   const value = number(quantity.value);
@@ -165,7 +168,7 @@ function byUnit(value: number, from: string, { weight }: DosedDrug, to: string):
 }
 
 /** `500 MG` of the name; in a combination the number that follows the ingredient's own name. */
-function strengthOf({ display, name, isCombination }: DosedDrug): { value: number; unit: string } | undefined {
+export function strengthOf({ display, name, isCombination }: DosedDrug): { value: number; unit: string } | undefined {
   const text = display.toLowerCase();
   const from = text.indexOf(name.toLowerCase());
   if (isCombination && from < 0) return undefined;

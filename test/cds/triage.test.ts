@@ -146,6 +146,8 @@ function cardWith(reason: string, change: Partial<Assessment>): Card | undefined
     hookInstance: INSTANCE,
     at: AT,
     prefetched: { missing: [], incomplete: [], foreign: 0 },
+    drafted: [],
+    isValid: () => true,
   };
   return triageCards(frame, ENGINE, TRIAGE.assess(evidence), [{ manifest: MODEL, assessment: answer }])[0]?.card;
 }

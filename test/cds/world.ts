@@ -1,13 +1,17 @@
 // The CDS room with the real definitions, claims, search parser and manifests; models, drug knowledge, door and store are stand-ins that record.
+import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Access } from '../../src/audit.ts';
-import type { Card } from '../../src/cds/card.ts';
+import type { Card, CardKind } from '../../src/cds/card.ts';
+import { HEADINGS, lintCard } from '../../src/cds/card-lint.ts';
 import { buildCds, type Cds, type CdsOptions } from '../../src/cds/cds.ts';
+import { draftOrders } from '../../src/cds/draft-orders.ts';
 import type { CdsEvent } from '../../src/cds/parts.ts';
 import { loadCapability } from '../../src/fhir/capability.ts';
 import { loadDefinitions } from '../../src/fhir/definitions-load.ts';
 import { fhirError, operationOutcome } from '../../src/fhir/outcome.ts';
+import { conformanceValidator } from '../../src/fhir/profile-validator.ts';
 import type { Resource } from '../../src/fhir/resource.ts';
 import { parseSearch } from '../../src/fhir/search/query.ts';
 import type { RestContext } from '../../src/rest/context.ts';
@@ -24,6 +28,7 @@ export const INSTANCE = 'd1577c69-dfbe-44ad-ba6d-3e05e953b2ea';
 
 const definitions = loadDefinitions(join(ROOT, 'profiles'));
 const capability = loadCapability(readFileSync(join(ROOT, 'capability-statement.json'), 'utf8'), definitions);
+const validate = conformanceValidator(definitions);
 const settings = {
   fhirBase: FHIR_BASE,
   referentialIntegrity: false,
@@ -209,7 +214,7 @@ export function world(options: WorldOptions = {}): World {
     capability,
     settings,
     ambient: { now: options.now ?? (() => AT), newId: () => `call-${++calls}` },
-    validate: noRoom,
+    validate,
     indexEntries: noRoom,
     patientsOf: noRoom,
     parseSearch: (type, query, handling) => parseSearch(type, query, handling, { definitions, capability, settings }),
@@ -259,9 +264,44 @@ export function world(options: WorldOptions = {}): World {
       const text = typeof body === 'string' ? body : JSON.stringify(body);
       const answer = await cds.invoke(id, text, await cds.admit({ path: `/${id}`, service: id }, PEER));
       const parsed: { cards?: readonly Card[] } = JSON.parse(answer.body);
+      assert.deepEqual(problemsOf(parsed.cards ?? [], text), []);
+      assert.deepEqual(
+        events.filter(([event]) => event === 'card-refused'),
+        [],
+        'every card that was built keeps the rules',
+      );
       return { status: answer.status, cards: parsed.cards ?? [], text: answer.body };
     },
   };
+}
+
+/** What every card of every test must keep: the rules of the linter, and resources that our own validator takes. */
+function problemsOf(cards: readonly Card[], body: string): readonly string[] {
+  const drafts = draftNames(body);
+  return cards.flatMap((card) => [
+    ...lintCard(card, { kind: kindOf(card), drafts }),
+    ...(card.suggestions ?? []).flatMap(({ actions }) =>
+      actions.flatMap(({ resource }) =>
+        resource === undefined
+          ? []
+          : validate(resource).flatMap(({ severity, message }) => (severity === 'warning' ? [] : [message])),
+      ),
+    ),
+  ]);
+}
+
+const kindOf = ({ detail }: Card): CardKind =>
+  detail.includes(HEADINGS.severity) ? 'finding' : detail.includes(HEADINGS.model) ? 'score' : 'notice';
+
+function draftNames(body: string): ReadonlySet<string> {
+  try {
+    const { context = {} } = JSON.parse(body) ?? {};
+    return new Set(
+      draftOrders(context.draftOrders ?? context.medications ?? {}, undefined).orders.map(({ reference }) => reference),
+    );
+  } catch {
+    return new Set();
+  }
 }
 
 /** Every prefetch key of the patient-view services, present and empty. */
