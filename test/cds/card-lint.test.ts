@@ -64,6 +64,8 @@ const rows: readonly [fine: boolean, change: object, why: string, kind?: CardKin
   [false, { uuid: undefined }, 'no uuid'],
   [false, { uuid: 'x' }, 'uuid that is none'],
   [false, { indicator: 'hard-stop' }, 'indicator of CDS Hooks 1.0'],
+  [true, { suggestions: [{ ...suggestion, label: 'x'.repeat(80) }] }, 'label of 80'],
+  [false, { suggestions: [{ ...suggestion, label: 'x'.repeat(81) }] }, 'label of 81'],
   [false, { source: { topic } }, 'no source label'],
   [false, { source: { label: 'x' } }, 'no topic'],
   [false, { source: { label: 'x', topic: { ...topic, display: '' } } }, 'topic without display'],
