@@ -99,6 +99,7 @@ export const SETTINGS = {
     3650,
     'Days that the basis of a card is kept, encrypted, for feedback and explanation.',
   ),
+  CDS_BASIS_HOURS: whole(24, 1, 720, 'Hours that the page behind the link "Basis of this card" can be opened.'),
   DRUG_SITE_MAP: optionalText(
     'JSON file with the drug codes and names of the site (local codes, NDC, SNOMED CT) and their ingredients; decision 0024.',
   ),

@@ -24,7 +24,6 @@ import { loopbackGuard } from './http/access.ts';
 import { httpApp } from './http/app.ts';
 import { cdsHandler } from './http/cds.ts';
 import { fhirHandler } from './http/fhir.ts';
-import { pageHandler } from './http/pages.ts';
 import { startIndexThread } from './index-thread.ts';
 import { openJobs } from './job-rooms.ts';
 import { LiveContext } from './live-context.ts';
@@ -197,7 +196,7 @@ function openLog(config: Config, ground: Ground, models: Iterable<string> = [], 
     now: ground.ambient.now,
     vocabulary: {
       resourceTypes: ground.definitions.resourceTypes,
-      routes: new Set(['/fhir', '/cds-services', '/export', '/import', '/health', '/models', '/assets']),
+      routes: new Set(['/fhir', '/cds-services', '/export', '/import', '/health', '/models', '/assets', '/cds-basis']),
       hooks: new Set(services.map(({ hook }) => hook)),
       services: new Set(services.map(({ id }) => id)),
       models: new Set(models),
@@ -293,6 +292,7 @@ export async function buildSystem(
       fhirBase: ground.fhirBase,
       deadlineMs: config.CDS_DEADLINE_MS,
       recordMs: config.CDS_RECORD_DAYS * 86_400_000,
+      basisMs: config.CDS_BASIS_HOURS * 3_600_000,
     },
     secret: secretOf(config, 'record.key'),
     ambient,
@@ -328,7 +328,7 @@ export async function buildSystem(
       bodyLimitBytes: config.CDS_BODY_LIMIT_MB * 1_048_576,
     }),
     jobs: jobs.handlers(files, guard),
-    pages: pageHandler(openPages(FOLDERS)),
+    pages: openPages(FOLDERS, cds, guard),
     ready: async () => {
       const report = await ready({
         ping: () => store.ping(),

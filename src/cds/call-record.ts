@@ -14,6 +14,8 @@ import { relativeOf } from './subject.ts';
 
 /** What one call came to, whether answered or refused. */
 export interface Outcome {
+  /** Id of the decision record; undefined when there is nothing to keep. */
+  readonly record: string | undefined;
   readonly status: number;
   readonly body: string;
   /** What the audit records: as `status`, but 500 when an engine failed behind a 200. */
@@ -45,15 +47,15 @@ export function recordedCard({ kind, key, card }: BuiltCard, shown: boolean): Re
 /** What the cards stood on, sealed; nothing when there were none. */
 function decision(
   service: Service | undefined,
-  { request, recorded, basis, drafts, model }: Outcome,
+  { record: id, request, recorded, basis, drafts, model, prefetched }: Outcome,
   { client }: Sender,
   at: number,
-  { ambient, seal, recordMs }: CdsParts,
+  { seal, recordMs, handles, basisMs }: CdsParts,
 ): readonly Command[] {
-  if (service === undefined || request === undefined || recorded.length === 0) return [];
+  if (id === undefined || service === undefined || request === undefined || recorded.length === 0) return [];
   const record: DecisionRecord = {
     form: 1,
-    id: ambient.newId(),
+    id,
     at,
     service: service.id,
     hook: service.hook,
@@ -67,11 +69,13 @@ function decision(
     drafts,
     engine: service.engine,
     assessments: basis.assessments,
-    findings: basis.findings.map(({ kind, severity, key, rule }) => ({ kind, severity, key, rule })),
+    findings: basis.findings,
+    triage: basis.triage,
+    notReceived: prefetched?.missing ?? [],
     model,
     cards: recorded,
   };
-  return decisionCommands(record, seal, at + recordMs);
+  return decisionCommands(record, { seal, expiresAt: at + recordMs, handles, basisExpiresAt: at + basisMs });
 }
 
 /**

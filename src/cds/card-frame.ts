@@ -1,8 +1,9 @@
 /** What every card of a service shares: identity, source, links, reasons to override, disclaimer. */
 
 import type { Resource } from '../fhir/resource.ts';
+import type { CardLinks } from './basis-link.ts';
 import { type BuiltCard, type Card, type CardKind, factUuid, type Indicator, type Link, milder } from './card.ts';
-import { isWebAddress, SUMMARY_LIMIT } from './card-lint.ts';
+import { BASIS_LABEL, isWebAddress, SUMMARY_LIMIT } from './card-lint.ts';
 import { cut, escaped } from './plain-text.ts';
 import type { Prefetched } from './prefetch.ts';
 import type { Service } from './service.ts';
@@ -18,6 +19,7 @@ export interface Frame {
   readonly drafted: readonly Resource[];
   /** True for a resource that may be proposed: without errors against base R4 and what it claims. */
   isValid(resource: Resource): boolean;
+  readonly links: CardLinks;
 }
 
 interface Content {
@@ -34,10 +36,12 @@ interface Content {
 
 /** A complete card; the indicator never goes above the service's ceiling, and above info only for what was judged. */
 export function framed({ service, hookInstance, ...frame }: Frame, content: Content): BuiltCard {
-  const links = linksOf([...content.links, ...(service.links ?? [])]);
+  const uuid = factUuid(hookInstance, service.id, content.key);
+  const basis = { label: BASIS_LABEL, url: frame.links.basis(uuid) };
+  const links = linksOf([basis, ...content.links, ...(service.links ?? [])]);
   const detail = [service.notice, ...content.detail, ...dataNotes(frame.prefetched), `*${service.disclaimer}*`];
   const card: Card = {
-    uuid: factUuid(hookInstance, service.id, content.key),
+    uuid,
     summary: cut(content.summary, SUMMARY_LIMIT),
     detail: detail.join('\n\n'),
     indicator: milder(content.indicator, content.kind === 'notice' ? 'info' : service.ceiling),
@@ -46,7 +50,7 @@ export function framed({ service, hookInstance, ...frame }: Frame, content: Cont
       ? {}
       : { suggestions: content.suggestions, selectionBehavior: content.selectionBehavior ?? 'any' }),
     ...(service.overrideReasons === undefined ? {} : { overrideReasons: service.overrideReasons }),
-    ...(links.length === 0 ? {} : { links }),
+    links,
   };
   return { kind: content.kind, key: content.key, card };
 }

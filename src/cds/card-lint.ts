@@ -8,6 +8,12 @@ export const SUMMARY_LIMIT = 139;
 
 /** Longest label of a suggestion, in UTF-16 units: more is cut by clients. */
 export const LABEL_LIMIT = 80;
+/** Label of the link to what the card stood on; every card has one. */
+export const BASIS_LABEL = 'Basis of this card';
+/** The last segment of its address: opaque, no id and no content. */
+const BASIS_ADDRESS = /\/[A-Za-z0-9_-]{43}$/;
+/** Path of the page of one version of a model. */
+const MODEL_ADDRESS = /\/models\/[^/?#]+\/[^/?#]+$/;
 
 /** Phrases that a detail must hold, by kind of card. cards are built with the same constants. */
 export const HEADINGS = {
@@ -174,8 +180,11 @@ function actionProblems(
 
 function linkProblems({ links }: Card, kind: CardKind): readonly string[] {
   return [
-    ...(kind === 'score' && !(links ?? []).some((link) => link.type === 'absolute')
-      ? ['a score without a link to its source']
+    ...((links ?? []).filter(({ label, url }) => label === BASIS_LABEL && BASIS_ADDRESS.test(url)).length === 1
+      ? []
+      : ['no link to its basis, or one that is not opaque']),
+    ...(kind === 'score' && !(links ?? []).some(({ url, type }) => type === 'absolute' && MODEL_ADDRESS.test(url))
+      ? ['a score without a link to the page of its model']
       : []),
     ...(links ?? []).flatMap((link) => [
       ...(isText(link.label) ? [] : ['link.label is missing']),

@@ -8,6 +8,8 @@ import type { Models } from '../risk/assessment.ts';
 import type { DrugSafety } from '../risk/finding.ts';
 import type { Triage } from '../risk/triage.ts';
 import { Answered } from './answered.ts';
+import { basisOf, type CardBasis } from './basis.ts';
+import { basisHandles } from './basis-link.ts';
 import { type Bearer, type BearerOptions, bearerReason, cdsBearer, type Verified } from './bearer.ts';
 import { type CdsClient, demonstrationClient, type LoadedClients, loadClients, mayCall } from './client.ts';
 import { aesSeal } from './decision-record.ts';
@@ -43,6 +45,8 @@ export interface CdsOptions {
     readonly deadlineMs: number;
     /** How long decision records are kept, ms. */
     readonly recordMs: number;
+    /** How long the page of a card's basis can be opened, ms. */
+    readonly basisMs: number;
   };
   /** Decision records are sealed with it. */
   readonly secret: Uint8Array;
@@ -70,6 +74,8 @@ export interface Cds {
   feedback(id: string, body: string, admitted: Admitted): Promise<CdsAnswer>;
   /** GET /cds-services/explain/{uuid}: what a card stood on, to the client that was sent it. */
   explain(uuid: string, admitted: Admitted): Promise<CdsAnswer>;
+  /** What is behind a card's link to its basis, audited. Rejects with FhirError: not-found for what is unknown or has expired, alike. */
+  basis(handle: string, caller: Caller): Promise<CardBasis>;
   /** The answer to a request that reaches no service, audited. */
   refuse(error: FhirError, caller: Caller): Promise<CdsAnswer>;
 }
@@ -124,6 +130,9 @@ export function buildCds(options: CdsOptions): Cds {
     deadlineMs: settings.deadlineMs,
     seal: aesSeal(options.secret),
     recordMs: settings.recordMs,
+    handles: basisHandles(options.secret),
+    basisMs: settings.basisMs,
+    publicUrl: settings.publicUrl,
     answered: new Answered(),
     ambient,
     observe: options.observe ?? (() => undefined),
@@ -163,6 +172,7 @@ export function buildCds(options: CdsOptions): Cds {
     },
     feedback: async (id, body, admitted) => takeFeedback(services.get(id), body, admitted, parts),
     explain: async (uuid, admitted) => explain(uuid, admitted, parts),
+    basis: (handle, caller) => basisOf(handle, caller, parts),
     refuse: (error, caller) => refuse(error, caller, parts, bearerReason(error)),
   };
 }

@@ -6,7 +6,9 @@ import { createCipheriv, createDecipheriv, hkdfSync, randomBytes } from 'node:cr
 import { deflateRawSync, inflateRawSync } from 'node:zlib';
 import type { Assessment } from '../risk/assessment.ts';
 import type { Finding } from '../risk/finding.ts';
+import type { TriageAssessment } from '../risk/triage.ts';
 import type { Command, ResourceStore } from '../store/port.ts';
+import type { BasisHandles } from './basis-link.ts';
 import type { Card, CardKind } from './card.ts';
 import type { Service } from './service.ts';
 
@@ -19,6 +21,15 @@ export interface RecordedCard {
   readonly shown: boolean;
   readonly card: Pick<Card, 'indicator' | 'summary' | 'source'>;
   readonly suggestions: readonly string[];
+}
+
+/** A finding as it was judged; records of earlier releases hold the required fields only. */
+export type RecordedFinding = Pick<Finding, 'kind' | 'severity' | 'key' | 'rule'> & Partial<Finding>;
+/** Triage as it was judged. */
+export interface RecordedTriage extends Omit<TriageAssessment, 'edition'> {
+  readonly edition: { readonly id: TriageAssessment['edition']['id']; readonly title: string };
+  /** Of models/esi.json. */
+  readonly version: string;
 }
 
 /** One hook call that led to a card. */
@@ -43,7 +54,10 @@ export interface DecisionRecord {
   /** Thresholds and models as the service file had them. */
   readonly engine: Service['engine'];
   readonly assessments: readonly Assessment[];
-  readonly findings: readonly Pick<Finding, 'kind' | 'severity' | 'key' | 'rule'>[];
+  readonly findings: readonly RecordedFinding[];
+  readonly triage?: RecordedTriage | undefined;
+  /** Prefetch keys that were not received. */
+  readonly notReceived?: readonly string[];
   /** Version and hash of what answered first: a model, or the drug knowledge. */
   readonly model: { readonly id: string; readonly version: string; readonly sha256: string } | undefined;
   readonly cards: readonly RecordedCard[];
@@ -86,15 +100,48 @@ export function aesSeal(secret: Uint8Array): Seal {
 
 const CARDS = 'cds.card';
 const CALLS = 'cds.call';
+/** Digest of a handle -> record and card. */
+const BASES = 'cds.basis';
+
+/** How long a record is kept and how long its pages can be opened, ms since 1970, and what makes their handles. */
+export interface Keeping {
+  readonly seal: Seal;
+  readonly expiresAt: number;
+  readonly handles: BasisHandles;
+  readonly basisExpiresAt: number;
+}
 
 /** What must be committed with the call's AuditEvent; nothing when it led to no card. NaN of a vector is kept as null. */
-export function decisionCommands(record: DecisionRecord, seal: Seal, expiresAt: number): readonly Command[] {
+export function decisionCommands(record: DecisionRecord, keeping: Keeping): readonly Command[] {
   if (record.cards.length === 0) return [];
+  const { seal, expiresAt, handles } = keeping;
   const value = seal.seal(JSON.stringify(record), record.id);
+  const basisExpiresAt = Math.min(keeping.basisExpiresAt, expiresAt);
   return [
     { op: 'set', space: CALLS, key: record.id, value, expiresAt },
     ...record.cards.map(({ uuid }): Command => ({ op: 'set', space: CARDS, key: uuid, value: record.id, expiresAt })),
+    ...record.cards.flatMap(({ uuid, shown }): readonly Command[] => {
+      const key = handles.keyOf(handles.of(record.id, uuid));
+      if (key === undefined || !shown) return [];
+      return [{ op: 'set', space: BASES, key, value: `${record.id} ${uuid}`, expiresAt: basisExpiresAt }];
+    }),
   ];
+}
+
+/** The record and card behind a handle; undefined when it is unknown or has expired, alike. */
+export async function decisionBehind(
+  store: Pick<ResourceStore, 'keyed'>,
+  seal: Seal,
+  key: string | undefined,
+  now: number,
+): Promise<{ readonly record: DecisionRecord; readonly card: RecordedCard } | undefined> {
+  const pointer = key === undefined ? undefined : await store.keyed(BASES, key);
+  if (pointer === undefined || (pointer.expiresAt ?? Number.POSITIVE_INFINITY) <= now) return undefined;
+  const [id = '', uuid] = pointer.value.split(' ');
+  const kept = await store.keyed(CALLS, id);
+  const record = kept && decoded(seal.open(kept.value, kept.key));
+  const card = record?.cards.find((each) => each.uuid === uuid);
+  return record === undefined || card === undefined ? undefined : { record, card };
 }
 
 /** The record of a card; undefined when it is not known, has expired, or was sealed with another key. */

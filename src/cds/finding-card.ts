@@ -1,5 +1,5 @@
 /** Drug-safety findings -> cards: one a finding, with the removal of the draft order as a suggestion. Source: CDS Hooks 2.0.1 "Suggestion", "Action". */
-import type { DrugMention, DrugSafety, Finding, Severity } from '../risk/finding.ts';
+import { DRUG_SAFETY, type DrugMention, type DrugSafety, type Finding, type Severity } from '../risk/finding.ts';
 import type { BuiltCard } from './card.ts';
 import { type Frame, framed } from './card-frame.ts';
 import { HEADINGS } from './card-lint.ts';
@@ -52,7 +52,10 @@ export function findingCards(
       indicator: indicator === 'critical' && finding.severity !== 'contraindicated' ? 'warning' : indicator,
       summary: summaryOf(finding),
       detail: detailOf(finding, checked.unresolved, knowledge),
-      links: finding.rule.url === undefined ? [] : [{ label: 'Source of this rule', url: finding.rule.url }],
+      links: [
+        ...(finding.rule.url === undefined ? [] : [{ label: 'Source of this rule', url: finding.rule.url }]),
+        { label: 'About the drug-safety tables', url: frame.links.model(DRUG_SAFETY, knowledge.version) },
+      ],
       ...suggestionsOf(frame, finding, factKey(finding), concerned, tests.get(finding) ?? []),
     }),
     priority: finding.priority,
@@ -99,8 +102,15 @@ const byReceived = (orders: ReadonlyMap<string, DraftOrder>, source: string) =>
   [...orders.values()].find(({ reference }) => reference === source);
 
 /** The same pair in either order is one fact. */
-const factKey = ({ key, draft, other, allergy }: Finding) =>
-  [key, ...[draft.source, other?.source ?? allergy?.source ?? ''].toSorted()].join(' ');
+export const factKey = ({
+  key,
+  draft,
+  other,
+  allergy,
+}: Pick<Finding, 'key' | 'draft'> & {
+  readonly other: Finding['other'];
+  readonly allergy?: Finding['allergy'] | undefined;
+}): string => [key, ...[draft.source, other?.source ?? allergy?.source ?? ''].toSorted()].join(' ');
 
 function summaryOf(finding: Finding): string {
   const severity = SEVERITY_TEXT[finding.severity];

@@ -1,6 +1,7 @@
 /** One hook call: check, gather, judge, build cards, audit, answer; one deadline for all of it. Source: CDS Hooks 2.0.1 "Calling a CDS Service", "CDS Service Response". */
 import { FhirError, fhirError } from '../fhir/outcome.ts';
 import { asBefore } from './answered.ts';
+import { cardLinks } from './basis-link.ts';
 import { refuseBearer } from './bearer.ts';
 import { type Outcome, recordCall, recordedCard } from './call-record.ts';
 import { type BuiltCard, inOrder } from './card.ts';
@@ -48,6 +49,7 @@ export async function invoke(
 }
 
 const NOTHING_KNOWN = {
+  record: undefined,
   request: undefined,
   prefetched: undefined,
   cards: [],
@@ -122,11 +124,13 @@ async function answerCall(
     remainingMs: () => remaining(READ_SHARE),
   });
   if (prefetched.foreign > 0) parts.observe('foreign-resource', prefetched.foreign);
+  const record = ambient.newId();
   const frame: Frame = {
     service,
     hookInstance: request.hookInstance,
     at: startedAt,
     prefetched,
+    links: cardLinks(parts.publicUrl, parts.handles, record),
     drafted: orders.map(({ received }) => received),
     isValid: (resource) => context.validate(resource).every(({ severity = 'error' }) => severity !== 'error'),
   };
@@ -137,6 +141,7 @@ async function answerCall(
   const cards = service.shadow === true ? [] : sent.map(({ card }) => card);
   return {
     ...common,
+    record,
     body: JSON.stringify({ cards }),
     auditStatus: judged.failed ? 500 : 200,
     prefetched,

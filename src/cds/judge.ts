@@ -4,11 +4,12 @@ import type { Resource } from '../fhir/resource.ts';
 import { intervalOf } from '../fhir/time.ts';
 import type { Ambient, RestContext } from '../rest/context.ts';
 import type { Assessment, Evidence, Models } from '../risk/assessment.ts';
-import type { DrugSafety, Finding } from '../risk/finding.ts';
+import { DRUG_SAFETY, type DrugSafety, type Finding } from '../risk/finding.ts';
 import type { Triage } from '../risk/triage.ts';
 import type { BuiltCard } from './card.ts';
 import type { Frame } from './card-frame.ts';
 import { within } from './deadline.ts';
+import type { RecordedTriage } from './decision-record.ts';
 import { type DraftOrder, withMedication } from './draft-orders.ts';
 import { failedCheckCard, findingCards } from './finding-card.ts';
 import type { Prefetched } from './prefetch.ts';
@@ -28,6 +29,7 @@ export interface Engines {
 export interface Basis {
   readonly assessments: readonly Assessment[];
   readonly findings: readonly Finding[];
+  readonly triage?: RecordedTriage;
 }
 export const NO_BASIS: Basis = { assessments: [], findings: [] };
 
@@ -120,10 +122,15 @@ export async function judgeTriage(
   }
   const ids = [...engine.scores, ...engine.learned.map(({ model }) => model)];
   const { scored, failed, remarks } = await answersOf(ids, evidence, deadlineAt, requestId, engines);
+  const { edition, ...assessed } = triage.assess(evidence);
   return {
-    cards: triageCards(frame, engine, triage.assess(evidence), scored),
+    cards: triageCards(frame, engine, { ...assessed, edition, version: triage.version }, scored),
     model: scored[0]?.assessment.model,
-    basis: { assessments: scored.map(({ assessment }) => assessment), findings: [] },
+    basis: {
+      assessments: scored.map(({ assessment }) => assessment),
+      findings: [],
+      triage: { ...assessed, edition: { id: edition.id, title: edition.title }, version: triage.version },
+    },
     failed,
     remarks: [`esi-${triage.edition.id}@${triage.version}`, ...remarks],
   };
@@ -145,7 +152,7 @@ export async function judgeOrders(
   const others = [...(patient === undefined ? [] : [patient]), ...resources].filter(
     ({ resourceType, id }) => !own.has(`${resourceType}/${id}`),
   );
-  const model = { id: 'drug-safety', version: knowledge.version, sha256: knowledge.sha256 };
+  const model = { id: DRUG_SAFETY, version: knowledge.version, sha256: knowledge.sha256 };
   try {
     const drafts = orders.map(({ resource }) => resource);
     const unordered = drugSafety.check(drafts, others, frame.at);

@@ -4,6 +4,7 @@ import type { Models } from '../risk/assessment.ts';
 import type { DrugSafety } from '../risk/finding.ts';
 import type { Triage } from '../risk/triage.ts';
 import type { Answered } from './answered.ts';
+import type { BasisHandles } from './basis-link.ts';
 import type { Verified } from './bearer.ts';
 import type { Seal } from './decision-record.ts';
 import type { Door, ReadOutside } from './reader.ts';
@@ -31,6 +32,11 @@ export interface CdsParts {
   readonly seal: Seal;
   /** How long decision records are kept, ms. */
   readonly recordMs: number;
+  readonly handles: BasisHandles;
+  /** How long the page of a card's basis can be opened, ms. */
+  readonly basisMs: number;
+  /** Base of links on cards, without trailing slash. */
+  readonly publicUrl: string;
   readonly models: Models;
   readonly drugSafety: DrugSafety;
   readonly triage: Triage;

@@ -2,10 +2,10 @@
 import { fhirError } from '../fhir/outcome.ts';
 import type { Resource } from '../fhir/resource.ts';
 import { refuseBearer } from './bearer.ts';
-import { within } from './deadline.ts';
 import { type DecisionRecord, decisionOf } from './decision-record.ts';
 import { type Feedback, feedbackResource, parseFeedback } from './feedback.ts';
 import type { CdsAnswer, CdsParts, Sender } from './parts.ts';
+import { recompute } from './recompute.ts';
 import { HEADERS, refusal, refuse, usedOnce } from './refusal.ts';
 import type { Service } from './service.ts';
 
@@ -80,9 +80,6 @@ async function store(resources: readonly Resource[], { caller }: Sender, { door,
   return status;
 }
 
-/** The longest time that computing a score again may take, ms. */
-const RESCORE_MS = 2000;
-
 /**
  * What a card stood on: inputs with dates and units, models with hashes, thresholds; and each score computed again from what was kept.
  * Only the client that was sent the card may ask.
@@ -97,13 +94,7 @@ export async function explain(uuid: string, from: Sender, parts: CdsParts): Prom
   if (record === undefined || record.client !== from.client.name) {
     return refuse(fhirError('not-found', 'No card of this uuid is known.'), from.caller, parts);
   }
-  const again = await Promise.all(
-    record.assessments.map(async ({ model, answeredBy, vector, outputs }) => {
-      const work = vector === undefined ? Promise.resolve(undefined) : models.rescore(model, answeredBy, vector);
-      const computed = await within(work, RESCORE_MS, undefined);
-      return { model, outputs: computed ?? null, same: computed !== undefined && isSame(outputs, computed) };
-    }),
-  );
+  const again = await recompute(record, models);
   const row = context.audit({
     caller: from.caller,
     entries: [{ interaction: 'operation', operation: 'explain', patients: record.ownPatients ? [record.patient] : [] }],
@@ -113,15 +104,4 @@ export async function explain(uuid: string, from: Sender, parts: CdsParts): Prom
   if (!written.ok) return refusal(fhirError('transient', 'The access could not be recorded, so it is not answered.'));
   const card = record.cards.find((each) => each.uuid === uuid.toLowerCase());
   return { status: 200, headers: HEADERS, body: JSON.stringify({ card, decision: record, computedAgain: again }) };
-}
-
-/** Graphs are deterministic on one machine; another may differ in the last bits. */
-const TOLERANCE = 1e-6;
-
-function isSame(before: Readonly<Record<string, number>>, after: Readonly<Record<string, number>>): boolean {
-  const names = new Set([...Object.keys(before), ...Object.keys(after)]);
-  return [...names].every((name) => {
-    const [one, other] = [before[name] ?? Number.NaN, after[name] ?? Number.NaN];
-    return Math.abs(one - other) <= TOLERANCE;
-  });
 }

@@ -38,11 +38,19 @@ export function scoreCards(frame: Frame, engine: ScoresEngine, scored: readonly 
         others.map(({ of }) => of),
       ),
       detail: detailOf(frame, engine, scored),
-      links: scored.map(({ manifest }) => ({
-        label: plain(`${manifest.title}: source`, 100),
-        url: manifest.citation.url,
-      })),
+      links: modelLinks(frame, scored),
     }),
+  ];
+}
+
+/** To the page of each model's version, then to its published source. */
+export function modelLinks({ links }: Frame, scored: readonly Scored[]) {
+  return [
+    ...scored.map(({ manifest, assessment: { model } }) => ({
+      label: plain(`Model card: ${manifest.title} ${model.version}`, 100),
+      url: links.model(model.id, model.version),
+    })),
+    ...scored.map(({ manifest }) => ({ label: plain(`${manifest.title}: source`, 100), url: manifest.citation.url })),
   ];
 }
 

@@ -1,13 +1,16 @@
 /** One triage assessment -> at most one card: the ESI level with its decision point, red flags, expected resources, NEWS2, learned risk that may only raise, and what is missing. Decision 0023. */
 import type { Assessment, UsedInput } from '../risk/assessment.ts';
-import type { EsiDecision, ExpectedResources } from '../risk/esi.ts';
+import { type EsiDecision, type ExpectedResources, esiId } from '../risk/esi.ts';
 import type { TriageAssessment } from '../risk/triage.ts';
 import type { BuiltCard, Indicator } from './card.ts';
 import { type Frame, framed } from './card-frame.ts';
 import { HEADINGS } from './card-lint.ts';
 import { escaped, instantText, plain } from './plain-text.ts';
-import { makesStatement, type Scored } from './score-card.ts';
+import { makesStatement, modelLinks, type Scored } from './score-card.ts';
 import type { TriageEngine } from './service.ts';
+
+/** With the version of the table that holds its edition. */
+export type VersionedTriage = TriageAssessment & { readonly version: string };
 
 /** Longest list of reasons, or text of a manifest, on a card. */
 const LIST_LIMIT = 300;
@@ -29,7 +32,7 @@ export function raises(engine: TriageEngine, { manifest, assessment }: Scored): 
 export function triageCards(
   frame: Frame,
   engine: TriageEngine,
-  triage: TriageAssessment,
+  triage: VersionedTriage,
   scored: readonly Scored[],
 ): readonly BuiltCard[] {
   if (triage.used.length === 0 && triage.decision.level === undefined) return [];
@@ -43,14 +46,15 @@ export function triageCards(
       indicator: indicatorOf(decision, raised.length > 0),
       summary: summaryOf(engine, triage, raised, scored),
       detail: detailOf(frame, engine, triage, scored),
-      links: [
-        { label: plain(`${triage.edition.title}: source`, 100), url: triage.edition.citation.url },
-        ...scored.map(({ manifest }) => ({
-          label: plain(`${manifest.title}: source`, 100),
-          url: manifest.citation.url,
-        })),
-      ],
+      links: [...esiLinks(frame, triage), ...modelLinks(frame, scored)],
     }),
+  ];
+}
+
+function esiLinks({ links }: Frame, { edition, version }: VersionedTriage) {
+  return [
+    { label: plain(`About the rules: ${edition.title}`, 100), url: links.model(esiId(edition.id), version) },
+    { label: plain(`${edition.title}: source`, 100), url: edition.citation.url },
   ];
 }
 
@@ -207,7 +211,7 @@ function missingText({ missing }: TriageAssessment, isPartial: boolean): string 
 function undecided(
   frame: Frame,
   engine: TriageEngine,
-  triage: TriageAssessment,
+  triage: VersionedTriage,
   scored: readonly Scored[],
 ): readonly BuiltCard[] {
   if (frame.service.whenIncomplete === 'silent') return [];
@@ -219,7 +223,7 @@ function undecided(
       indicator: 'info',
       summary: plain(`ESI 3 to 5, not determinable further: ${wanted.join(', ')}`, 400),
       detail: detailOf(frame, engine, triage, scored),
-      links: [{ label: plain(`${triage.edition.title}: source`, 100), url: triage.edition.citation.url }],
+      links: esiLinks(frame, triage),
     }),
   ];
 }

@@ -3,7 +3,8 @@ import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { isJsonObject, type JsonObject } from '../fhir/resource.ts';
-import type { EsiEdition } from '../risk/esi.ts';
+import { type EsiEdition, esiId } from '../risk/esi.ts';
+import { DRUG_SAFETY } from '../risk/finding.ts';
 import { loadKnowledge } from '../risk/knowledge.ts';
 import {
   cardProblems,
@@ -59,9 +60,6 @@ export interface Statement {
   readonly value: string;
 }
 export type CatalogueEntry = GraphEntry | ScoreEntry | KnowledgeEntry | EsiEntry;
-
-/** Id of the drug knowledge, as decision records and audit rows name it. */
-export const DRUG_SAFETY = 'drug-safety';
 
 export interface CatalogueFolders {
   readonly models: string;
@@ -151,9 +149,6 @@ function esiEntries(root: string, schemas: Schemas): readonly EsiEntry[] {
     return { kind: 'esi', id: esiId(edition.id), version, title: edition.title, sha256, edition };
   });
 }
-
-/** Id of the page of an edition. */
-export const esiId = (edition: EsiEdition['id']): string => `esi-${edition}`;
 
 function knowledgeEntry({ knowledge, pages }: CatalogueFolders): KnowledgeEntry {
   const bytes = readFileSync(join(knowledge, 'manifest.json'));

@@ -36,6 +36,9 @@ export interface EsiEdition {
   readonly fever: readonly FeverRule[];
 }
 
+/** What stands for an edition where a model is named. */
+export const esiId = (edition: EsiEdition['id']): string => `esi-${edition}`;
+
 /** Resources that a patient is expected to need, and on what ground. */
 export interface ExpectedResources {
   readonly count: number;

@@ -1,5 +1,9 @@
 /** What the drug-safety check found: one hazard between a draft order and something else known of the patient. */
 import type { Resource } from '../fhir/resource.ts';
+
+/** What stands for the drug check where a model is named. */
+export const DRUG_SAFETY = 'drug-safety';
+
 export type Severity = 'contraindicated' | 'major' | 'moderate' | 'low';
 
 export interface DrugMention {

@@ -1,7 +1,7 @@
 // CDS Hooks 2.0.1 "CDS Service Response" as rules on a card; both sides of every boundary. The control card breaks none.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Card, CardKind } from '../../src/cds/card.ts';
+import type { Card, CardKind, Link } from '../../src/cds/card.ts';
 import { lintCard } from '../../src/cds/card-lint.ts';
 
 const UUID = 'd1577c69-dfbe-44ad-ba6d-3e05e953b2ea';
@@ -9,6 +9,12 @@ const DISCLAIMER = 'Supports, and does not replace, clinical judgement; not for 
 const SCORE_DETAIL = `What was computed: x\n\nInputs used\n\nMissing inputs\n\nModel\n\nIntended population\n\nLimits\n\nSource\n\n${DISCLAIMER}`;
 const DELETE = { type: 'delete', description: 'Removes it', resourceId: 'MedicationRequest/1' } as const;
 const suggestion = { label: 'Remove', uuid: UUID, actions: [DELETE] };
+const BASIS: Link = {
+  label: 'Basis of this card',
+  url: `https://example.org/cds-basis/${'A'.repeat(43)}`,
+  type: 'absolute',
+};
+const MODEL_PAGE: Link = { label: 'Model card', url: 'https://example.org/models/news2/1.0.0', type: 'absolute' };
 const CARD: Card = {
   uuid: UUID,
   summary: 'Major interaction',
@@ -22,7 +28,7 @@ const CARD: Card = {
   suggestions: [suggestion],
   selectionBehavior: 'any',
   overrideReasons: [{ system: 'urn:x', code: 'a', display: 'A' }],
-  links: [{ label: 'Label', url: 'https://example.org/x', type: 'absolute' }],
+  links: [BASIS, { label: 'Label', url: 'https://example.org/x', type: 'absolute' }],
 };
 const SCORE: Card = {
   uuid: UUID,
@@ -30,12 +36,12 @@ const SCORE: Card = {
   detail: SCORE_DETAIL,
   indicator: 'warning',
   source: CARD.source,
-  links: CARD.links ?? [],
+  links: [BASIS, MODEL_PAGE],
 };
 const { topic } = CARD.source;
 const withAction = (action: object) => ({ suggestions: [{ ...suggestion, actions: [action] }] });
 const withLink = (link: object) => ({
-  links: [{ label: 'x', url: 'https://example.org/', type: 'absolute', ...link }],
+  links: [BASIS, { label: 'x', url: 'https://example.org/', type: 'absolute', ...link }],
 });
 
 const rows: readonly [fine: boolean, change: object, why: string, kind?: CardKind][] = [
@@ -117,7 +123,15 @@ const rows: readonly [fine: boolean, change: object, why: string, kind?: CardKin
   [false, { extra: 1 }, 'unknown field'],
   [true, {}, 'control', 'score'],
   [false, { indicator: 'critical' }, 'critical from a score', 'score'],
-  [false, { links: undefined }, 'score without link to its source', 'score'],
+  [false, { links: undefined }, 'no links'],
+  [
+    false,
+    { links: [{ ...BASIS, url: 'https://example.org/cds-basis/Patient/12' }] },
+    'a basis address that is not opaque',
+  ],
+  [false, { links: [BASIS, { ...BASIS, url: `${BASIS.url.slice(0, -1)}B` }] }, 'two links to a basis'],
+  [false, { links: [BASIS] }, 'score without link to the page of its model', 'score'],
+  [false, { links: [MODEL_PAGE] }, 'score without link to its basis', 'score'],
   [false, { summary: 'NEWS2 7. Start antibiotics' }, 'score that gives an order', 'score'],
   [false, { detail: `${SCORE_DETAIL}\n- Give fluids` }, 'score detail that gives an order', 'score'],
   ...['What was computed', 'Inputs used', 'Missing inputs', 'Model', 'Intended population', 'Limits', 'Source'].map(

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Assessment } from '../../src/risk/assessment.ts';
 import type { Finding } from '../../src/risk/finding.ts';
-import { AT, assessment, FINDING, INSTANCE, ORDER, orderSign, patientView, world } from './world.ts';
+import { AT, assessment, FINDING, INSTANCE, MANIFESTS, ORDER, orderSign, patientView, world } from './world.ts';
 
 const scores = (changes: Readonly<Record<string, Partial<Assessment>>>, body: unknown = patientView()) => {
   const one = world({ assess: async (id) => assessment(id, changes[id]) });
@@ -114,7 +114,15 @@ test('cds-card@score-detail: inputs with unit, points and date; what is missing;
   ]) {
     assert.ok(detail.includes(part), `${part}\n---\n${detail}`);
   }
-  assert.ok(cards[0]?.links?.every(({ type, url }) => type === 'absolute' && url.startsWith('https://')));
+  const links = cards[0]?.links ?? [];
+  assert.ok(links.every(({ type }) => type === 'absolute'));
+  assert.match(links[0]?.url ?? '', /^http:\/\/127\.0\.0\.1:8080\/cds-basis\/[A-Za-z0-9_-]{43}$/);
+  for (const id of ['news2', 'qsofa', 'sirs'])
+    assert.ok(
+      links.some(({ url }) => url === `http://127.0.0.1:8080/models/${id}/1.0.0`),
+      id,
+    );
+  assert.ok(links.some(({ url }) => url === MANIFESTS.get('news2')?.citation.url));
 });
 
 test('cds-card@engine: a model that fails or never answers is left out; none answering is 200 without cards, audited as failed', async () => {

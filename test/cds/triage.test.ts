@@ -148,8 +148,14 @@ function cardWith(reason: string, change: Partial<Assessment>): Card | undefined
     prefetched: { missing: [], incomplete: [], foreign: 0 },
     drafted: [],
     isValid: () => true,
+    links: {
+      basis: () => `https://example.org/cds-basis/${'A'.repeat(43)}`,
+      model: (id: string, version: string) => `https://example.org/models/${id}/${version}`,
+    },
   };
-  return triageCards(frame, ENGINE, TRIAGE.assess(evidence), [{ manifest: MODEL, assessment: answer }])[0]?.card;
+  return triageCards(frame, ENGINE, { ...TRIAGE.assess(evidence), version: TRIAGE.version }, [
+    { manifest: MODEL, assessment: answer },
+  ])[0]?.card;
 }
 const levelOf = (card: Card | undefined) => /\*\*((?:Consider )?ESI [1-5](?: to 5)?)/.exec(card?.detail ?? '')?.[1];
 

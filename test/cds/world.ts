@@ -247,6 +247,7 @@ export function world(options: WorldOptions = {}): World {
       fhirBase: FHIR_BASE,
       deadlineMs: options.deadlineMs ?? 2000,
       recordMs: 1e9,
+      basisMs: 1e8,
     },
     secret: new Uint8Array(32),
     ambient: context.ambient,

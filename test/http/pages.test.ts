@@ -3,15 +3,13 @@ import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { openPages } from '../../src/open-pages.ts';
+import { readCatalogue } from '../../src/pages/catalogue.ts';
 import { html, table, webLink } from '../../src/pages/html.ts';
+import { publicPages } from '../../src/pages/pages.ts';
 
 const ROOT = join(import.meta.dirname, '..', '..');
-const pages = openPages({
-  models: join(ROOT, 'models'),
-  knowledge: join(ROOT, 'knowledge'),
-  pages: join(ROOT, 'pages'),
-});
+const folders = { models: join(ROOT, 'models'), knowledge: join(ROOT, 'knowledge'), pages: join(ROOT, 'pages') };
+const pages = publicPages({ catalogue: readCatalogue(folders), assets: folders.pages, sandbox: undefined });
 const text = (path: string): string => pages.answer(path, undefined)?.body ?? '';
 const graphs = readdirSync(join(ROOT, 'models'), { withFileTypes: true })
   .filter((entry) => entry.isDirectory() && !['scores', 'train'].includes(entry.name))

@@ -1,0 +1,35 @@
+/** Scores of a decision record computed again from the vectors that were kept. */
+import type { Models } from '../risk/assessment.ts';
+import { within } from './deadline.ts';
+import type { DecisionRecord } from './decision-record.ts';
+
+export interface Recomputed {
+  readonly model: DecisionRecord['assessments'][number]['model'];
+  /** null: no vector was kept (a score from a table, or nothing was run), or that version gives no answer any more. */
+  readonly outputs: Readonly<Record<string, number>> | null;
+  readonly same: boolean;
+}
+
+/** The longest time that computing a score again may take, ms. */
+const RESCORE_MS = 2000;
+/** Graphs are deterministic on one machine; another may differ in the last bits. */
+const TOLERANCE = 1e-6;
+
+/** One for each assessment, in order. */
+export function recompute({ assessments }: DecisionRecord, models: Models): Promise<readonly Recomputed[]> {
+  return Promise.all(
+    assessments.map(async ({ model, answeredBy, vector, outputs }) => {
+      const work = vector === undefined ? Promise.resolve(undefined) : models.rescore(model, answeredBy, vector);
+      const computed = await within(work, RESCORE_MS, undefined);
+      return { model, outputs: computed ?? null, same: computed !== undefined && isSame(outputs, computed) };
+    }),
+  );
+}
+
+function isSame(before: Readonly<Record<string, number>>, after: Readonly<Record<string, number>>): boolean {
+  const names = new Set([...Object.keys(before), ...Object.keys(after)]);
+  return [...names].every((name) => {
+    const [one, other] = [before[name] ?? Number.NaN, after[name] ?? Number.NaN];
+    return Math.abs(one - other) <= TOLERANCE;
+  });
+}

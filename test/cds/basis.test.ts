@@ -1,0 +1,172 @@
+// The link "Basis of this card": an opaque handle that expires, bound to one card of one call; what is behind it; who looked is audited.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { basisHandles } from '../../src/cds/basis-link.ts';
+import type { Card } from '../../src/cds/card.ts';
+import { FhirError } from '../../src/fhir/outcome.ts';
+import { basisPage } from '../../src/pages/basis-page.ts';
+import { readCatalogue } from '../../src/pages/catalogue.ts';
+import { document } from '../../src/pages/layout.ts';
+import { localCaller, localFacts } from '../../src/rest/caller.ts';
+import type { Keyed } from '../../src/store/port.ts';
+import {
+  AT,
+  assessment,
+  FINDING,
+  orderSign,
+  patientView,
+  ROOT,
+  type World,
+  type WorldOptions,
+  world,
+} from './world.ts';
+
+const CALLER = localCaller(localFacts('r2', '127.0.0.1'));
+const CATALOGUE = readCatalogue({ models: `${ROOT}/models`, knowledge: `${ROOT}/knowledge`, pages: `${ROOT}/pages` });
+const HOSTILE = '<img src=x onerror=alert(1)>';
+const RATE = {
+  name: 'respiratoryRate',
+  display: 'Respiratory rate',
+  value: 26,
+  unit: '/min',
+  at: AT,
+  source: 'Observation/rate-1',
+  points: 3,
+};
+const MISSING = [{ name: 'temperature', display: 'Body temperature', reason: 'no usable Observation within 24 h' }];
+const HIGH: WorldOptions = {
+  assess: async (id) =>
+    assessment(
+      id,
+      id === 'news2' ? { outputs: { total: 7 }, band: 'high', atLeast: true, used: [RATE], missing: MISSING } : {},
+    ),
+};
+const addressOf = (card: Card | undefined): string =>
+  card?.links?.find(({ label }) => label === 'Basis of this card')?.url ?? '';
+const handleOf = (card: Card | undefined): string => addressOf(card).split('/').at(-1) ?? '';
+async function shown(options: WorldOptions = HIGH, id = 'deterioration-sepsis', body: unknown = patientView()) {
+  const one = world(options);
+  const { cards } = await one.call(id, body);
+  return { one, cards, handle: handleOf(cards[0]) };
+}
+const notFound = (error: unknown): boolean => error instanceof FhirError && error.kind === 'not-found';
+const pageOf = async ({ cds }: World, handle: string): Promise<string> =>
+  document(basisPage(await cds.basis(handle, CALLER), CATALOGUE), false);
+
+test('card-content@basis: inputs with dates, units and points, what is missing, threshold, model, on a page', async () => {
+  const { one, handle } = await shown();
+  const page = await pageOf(one, handle);
+  for (const part of [
+    'NEWS2 at least 7, high',
+    'Respiratory rate',
+    '<td>26</td><td>/min</td><td>2026-01-15 12:00 UTC</td><td>3</td><td>Observation/rate-1</td>',
+    'no usable Observation within 24 h',
+    'total at least 7',
+    'href="/models/news2/1.0.0"',
+    'Royal College of Physicians',
+    'Patient/1288992',
+    'not run as a graph',
+  ])
+    assert.ok(page.includes(part), `${part}\n---\n${page}`);
+});
+
+test('card-content@basis-audit: every look is recorded with the patient', async () => {
+  const { one, handle } = await shown();
+  const before = one.audits.length;
+  await one.cds.basis(handle, CALLER);
+  assert.deepEqual(
+    one.audits.slice(before).map(({ entries, status }) => [entries, status]),
+    [[[{ interaction: 'operation', operation: 'explain', patients: ['1288992'] }], 200]],
+  );
+});
+
+test('card-content@basis-opaque: the address holds a handle and nothing else; the store holds its digest; each call and card has its own', async () => {
+  const used = new Map<string, Keyed>();
+  const { one, cards, handle } = await shown({ ...HIGH, used });
+  assert.match(addressOf(cards[0]), /^http:\/\/127\.0\.0\.1:8080\/cds-basis\/[A-Za-z0-9_-]{43}$/);
+  assert.ok(![...used].some(([key, { value }]) => `${key} ${value}`.includes(handle)), 'not in the store as it is');
+  const again = await one.call('deterioration-sepsis', patientView());
+  assert.equal(again.cards[0]?.uuid, cards[0]?.uuid, 'control: the same card');
+  assert.notEqual(handleOf(again.cards[0]), handle, 'another call');
+  for (const { url } of cards.flatMap(({ links = [] }) => links)) assert.doesNotMatch(url, /1288992|89284|26/);
+});
+
+const rows: readonly [opens: boolean, why: string, passed: number][] = [
+  [true, 'control: at once', 0],
+  [true, 'a moment before it expires', 1e8 - 1],
+  [false, 'the instant it expires', 1e8],
+];
+for (const [opens, why, passed] of rows) {
+  test(`card-content@basis-expires: ${why}`, async () => {
+    let now = AT;
+    const { one, handle } = await shown({ ...HIGH, now: () => now });
+    now += passed;
+    const answer = one.cds.basis(handle, CALLER);
+    if (opens) assert.equal((await answer).card.kind, 'score');
+    else await assert.rejects(answer, notFound);
+  });
+}
+
+test('card-content@basis-expires: unknown, changed and malformed handles are refused like expired ones', async () => {
+  let now = AT;
+  const { one, handle } = await shown({ ...HIGH, now: () => now });
+  const other = handle.startsWith('A') ? `B${handle.slice(1)}` : `A${handle.slice(1)}`;
+  const messages = new Set<string>();
+  const refused = async (text: string) =>
+    assert.rejects(one.cds.basis(text, CALLER), (error) => {
+      messages.add(String(error));
+      return notFound(error);
+    });
+  for (const text of [other, 'A'.repeat(43), handle.slice(1), `${handle}A`, '', '%00', '../x']) await refused(text);
+  now += 1e8;
+  await refused(handle);
+  assert.equal(messages.size, 1);
+});
+
+test('card-content@basis-key: another installation gives another handle for the same record and card', () => {
+  const [one, other] = [basisHandles(new Uint8Array(32)), basisHandles(new Uint8Array(32).fill(1))];
+  assert.notEqual(one.of('call-1', 'card'), other.of('call-1', 'card'));
+  assert.equal(one.of('call-1', 'card'), one.of('call-1', 'card'));
+});
+
+test('card-content@basis-finding: both drugs with state and date, rule, citation; only the finding of this card', async () => {
+  const second = { ...FINDING, key: 'interaction other', effect: 'Another effect.', other: undefined };
+  const { one, cards } = await shown({ findings: [FINDING, second] }, 'drug-interactions-sign', orderSign());
+  assert.equal(cards.length, 2);
+  const first = cards.find(({ detail }) => detail.includes('Raised statin'));
+  const page = await pageOf(one, handleOf(first));
+  for (const part of [
+    'clarithromycin 500 mg',
+    'being ordered',
+    'simvastatin 40 mg',
+    '2026-01-15 12:00 UTC',
+    'RxNorm 36567',
+    'contraindicated',
+    'Product label of simvastatin',
+    'https://example.org/label',
+  ])
+    assert.ok(page.includes(part), part);
+  assert.ok(!page.includes('Another effect.'));
+});
+
+test('card-content@basis-escape: names and values of the record are text on the page', async () => {
+  const mention = { ...FINDING.draft, display: HOSTILE, ingredients: [HOSTILE] };
+  const findings = [
+    { ...FINDING, draft: mention, effect: HOSTILE, rule: { ...FINDING.rule, url: 'javascript:alert(1)' } },
+  ];
+  const drugs = await shown({ findings }, 'drug-interactions-sign', orderSign());
+  const score = await shown({
+    assess: async (id) =>
+      assessment(
+        id,
+        id === 'news2'
+          ? { outputs: { total: 7 }, band: 'high', used: [{ ...RATE, value: HOSTILE, note: HOSTILE, unit: HOSTILE }] }
+          : {},
+      ),
+  });
+  for (const { one, handle } of [drugs, score]) {
+    const page = await pageOf(one, handle);
+    assert.ok(page.includes('&lt;img src=x'), 'control: it is shown');
+    assert.doesNotMatch(page, /<img src=x|href="javascript/);
+  }
+});
