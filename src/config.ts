@@ -84,6 +84,10 @@ export const SETTINGS = {
   SEARCH_PARAMETERS_DIR: optionalText(
     'Folder of SearchParameter files (JSON, one each) that is followed while the server runs. Default: profiles/search.',
   ),
+  MODELS_DIR: optionalText(
+    'Folder of the models that answer, with the tables and schemas they share. Default: models. See docs/your-own-model.md.',
+  ),
+  CDS_SERVICES_DIR: optionalText('Folder of the CDS service files with their schema.json. Default: cds-services.'),
   CDS_CLIENTS_DIR: optionalText(
     'Folder with one JSON file per CDS client, as cds-services/clients/schema.json says; then every call needs its JWT. Unset: demonstration, whoever reaches the server may call.',
   ),

@@ -2,6 +2,7 @@
 /** Command line. Decides nothing: reads the configuration, builds the system, shows progress, listens, drains on SIGTERM. */
 import { Command } from 'commander';
 import { readConfig } from './config.ts';
+import { modelCommands } from './model-commands.ts';
 import { progressBar } from './progress.ts';
 import { seed } from './seed.ts';
 import { serve } from './serve.ts';
@@ -38,6 +39,8 @@ program
     console.log(JSON.stringify(verdict));
     process.exitCode = verdict.broken === undefined ? 0 : 1;
   });
+
+modelCommands(program);
 
 try {
   await program.parseAsync();

@@ -227,7 +227,7 @@ export async function buildSystem(
   mkdirSync(config.DATA_DIR, { recursive: true, mode: 0o700 });
   const ground = layGround(config, ambient);
   assertIndexable(ground);
-  const models = await loadModels(FOLDERS.models, { now: ambient.now });
+  const models = await loadModels(config.MODELS_DIR ?? FOLDERS.models, { now: ambient.now });
   const site = config.DRUG_SITE_MAP === undefined ? undefined : readSiteMap(config.DRUG_SITE_MAP);
   const drugSafety = { ...loadDrugSafety(FOLDERS.knowledge, site), rank: await openRanker(FOLDERS.knowledge) };
   const store = await openSqlite(storeOptions(config, ground));
@@ -278,13 +278,13 @@ export async function buildSystem(
   };
   const outside = openOutside(config);
   const cds = buildCds({
-    folder: FOLDERS.cdsServices,
+    folder: config.CDS_SERVICES_DIR ?? FOLDERS.cdsServices,
     clientsFolder: config.CDS_CLIENTS_DIR,
     origins: config.CDS_ORIGINS,
     ...outside,
     models,
     drugSafety,
-    triage: loadTriage(FOLDERS.models),
+    triage: loadTriage(config.MODELS_DIR ?? FOLDERS.models),
     context: live.current,
     interact: anyThread,
     settings: {

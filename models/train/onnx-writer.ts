@@ -29,6 +29,7 @@ const ROOT = protobuf.Root.fromJSON({
         input: field('string', 1, 'repeated'),
         output: field('string', 2, 'repeated'),
         opType: field('string', 4),
+        domain: field('string', 7),
         attribute: field('Attribute', 5, 'repeated'),
       },
     },
@@ -66,6 +67,8 @@ export interface TensorValue {
 }
 export interface OperatorCall {
   readonly operator: string;
+  /** Absent: ai.onnx. Only tests of the refusal name another. */
+  readonly domain?: string;
   readonly inputs: readonly string[];
   readonly output: string;
   readonly attributes?: Readonly<Record<string, number>>;
@@ -104,8 +107,9 @@ export function onnxBytes(spec: GraphSpec): Uint8Array {
   const type = ROOT.lookupType('Model');
   const graph = {
     name: spec.name,
-    node: spec.calls.map(({ operator, inputs, output, attributes = {} }) => ({
+    node: spec.calls.map(({ operator, domain, inputs, output, attributes = {} }) => ({
       opType: operator,
+      ...(domain === undefined ? {} : { domain }),
       input: inputs,
       output: [output],
       attribute: Object.entries(attributes).map(([name, i]) => ({ name, i, type: INT_ATTRIBUTE })),

@@ -67,7 +67,8 @@ export function versionsOnDisk(folder: string): ReadonlyMap<string, readonly str
   return new Map(found.filter(([, versions]) => versions.length > 0));
 }
 
-function readManifest(
+/** The manifest of a folder. @throws Error with every contradiction: id, version, features, outputs, stand-in, eligibility */
+export function readManifest(
   folder: string,
   id: string,
   version: string,
@@ -85,7 +86,8 @@ function readManifest(
   return manifest;
 }
 
-function readCard(folder: string, manifest: ModelManifest, schemas: Schemas): ModelCard {
+/** The card of a folder. @throws Error with the first attributes that are wrong */
+export function readCard(folder: string, manifest: ModelManifest, schemas: Schemas): ModelCard {
   const card = readChecked(folder, 'card.json', schemas.card);
   const problems = cardProblems(card, manifest);
   if (problems.length > 0) throw new Error(`card.json: ${problems.slice(0, 3).join('; ')}`);
@@ -93,7 +95,7 @@ function readCard(folder: string, manifest: ModelManifest, schemas: Schemas): Mo
 }
 
 /** Bytes of model.onnx. @throws Error on another hash, on external data, or when it is no ONNX file */
-function readOnnx(folder: string, manifest: ModelManifest): Uint8Array {
+export function readOnnx(folder: string, manifest: ModelManifest): Uint8Array {
   const bytes = new Uint8Array(readModelFile(folder, 'model.onnx'));
   if (createHash('sha256').update(bytes).digest('hex') !== manifest.sha256) {
     throw new Error('model.onnx: the hash is not the one in the manifest');
@@ -102,7 +104,8 @@ function readOnnx(folder: string, manifest: ModelManifest): Uint8Array {
   return bytes;
 }
 
-const contractOf = ({ input, features, outputs }: ModelManifest): RunnerContract => ({
+/** What the manifest says of the tensors. */
+export const contractOf = ({ input, features, outputs }: ModelManifest): RunnerContract => ({
   input: { tensor: input.tensor, width: features.length },
   outputs: outputs.map(({ tensor, columns }) => ({ tensor, width: columns.length })),
 });
@@ -114,7 +117,7 @@ const sameValues = (found: readonly number[], wanted: readonly (number | null)[]
   found.length === wanted.length && found.every((value, index) => close(value, wanted[index] ?? Number.NaN, tolerance));
 
 /** Runs a golden case twice: resources -> vector, vector -> outputs. @throws Error naming the case and the step */
-async function checkGolden(
+export async function checkGolden(
   golden: Golden,
   manifest: ModelManifest,
   session: ModelSession,
@@ -142,7 +145,7 @@ interface Proven {
 }
 
 /** Contributions of a file of boosted trees; none for any other graph. */
-function explainerIn(bytes: Uint8Array): Explainer | undefined {
+export function explainerIn(bytes: Uint8Array): Explainer | undefined {
   const trees = treeEnsembleOf(bytes);
   return trees === undefined ? undefined : explainerOf(trees);
 }

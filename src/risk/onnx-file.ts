@@ -13,6 +13,7 @@ const NESTED: Readonly<Record<Message, Readonly<Record<number, Message>>>> = {
   function: { 7: 'node', 11: 'attribute' },
   training: { 1: 'graph', 2: 'graph' },
 };
+const [OPERATOR, DOMAIN] = [4, 7];
 const EXTERNAL_DATA = 13;
 const DATA_LOCATION = 14;
 const DEEPEST = 32;
@@ -42,7 +43,19 @@ export function payload(cursor: Cursor, wire: number, end: number): number {
   return length;
 }
 
-function scan(cursor: Cursor, end: number, message: Message, depth: number): void {
+/** One node of a graph, as the file names it. An empty domain is ai.onnx. */
+export interface Operator {
+  readonly domain: string;
+  readonly name: string;
+}
+interface Walk {
+  readonly found: { domain: string; name: string }[];
+}
+const text = new TextDecoder();
+
+function scan(cursor: Cursor, end: number, message: Message, depth: number, walk: Walk): void {
+  const operator = { domain: '', name: '' };
+  if (message === 'node') walk.found.push(operator);
   if (depth > DEEPEST) throw new Error('the ONNX file is nested too deeply');
   while (cursor.at < end) {
     const key = varint(cursor, end);
@@ -56,16 +69,47 @@ function scan(cursor: Cursor, end: number, message: Message, depth: number): voi
     const length = payload(cursor, wire, end);
     if (message === 'tensor' && field === EXTERNAL_DATA) throw new Error('external data is refused');
     const nested = wire === 2 ? NESTED[message][field] : undefined;
+    if (message === 'node' && field === OPERATOR) operator.name = text.decode(slice(cursor, length));
+    else if (message === 'node' && field === DOMAIN) operator.domain = text.decode(slice(cursor, length));
     if (nested === undefined) cursor.at += length;
-    else scan(cursor, cursor.at + length, nested, depth + 1);
+    else scan(cursor, cursor.at + length, nested, depth + 1, walk);
   }
 }
 
+const slice = ({ bytes, at }: Cursor, length: number): Uint8Array => bytes.subarray(at, at + length);
+
+/** Operators of the file, those of subgraphs and functions too. @throws Error as `refuseUnsafeOnnx`, but for the operators themselves */
+export function operatorsOf(bytes: Uint8Array): readonly Operator[] {
+  if (bytes.length === 0) throw new Error('not an ONNX file: it is empty');
+  const walk: Walk = { found: [] };
+  scan({ at: 0, bytes }, bytes.length, 'model', 0, walk);
+  return walk.found;
+}
+
+/** Operators of the runtime itself; anything else would need a library that the hash does not cover. */
+const DOMAINS = new Set(['', 'ai.onnx', 'ai.onnx.ml']);
+/** Name -> why it may not answer for a patient. */
+const REFUSED: Readonly<Record<string, string>> = {
+  Loop: 'its time has no bound',
+  Scan: 'its time has no bound',
+  RandomNormal: 'it answers by chance',
+  RandomNormalLike: 'it answers by chance',
+  RandomUniform: 'it answers by chance',
+  RandomUniformLike: 'it answers by chance',
+  Multinomial: 'it answers by chance',
+  Bernoulli: 'it answers by chance',
+};
+
 /**
- * Refuses a file that is not an ONNX protobuf, or in which any tensor points to another file: the hash covers this file only.
+ * Refuses a file that is not an ONNX protobuf, in which any tensor points to another file (the hash covers this file only), or with an operator
+ * that is of a foreign domain, answers by chance or has no bound in time.
  * @throws Error with the reason
  */
 export function refuseUnsafeOnnx(bytes: Uint8Array): void {
-  if (bytes.length === 0) throw new Error('not an ONNX file: it is empty');
-  scan({ at: 0, bytes }, bytes.length, 'model', 0);
+  for (const { domain, name } of operatorsOf(bytes)) {
+    if (!DOMAINS.has(domain))
+      throw new Error(`operator ${name} of domain ${domain} is refused: only the runtime's own are run`);
+    const why = Object.hasOwn(REFUSED, name) ? REFUSED[name] : undefined;
+    if (why !== undefined) throw new Error(`operator ${name} is refused: ${why}`);
+  }
 }
