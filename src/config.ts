@@ -119,6 +119,12 @@ export const SETTINGS = {
     'Wait after the first failed attempt; it doubles with each, up to five minutes.',
   ),
   CDS_BODY_LIMIT_MB: whole(5, 1, 64, 'Largest body of a CDS Hooks call in MB; above it 413.'),
+  CDS_OVERRIDE_HOURS: whole(
+    24,
+    0,
+    720,
+    'Hours that an overridden finding stays quiet for its user when the same order is signed unchanged; 0: never quiet.',
+  ),
   CDS_DEADLINE_MS: whole(2000, 50, 60_000, 'Deadline of one CDS Hooks call.'),
   REQUEST_TIMEOUT_MS: whole(30_000, 1000, 600_000, 'Longest time to receive a request.'),
   DRAIN_MS: whole(20_000, 0, 120_000, 'Longest wait for requests in flight on SIGTERM.'),

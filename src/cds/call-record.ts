@@ -32,7 +32,7 @@ export interface Outcome {
 }
 
 /** A card as it goes on record. */
-export function recordedCard({ kind, key, card }: BuiltCard, shown: boolean): RecordedCard {
+export function recordedCard({ kind, key, card, overridable }: BuiltCard, shown: boolean): RecordedCard {
   const { uuid, indicator, summary, source, suggestions = [] } = card;
   return {
     uuid,
@@ -41,6 +41,7 @@ export function recordedCard({ kind, key, card }: BuiltCard, shown: boolean): Re
     shown,
     card: { indicator, summary, source },
     suggestions: suggestions.map(({ uuid: suggestion }) => suggestion),
+    ...(overridable === undefined ? {} : { overridable }),
   };
 }
 

@@ -49,6 +49,10 @@ export interface BuiltCard {
   readonly key: string;
   /** 0 to 1: the higher goes first within an indicator; absent is 0. */
   readonly priority?: number | undefined;
+  /** Digest of all that the statement rests on; absent when no override may silence it. */
+  readonly overridable?: string;
+  /** `Type/id` of the orders that it is about, as received. */
+  readonly about?: readonly string[];
   readonly card: Card;
 }
 

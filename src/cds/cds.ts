@@ -14,6 +14,7 @@ import { type Bearer, type BearerOptions, bearerReason, cdsBearer, type Verified
 import { type CdsClient, demonstrationClient, type LoadedClients, loadClients, mayCall } from './client.ts';
 import { aesSeal } from './decision-record.ts';
 import { invoke } from './invoke.ts';
+import { overrideMemory } from './override-memory.ts';
 import type { CdsAnswer, CdsEvent, CdsParts } from './parts.ts';
 import { Quota } from './quota.ts';
 import type { Door, ReadOutside } from './reader.ts';
@@ -47,6 +48,8 @@ export interface CdsOptions {
     readonly recordMs: number;
     /** How long the page of a card's basis can be opened, ms. */
     readonly basisMs: number;
+    /** How long overrides are remembered, ms; 0: not at all. */
+    readonly overrideMs: number;
   };
   /** Decision records are sealed with it. */
   readonly secret: Uint8Array;
@@ -133,6 +136,7 @@ export function buildCds(options: CdsOptions): Cds {
     handles: basisHandles(options.secret),
     basisMs: settings.basisMs,
     publicUrl: settings.publicUrl,
+    memory: overrideMemory(options.secret, settings.overrideMs),
     answered: new Answered(),
     ambient,
     observe: options.observe ?? (() => undefined),

@@ -21,6 +21,8 @@ export interface RecordedCard {
   readonly shown: boolean;
   readonly card: Pick<Card, 'indicator' | 'summary' | 'source'>;
   readonly suggestions: readonly string[];
+  /** See `BuiltCard.overridable`. */
+  readonly overridable?: string;
 }
 
 /** A finding as it was judged; records of earlier releases hold the required fields only. */

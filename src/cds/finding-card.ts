@@ -4,8 +4,10 @@ import type { BuiltCard } from './card.ts';
 import { type Frame, framed } from './card-frame.ts';
 import { HEADINGS } from './card-lint.ts';
 import type { DraftOrder } from './draft-orders.ts';
+import { inputsOf } from './finding-inputs.ts';
 import { escaped, instantText, plain } from './plain-text.ts';
 import type { DrugSafetyEngine } from './service.ts';
+import { relativeOf } from './subject.ts';
 import { type Concerned, drugName, suggestionsOf, testsByFinding } from './suggestion.ts';
 
 export type Checked = ReturnType<DrugSafety['check']>;
@@ -59,6 +61,8 @@ export function findingCards(
       ...suggestionsOf(frame, finding, factKey(finding), concerned, tests.get(finding) ?? []),
     }),
     priority: finding.priority,
+    about: concerned.map(({ order }) => order.reference).filter(isRelative),
+    ...(finding.severity === 'contraindicated' ? {} : { overridable: inputsOf(finding, concerned, knowledge) }),
   }));
   return [...cards, ...uncheckedCards(frame, checked, selected), ...incompleteCard(frame, checked, selected)];
 }
@@ -70,6 +74,8 @@ function concernedBy({ draft, other }: Finding, selected: ReadonlyMap<string, Dr
     return order === undefined || mention === undefined ? [] : [{ order, mention }];
   });
 }
+
+const isRelative = (reference: string): boolean => relativeOf(reference) === reference;
 
 /** One notice for each selected order that no table knows: about every other order silence means that it was checked. */
 function uncheckedCards(

@@ -21,6 +21,8 @@ export interface Hook {
   readonly orders?: string;
   /** Fields whose resources are known of the patient although no store holds them yet. */
   readonly recorded?: readonly string[];
+  /** What the user has overridden for an order is not told again. */
+  readonly remembersOverrides?: true;
 }
 
 const user = { kind: 'user', required: true, token: true } as const;
@@ -47,6 +49,7 @@ const TABLE = {
   'order-sign': {
     fields: { userId: user, patientId: patient, encounterId: maybeEncounter, draftOrders: bundle },
     orders: 'draftOrders',
+    remembersOverrides: true,
   },
   'order-dispatch': {
     fields: {

@@ -10,6 +10,7 @@ import { lintCard } from './card-lint.ts';
 import { type CdsClient, isSafeAddress } from './client.ts';
 import { type DraftOrder, draftOrders, isAboutMedication } from './draft-orders.ts';
 import { type HookRequest, parseHookRequest } from './hook-request.ts';
+import { HOOKS } from './hooks.ts';
 import { type Judged, judgeOrders, judgeScores, judgeTriage, NO_BASIS } from './judge.ts';
 import type { CdsAnswer, CdsParts, Sender } from './parts.ts';
 import { type Prefetched, prefetch } from './prefetch.ts';
@@ -137,7 +138,10 @@ async function answerCall(
   const deadlineAt = startedAt + deadlineMs * JUDGE_SHARE;
   const judged = await judge(frame, service.engine, prefetched, medicationOrders, deadlineAt, caller.requestId, parts);
   if (judged.failed) parts.observe('engine-failed', 1);
-  const sent = sendable(frame, judged.cards, new Set(common.drafts), parts);
+  const untold = await notOverridden(judged.cards, service, request, client, parts);
+  const overridden = judged.cards.length - untold.length;
+  if (overridden > 0) parts.observe('override-remembered', overridden);
+  const sent = sendable(frame, untold, new Set(common.drafts), parts);
   const cards = service.shadow === true ? [] : sent.map(({ card }) => card);
   return {
     ...common,
@@ -153,9 +157,28 @@ async function answerCall(
       ...dangling,
       ...(prefetched.foreign > 0 ? [`${prefetched.foreign} resources of others dropped`] : []),
       ...judged.remarks,
+      ...(overridden > 0 ? [`${overridden} overridden before`] : []),
       ...(service.shadow === true && sent.length > 0 ? [`in shadow: ${sent.length} cards not shown`] : []),
     ],
   };
+}
+
+/** What this user has not overridden yet; all of it on hooks without memory, and when the memory cannot be read. */
+async function notOverridden(
+  cards: readonly BuiltCard[],
+  { id, hook }: Service,
+  { hookInstance, fhirServer, userId, patientId }: HookRequest,
+  { name }: CdsClient,
+  { memory, context, ambient }: CdsParts,
+): Promise<readonly BuiltCard[]> {
+  if (HOOKS.get(hook)?.remembersOverrides !== true) return cards;
+  const who = { client: name, fhirServer, user: userId, patient: patientId, service: id, hookInstance };
+  try {
+    return await memory.untold(cards, who, context.store, ambient.now());
+  } catch (error) {
+    context.report(error, '');
+    return cards;
+  }
 }
 
 async function judge(

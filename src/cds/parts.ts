@@ -7,6 +7,7 @@ import type { Answered } from './answered.ts';
 import type { BasisHandles } from './basis-link.ts';
 import type { Verified } from './bearer.ts';
 import type { Seal } from './decision-record.ts';
+import type { OverrideMemory } from './override-memory.ts';
 import type { Door, ReadOutside } from './reader.ts';
 
 export interface CdsAnswer {
@@ -22,6 +23,7 @@ export type CdsEvent =
   | 'dangling-selection'
   | 'foreign-resource'
   | 'engine-failed'
+  | 'override-remembered'
   | 'feedback-accepted'
   | 'feedback-overridden'
   | 'feedback-orphan'
@@ -45,6 +47,7 @@ export interface CdsParts {
   readonly readOutside: ReadOutside;
   readonly fhirBase: string;
   readonly deadlineMs: number;
+  readonly memory: OverrideMemory;
   /** Answers of the last moments. */
   readonly answered: Answered;
   readonly ambient: Ambient;

@@ -37,11 +37,24 @@ export async function takeFeedback(
     );
     if (status >= 400) return refusal(fhirError('transient', 'The feedback could not be kept. Send it again.'));
   }
+  await remember(joined, parts);
   for (const { item, record } of joined) {
     observe(`feedback-${item.outcome}`, 1);
     if (record === undefined) observe('feedback-orphan', 1);
   }
   return { status: 200, headers: HEADERS, body: '{}' };
+}
+
+/** What is overridden stays quiet when the order is signed. Without it only a card more is shown, so a failure costs no feedback. */
+async function remember(joined: readonly Joined[], { context, memory, ambient }: CdsParts): Promise<void> {
+  const now = ambient.now();
+  const commands = joined.flatMap(({ item, record }) => (record && memory.command(item, record, now)) ?? []);
+  if (commands.length === 0) return;
+  try {
+    await context.store.commit({ commands, audit: [] });
+  } catch (error) {
+    context.report(error, '');
+  }
 }
 
 interface Joined {

@@ -97,7 +97,8 @@ const ERROR_CLASSES = new Set([
 /** What src/cds counts, see CdsEvent there. */
 const CDS_EVENTS = new Set([
   ...['card-refused', 'cards-over-limit', 'prefixed-id', 'dangling-selection', 'foreign-resource'],
-  ...['engine-failed', 'audit-failed'],
+  ...['engine-failed', 'override-remembered', 'audit-failed'],
+  ...['feedback-accepted', 'feedback-overridden', 'feedback-orphan', 'feedback-unusable'],
 ]);
 const THREADS = new Set(['main', 'heavy', 'writer', 'checkpoint', 'session', 'index']);
 const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;

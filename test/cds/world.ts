@@ -125,6 +125,7 @@ export interface WorldOptions {
   readonly door?: (wire: WireRequest) => Promise<FhirResponse>;
   readonly auditFails?: boolean;
   readonly deadlineMs?: number;
+  readonly overrideMs?: number;
 }
 
 export interface World {
@@ -194,7 +195,7 @@ export function world(options: WorldOptions = {}): World {
         }
         return { ok: true, at: AT, versions: [], auditIds: audit.map((_row, index) => String(index)) };
       },
-      read: noRoom,
+      read: async () => undefined,
       history: noRoom,
       search: async () => ({ matches: [], next: undefined }),
       searchTypes: noRoom,
@@ -248,6 +249,7 @@ export function world(options: WorldOptions = {}): World {
       deadlineMs: options.deadlineMs ?? 2000,
       recordMs: 1e9,
       basisMs: 1e8,
+      overrideMs: options.overrideMs ?? 86_400_000,
     },
     secret: new Uint8Array(32),
     ambient: context.ambient,

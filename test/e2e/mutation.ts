@@ -124,11 +124,21 @@ const CHANGES: readonly [
     if (!Array.isArray(holder))
       set({ holder, key: pick(random, [...TEXTS, key.toUpperCase(), `_${key}`, 'extension']) }, holder[key]);
   },
-  (at) => set(at, typeof get(at) === 'string' ? `${get(at)}${get(at)}\u0301` : Number(get(at)) * -1e9),
   (at) =>
     set(
       at,
-      typeof get(at) === 'string' ? String(get(at)).split('').reverse().join('') : String(get(at)).slice(0, 1000),
+      typeof get(at) === 'string'
+        ? `${get(at)}${get(at)}\u0301`
+        : typeof get(at) === 'number'
+          ? Number(get(at)) * -1e9
+          : -1e9,
+    ),
+  (at) =>
+    set(
+      at,
+      typeof get(at) === 'string'
+        ? String(get(at)).split('').reverse().join('')
+        : (JSON.stringify(get(at)) ?? '').slice(0, 1000),
     ),
 ];
 /** Long lists hold copies of what is short, so that a body stays below its limit. */
