@@ -1,6 +1,6 @@
 /**
- * Answers of the last moments, in memory: a client that sends a call again gets the same cards, whatever changed in our store meanwhile.
- * Only answers that read something are kept; the others follow from the call alone. Source: docs/cds-hooks.md#a-call.
+ * Answers of the last moments, in memory: a client that sends a call again gets the same cards, unless data was committed meanwhile: advice
+ * that an allergy entered since would change is never given again. Only answers that read our own store are kept; the others follow from the call alone, or from data whose changes are not seen here. Source: docs/cds-hooks.md#a-call.
  */
 import { createHash } from 'node:crypto';
 import type { Outcome } from './call-record.ts';
@@ -14,9 +14,12 @@ export interface SameCall {
   readonly hookInstance: string;
   /** The body as received. */
   readonly text: string;
+  /** State of our own store when the call came; undefined when it cannot be told, or another server was read. */
+  readonly stamp: number | undefined;
 }
 interface Kept {
   readonly digest: string;
+  readonly stamp: number;
   readonly until: number;
   /** Without the request: it holds the client's token and data. */
   readonly outcome: Omit<Outcome, 'request'>;
@@ -34,16 +37,24 @@ export class Answered {
   find(call: SameCall, at: number): Kept['outcome'] | undefined {
     this.#forget(at, MOST_KEPT);
     const found = this.#kept.get(nameOf(call));
-    return found !== undefined && found.digest === digestOf(call.text) ? found.outcome : undefined;
+    if (found === undefined || found.stamp !== call.stamp) return undefined;
+    return found.digest === digestOf(call.text) ? found.outcome : undefined;
   }
 
   keep(call: SameCall, { request: _request, ...outcome }: Outcome, at: number): void {
     const { auditStatus, body, prefetched } = outcome;
-    if (auditStatus !== 200 || body.length > LONGEST_BODY || (prefetched?.fetched.length ?? 0) === 0) return;
+    if (
+      call.stamp === undefined ||
+      auditStatus !== 200 ||
+      body.length > LONGEST_BODY ||
+      (prefetched?.fetched.length ?? 0) === 0
+    )
+      return;
     const { given, fetched, missing } = prefetched ?? { given: [], fetched: [], missing: [] };
     this.#kept.delete(nameOf(call));
     this.#kept.set(nameOf(call), {
       digest: digestOf(call.text),
+      stamp: call.stamp,
       until: at + SAME_ANSWER_MS,
       outcome: { ...outcome, basis: NO_BASIS, prefetched: { given, fetched, missing } },
     });

@@ -73,7 +73,9 @@ async function outcomeOf(
     request = parseHookRequest(text, service.hook);
     if (request.prefixedIds) parts.observe('prefixed-id', 1);
     refusePlainServer(request, from.client, parts);
-    const call = { client: from.client.name, service: service.id, hookInstance: request.hookInstance, text };
+    const isOutside = request.fhirServer !== undefined && from.client.fhirServers.includes(request.fhirServer);
+    const stamp = isOutside ? undefined : parts.context.store.stamp();
+    const call = { client: from.client.name, service: service.id, hookInstance: request.hookInstance, text, stamp };
     const before = parts.answered.find(call, startedAt);
     if (before !== undefined) return asBefore(before, request);
     const outcome = await answerCall(service, request, from, startedAt, parts);

@@ -55,6 +55,22 @@ for (const [why, change] of others) {
   });
 }
 
+const states: readonly [why: string, stamps: readonly [number | undefined, number | undefined], checks: number][] = [
+  ['the same state', [1, 1], 1],
+  ['data was committed', [1, 2], 2],
+  ['an engine that cannot tell', [undefined, undefined], 2],
+];
+for (const [why, [before, later], checks] of states) {
+  test(`cds-hooks-2.0@call-idempotent an answer is given again only while no data was committed: ${why}`, async () => {
+    let stamp = before;
+    const one = world({ stamp: () => stamp, findings: [FINDING], stored: { '/Patient/1288992': PATIENT } });
+    await one.call('drug-interactions-sign', orderSign(OWN));
+    stamp = later;
+    await one.call('drug-interactions-sign', orderSign(OWN));
+    assert.equal(one.checks.length, checks);
+  });
+}
+
 test('cds-hooks-2.0@call-idempotent a refusal and a failed engine are not kept: sent again they may succeed', async () => {
   let fails = true;
   const one = world({

@@ -116,6 +116,8 @@ export interface WorldOptions {
   /** What the store keeps by key; given to a second world it is a restart. */
   readonly used?: Map<string, Keyed>;
   readonly now?: () => number;
+  /** State of the store; the same for ever by default. */
+  readonly stamp?: () => number | undefined;
   readonly assess?: (id: string, evidence: Evidence) => Promise<Assessment>;
   readonly findings?: readonly Finding[];
   readonly unresolved?: readonly string[];
@@ -202,7 +204,7 @@ export function world(options: WorldOptions = {}): World {
       count: noRoom,
       countTypes: noRoom,
       kept: noRoom,
-      stamp: () => undefined,
+      stamp: options.stamp ?? (() => 1),
       keyed: async (_space, key) => used.get(key),
       keyedPage: noRoom,
       changes: noRoom,

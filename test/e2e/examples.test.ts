@@ -27,10 +27,15 @@ const BROKEN = new Set([
   'Observation/clinical-gender',
   'Questionnaire/qs1',
 ]);
-/** Types that are never stored. */
 /** A canonical that is no URL reads as an id when it is searched. */
 const AMBIGUOUS = new Set(['Library/library-fhir-helpers predecessor']);
+/** Valid, but it asks this server to call an endpoint that no setting allows: refused (422), docs/subscriptions.md. */
+const UNREACHABLE = 'Subscription/example';
+/** Types that are never stored. */
 const TRAVELLING = new Set(['Parameters', 'OperationOutcome']);
+
+/** Values of headers are withheld when a Subscription is stored. */
+const withheld = (text: string): string => text.replace(/"Authorization: [^"]*"/, '"Authorization: (withheld)"');
 
 interface Example {
   readonly type: string;
@@ -47,7 +52,7 @@ const examples: Example[] = gunzipSync(readFileSync('test/data/fhir-examples/all
     const { resourceType: type, id } = JSON.parse(text) as { resourceType: string; id: string };
     return { type, id, text, label: `${type}/${id}` };
   })
-  .filter(({ type, label }) => !TRAVELLING.has(type) && !BROKEN.has(label));
+  .filter(({ type, label }) => !TRAVELLING.has(type) && !BROKEN.has(label) && label !== UNREACHABLE);
 
 let server: Running;
 let send: Send;
@@ -75,7 +80,7 @@ test(`${examples.length} official examples go in as JSON and come out equal`, { 
     }
     example.label = (sent.headers.get('location') ?? '').replace(/^.*\/fhir\/|\/_history.*$/g, '');
     const got = comparable((await send('GET', `/${example.label}`)).text);
-    const own = comparable(text);
+    const own = comparable(type === 'Subscription' ? withheld(text) : text);
     const [one, other] =
       type === APART
         ? [
