@@ -88,6 +88,11 @@ export const SETTINGS = {
     'Folder of the models that answer, with the tables and schemas they share. Default: models. See docs/your-own-model.md.',
   ),
   CDS_SERVICES_DIR: optionalText('Folder of the CDS service files with their schema.json. Default: cds-services.'),
+  AUTHORIZATION: oneOf<'off' | 'embedded'>(
+    'off',
+    ['off', 'embedded'],
+    'Whether this server issues access tokens itself: `embedded` is the SMART authorization server at PUBLIC_URL/oauth (docs/authorization-server.md).',
+  ),
   CDS_CLIENTS_DIR: optionalText(
     'Folder with one JSON file per CDS client, as cds-services/clients/schema.json says; then every call needs its JWT. Unset: demonstration, whoever reaches the server may call.',
   ),

@@ -1,12 +1,13 @@
 /** Composition root: the only file that creates stores, sessions, clock, ids and keys, and gives them to the rooms. */
-import { createHash, randomBytes } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { MessagePort } from 'node:worker_threads';
 import type { Express } from 'express';
 import { saltSource, systemAmbient } from './ambient.ts';
 import { auditRow, postedAuditRow, renderAuditEvent } from './audit.ts';
+import type { AuthorizationServer } from './authorization/server.ts';
 import { buildCds, type Cds } from './cds/cds.ts';
 import type { Config } from './config.ts';
 import { type Capability, loadCapability } from './fhir/capability.ts';
@@ -25,8 +26,10 @@ import { httpApp } from './http/app.ts';
 import { cdsHandler } from './http/cds.ts';
 import { fhirHandler } from './http/fhir.ts';
 import { startIndexThread } from './index-thread.ts';
+import { secretOf } from './installation-secret.ts';
 import { openJobs } from './job-rooms.ts';
 import { LiveContext } from './live-context.ts';
+import { openAuthorization, withOauth } from './open-authorization.ts';
 import { openOutside } from './open-outside.ts';
 import { openPages } from './open-pages.ts';
 import { openSubscriptions, understanding } from './open-subscriptions.ts';
@@ -35,7 +38,7 @@ import { fileParameters, followFolder } from './parameter-files.ts';
 import { ClientParameters } from './parameters.ts';
 import type { Progress } from './progress.ts';
 import { type CallerFacts, factsOf } from './rest/caller.ts';
-import type { Ambient, RestContext } from './rest/context.ts';
+import type { Ambient, Caller, RestContext } from './rest/context.ts';
 import { answer } from './rest/interact.ts';
 import type { FhirResponse, WireRequest } from './rest/request.ts';
 import { loadDrugSafety } from './risk/drug-safety.ts';
@@ -76,6 +79,8 @@ export interface System {
   readonly app: Express;
   readonly ambient: Ambient;
   readonly log: Log;
+  /** With AUTHORIZATION=embedded. */
+  readonly authorization: AuthorizationServer | undefined;
   /** Websockets of subscriptions: for the HTTP server's `upgrade`; they are closed before it drains. */
   readonly sockets: Subscriptions['sockets'];
   /** Base of the links it mints. */
@@ -169,13 +174,6 @@ function restContext(config: Config, store: ResourceStore, ground: Ground, log: 
   return { ...context, rules: new Map([['Subscription', subscriptionRules(how, ambient.now)]]) };
 }
 
-/** A secret of this installation, made at first start: next links and decision records stay good over restarts, and only here. */
-function secretOf({ DATA_DIR }: Config, name: 'cursor.key' | 'record.key'): Uint8Array {
-  const file = join(DATA_DIR, name);
-  if (!existsSync(file)) writeFileSync(file, randomBytes(32), { mode: 0o600 });
-  return readFileSync(file);
-}
-
 function storeOptions(config: Config, { definitions, capability }: Ground) {
   return {
     folder: config.DATA_DIR,
@@ -196,7 +194,17 @@ function openLog(config: Config, ground: Ground, models: Iterable<string> = [], 
     now: ground.ambient.now,
     vocabulary: {
       resourceTypes: ground.definitions.resourceTypes,
-      routes: new Set(['/fhir', '/cds-services', '/export', '/import', '/health', '/models', '/assets', '/cds-basis']),
+      routes: new Set([
+        '/fhir',
+        '/cds-services',
+        '/export',
+        '/import',
+        '/health',
+        '/models',
+        '/assets',
+        '/cds-basis',
+        '/oauth',
+      ]),
       hooks: new Set(services.map(({ hook }) => hook)),
       services: new Set(services.map(({ id }) => id)),
       models: new Set(models),
@@ -268,7 +276,7 @@ export async function buildSystem(
   const url = publicUrl(config);
   const heavy = await startHeavy(config, store.channel(), threads.channel(snapshot, true));
   /** The door for rooms on this thread: what may not run here is repeated on the heavy thread. */
-  const anyThread: typeof answer = async (wire, caller) => {
+  const anyThread = async (wire: WireRequest, caller: Caller): Promise<FhirResponse> => {
     try {
       return await answer(wire, caller, live.current);
     } catch (error) {
@@ -277,6 +285,7 @@ export async function buildSystem(
     }
   };
   const outside = openOutside(config);
+  const authorization = await openAuthorization(config, { context: live.current, store, url, ask: anyThread });
   const cds = buildCds({
     folder: config.CDS_SERVICES_DIR ?? FOLDERS.cdsServices,
     clientsFolder: config.CDS_CLIENTS_DIR,
@@ -328,7 +337,7 @@ export async function buildSystem(
       origins: cds.origins,
       bodyLimitBytes: config.CDS_BODY_LIMIT_MB * 1_048_576,
     }),
-    jobs: jobs.handlers(files, guard),
+    jobs: withOauth(jobs.handlers(files, guard), authorization),
     pages: openPages(FOLDERS, cds, guard),
     ready: async () => {
       const report = await ready({
@@ -354,6 +363,7 @@ export async function buildSystem(
     app,
     ambient,
     log,
+    authorization,
     sockets: subscriptions.sockets,
     url,
     answerHeavy: heavy.answer,

@@ -85,10 +85,15 @@ const ROOMS: readonly Room[] = [
     packages: ['ws', 'node:fs', 'node:path', 'node:http', 'node:stream', 'node:timers/promises'],
   },
   { prefix: 'pages/', rooms: ['fhir/', 'risk/', 'cds/'], packages: ['node:fs', 'node:path', 'node:crypto'] },
+  {
+    prefix: 'authorization/',
+    rooms: ['fhir/', 'store/port'],
+    packages: ['oidc-provider', 'otpauth', 'jose', 'node:crypto', 'node:util'],
+  },
   { prefix: 'telemetry/', rooms: ['store/port', 'risk/assessment'], packages: ['winston'] },
   {
     prefix: 'http/',
-    rooms: ['fhir/', 'rest/', 'cds/', 'pages/', 'audit', 'telemetry/', 'store/port', 'config'],
+    rooms: ['fhir/', 'rest/', 'cds/', 'pages/', 'authorization/', 'audit', 'telemetry/', 'store/port', 'config'],
     packages: [
       'express',
       'node:http',
@@ -172,6 +177,7 @@ const ONLY_IN: readonly { readonly what: RegExp; readonly where: readonly string
     what: /from '(?:node:https?|undici|node:dns)'|\bfetch\(/,
     where: [
       ...['http/app.ts', 'http/body.ts', 'http/fhir.ts', 'http/cds.ts', 'http/ops.ts', 'http/access.ts', 'probe.ts'],
+      ...['http/oauth.ts'],
       ...['outbound/outbound.ts', 'outbound/fhir-servers.ts', 'subscriptions/socket.ts'],
     ],
     why: 'calls leave through outbound/outbound.ts only',

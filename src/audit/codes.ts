@@ -17,6 +17,7 @@ export const SUBJECT_SYSTEM = `${OWN}/NamingSystem/audit-subject`;
 export const ORIGIN_SYSTEM = `${OWN}/CodeSystem/audit-origin`;
 export const HOOK_SYSTEM = `${OWN}/CodeSystem/hook`;
 export const SERVICE_SYSTEM = `${OWN}/CodeSystem/cds-service`;
+export const SECURITY_SYSTEM = `${OWN}/CodeSystem/security-event`;
 export const MODEL_SYSTEM = `${OWN}/NamingSystem/model`;
 
 export const REST: Coding = {
@@ -67,6 +68,8 @@ export interface Pattern {
   readonly server: Coding;
   readonly user: Coding;
   readonly profile?: 'Create' | 'Read' | 'Update' | 'Delete' | 'Query';
+  /** Where it is not `rest`, with the subtype that goes with it. */
+  readonly kind?: { readonly type: Coding; readonly subtype: Coding };
 }
 const READ = { action: 'R', client: destination, server: source, user: recipient } as const satisfies Pattern;
 const CREATE = { action: 'C', client: source, server: destination, user: author } as const satisfies Pattern;
@@ -75,7 +78,18 @@ const DELETE = { action: 'D', client: application, server: custodian, user: auth
 /** Searches, and what BALP has no pattern for: operations, bundles, hook calls, requests refused before their interaction was known. */
 export const EXECUTE: Pattern = { action: 'E', client: source, server: destination, user: recipient };
 
-/** THE table. Key: restful-interaction code, which is also the subtype. */
+const dicom = (code: string, display: string): Coding => ({ system: DCM, code, display });
+const AUTHENTICATION = dicom('110114', 'User Authentication');
+const ALERT = dicom('110113', 'Security Alert');
+const ITI_71: Coding = { system: 'urn:ihe:event-type-code', code: 'ITI-71', display: 'Get Authorization Token' };
+const AUTHZ_CONSENT: Coding = { system: `${BALP}/CodeSystem/AuthZsubType`, code: 'AuthZ-Consent' };
+const own = (code: string): Coding => ({ system: SECURITY_SYSTEM, code });
+const security = (type: Coding, subtype: Coding): Pattern => ({
+  ...{ action: 'E', client: application, server: destination, user: recipient },
+  kind: { type, subtype },
+});
+
+/** THE table. Key: restful-interaction code, which is also the subtype; below, what the authorization server does. */
 const PATTERNS: Readonly<Record<string, Pattern>> = {
   read: { ...READ, profile: 'Read' },
   vread: { ...READ, profile: 'Read' },
@@ -93,6 +107,17 @@ const PATTERNS: Readonly<Record<string, Pattern>> = {
   operation: EXECUTE,
   transaction: EXECUTE,
   batch: EXECUTE,
+  login: security(AUTHENTICATION, dicom('110122', 'Login')),
+  logout: security(AUTHENTICATION, dicom('110123', 'Logout')),
+  'token-issue': security(AUTHENTICATION, ITI_71),
+  'token-refresh': security(AUTHENTICATION, ITI_71),
+  'token-revoke': security(AUTHENTICATION, own('token-revoke')),
+  launch: security(AUTHENTICATION, own('launch')),
+  consent: security(ALERT, AUTHZ_CONSENT),
+  'lock-out': security(ALERT, own('lock-out')),
+  'client-change': security(ALERT, dicom('110129', 'Security Configuration')),
+  'key-change': security(ALERT, dicom('110129', 'Security Configuration')),
+  'user-change': security(ALERT, dicom('110137', 'User Security Attributes Changed')),
 };
 
 /** The pattern of an interaction; unknown codes have none. */

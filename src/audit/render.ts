@@ -68,7 +68,7 @@ function form1Event(stored: StoredAuditRow, event: number): AuditEvent {
     resourceType: 'AuditEvent',
     id: `${stored.chain}-${stored.sequence}-${event}`,
     meta: { versionId: '1', lastUpdated: instant, ...(profile === undefined ? {} : { profile: [profile] }) },
-    type: REST,
+    type: pattern.kind?.type ?? REST,
     ...(subtype.length === 0 ? {} : { subtype }),
     action: pattern.action,
     ...(hook === undefined ? {} : { period: periodOf(hook) }),
@@ -124,7 +124,7 @@ function entryEvent(part: Extract<EventPart, { part: 'entry' }>, context: Entity
   const pattern = known ?? EXECUTE;
   const subject = patient === undefined ? [] : [patientEntity(patient, context)];
   const entity = [...subject, requestIdEntity(context.row), ...entryEntities(entry, index, context)];
-  const subtype = known === undefined ? [] : [interactionCoding(entry.i)];
+  const subtype = known === undefined ? [] : [known.kind?.subtype ?? interactionCoding(entry.i)];
   return { pattern, subtype, entity, profile: claimedProfile(part, context.row, pattern) };
 }
 

@@ -1,0 +1,97 @@
+/**
+ * Access tokens as others see them: JWTs (RFC 9068) whose audience is the FHIR base. Behind each stands a record of oidc-provider's, so that a
+ * token can be introspected and revoked; `jti` is the hash under which that record is kept.
+ */
+import { compactVerify, createLocalJWKSet, importJWK, type JWK, type JWTPayload, jwtVerify, SignJWT } from 'jose';
+import type { ResourceStore } from '../store/port.ts';
+import { spaceOf } from './adapter.ts';
+import { publicPart, type SigningKeys } from './keys.ts';
+
+const ALGORITHM = 'ES384';
+const MODELS = ['AccessToken', 'ClientCredentials'] as const;
+
+export interface TokenGround {
+  readonly keys: SigningKeys;
+  readonly issuer: string;
+  readonly fhirBase: string;
+  readonly store: ResourceStore;
+  now(): number;
+}
+export interface Minted {
+  /** Hash of the record's id. */
+  readonly jti: string;
+  readonly subject: string;
+  readonly client: string;
+  readonly scope: string;
+  readonly seconds: number;
+  /** patient, encounter, fhirUser, roles. */
+  readonly extra: Readonly<Record<string, unknown>>;
+}
+
+export class AccessTokens {
+  readonly #ground: TokenGround;
+  /** Public parts of every key that is published. */
+  readonly jwks: { readonly keys: JWK[] };
+
+  constructor(ground: TokenGround) {
+    this.#ground = ground;
+    this.jwks = { keys: ground.keys.keys.map(publicPart) };
+  }
+
+  async mint({ jti, subject, client, scope, seconds, extra }: Minted): Promise<string> {
+    const { keys, issuer, fhirBase, now } = this.#ground;
+    const key = keys.keys.find(({ alg }) => alg === ALGORITHM);
+    if (key === undefined) throw new TypeError('There is no key that signs access tokens.');
+    const iat = Math.floor(now() / 1000);
+    return new SignJWT({ ...extra, client_id: client, scope })
+      .setProtectedHeader({ alg: ALGORITHM, typ: 'at+jwt', kid: key.kid })
+      .setIssuer(issuer)
+      .setSubject(subject)
+      .setAudience(fhirBase)
+      .setJti(jti)
+      .setIssuedAt(iat)
+      .setExpirationTime(iat + seconds)
+      .sign(await importJWK(key, ALGORITHM));
+  }
+
+  /** Claims of a token of ours that is good now, not revoked; undefined for everything else. */
+  async claims(token: string): Promise<JWTPayload | undefined> {
+    const { issuer, fhirBase, now } = this.#ground;
+    const set = createLocalJWKSet(this.jwks);
+    const options = {
+      issuer,
+      audience: fhirBase,
+      typ: 'at+jwt',
+      algorithms: [ALGORITHM],
+      currentDate: new Date(now()),
+    };
+    try {
+      const { payload } = await jwtVerify(token, set, options);
+      return payload.jti !== undefined && (await this.isActive(payload.jti)) ? payload : undefined;
+    } catch {
+      return undefined;
+    }
+  }
+
+  /** Whether the token with this `jti` was neither revoked nor ended: one look into the store, or two. */
+  async isActive(jti: string): Promise<boolean> {
+    const { store, now } = this.#ground;
+    for (const model of MODELS) {
+      const kept = await store.keyed(spaceOf(model), jti);
+      if (kept !== undefined) return (kept.expiresAt ?? Number.POSITIVE_INFINITY) > now();
+    }
+    return false;
+  }
+
+  /** `jti` of a JWT that we signed, whether it is still good or not; undefined for any other text. */
+  async jtiOf(token: string): Promise<string | undefined> {
+    try {
+      const { payload } = await compactVerify(token, createLocalJWKSet(this.jwks), { algorithms: [ALGORITHM] });
+      const claims: unknown = JSON.parse(new TextDecoder().decode(payload));
+      const jti = typeof claims === 'object' && claims !== null ? Reflect.get(claims, 'jti') : undefined;
+      return typeof jti === 'string' ? jti : undefined;
+    } catch {
+      return undefined;
+    }
+  }
+}

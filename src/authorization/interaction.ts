@@ -1,0 +1,226 @@
+/** What happens between an authorization request and its answer: sign-in, choice of a patient, consent. Source: SMART App Launch 2.2; oidc-provider's interactions. */
+import type { InteractionResults, Provider } from 'oidc-provider';
+import type { ResourceStore } from '../store/port.ts';
+import type { Clients } from './clients.ts';
+import type { LaunchContext, Launches } from './launch.ts';
+import {
+  codePage,
+  consentPage,
+  errorPage,
+  loginPage,
+  PAGE_HEADERS,
+  type PatientChoice,
+  pageHeaders,
+  patientPage,
+} from './pages.ts';
+import { GRANT_S } from './provider.ts';
+import { isAllowed, LAUNCH_SCOPES, needsPatient, parseScope } from './scope.ts';
+import type { SignedIn, SignIn } from './sign-in.ts';
+import type { AuditOf, Peer } from './trail.ts';
+import type { UserRecord, Users } from './users.ts';
+
+export type Incoming = Parameters<Provider['interactionDetails']>[0];
+export type Outgoing = Parameters<Provider['interactionDetails']>[1];
+type Details = Awaited<ReturnType<Provider['interactionDetails']>>;
+
+/** An answer of ours, as against one that oidc-provider writes. */
+export interface PageAnswer {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: string;
+}
+
+/** Patients, through the door with the user's own rights. */
+export interface PatientDesk {
+  find(name: string, user: UserRecord, peer: Peer): Promise<readonly PatientChoice[]>;
+  /** undefined when there is none that the user may read. */
+  read(id: string, user: UserRecord, peer: Peer): Promise<PatientChoice | undefined>;
+}
+
+export interface InteractionGround {
+  readonly provider: Provider;
+  readonly fhirBase: string;
+  readonly store: ResourceStore;
+  readonly clients: Clients;
+  readonly users: Users;
+  readonly launches: Launches;
+  readonly signIn: SignIn;
+  readonly patients: PatientDesk;
+  readonly audit: AuditOf;
+  now(): number;
+}
+
+interface Asked {
+  readonly details: Details;
+  readonly uid: string;
+  readonly request: Incoming;
+  readonly response: Outgoing;
+  readonly peer: Peer;
+  readonly client: { readonly id: string; readonly name: string };
+}
+
+const html = (body: string, headers: Readonly<Record<string, string>> = PAGE_HEADERS, status = 200): PageAnswer => ({
+  status,
+  headers: { ...headers, 'Content-Type': 'text/html; charset=utf-8' },
+  body,
+});
+
+export class Interactions {
+  readonly #ground: InteractionGround;
+
+  constructor(ground: InteractionGround) {
+    this.#ground = ground;
+  }
+
+  /** @param form undefined: the page is asked for; otherwise a step is taken */
+  async answer(
+    uid: string,
+    request: Incoming,
+    response: Outgoing,
+    form: URLSearchParams | undefined,
+    peer: Peer,
+  ): Promise<PageAnswer> {
+    const details = await this.#ground.provider.interactionDetails(request, response).catch(() => undefined);
+    if (details === undefined || details.uid !== uid) return html(errorPage('invalid_request'), PAGE_HEADERS, 400);
+    const id = String(details.params.client_id);
+    const client = { id, name: (await this.#ground.clients.find(id))?.name ?? id };
+    const asked: Asked = { details, uid, request, response, peer, client };
+    const step = form?.get('step') ?? '';
+    if (step === 'cancel')
+      return this.#finished(asked, { error: 'access_denied', error_description: 'the user cancelled' });
+    return details.prompt.name === 'login' ? this.#login(asked, step, form) : this.#consent(asked, step, form);
+  }
+
+  async #login(asked: Asked, step: string, form: URLSearchParams | undefined): Promise<PageAnswer> {
+    const { signIn } = this.#ground;
+    const { uid, client, peer } = asked;
+    const page = (body: string, status = 200) => html(body, pageHeaders(asked.details.params.redirect_uri), status);
+    if (form === undefined) return page((await signIn.waitsForCode(uid)) ? codePage() : loginPage(client.name));
+    const signed: SignedIn =
+      step === 'code'
+        ? await signIn.code(uid, client.id, form.get('code') ?? '', peer)
+        : await signIn.password(uid, client.id, form.get('name') ?? '', form.get('password') ?? '', peer);
+    switch (signed.state) {
+      case 'refused':
+        return page(loginPage(client.name, signed.problem), 401);
+      case 'code':
+        return page(codePage(signed.problem), signed.problem === undefined ? 200 : 401);
+      case 'in': {
+        const { user, factors } = signed;
+        return this.#finished(asked, { login: { accountId: user.id, amr: [...factors] } });
+      }
+      default:
+        return signed satisfies never;
+    }
+  }
+
+  async #consent(asked: Asked, step: string, form: URLSearchParams | undefined): Promise<PageAnswer> {
+    const { details, client, peer } = asked;
+    const page = (body: string, status = 200) => html(body, pageHeaders(details.params.redirect_uri), status);
+    const user = await this.#ground.users.byId(details.session?.accountId ?? '');
+    if (user === undefined) return html(errorPage('access_denied'), PAGE_HEADERS, 403);
+    const scopes = await this.#askable(asked);
+    const context = await this.#context(asked, scopes, user);
+    if (context === undefined)
+      return this.#finished(asked, { error: 'access_denied', error_description: 'the launch is of another user' });
+    const isPicked = context.patient === undefined && scopes.some(needsPatient);
+    const id = isPicked ? (form?.get('patient') ?? '') : context.patient;
+    const patient = id === undefined || id === '' ? undefined : await this.#ground.patients.read(id, user, peer);
+    if (isPicked && patient === undefined) {
+      const search = step === 'search' ? (form?.get('search') ?? '').trim().slice(0, 100) : '';
+      const found = search === '' ? undefined : await this.#ground.patients.find(search, user, peer);
+      return page(
+        patientPage(client.name, found, step === 'patient' ? 'This patient is not available to you.' : undefined),
+      );
+    }
+    if (context.patient !== undefined && patient === undefined)
+      return this.#finished(asked, {
+        error: 'access_denied',
+        error_description: 'the patient is not available to the user',
+      });
+    if (step !== 'consent') return page(consentPage({ client: client.name, user: user.name, scopes, patient }));
+    const wanted = new Set(form?.getAll('scope') ?? []);
+    const granted = scopes.filter((scope) => wanted.has(scope));
+    return this.#decided(asked, user, granted, {
+      ...context,
+      ...(patient === undefined ? {} : { patient: patient.id }),
+    });
+  }
+
+  /** What was asked for and may be granted to this client in the name of a user. */
+  async #askable({ details, client }: Asked): Promise<readonly string[]> {
+    const registered = (await this.#ground.clients.find(client.id))?.scopes ?? [];
+    return [...new Set(String(details.params.scope ?? '').split(' '))].filter(
+      (scope) => isAllowed(scope, registered) && parseScope(scope)?.context !== 'system',
+    );
+  }
+
+  /** The EHR's context, or the patient that the user is; undefined when the launch is not for this user. */
+  async #context({ details }: Asked, scopes: readonly string[], user: UserRecord): Promise<LaunchContext | undefined> {
+    const handle = details.params.launch;
+    if (scopes.includes('launch') && typeof handle === 'string') {
+      const launch = await this.#ground.launches.find(handle);
+      if (launch === undefined || (launch.user !== undefined && launch.user !== user.fhirUser)) return undefined;
+      const { client: _client, user: _user, ...context } = launch;
+      return context;
+    }
+    return user.fhirUser.startsWith('Patient/') ? { patient: user.fhirUser.slice('Patient/'.length) } : {};
+  }
+
+  async #decided(
+    asked: Asked,
+    user: UserRecord,
+    granted: readonly string[],
+    context: LaunchContext,
+  ): Promise<PageAnswer> {
+    const { provider, fhirBase, launches, store, audit, now } = this.#ground;
+    const { details, client, peer } = asked;
+    const event = {
+      interaction: 'consent',
+      peer,
+      client: client.id,
+      user: user.fhirUser,
+      patient: context.patient,
+    } as const;
+    if (!granted.some((scope) => parseScope(scope) !== undefined || scope === 'openid' || scope.startsWith('launch'))) {
+      await store.commit({ commands: [], audit: [audit({ ...event, status: 403, description: 'nothing granted' })] });
+      return this.#finished(asked, { error: 'access_denied', error_description: 'nothing was allowed' });
+    }
+    const grant = new provider.Grant({ accountId: user.id, clientId: client.id });
+    for (const scope of String(details.params.scope ?? '')
+      .split(' ')
+      .filter((each) => each !== '')) {
+      const isLaunch = Object.hasOwn(LAUNCH_SCOPES, scope);
+      if (granted.includes(scope)) {
+        grant.addResourceScope(fhirBase, scope);
+        if (isLaunch) grant.addOIDCScope(scope);
+      } else {
+        grant.rejectResourceScope(fhirBase, scope);
+        if (isLaunch) grant.rejectOIDCScope(scope);
+      }
+    }
+    const grantId = await grant.save();
+    const handle =
+      granted.includes('launch') && typeof details.params.launch === 'string' ? details.params.launch : undefined;
+    const taken = handle === undefined ? undefined : await launches.take(handle);
+    const until = now() + GRANT_S * 1000;
+    const session = granted.includes('offline_access') ? undefined : details.session?.uid;
+    const { ok } = await store.commit({
+      commands: [
+        ...(taken === undefined ? [] : [taken]),
+        launches.keep(grantId, context, until),
+        ...(session === undefined ? [] : [launches.bind(session, grantId, until)]),
+      ],
+      audit: [audit({ ...event, status: 200, description: granted.join(' ') })],
+    });
+    if (!ok || (handle !== undefined && taken === undefined))
+      return this.#finished(asked, { error: 'access_denied', error_description: 'the launch was used' });
+    return this.#finished(asked, { consent: { grantId } });
+  }
+
+  /** Back to oidc-provider, which goes on with the request. */
+  async #finished({ request, response }: Asked, result: InteractionResults): Promise<PageAnswer> {
+    const location = await this.#ground.provider.interactionResult(request, response, result);
+    return { status: 303, headers: { Location: location, 'Cache-Control': 'no-store' }, body: '' };
+  }
+}

@@ -1,0 +1,146 @@
+/** The authorization server as configured: its secrets, its users' view of patients, its key sets from elsewhere, its audit rows. */
+import type { Configuration } from 'oidc-provider';
+import type { PatientDesk } from './authorization/interaction.ts';
+import { sealWith } from './authorization/seal.ts';
+import { AuthorizationServer } from './authorization/server.ts';
+import type { SecurityEvent } from './authorization/trail.ts';
+import type { UserRecord } from './authorization/users.ts';
+import type { Config } from './config.ts';
+import { isLoopback } from './http/access.ts';
+import type { HttpParts } from './http/app.ts';
+import { oauthHandler } from './http/oauth.ts';
+import { secretOf } from './installation-secret.ts';
+import { allowList } from './outbound/allow-list.ts';
+import { Outbound } from './outbound/outbound.ts';
+import { type CallerFacts, localCaller, localFacts } from './rest/caller.ts';
+import type { Caller, RestContext } from './rest/context.ts';
+import type { FhirResponse, WireRequest } from './rest/request.ts';
+import type { AuditRow, ResourceStore } from './store/port.ts';
+
+export interface AuthorizationParts {
+  readonly context: RestContext;
+  readonly store: ResourceStore;
+  /** PUBLIC_URL. */
+  readonly url: string;
+  /** The door. */
+  ask(wire: WireRequest, caller: Caller): Promise<FhirResponse>;
+}
+
+/** undefined with AUTHORIZATION=off. */
+export async function openAuthorization(
+  config: Config,
+  { context, store, url, ask }: AuthorizationParts,
+): Promise<AuthorizationServer | undefined> {
+  if (config.AUTHORIZATION === 'off') return undefined;
+  const { ambient, settings, report } = context;
+  return AuthorizationServer.open({
+    issuer: `${url}/oauth`,
+    fhirBase: settings.fhirBase,
+    store,
+    seal: sealWith(secretOf(config, 'oauth.key')),
+    patients: patientDesk(ask),
+    audit: securityAudit(context),
+    now: ambient.now,
+    newId: ambient.newId,
+    fetch: fetchKeys(config),
+    report,
+  });
+}
+
+type Handlers = NonNullable<HttpParts['jobs']>;
+
+/** What is mounted besides, with `/oauth` when there is such a server. */
+export function withOauth(handlers: Handlers, server: AuthorizationServer | undefined): Handlers {
+  return server === undefined ? handlers : new Map([...handlers, ['/oauth', oauthHandler(server)]]);
+}
+
+/** The audit row of what happens at the authorization server. */
+export function securityAudit(context: Pick<RestContext, 'audit'>): (event: SecurityEvent) => AuditRow {
+  return ({ interaction, peer, client, user, patient, status, description }) => {
+    const facts = { ...localFacts(peer.requestId, peer.address), principal: 'oauth', user };
+    const caller = localCaller({ ...facts, client: { system: undefined, value: client ?? 'unknown' } });
+    const entries = [{ interaction, patients: patient === undefined ? [] : [patient] }];
+    return context.audit({
+      caller,
+      entries,
+      status,
+      ...(description === undefined ? {} : { outcomeDescription: description }),
+    });
+  };
+}
+
+const KEYS_MS = 3000;
+const KEYS_BYTES = 65_536;
+
+/** Key sets of clients: only what OUTBOUND_ALLOW lists, at addresses that were judged. */
+function fetchKeys({ OUTBOUND_ALLOW, HOST }: Config): NonNullable<Configuration['fetch']> {
+  const outbound = new Outbound({ allow: allowList(OUTBOUND_ALLOW ?? (isLoopback(HOST) ? undefined : '')) });
+  return async (input) => {
+    const url = input instanceof Request ? input.url : String(input);
+    const headers = { Accept: 'application/json' };
+    const { status, body } = await outbound.call({
+      method: 'GET',
+      url,
+      headers,
+      timeoutMs: KEYS_MS,
+      answerBytes: KEYS_BYTES,
+    });
+    return new Response(body, { status });
+  };
+}
+
+function patientDesk(ask: AuthorizationParts['ask']): PatientDesk {
+  const asked = async (
+    user: UserRecord,
+    peer: SecurityEvent['peer'],
+    path: string,
+    body?: string,
+  ): Promise<unknown> => {
+    const facts: CallerFacts = {
+      ...localFacts(peer.requestId, peer.address),
+      principal: `user:${user.id}`,
+      client: { system: undefined, value: 'authorization-server' },
+      user: user.fhirUser,
+    };
+    const type = body === undefined ? {} : { 'content-type': 'application/x-www-form-urlencoded' };
+    const method = body === undefined ? 'GET' : 'POST';
+    const response = await ask({ method, path, query: '', headers: type, body }, localCaller(facts));
+    return response.status === 200 && response.body !== undefined ? JSON.parse(response.body) : undefined;
+  };
+  return {
+    read: async (id, user, peer) => {
+      if (!/^[A-Za-z0-9\-.]{1,64}$/.test(id)) return undefined;
+      const patient = await asked(user, peer, `/Patient/${id}`);
+      return patient === undefined ? undefined : { id, label: labelOf(patient) };
+    },
+    find: async (name, user, peer) => {
+      const query = new URLSearchParams({ name, _count: '20', _elements: 'id,name,birthDate,gender' }).toString();
+      const bundle = await asked(user, peer, '/Patient/_search', query);
+      const entries = member(bundle, 'entry');
+      return (Array.isArray(entries) ? entries : []).map((entry) => {
+        const patient = member(entry, 'resource');
+        return { id: String(member(patient, 'id')), label: labelOf(patient) };
+      });
+    },
+  };
+}
+
+const member = (value: unknown, key: string): unknown =>
+  typeof value === 'object' && value !== null ? Reflect.get(value, key) : undefined;
+
+/** `Ada Lovelace, female, born 1815-12-10, id demo-1`: enough to tell two patients apart. */
+function labelOf(patient: unknown): string {
+  const names = member(patient, 'name');
+  const name = Array.isArray(names) ? names[0] : undefined;
+  const given = member(name, 'given');
+  const parts = [...(Array.isArray(given) ? given : []), member(name, 'family')];
+  const said = member(name, 'text') ?? parts.filter((part) => typeof part === 'string').join(' ');
+  const born = member(patient, 'birthDate');
+  const about = [
+    said,
+    member(patient, 'gender'),
+    born === undefined ? undefined : `born ${born}`,
+    `id ${member(patient, 'id')}`,
+  ];
+  return about.filter((part) => typeof part === 'string' && part !== '').join(', ');
+}
