@@ -39,7 +39,7 @@ export function framed({ service, hookInstance, ...frame }: Frame, content: Cont
   const uuid = factUuid(hookInstance, service.id, content.key);
   const basis = { label: BASIS_LABEL, url: frame.links.basis(uuid) };
   const links = linksOf([basis, ...content.links, ...(service.links ?? [])]);
-  const detail = [service.notice, ...content.detail, ...dataNotes(frame.prefetched), `*${service.disclaimer}*`];
+  const detail = [...content.detail, ...dataNotes(frame.prefetched), `*${service.notice} ${service.disclaimer}*`];
   const card: Card = {
     uuid,
     summary: cut(content.summary, SUMMARY_LIMIT),

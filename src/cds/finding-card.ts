@@ -5,10 +5,10 @@ import { type Frame, framed } from './card-frame.ts';
 import { HEADINGS } from './card-lint.ts';
 import type { DraftOrder } from './draft-orders.ts';
 import { inputsOf } from './finding-inputs.ts';
-import { escaped, instantText, plain } from './plain-text.ts';
+import { dateText, escaped, instantText, plain } from './plain-text.ts';
 import type { DrugSafetyEngine } from './service.ts';
 import { relativeOf } from './subject.ts';
-import { type Concerned, drugName, suggestionsOf, testsByFinding } from './suggestion.ts';
+import { type Concerned, drugName, shortName, suggestionsOf, testsByFinding } from './suggestion.ts';
 
 export type Checked = ReturnType<DrugSafety['check']>;
 
@@ -120,8 +120,8 @@ export const factKey = ({
 
 function summaryOf(finding: Finding): string {
   const severity = SEVERITY_TEXT[finding.severity];
-  const draft = drugName(finding.draft);
-  const other = finding.other === undefined ? '' : drugName(finding.other);
+  const draft = shortName(finding.draft);
+  const other = finding.other === undefined ? '' : shortName(finding.other);
   const what = {
     interaction: () => `${severity} interaction: ${draft} with ${other}`,
     allergy: () =>
@@ -132,11 +132,17 @@ function summaryOf(finding: Finding): string {
     kidney: () => `${severity} for this kidney function: ${draft}`,
     dose: () => `${severity} dose: ${draft}`,
   } as const satisfies Record<Finding['kind'], () => string>;
-  return `${what[finding.kind]()}. ${plain(finding.effect, 200)}`;
+  return `${what[finding.kind]()}. ${hazardOf(finding)}`;
+}
+
+/** The effect without the words that say where it is from: the source is in the detail. */
+function hazardOf({ effect }: Finding): string {
+  const hazard = effect.replace(/^The prescribing information (?:warns of|contraindicates) this combination: /, '');
+  return plain(`${hazard.slice(0, 1).toUpperCase()}${hazard.slice(1)}`, 200);
 }
 
 function togetherWith({ other, further = [] }: Finding): string {
-  const names = [...(other === undefined ? [] : [other]), ...further].map((mention) => plain(mention.display, 30));
+  const names = [...(other === undefined ? [] : [other]), ...further].map(shortName);
   return names.length === 0 ? 'recorded risk factors' : names.slice(0, 3).join(' and ');
 }
 
@@ -150,41 +156,44 @@ function detailOf(
     mentionLine(draft),
     ...(other === undefined ? [] : [mentionLine(other)]),
     ...further.map(mentionLine),
-    ...facts.map(({ display, at }) => `- ${escaped(display)}${at === undefined ? '' : `, ${instantText(at)}`}`),
+    ...facts.map(({ display, at }) => `- ${escaped(display, 120)}${at === undefined ? '' : `, ${instantText(at)}`}`),
     ...(allergy === undefined
       ? []
       : [
-          `- Allergy: ${escaped(allergy.display)}${allergy.at === undefined ? '' : `, recorded ${instantText(allergy.at)}`}`,
+          `- Allergy: ${escaped(allergy.display)}${allergy.at === undefined ? '' : `, recorded ${dateText(allergy.at)}`}`,
         ]),
   ];
-  const sources = knowledge.sources.map((source) => escaped(source, 120)).join(', ');
   return [
-    lines.join('\n'),
     `**${HEADINGS.severity}:** ${SEVERITY_TEXT[finding.severity].toLowerCase()}. ${escaped(finding.effect, 600)}`,
-    `**${HEADINGS.evidence}:** ${escaped(rule.citation, 400)} (rule ${escaped(rule.id)}; knowledge ${escaped(knowledge.version)}${sources === '' ? '' : `: ${sources}`}).`,
-    ...considered(finding),
+    lines.join('\n'),
     ...(context === undefined
       ? []
-      : [`**In this context:** ${escaped(context.reason, 300)} (${escaped(context.id)}).`]),
+      : [`**In this context:** ${escaped(context.reason, 300).replace(/\.$/, '')} (${escaped(context.id)}).`]),
+    ...considered(finding),
+    `**${HEADINGS.evidence}:** ${escaped(rule.citation, 400)} (rule ${escaped(rule.id)}, tables ${escaped(knowledge.version)}).`,
     ...unresolvedNote(unresolved),
   ];
 }
 
-/** Alternatives and what to watch, in words: not every client shows suggestions. */
-function considered({ alternatives = [], proposals = [] }: Finding): readonly string[] {
-  const others = alternatives.map(({ name, reason }) => `- ${escaped(name)}: ${escaped(reason, 200)}`);
-  const limits = proposals.flatMap((one) => (one.kind === 'dose' ? [`- ${escaped(one.display, 120)}`] : []));
+/** Ceiling, alternatives and what to watch, in words: not every client shows suggestions. */
+function considered({ severity, alternatives = [], proposals = [] }: Finding): readonly string[] {
+  const limits = proposals.flatMap((one) => (one.kind === 'dose' ? [escaped(one.display, 120)] : []));
   const tests = proposals.flatMap((one) =>
-    one.kind === 'test' ? [`- ${escaped(one.display)}, ${escaped(one.timing, 120)}`] : [],
+    one.kind === 'test' ? [`${escaped(one.display)} ${escaped(one.timing, 120)}`] : [],
   );
-  const lines = [...limits, ...others, ...tests];
-  return lines.length === 0 ? [] : [`**For consideration:**\n\n${lines.join('\n')}`];
+  const names = alternatives.map(({ name }) => escaped(name)).join(', ');
+  return [
+    ...(limits.length === 0 ? [] : [`**Ceiling:** ${limits.join('; ')}.`]),
+    ...(names === '' ? [] : [`**Alternatives without a finding in this record:** ${names}.`]),
+    ...(tests.length === 0 || severity === 'contraindicated' ? [] : [`**To watch if given:** ${tests.join('; ')}.`]),
+  ];
 }
 
 function mentionLine({ display, ingredients, state, at, stale }: DrugMention): string {
-  const contains = ingredients.filter((ingredient) => ingredient.toLowerCase() !== display.toLowerCase());
+  const contains = ingredients.filter((ingredient) => !display.toLowerCase().includes(ingredient.toLowerCase()));
   const contents = contains.length === 0 ? '' : ` (${contains.map((name) => escaped(name)).join(', ')})`;
-  return `- ${escaped(display)}${contents}: ${STATE_TEXT[state]}${at === undefined ? ', no date' : `, ${instantText(at)}`}${stale === true ? ' (over a year old: may not be taken any more)' : ''}`;
+  const date = at !== undefined ? `, ${dateText(at)}` : state === 'draft' ? '' : ', no date';
+  return `- ${escaped(display, 90)}${contents}: ${STATE_TEXT[state]}${date}${stale === true ? ' (over a year old: may not be taken any more)' : ''}`;
 }
 
 function unresolvedNote(unresolved: readonly string[]): readonly string[] {

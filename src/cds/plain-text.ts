@@ -51,3 +51,34 @@ export function escaped(data: string, limit: number = DATA_LIMIT): string {
 export function instantText(at: number): string {
   return `${new Date(at).toISOString().slice(0, 16).replace('T', ' ')} UTC`;
 }
+
+/** `2026-11-22` of ms since 1970: for what is not measured by the hour. */
+export const dateText = (at: number): string => new Date(at).toISOString().slice(0, 10);
+
+/** UCUM units that are written otherwise on charts. */
+const UNITS: Readonly<Record<string, string>> = {
+  a: 'years',
+  mo: 'months',
+  d: 'days',
+  Cel: '°C',
+  'mm[Hg]': 'mmHg',
+  '10*3/uL': '×10³/µL',
+  '10*9/L': '×10⁹/L',
+};
+
+/** A unit as charts write it; nothing for counts and scores. */
+export function unitText(unit: string): string {
+  if (unit === '1' || unit.startsWith('{')) return '';
+  return Object.hasOwn(UNITS, unit) ? (UNITS[unit] ?? unit) : unit;
+}
+
+/** `126 /min`, `65 years`, `breathing difficulty`: at most three digits beyond the point. */
+export function valueText(value: number | string, unit: string): string {
+  const shown = typeof value === 'number' ? String(Number(value.toFixed(3))) : value;
+  return `${shown} ${unitText(unit)}`.trim();
+}
+
+/** A probability as people say it: `60 %`, below ten with one digit. */
+export function percentText(probability: number): string {
+  return `${Number((probability * 100).toFixed(probability < 0.1 ? 1 : 0))} %`;
+}

@@ -1,9 +1,9 @@
 /** Assessments -> at most one card. Content follows what a clinician needs to review the basis: inputs with dates and units, what is missing, model, population, limits, source. */
-import type { Assessment, Manifest, MissingInput, UsedInput } from '../risk/assessment.ts';
+import type { Assessment, Manifest, UsedInput } from '../risk/assessment.ts';
 import type { BuiltCard } from './card.ts';
 import { type Frame, framed } from './card-frame.ts';
 import { HEADINGS } from './card-lint.ts';
-import { escaped, instantText, plain } from './plain-text.ts';
+import { escaped, instantText, percentText, plain, valueText } from './plain-text.ts';
 import type { ScoreRule, ScoresEngine } from './service.ts';
 
 export interface Scored {
@@ -21,8 +21,8 @@ const PROSE_LIMIT = 600;
  */
 export function scoreCards(frame: Frame, engine: ScoresEngine, scored: readonly Scored[]): readonly BuiltCard[] {
   const hits = engine.rules.flatMap((rule) => {
-    const of = scored.find(({ assessment, manifest }) => manifest.id === rule.model && assessment.band === rule.band);
-    return of !== undefined && makesStatement(of) ? [{ rule, of }] : [];
+    const of = scored.find(({ manifest }) => manifest.id === rule.model);
+    return of !== undefined && makesStatement(of) && ruleOf(engine, of) === rule ? [{ rule, of }] : [];
   });
   const [lead] = hits;
   if (lead === undefined) return noStatement(frame, engine, scored);
@@ -54,6 +54,16 @@ export function modelLinks({ links }: Frame, scored: readonly Scored[]) {
   ];
 }
 
+/** The first rule that holds for an assessment: from its threshold on, or in its band. The stand-in has no scores to hold against a threshold. */
+function ruleOf(engine: ScoresEngine, one: Scored): ScoreRule | undefined {
+  const { manifest, assessment } = one;
+  const value = assessment.answeredBy === 'model' ? scoreOf(engine, one) : undefined;
+  return engine.rules.find(({ model, band, from }) => {
+    if (model !== manifest.id) return false;
+    return from === undefined || value === undefined ? assessment.band === band : value >= from;
+  });
+}
+
 /** False for no band, outside the population, or a lower bound that reaches only the lowest band. */
 export function makesStatement({ assessment, manifest }: Scored): boolean {
   if (assessment.band === undefined || assessment.outsidePopulation !== undefined) return false;
@@ -79,13 +89,26 @@ function noStatement(frame: Frame, engine: ScoresEngine, scored: readonly Scored
 
 const labelOf = (engine: ScoresEngine, manifest: Manifest) => engine.labels?.[manifest.id] ?? plain(manifest.title);
 
-const bandOf = ({ manifest, assessment }: Scored) => manifest.bands.find(({ name }) => name === assessment.band);
+/** The band that the service's thresholds give, otherwise the model's own. */
+function bandOf(engine: ScoresEngine, one: Scored): Manifest['bands'][number] | undefined {
+  const { manifest, assessment } = one;
+  const hasThresholds = engine.rules.some(({ model, from }) => model === manifest.id && from !== undefined);
+  const own = hasThresholds ? (ruleOf(engine, one)?.band ?? manifest.bands.at(-1)?.name) : assessment.band;
+  return manifest.bands.find(({ name }) => name === own);
+}
 
-/** `at least 7`, `7`, `0.31`: the output that the service names as the model's score; undefined when it names none or the model gave none. */
-function scoreText(engine: ScoresEngine, { manifest, assessment }: Scored): string | undefined {
+/** The output that the service names as the model's score; undefined when it names none or the model gave none. */
+function scoreOf(engine: ScoresEngine, { manifest, assessment }: Scored): number | undefined {
   const value = assessment.outputs[engine.scoreOutputs?.[manifest.id] ?? ''];
-  if (value === undefined || !Number.isFinite(value)) return undefined;
-  return `${assessment.atLeast ? 'at least ' : ''}${numberText(value)}`;
+  return value === undefined || !Number.isFinite(value) ? undefined : value;
+}
+
+/** `at least 7`, `7`, `31 %`. */
+function scoreText(engine: ScoresEngine, one: Scored): string | undefined {
+  const value = scoreOf(engine, one);
+  if (value === undefined) return undefined;
+  const isProbability = engine.scoreOutputs?.[one.manifest.id] === 'probability';
+  return `${one.assessment.atLeast ? 'at least ' : ''}${isProbability ? percentText(value) : numberText(value)}`;
 }
 
 /** Whole numbers as they are, others with at most three significant digits beyond the point. */
@@ -93,7 +116,7 @@ const numberText = (value: number) => String(Number(value.toFixed(Math.abs(value
 
 /** `NEWS2 at least 7`, or label and band where there is no number. */
 function headline(engine: ScoresEngine, one: Scored): string {
-  const said = scoreText(engine, one) ?? plain(bandOf(one)?.display ?? '');
+  const said = scoreText(engine, one) ?? plain(bandOf(engine, one)?.display ?? '');
   return `${labelOf(engine, one.manifest)} ${said}`.trim();
 }
 
@@ -105,7 +128,7 @@ function summaryOf(
   const tokens = {
     label: labelOf(engine, of.manifest),
     score: scoreText(engine, of) ?? '',
-    band: plain(bandOf(of)?.display ?? rule.band),
+    band: plain(bandOf(engine, of)?.display ?? rule.band),
     others: others.map((other) => `; ${headline(engine, other)}`).join(''),
   };
   return plain(
@@ -114,33 +137,29 @@ function summaryOf(
   );
 }
 
-function detailOf({ at, prefetched }: Frame, engine: ScoresEngine, scored: readonly Scored[]): readonly string[] {
-  const labels = scored.map(({ manifest }) => labelOf(engine, manifest)).join(', ');
-  const missing = onceByDisplay(scored.flatMap(({ assessment }) => missingShown(assessment)));
-  const missingText = missing
-    .map(
-      ({ display, reason, optional }) =>
-        `- ${escaped(display)}: ${escaped(reason, 200)}${optional ? ' (the model does without it)' : ''}`,
-    )
-    .join('\n');
+function detailOf(
+  { at, prefetched, service }: Frame,
+  engine: ScoresEngine,
+  scored: readonly Scored[],
+): readonly string[] {
+  const { brief = {} } = service;
   return [
-    `**${HEADINGS.computed}:** ${escaped(labels, 200)}, from recorded data, at ${instantText(at)}.`,
+    `**${HEADINGS.computed}**, from recorded data, at ${instantText(at)}:`,
     scored.map((one) => `- ${resultLine(engine, one)}`).join('\n'),
-    `**${HEADINGS.inputs}** (value as used, largest effect first)`,
+    ...scored.flatMap((one) => meaningOf(engine, one)),
+    `**${HEADINGS.inputs}** (largest effect first)`,
     inputTable(engine, scored),
-    missing.length === 0
-      ? `**${HEADINGS.missing}:** none${prefetched.missing.length === 0 ? '' : ' that these models name'}.`
-      : `**${HEADINGS.missing}** (not replaced by assumed values):\n\n${missingText}`,
+    missingLine(scored, prefetched.missing.length > 0),
     `**${HEADINGS.model}:** ${scored.map(modelText).join('; ')}.`,
-    `**${HEADINGS.population}:** ${scored.map((one) => populationText(engine, one)).join(' ')}`,
-    `**${HEADINGS.limits}:**\n\n${scored.map((one) => limitsText(engine, one)).join('\n')}`,
-    `**${HEADINGS.evidence}:** ${[...new Set(scored.map(({ manifest }) => sentence(manifest.citation.text)))].join(' ')}`,
+    `**${HEADINGS.population}:** ${populationText(engine, scored, brief.population)}`,
+    `**${HEADINGS.limits}:** ${brief.limits ?? scored.map((one) => limitsText(engine, one)).join(' ')}`,
+    `**${HEADINGS.evidence}:** ${brief.source ?? [...new Set(scored.map(({ manifest }) => sentence(manifest.citation.text)))].join(' ')}`,
   ];
 }
 
 function limitsText(engine: ScoresEngine, { manifest }: Scored): string {
   const limits = manifest.limits.map(sentence).join(' ');
-  return `- ${escaped(labelOf(engine, manifest))}: ${limits === '' ? 'not stated.' : limits}`;
+  return `${escaped(labelOf(engine, manifest))}: ${limits === '' ? 'not stated.' : limits}`;
 }
 
 const sentence = (text: string) => `${escaped(text, PROSE_LIMIT).replace(/\.+$/, '')}.`;
@@ -150,9 +169,28 @@ function resultLine(engine: ScoresEngine, one: Scored): string {
   const { outsidePopulation } = one.assessment;
   if (outsidePopulation !== undefined) return `${label}: not computed, ${escaped(outsidePopulation, 200)}`;
   if (!makesStatement(one)) return `${label}: no statement, inputs are missing`;
-  const band = escaped(bandOf(one)?.display ?? one.assessment.band ?? '', 200);
+  const band = escaped(bandOf(engine, one)?.display ?? one.assessment.band ?? '', 200);
   const score = scoreText(engine, one);
   return score === undefined ? `**${label}:** ${band}` : `**${label}: ${score}** (${band})`;
+}
+
+/** The estimate as people out of a hundred, and what the threshold meant where it was measured. */
+function meaningOf(engine: ScoresEngine, one: Scored): readonly string[] {
+  const rule = ruleOf(engine, one);
+  const value = scoreOf(engine, one);
+  if (rule?.from === undefined || value === undefined || !makesStatement(one)) return [];
+  const own = one.manifest.bands.find(({ name }) => name === rule.band)?.from;
+  const threshold = percentText(rule.from);
+  const measured =
+    rule.from === own
+      ? `Threshold ${threshold}.${rule.meaning === undefined ? '' : ` ${rule.meaning}`}`
+      : `Threshold ${threshold}, set by this site${own === undefined ? '' : `; the model's own is ${percentText(own)}`}: what it means was not measured.`;
+  const outcome = engine.outcomes?.[one.manifest.id];
+  const estimate =
+    outcome === undefined
+      ? ''
+      : `by the model's estimate about ${Math.round(value * 100)} of 100 such patients ${outcome}. `;
+  return [`**What it means:** ${estimate}${measured}`];
 }
 
 /** Inputs of a trained model that are shown: those that moved the answer most. */
@@ -169,35 +207,49 @@ function strongest<T extends { readonly name: string }>(inputs: readonly T[], as
   return inputs.toSorted((a, b) => size(b) - size(a)).slice(0, SHOWN_INPUTS);
 }
 
-function missingShown(assessment: Assessment): readonly MissingInput[] {
-  const shown = strongest(assessment.missing, assessment);
-  const hidden = assessment.missing.length - shown.length;
-  if (hidden === 0) return shown;
-  const more = { name: '', display: `${hidden} further inputs`, reason: 'with less effect', optional: true as const };
-  return [...shown, more];
+/** What is missing, by reason; of a trained model the inputs that matter most by name, the others by number. */
+function missingLine(scored: readonly Scored[], isPartial: boolean): string {
+  const byReason = new Map<string, Set<string>>();
+  for (const { assessment } of scored) {
+    for (const { display, reason, optional } of strongest(assessment.missing, assessment)) {
+      const isRequired = optional !== true && assessment.contributions === undefined;
+      const names = byReason.get(reason) ?? new Set<string>();
+      names.add(`${escaped(display)}${isRequired || assessment.contributions !== undefined ? '' : ' (optional)'}`);
+      byReason.set(reason, names);
+    }
+  }
+  const hidden = scored.reduce((sum, { assessment }) => sum + unnamed(assessment), 0);
+  if (byReason.size === 0) return `**${HEADINGS.missing}:** none${isPartial ? ' that these models name' : ''}.`;
+  const lines = [...byReason].map(([reason, names]) => `- ${escaped(reason, 200)}: ${[...names].join(', ')}`);
+  const more = hidden === 0 ? [] : [`- ${hidden} further inputs, with less effect`];
+  return `**${HEADINGS.missing}** (not replaced by assumed values):\n\n${[...lines, ...more].join('\n')}`;
 }
 
-/** `raises +0.42`: the log-odds that an input of a trained model adds. */
+const unnamed = (assessment: Assessment): number =>
+  assessment.missing.length - strongest(assessment.missing, assessment).length;
+
+/** `raises risk (odds × 1.5)`: what an input of a trained model adds, as a factor. */
 function effectText(logOdds: number): string {
-  const sign = logOdds < 0 ? '-' : '+';
-  return `${logOdds < 0 ? 'lowers' : 'raises'} ${sign}${Math.abs(logOdds).toFixed(2)}`;
+  return `${logOdds < 0 ? 'lowers' : 'raises'} risk (odds × ${Math.exp(logOdds).toFixed(2)})`;
 }
 
-/** One row for each input and measurement; points by score, or the effect in log-odds by trained model. */
+/** One row for each input and measurement; points by score, or the effect on the risk by trained model. */
 function inputTable(engine: ScoresEngine, scored: readonly Scored[]): string {
   const rows = new Map<string, { readonly input: UsedInput; readonly points: string[]; total: number }>();
-  for (const { manifest, assessment } of scored) {
+  const told = scored.filter(({ assessment }) => assessment.used.length > 0);
+  const named = (manifest: Manifest, text: string) => (told.length > 1 ? `${labelOf(engine, manifest)} ${text}` : text);
+  for (const { manifest, assessment } of told) {
     const effects = effectsOf(assessment);
     for (const input of strongest(assessment.used, assessment)) {
       const key = JSON.stringify([input.display, input.value, input.unit, input.at ?? null]);
       const row = rows.get(key) ?? { input, points: [], total: 0 };
       if (input.points !== undefined) {
-        row.points.push(`${labelOf(engine, manifest)} ${numberText(input.points)}`);
+        row.points.push(named(manifest, numberText(input.points)));
         row.total += input.points;
       }
       const effect = effects.get(input.name);
       if (effect !== undefined) {
-        row.points.push(`${labelOf(engine, manifest)} ${effectText(effect)}`);
+        row.points.push(named(manifest, effectText(effect)));
         row.total += Math.abs(effect);
       }
       rows.set(key, row);
@@ -206,19 +258,16 @@ function inputTable(engine: ScoresEngine, scored: readonly Scored[]): string {
   const lines = [...rows.values()]
     .toSorted((one, other) => other.total - one.total)
     .map(({ input, points }) => {
-      const value = typeof input.value === 'number' ? String(Number(input.value.toFixed(3))) : input.value;
       const note = input.note === undefined ? '' : ` (${escaped(input.note, 120)})`;
       const measured = `${input.at === undefined ? '–' : instantText(input.at)}${note}`;
-      return `| ${escaped(input.display)} | ${escaped(value) || '–'} | ${escaped(input.unit) || '–'} | ${escaped(points.join(', '), 120) || '–'} | ${measured} |`;
+      const value = escaped(valueText(input.value, input.unit)) || '–';
+      return `| ${escaped(input.display)} | ${value} | ${escaped(points.join(', '), 120) || '–'} | ${measured} |`;
     });
   if (lines.length === 0) return 'None.';
-  const trained = scored.some(({ assessment }) => assessment.contributions !== undefined);
-  const effect = trained ? 'Effect (log-odds)' : 'Points';
-  return [`| Input | Value | Unit | ${effect} | Measured |`, '|---|---|---|---|---|', ...lines].join('\n');
-}
-
-function onceByDisplay(missing: readonly MissingInput[]): readonly MissingInput[] {
-  return [...new Map(missing.map((input) => [input.display, input])).values()];
+  const isTrained = scored.some(({ assessment }) => assessment.contributions !== undefined);
+  return [`| Input | Value | ${isTrained ? 'Effect' : 'Points'} | Measured |`, '|---|---|---|---|', ...lines].join(
+    '\n',
+  );
 }
 
 function modelText({ assessment: { model, answeredBy, fallbackReason } }: Scored): string {
@@ -228,10 +277,22 @@ function modelText({ assessment: { model, answeredBy, fallbackReason } }: Scored
   return `${name}, answered by the rule-based stand-in with low confidence${why}`;
 }
 
-function populationText(engine: ScoresEngine, { manifest, assessment }: Scored): string {
+/** Whom the models are for, and which of them this patient is not for. */
+function populationText(engine: ScoresEngine, scored: readonly Scored[], brief: string | undefined): string {
+  const labels = (those: readonly Scored[]) =>
+    those.map(({ manifest }) => escaped(labelOf(engine, manifest))).join(', ');
+  const outside = scored.filter(({ assessment }) => assessment.outsidePopulation !== undefined);
+  const whom =
+    brief ??
+    scored
+      .map(
+        ({ manifest }) =>
+          `${labels(scored.filter((one) => one.manifest === manifest))}: ${sentence(manifest.population)}`,
+      )
+      .join(' ');
   const inside =
-    assessment.outsidePopulation === undefined
-      ? 'nothing recorded places this patient outside it'
-      : 'this patient is outside it';
-  return `${escaped(labelOf(engine, manifest))}: ${escaped(manifest.population, PROSE_LIMIT)} (${inside}).`;
+    outside.length === 0
+      ? 'Nothing recorded places this patient outside it.'
+      : `This patient is outside it for ${labels(outside)}.`;
+  return `${whom} ${inside}`;
 }

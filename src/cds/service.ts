@@ -17,6 +17,10 @@ export interface ScoreRule {
   readonly indicator: Indicator;
   /** Tokens {label}, {score}, {band}, {others}. */
   readonly summary: string;
+  /** The rule holds from this score on, whatever the model's own band: a threshold of the service, or of the site that changes it. */
+  readonly from?: number;
+  /** What the threshold meant where it was measured, in one sentence; said only while `from` is the model's own threshold. */
+  readonly meaning?: string;
 }
 export interface ScoresEngine {
   readonly kind: 'scores';
@@ -24,6 +28,8 @@ export interface ScoresEngine {
   readonly labels?: Readonly<Record<string, string>>;
   /** Output that is the model's score; a model without one is shown by its band only. */
   readonly scoreOutputs?: Readonly<Record<string, string>>;
+  /** What a model's probability is of, after "of 100 such patients about 60". */
+  readonly outcomes?: Readonly<Record<string, string>>;
   readonly rules: readonly ScoreRule[];
 }
 export interface DrugSafetyEngine {
@@ -61,6 +67,8 @@ export interface Service {
   readonly roles: readonly string[];
   readonly overrideReasons?: readonly Coding[];
   readonly links?: readonly { readonly label: string; readonly url: string }[];
+  /** In place of the models' own texts, which stand whole on their pages: one line each. */
+  readonly brief?: { readonly population?: string; readonly limits?: string; readonly source?: string };
   readonly cardLimit: number;
   /** Judged and recorded, but shown to nobody. */
   readonly shadow?: boolean;
@@ -181,8 +189,24 @@ function triageProblems(
 }
 
 /** Texts of the file stand on every card as they are: no markup, no addresses, and the disclaimer says what it must. */
-function textProblems({ notice, disclaimer, source, topic, links, overrideReasons }: Service): readonly string[] {
-  const texts = [notice, disclaimer, source.label, topic.display, ...(links ?? []).map(({ label }) => label)];
+function textProblems({
+  notice,
+  disclaimer,
+  source,
+  topic,
+  links,
+  overrideReasons,
+  brief = {},
+}: Service): readonly string[] {
+  const briefs = [brief.population, brief.limits, brief.source].filter((text) => text !== undefined);
+  const texts = [
+    notice,
+    disclaimer,
+    source.label,
+    topic.display,
+    ...(links ?? []).map(({ label }) => label),
+    ...briefs,
+  ];
   return [
     ...(texts.some((text) => /[<>]|:\/\/|www\./i.test(text)) ? ['a text holds markup or an address'] : []),
     ...[HEADINGS.disclaimer, HEADINGS.audience]
@@ -203,9 +227,9 @@ function scoreProblems(
   return [
     ...(service.ceiling === 'critical' ? ['a score alone never gives `critical`: lower the ceiling'] : []),
     ...engine.models.filter((id) => !manifests.has(id)).map((id) => `model \`${id}\` is not loaded`),
-    ...Object.keys({ ...engine.labels, ...engine.scoreOutputs })
+    ...Object.keys({ ...engine.labels, ...engine.scoreOutputs, ...engine.outcomes })
       .filter((id) => !engine.models.includes(id))
-      .map((id) => `labels or scoreOutputs names \`${id}\`, which is not among its models`),
+      .map((id) => `labels, scoreOutputs or outcomes names \`${id}\`, which is not among its models`),
     ...engine.rules.flatMap((rule) => {
       if (!engine.models.includes(rule.model)) return [`a rule names \`${rule.model}\`, which is not among its models`];
       const bands = manifests.get(rule.model)?.bands;
@@ -214,9 +238,22 @@ function scoreProblems(
         ...(bands === undefined || bands.some((band) => band.name === rule.band)
           ? []
           : [`model \`${rule.model}\` has no band \`${rule.band}\``]),
+        ...thresholdProblems(rule, engine),
         ...(unknownToken ? [`the summary of \`${rule.model}\` \`${rule.band}\` has an unknown token`] : []),
       ];
     }),
+  ];
+}
+
+/** Thresholds of one model stand highest first, and on a model whose score the service names. */
+function thresholdProblems(rule: ScoreRule, { rules, scoreOutputs }: ScoresEngine): readonly string[] {
+  if (rule.from === undefined) return rule.meaning === undefined ? [] : ['a meaning without a threshold (`from`)'];
+  const before = rules.slice(0, rules.indexOf(rule)).filter(({ model }) => model === rule.model);
+  return [
+    ...(scoreOutputs?.[rule.model] === undefined ? [`a threshold of \`${rule.model}\`, which has no scoreOutput`] : []),
+    ...(before.some(({ from }) => from === undefined || from <= (rule.from ?? 0))
+      ? [`the thresholds of \`${rule.model}\` are not in falling order`]
+      : []),
   ];
 }
 

@@ -20,6 +20,11 @@ export interface Concerned {
 
 export const drugName = (mention: DrugMention) => plain(mention.display, 45);
 
+/** The ingredients, which say more in few letters than the product; as ordered where no table knows them. */
+export function shortName(mention: DrugMention): string {
+  return mention.ingredients.length === 0 ? drugName(mention) : plain(mention.ingredients.join('/'), 45);
+}
+
 /** Orders are named to the client as it named them; without `Type/id` there is nothing to delete or update. */
 const isNamed = ({ reference }: DraftOrder) => /^[A-Z][A-Za-z]*\/[A-Za-z0-9\-.]+$/.test(reference);
 
@@ -134,10 +139,10 @@ function watching(
 ): readonly Suggestion[] {
   const people = peopleOf(order.received);
   if (people === undefined || tests.length === 0) return [];
-  const names = tests.map(({ display }) => display).join(', ');
+  const names = tests.map(({ display }) => display.replace(/ in (?:serum or plasma|blood)$/, '')).join(', ');
   return [
     {
-      label: plain(`Keep ${drugName(mention)} and add: ${names}`, LABEL_LIMIT),
+      label: plain(`Keep ${shortName(mention)} and add: ${names}`, LABEL_LIMIT),
       uuid: uuid(`watch ${order.reference} ${tests.map(({ id }) => id).join(' ')}`),
       actions: tests.map(({ display, loinc, timing }) => ({
         type: 'create',

@@ -5,7 +5,7 @@ import type { TriageAssessment } from '../risk/triage.ts';
 import type { BuiltCard, Indicator } from './card.ts';
 import { type Frame, framed } from './card-frame.ts';
 import { HEADINGS } from './card-lint.ts';
-import { escaped, instantText, plain } from './plain-text.ts';
+import { escaped, instantText, percentText, plain, valueText } from './plain-text.ts';
 import { makesStatement, modelLinks, type Scored } from './score-card.ts';
 import type { TriageEngine } from './service.ts';
 
@@ -114,7 +114,7 @@ function resourcesText(resources: ExpectedResources | undefined): string {
 }
 
 function detailOf(
-  { at, prefetched }: Frame,
+  { at, prefetched, service: { brief = {} } }: Frame,
   engine: TriageEngine,
   triage: TriageAssessment,
   scored: readonly Scored[],
@@ -130,7 +130,7 @@ function detailOf(
     `Red flags in the complaint: ${escaped(triage.redFlags.join(', ') || 'none found', LIST_LIMIT)}${triage.denied.length === 0 ? '' : `; denied or over: ${escaped(triage.denied.join(', '), LIST_LIMIT)}`}`,
     `Resources expected: ${escaped(resourcesText(triage.resources), LIST_LIMIT)}`,
     ...scored.filter((one) => !learned.includes(one)).map(scoreLine),
-    ...learned.map((one) => learnedLine(engine, one)),
+    ...learnedLines(engine, learned),
   ];
   return [
     `**${HEADINGS.computed}:** ${escaped(edition.title, LIST_LIMIT)}, from recorded data, at ${instantText(at)}.`,
@@ -139,10 +139,19 @@ function detailOf(
     inputTable(triage),
     missingText(triage, prefetched.missing.length > 0),
     `**${HEADINGS.model}:** ESI ${edition.id} rules${scored.map(({ assessment: { model } }) => `; ${escaped(model.id)} version ${escaped(model.version)}`).join('')}.`,
-    `**${HEADINGS.population}:** people of any age on arrival in an emergency department. ${scored.map(({ manifest }) => `${escaped(manifest.title, 100)}: ${escaped(manifest.population, LIST_LIMIT)}.`).join(' ')}`,
-    `**${HEADINGS.limits}:** Complaints are read from a table in English that is not validated clinically. Resources are an estimate. ${learned.map(({ manifest }) => escaped(manifest.limits[0] ?? '', PROSE_LIMIT)).join(' ')}`,
-    `**${HEADINGS.evidence}:** ${[edition.citation.text, ...scored.map(({ manifest }) => manifest.citation.text)].map((text) => escaped(text, PROSE_LIMIT)).join(' ')}`,
+    `**${HEADINGS.population}:** ${brief.population ?? populationText(scored)} ${outsideText(scored)}`,
+    `**${HEADINGS.limits}:** ${brief.limits ?? `Complaints are read from a table in English that is not validated clinically. Resources are an estimate. ${learned.map(({ manifest }) => escaped(manifest.limits[0] ?? '', PROSE_LIMIT)).join(' ')}`}`,
+    `**${HEADINGS.evidence}:** ${brief.source ?? [edition.citation.text, ...scored.map(({ manifest }) => manifest.citation.text)].map((text) => escaped(text, PROSE_LIMIT)).join(' ')}`,
   ];
+}
+
+const populationText = (scored: readonly Scored[]): string =>
+  `people of any age on arrival in an emergency department. ${scored.map(({ manifest }) => `${escaped(manifest.title, 100)}: ${escaped(manifest.population, LIST_LIMIT)}.`).join(' ')}`;
+
+function outsideText(scored: readonly Scored[]): string {
+  const outside = scored.filter(({ assessment }) => assessment.outsidePopulation !== undefined);
+  if (outside.length === 0) return 'Nothing recorded places this patient outside it.';
+  return `This patient is outside it for ${outside.map(({ manifest }) => escaped(manifest.title, 100)).join(', ')}.`;
 }
 
 function scoreLine(one: Scored): string {
@@ -156,15 +165,24 @@ function scoreLine(one: Scored): string {
   return `${escaped(scoreWords(one).join(''))} (${escaped(band, LIST_LIMIT)})`;
 }
 
-const percent = (probability: number) => `${Number((probability * 100).toFixed(probability < 0.1 ? 1 : 0))} %`;
-
 /** False for an input that only says that something is absent. */
 const isTelling = ({ value }: UsedInput): boolean =>
   value !== 0 && !['no', 'none recorded', 'no red flag found'].includes(String(value));
-const inputText = ({ display, value, unit }: UsedInput): string => {
-  const shown = typeof value === 'number' ? String(Number(value.toFixed(2))) : value;
-  return `${display} ${shown}${unit === '' || unit === '1' || unit.startsWith('{') ? '' : ` ${unit}`}`;
-};
+/** `pulse 126 /min`, `age 65 years`; a display that ends in the value says it once. */
+function inputText({ display, value, unit }: UsedInput): string {
+  const shown = valueText(typeof value === 'number' ? Number(value.toFixed(2)) : value, unit);
+  const name = `${display.slice(0, 1).toLowerCase()}${display.slice(1)}`;
+  return name.endsWith(shown) ? name : `${name} ${shown}`;
+}
+
+/** The same words of a complaint, seen by several inputs, are told once. */
+function onceByWords(inputs: readonly UsedInput[]): readonly UsedInput[] {
+  const words = inputs.filter(({ value }) => typeof value === 'string');
+  return inputs.filter(
+    (input) =>
+      !words.some((one) => one !== input && one.value === input.value && words.indexOf(one) < words.indexOf(input)),
+  );
+}
 
 /** Inputs that raised the risk most, as used; all telling ones where the model gives no contributions. */
 function raisedBy({ used, contributions }: Assessment): readonly UsedInput[] {
@@ -173,22 +191,32 @@ function raisedBy({ used, contributions }: Assessment): readonly UsedInput[] {
   return raising.flatMap(({ name }) => used.filter((input) => input.name === name && isTelling(input)));
 }
 
-/** What a learned model adds: a concern above its threshold, nothing below it. Never a level. */
+/** What learned models say, those that were not run for the same reason in one line. */
+function learnedLines(engine: TriageEngine, learned: readonly Scored[]): readonly string[] {
+  const byReason = Map.groupBy(learned, ({ assessment }) => assessment.outsidePopulation?.split(';')[0]);
+  return [...byReason].flatMap(([reason, those]) => {
+    if (reason === undefined) return those.map((one) => learnedLine(engine, one));
+    const labels = those.map((one) => learnedLabel(engine, one)).join(', ');
+    return [`${labels}: not run, ${escaped(reason, LIST_LIMIT)}`];
+  });
+}
+
+const learnedLabel = (engine: TriageEngine, { manifest }: Scored) =>
+  escaped(engine.labels?.[manifest.id] ?? manifest.title, 100);
+
+/** A concern above the threshold of the model, nothing below it. Never a level. */
 function learnedLine(engine: TriageEngine, one: Scored): string {
   const { manifest, assessment } = one;
-  const label = escaped(engine.labels?.[manifest.id] ?? manifest.title, 100);
-  if (assessment.outsidePopulation !== undefined) {
-    return `${label}: not run, ${escaped(assessment.outsidePopulation.split(';')[0] ?? '', LIST_LIMIT)}`;
-  }
+  const label = learnedLabel(engine, one);
   const { probability } = assessment.outputs;
   if (assessment.answeredBy !== 'model' || probability === undefined) return `${label}: no statement`;
   const band = manifest.bands.find(({ name }) =>
     engine.learned.some((row) => row.model === manifest.id && row.band === name),
   );
-  const threshold = band === undefined ? '' : ` (threshold ${percent(band.from)})`;
+  const threshold = band === undefined ? '' : ` (threshold ${percentText(band.from)})`;
   if (!raises(engine, one)) return `${label}: below its threshold, which lowers nothing`;
-  const basis = raisedBy(one.assessment).map(inputText).join('; ');
-  return `**${label}: high**, ${percent(probability)}${threshold}${basis === '' ? '' : `; from ${escaped(basis, PROSE_LIMIT)}`}. It raises concern and is no ESI level`;
+  const basis = onceByWords(raisedBy(one.assessment)).map(inputText).join('; ');
+  return `**${label}: high**, ${percentText(probability)}${threshold}${basis === '' ? '' : `; from ${escaped(basis, PROSE_LIMIT)}`}. It raises concern and is no ESI level`;
 }
 
 function inputTable({ used }: TriageAssessment): string {
@@ -196,14 +224,16 @@ function inputTable({ used }: TriageAssessment): string {
   const lines = used.map(({ display, value, unit, at, note }) => {
     const remark = note === undefined ? '' : ` (${escaped(note, 120)})`;
     const measured = `${at === undefined ? '–' : instantText(at)}${remark}`;
-    return `| ${escaped(display)} | ${escaped(value, LIST_LIMIT) || '–'} | ${escaped(unit) || '–'} | ${measured} |`;
+    return `| ${escaped(display)} | ${escaped(valueText(value, unit), LIST_LIMIT) || '–'} | ${measured} |`;
   });
-  return ['| Input | Value | Unit | Recorded |', '|---|---|---|---|', ...lines].join('\n');
+  return ['| Input | Value | Recorded |', '|---|---|---|', ...lines].join('\n');
 }
 
 function missingText({ missing }: TriageAssessment, isPartial: boolean): string {
   if (missing.length === 0) return `**${HEADINGS.missing}:** none${isPartial ? ' that ESI names' : ''}.`;
-  const rows = missing.map(({ display, reason }) => `- ${escaped(display)}: ${escaped(reason, 200)}`);
+  const rows = [...Map.groupBy(missing, ({ reason }) => reason)].map(
+    ([reason, those]) => `- ${escaped(reason, 200)}: ${those.map(({ display }) => escaped(display)).join(', ')}`,
+  );
   return `**${HEADINGS.missing}** (not replaced by assumed values):\n\n${rows.join('\n')}`;
 }
 

@@ -104,12 +104,12 @@ test('cds-card@score-detail: inputs with unit, points and date; what is missing;
   });
   const detail = cards[0]?.detail ?? '';
   for (const part of [
-    '| Respiratory rate | 26 | /min | NEWS2 3 | 2026-01-15 12:00 UTC |',
-    '- Body temperature: no usable Observation within 24 h',
+    '| Respiratory rate | 26 /min | 3 | 2026-01-15 12:00 UTC |',
+    '- no usable Observation within 24 h: Body temperature',
     '**NEWS2: at least 7** (high: emergency response threshold)',
     'qSOFA: not computed, age is below 18 years',
     'news2 version 1.0.0, answered by the rule-based stand-in with low confidence (session failed)',
-    'nothing recorded places this patient outside it',
+    'This patient is outside it for qSOFA.',
     'Sepsis is neither predicted nor diagnosed',
   ]) {
     assert.ok(detail.includes(part), `${part}\n---\n${detail}`);
@@ -163,7 +163,7 @@ test('cds-card@finding: names, effect, source and removal of the draft order', a
   const [card] = cards;
   assert.equal(
     card?.summary,
-    'Contraindicated interaction: clarithromycin 500 mg with simvastatin 40 mg. Raised statin levels can cause rhabdomyolysis.',
+    'Contraindicated interaction: clarithromycin with simvastatin. Raised statin levels can cause rhabdomyolysis.',
   );
   assert.deepEqual(
     card?.suggestions?.map(({ actions }) => actions),
@@ -178,8 +178,8 @@ test('cds-card@finding: names, effect, source and removal of the draft order', a
     ],
   );
   assert.equal(card?.selectionBehavior, 'any');
-  assert.ok(card?.detail.includes('simvastatin 40 mg (simvastatin): current, 2026-01-15 12:00 UTC'), card?.detail);
-  assert.ok(card?.detail.includes('Product label of simvastatin (rule r1; knowledge 2026.1: test table)'));
+  assert.ok(card?.detail.includes('simvastatin 40 mg: current, 2026-01-15'), card?.detail);
+  assert.ok(card?.detail.includes('Product label of simvastatin (rule r1, tables 2026.1)'));
   assert.ok(card?.links?.some(({ type, url }) => type === 'absolute' && url === FINDING.rule.url));
   assert.ok(card?.overrideReasons?.every(({ code, system, display }) => code && system && display));
 });
@@ -335,7 +335,7 @@ for (const hostile of HOSTILE) {
     const table = (seen.cards[0]?.detail ?? '').split('\n').filter((line) => line.startsWith('| '));
     assert.deepEqual(
       table.map((line) => line.split(/(?<!\\)\|/).length),
-      [7, 7],
+      [6, 6],
     );
   });
 }
@@ -345,8 +345,8 @@ test('cds-card@summary: the longest names still end on a word within 139 charact
   const { cards } = await drug([
     {
       ...FINDING,
-      draft: { ...FINDING.draft, display: long },
-      other: FINDING.other && { ...FINDING.other, display: long },
+      draft: { ...FINDING.draft, display: long, ingredients: [] },
+      other: FINDING.other && { ...FINDING.other, display: long, ingredients: [] },
     },
   ]);
   const summary = cards[0]?.summary ?? '';

@@ -29,6 +29,15 @@ const engine = (change: object): Json => ({ ...SCORES, engine: { ...(SCORES.engi
 const rule = (change: object) =>
   engine({ rules: [{ model: 'news2', band: 'high', indicator: 'info', summary: '{label}', ...change }] });
 
+const thresholds = (first: number, second: number) =>
+  engine({
+    scoreOutputs: { news2: 'total' },
+    rules: [
+      { model: 'news2', band: 'high', indicator: 'warning', summary: '{label}', from: first },
+      { model: 'news2', band: 'medium', indicator: 'info', summary: '{label}', from: second },
+    ],
+  });
+
 const rows: readonly [problem: RegExp | undefined, file: Json | string, why: string][] = [
   [undefined, SCORES, 'control'],
   [undefined, DRUGS, 'control'],
@@ -62,6 +71,18 @@ const rows: readonly [problem: RegExp | undefined, file: Json | string, why: str
     'a model that is not loaded',
   ],
   [/not among its models/, engine({ models: ['news2'] }), 'a rule of another model'],
+  [/a meaning without a threshold/, rule({ meaning: 'x' }), 'a meaning without a threshold'],
+  [
+    /a threshold of `news2`, which has no scoreOutput/,
+    engine({
+      scoreOutputs: {},
+      rules: [{ model: 'news2', band: 'high', indicator: 'info', summary: '{label}', from: 5 }],
+    }),
+    'a threshold on a model without a score',
+  ],
+  [undefined, thresholds(7, 5), 'thresholds in falling order'],
+  [/not in falling order/, thresholds(5, 7), 'thresholds in rising order'],
+  [/not in falling order/, thresholds(5, 5), 'the same threshold twice'],
   [/has no band `severe`/, rule({ band: 'severe' }), 'a band the model does not have'],
   [/unknown token/, rule({ summary: '{probability}' }), 'an unknown summary token'],
   [/engine/, rule({ indicator: 'critical' }), 'critical from a score'],

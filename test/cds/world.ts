@@ -122,6 +122,9 @@ export interface WorldOptions {
   readonly findings?: readonly Finding[];
   readonly unresolved?: readonly string[];
   readonly check?: DrugSafety['check'];
+  /** Real ones in place of the stand-ins. */
+  readonly models?: Models;
+  readonly drugSafety?: DrugSafety;
   /** Answers of our own store by `path?query` prefix; anything else is an empty searchset, a read is 404. */
   readonly stored?: Readonly<Record<string, Resource>>;
   readonly door?: (wire: WireRequest) => Promise<FhirResponse>;
@@ -165,7 +168,7 @@ export function world(options: WorldOptions = {}): World {
     const issues = fhirError('not-found', 'Not known.').issues;
     return { status: 404, headers: {}, body: JSON.stringify(operationOutcome(issues)) };
   };
-  const models: Models = {
+  const models: Models = options.models ?? {
     manifests: MANIFESTS,
     assess: (id, seen) => {
       evidence.push(seen);
@@ -175,7 +178,7 @@ export function world(options: WorldOptions = {}): World {
     status: () => [],
     close: async () => undefined,
   };
-  const drugSafety: DrugSafety = {
+  const drugSafety: DrugSafety = options.drugSafety ?? {
     check: (drafts, context, at) => {
       checks.push({ drafts, context });
       if (options.check !== undefined) return options.check(drafts, context, at);
