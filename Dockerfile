@@ -22,6 +22,7 @@ COPY models ./models
 COPY knowledge ./knowledge
 COPY pages ./pages
 COPY seed-data ./seed-data
+COPY issuers ./issuers
 RUN mkdir -p /data && chown node:node /data
 ENV NODE_ENV=production
 ENV DATA_DIR=/data

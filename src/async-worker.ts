@@ -6,8 +6,8 @@ import { FILES } from './jobs/desk.ts';
 import { readWhole } from './jobs/files.ts';
 import { runLater } from './jobs/later.ts';
 import { type AsyncOrder, laterText } from './rest/async-job.ts';
-import { localCaller } from './rest/caller.ts';
 import type { Job } from './rest/job.ts';
+import { callerOf } from './smart/access.ts';
 import { attachedSystem } from './system.ts';
 
 /** Longest search, ms: it keeps nobody waiting but its own client. */
@@ -27,7 +27,7 @@ let reply: JobReply = 'stopped';
 try {
   if (job !== undefined && !stopped) {
     await runLater(folder, job, live.current.ambient.now, (order, body) =>
-      laterText(order, body, localCaller(order.caller), live.current),
+      laterText(order, body, callerOf(order.caller, live.current), live.current),
     );
     reply = 'complete';
   }

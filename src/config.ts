@@ -50,7 +50,10 @@ const oneOf = <T extends string>(fallback: T, choices: readonly T[], doc: string
 
 /** THE table. */
 export const SETTINGS = {
-  HOST: text('127.0.0.1', 'Address to listen on. Without an identity provider only a loopback address is accepted.'),
+  HOST: text(
+    '127.0.0.1',
+    'Address to listen on. Without an identity provider (ISSUERS_DIR) only a loopback address is accepted.',
+  ),
   PORT: whole(8080, 0, 65535, 'Port to listen on; 0 picks a free one.'),
   DATA_DIR: text('./data', 'Folder of the embedded database; survives restarts.'),
   PUBLIC_URL: optionalText('Base in every link the server mints, without trailing slash. Default: http://HOST:PORT.'),
@@ -92,6 +95,9 @@ export const SETTINGS = {
     'off',
     ['off', 'embedded'],
     'Whether this server issues access tokens itself: `embedded` is the SMART authorization server at PUBLIC_URL/oauth (docs/authorization-server.md).',
+  ),
+  ISSUERS_DIR: optionalText(
+    'Folder with one JSON file per issuer of access tokens, as issuers/schema.json says; then every FHIR request needs a token (docs/authorization.md). Unset: demonstration, loopback only, everything permitted.',
   ),
   CDS_CLIENTS_DIR: optionalText(
     'Folder with one JSON file per CDS client, as cds-services/clients/schema.json says; then every call needs its JWT. Unset: demonstration, whoever reaches the server may call.',

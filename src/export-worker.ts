@@ -6,8 +6,8 @@ import { runExport } from './export/run.ts';
 import type { JobReply, JobThreadData } from './job-thread.ts';
 import { FILES } from './jobs/desk.ts';
 import { readWhole } from './jobs/files.ts';
-import { localCaller } from './rest/caller.ts';
 import type { ExportJob } from './rest/export-job.ts';
+import { callerOf } from './smart/access.ts';
 import { attachedSystem } from './system.ts';
 
 /** Resources a page: a few ms of reading. */
@@ -42,7 +42,7 @@ await close();
 port.close();
 
 function run(order: ExportJob): Promise<boolean> {
-  const caller = localCaller(order.caller);
+  const caller = callerOf(order.caller, context);
   let since = performance.now();
   return runExport(folder, order, {
     store: context.store,

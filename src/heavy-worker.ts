@@ -2,8 +2,8 @@
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import type { Config } from './config.ts';
 import type { HeavyReply, HeavyTask } from './heavy.ts';
-import { localCaller } from './rest/caller.ts';
 import { answer } from './rest/interact.ts';
+import { callerOf } from './smart/access.ts';
 import { attachedSystem } from './system.ts';
 
 const { config, channel, parameters } = workerData as {
@@ -23,7 +23,7 @@ port.on('message', async (task: HeavyTask | 'close') => {
   const context = live.current;
   let reply: HeavyReply;
   try {
-    reply = { id: task.id, response: await answer(task.wire, localCaller(task.caller), context) };
+    reply = { id: task.id, response: await answer(task.wire, callerOf(task.caller, context), context) };
   } catch (error) {
     context.report(error, task.caller.requestId);
     reply = { id: task.id, failure: error instanceof Error ? error.name : 'unknown' };

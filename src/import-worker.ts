@@ -7,8 +7,8 @@ import { runImport, UPLOAD } from './import/run.ts';
 import type { JobReply, JobThreadData } from './job-thread.ts';
 import { FILES } from './jobs/desk.ts';
 import { readWhole } from './jobs/files.ts';
-import { localCaller } from './rest/caller.ts';
 import type { ImportJob } from './rest/import-job.ts';
+import { callerOf } from './smart/access.ts';
 import { attachedSystem } from './system.ts';
 
 /** Lines written at once: one or two groups of the writer. */
@@ -43,7 +43,9 @@ async function run(order: ImportJob): Promise<boolean> {
     get context() {
       return live.current;
     },
-    caller: localCaller(order.caller),
+    get caller() {
+      return callerOf(order.caller, live.current);
+    },
     now: live.current.ambient.now,
     chunk: CHUNK,
     lineBytes: config.BODY_LIMIT_MB * 1_048_576,

@@ -12,13 +12,14 @@ import { startJobThread } from './job-thread.ts';
 import { JobFolders } from './jobs/desk.ts';
 import { openLater } from './jobs/later.ts';
 import { ASYNC_KIND, answerLater } from './rest/async-job.ts';
-import { localCaller } from './rest/caller.ts';
 import type { RestContext } from './rest/context.ts';
 import type { ExportOrder } from './rest/export-job.ts';
 import { EXPORT_KIND } from './rest/export-status.ts';
 import type { ImportOrder, ImportResult } from './rest/import-job.ts';
 import { IMPORT_KIND } from './rest/import-status.ts';
 import type { JobResult } from './rest/job.ts';
+import { callerOf } from './smart/access.ts';
+import type { Identify } from './smart/identity.ts';
 
 export interface JobParts {
   readonly config: Config;
@@ -76,14 +77,16 @@ export async function openJobs(parts: JobParts) {
     /** What the handler of `/fhir` needs. Where files are refused, everybody is answered at once: a preference may be ignored. */
     http: (context: RestContext): Pick<FhirHandlerParts, 'uploads' | 'later'> => ({
       uploads: place,
-      ...(isRefused ? {} : { later: (wire, facts) => answerLater(wire, asyncs.desk, localCaller(facts), context) }),
+      ...(isRefused
+        ? {}
+        : { later: (wire, facts) => answerLater(wire, asyncs.desk, callerOf(facts, context), context) }),
     }),
     /** Status and files, by the path they are mounted at. */
-    handlers: (context: RestContext, guard: Guard) =>
+    handlers: (context: RestContext, guard: Guard, identify?: Identify) =>
       new Map([
-        ['/async', jobHandler({ mount: '/async', desk: asyncs.desk, kind: ASYNC_KIND, context, guard })],
-        ['/export', jobHandler({ mount: '/export', desk: exports, kind: EXPORT_KIND, context, guard })],
-        ['/import', jobHandler({ mount: '/import', desk: imports, kind: IMPORT_KIND, context, guard })],
+        ['/async', jobHandler({ mount: '/async', desk: asyncs.desk, kind: ASYNC_KIND, context, guard, identify })],
+        ['/export', jobHandler({ mount: '/export', desk: exports, kind: EXPORT_KIND, context, guard, identify })],
+        ['/import', jobHandler({ mount: '/import', desk: imports, kind: IMPORT_KIND, context, guard, identify })],
       ]),
     resume: () => {
       for (const desk of desks) desk.resume();

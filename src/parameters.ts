@@ -6,6 +6,7 @@ import { inForce } from './fhir/custom-claims.ts';
 import { activeParameter, type CustomParameter, DEFINING_TYPE } from './fhir/custom-parameter.ts';
 import { parseJson, type Resource } from './fhir/resource.ts';
 import type { Predicate } from './fhir/search/algebra.ts';
+import { unfilteredPlan } from './fhir/search/plan.ts';
 import type { IndexThread } from './index-thread.ts';
 import { type LiveContext, NO_PARAMETERS, type ParameterSnapshot } from './live-context.ts';
 import type { FileParameters } from './parameter-files.ts';
@@ -38,7 +39,7 @@ const ACTIVE: Predicate = { kind: 'token', parameter: `${DEFINING_TYPE}.status`,
 /** Active SearchParameters in the order of their creation. @param where `all` when index rows cannot be trusted yet */
 async function activeParameters(store: ResourceStore, where: Predicate): Promise<readonly CustomParameter[]> {
   const found: CustomParameter[] = [];
-  const plan = { type: DEFINING_TYPE, where, sort: [], principal: 'local' };
+  const plan = unfilteredPlan(DEFINING_TYPE, where);
   for (let after: string | undefined; ; ) {
     const { matches, next } = await store.search(plan, { count: PAGE, after });
     found.push(...matches.flatMap(({ text }) => activeParameter(parseJson(text ?? 'null') as Resource) ?? []));

@@ -8,10 +8,10 @@ import { buildSystem } from './system.ts';
 
 /** Runs until SIGTERM or SIGINT. Exit code 0 after a clean drain. */
 export async function serve(config: Config): Promise<void> {
-  if (!isLoopback(config.HOST)) {
+  if (!isLoopback(config.HOST) && config.ISSUERS_DIR === undefined) {
     throw new Error(
       `HOST=${config.HOST} is not a loopback address. Without an identity provider this server answers everyone it can be reached by, ` +
-        'so it listens on loopback only. Use HOST=127.0.0.1.',
+        'so it listens on loopback only. Use HOST=127.0.0.1, or name the issuers of access tokens by ISSUERS_DIR.',
     );
   }
   console.error('firewatch: starting ...');
@@ -20,7 +20,7 @@ export async function serve(config: Config): Promise<void> {
   const server = await listen(system.app, config);
   server.on('upgrade', (...asked) => system.sockets.upgrade(...asked));
   system.setListening(true);
-  console.log(welcome(system.url, config.SEED === 'demo'));
+  console.log(welcome(system.url, config.SEED === 'demo', system.needsToken));
 
   let draining = false;
   const stop = async (): Promise<void> => {
@@ -38,13 +38,15 @@ export async function serve(config: Config): Promise<void> {
 }
 
 /** What a newcomer sees: base URLs and three requests that work. */
-function welcome(base: string, seeded: boolean): string {
+function welcome(base: string, seeded: boolean, needsToken: boolean): string {
   const lines = [
     '',
     `Firewatch is ready.   FHIR ${base}/fhir   CDS Hooks ${base}/cds-services   health ${base}/health/ready`,
-    'No identity provider is configured: this server answers on loopback only and permits everything to whoever reaches it.',
+    needsToken
+      ? `Every FHIR request needs an access token: ${base}/fhir/.well-known/smart-configuration`
+      : 'No identity provider is configured: this server answers on loopback only and permits everything to whoever reaches it.',
   ];
-  if (!seeded) return lines.join('\n');
+  if (!seeded || needsToken) return lines.join('\n');
   return [
     ...lines,
     '',

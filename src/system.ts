@@ -15,13 +15,12 @@ import { patientsOf } from './fhir/compartment.ts';
 import type { Definitions } from './fhir/definitions.ts';
 import { loadDefinitions } from './fhir/definitions-load.ts';
 import { conformanceValidator } from './fhir/profile-validator.ts';
-import { parseJson, type Resource } from './fhir/resource.ts';
+import type { Resource } from './fhir/resource.ts';
 import type { IndexEntry } from './fhir/search/algebra.ts';
 import { extractor, ROWS_FORM, uncompilable } from './fhir/search/extract.ts';
 import { planSearch } from './fhir/search/plan.ts';
 import { parseSearch } from './fhir/search/query.ts';
 import { startHeavy } from './heavy.ts';
-import { loopbackGuard } from './http/access.ts';
 import { httpApp } from './http/app.ts';
 import { cdsHandler } from './http/cds.ts';
 import { fhirHandler } from './http/fhir.ts';
@@ -30,6 +29,7 @@ import { secretOf } from './installation-secret.ts';
 import { openJobs } from './job-rooms.ts';
 import { LiveContext } from './live-context.ts';
 import { openAuthorization, withOauth } from './open-authorization.ts';
+import { openIdentity } from './open-identity.ts';
 import { openOutside } from './open-outside.ts';
 import { openPages } from './open-pages.ts';
 import { openSubscriptions, understanding } from './open-subscriptions.ts';
@@ -37,6 +37,7 @@ import { followedContext, ParameterThreads } from './parameter-channel.ts';
 import { fileParameters, followFolder } from './parameter-files.ts';
 import { ClientParameters } from './parameters.ts';
 import type { Progress } from './progress.ts';
+import { reindex } from './reindex.ts';
 import { type CallerFacts, factsOf } from './rest/caller.ts';
 import type { Ambient, Caller, RestContext } from './rest/context.ts';
 import { answer } from './rest/interact.ts';
@@ -68,6 +69,7 @@ export const FOLDERS = {
   models: join(ROOT, 'models'),
   pages: join(ROOT, 'pages'),
   seedData: join(ROOT, 'seed-data'),
+  issuers: join(ROOT, 'issuers'),
 } as const;
 
 export interface System {
@@ -85,6 +87,8 @@ export interface System {
   readonly sockets: Subscriptions['sockets'];
   /** Base of the links it mints. */
   readonly url: string;
+  /** Issuers are configured: whoever shows no token is nobody. */
+  readonly needsToken: boolean;
   /** The door on the heavy thread. */
   answerHeavy(wire: WireRequest, caller: CallerFacts): Promise<FhirResponse>;
   /** False (before listening, while draining) makes readiness fail. */
@@ -250,7 +254,14 @@ export async function buildSystem(
     parametersPort,
     report: (error) => early.failure('request-failed', error, { requestId: '' }),
   });
-  const guard = loopbackGuard(config.PUBLIC_URL);
+  const identity = openIdentity(config, {
+    folder: FOLDERS.issuers,
+    fhirBase: ground.fhirBase,
+    now: ambient.now,
+    current: () => live.current,
+  });
+  const { identify } = identity;
+  const guard = identity.guard();
   const base = restContext(config, store, ground, early);
   const subscriptions = openSubscriptions(config, {
     context: { ...base, store },
@@ -289,6 +300,7 @@ export async function buildSystem(
   const cds = buildCds({
     folder: config.CDS_SERVICES_DIR ?? FOLDERS.cdsServices,
     clientsFolder: config.CDS_CLIENTS_DIR,
+    needsClients: identify !== undefined,
     origins: config.CDS_ORIGINS,
     ...outside,
     models,
@@ -327,18 +339,19 @@ export async function buildSystem(
         return live.current;
       },
       guard,
+      identify,
       bodyLimitBytes,
       ...jobs.http(files),
       heavy: heavy.answer,
     }),
     cds: cdsHandler({
       cds,
-      guard: loopbackGuard(config.PUBLIC_URL, cds.origins),
+      guard: identity.guard(cds.origins),
       origins: cds.origins,
       bodyLimitBytes: config.CDS_BODY_LIMIT_MB * 1_048_576,
     }),
-    jobs: withOauth(jobs.handlers(files, guard), authorization),
-    pages: openPages(FOLDERS, cds, guard),
+    jobs: withOauth(jobs.handlers(files, guard, identify), authorization),
+    pages: openPages(FOLDERS, cds, identity.pageGuard),
     ready: async () => {
       const report = await ready({
         ping: () => store.ping(),
@@ -366,6 +379,7 @@ export async function buildSystem(
     authorization,
     sockets: subscriptions.sockets,
     url,
+    needsToken: identify !== undefined,
     answerHeavy: heavy.answer,
     setListening: (value) => {
       listening = value;
@@ -378,21 +392,8 @@ export async function buildSystem(
       await outside.close();
       await heavy.close();
       await models.close();
+      identity.close();
       await store.close();
     },
   };
-}
-
-/** Index rows by the definitions of today, before any request is answered. */
-async function reindex(store: SqliteStore, context: RestContext, onProgress: Progress | undefined): Promise<void> {
-  const types = [...context.capability.types.keys()];
-  const total = store.size;
-  await store.reindex(
-    types,
-    (text) => {
-      const resource = parseJson(text) as Resource;
-      return { entries: context.indexEntries(resource), patients: context.patientsOf(resource) };
-    },
-    (done) => onProgress?.(done, Math.max(done, total)),
-  );
 }

@@ -43,7 +43,11 @@ const ROOMS: readonly Room[] = [
     rooms: ['fhir/', 'store/port', 'rest/context', 'audit'],
     packages: ['node:crypto', 'fhir/r4.d.ts'],
   },
-  { prefix: 'rest/', rooms: ['fhir/', 'store/port', 'audit'], packages: ['node:crypto', 'fhir/r4.d.ts'] },
+  {
+    prefix: 'rest/',
+    rooms: ['fhir/', 'store/port', 'audit', 'smart/scopes'],
+    packages: ['node:crypto', 'fhir/r4.d.ts'],
+  },
   {
     prefix: 'risk/session',
     rooms: ['fhir/', 'risk/'],
@@ -90,10 +94,27 @@ const ROOMS: readonly Room[] = [
     rooms: ['fhir/', 'store/port'],
     packages: ['oidc-provider', 'otpauth', 'jose', 'node:crypto', 'node:util'],
   },
+  { prefix: 'smart/scopes', rooms: ['fhir/'], packages: [] },
+  {
+    prefix: 'smart/',
+    rooms: ['fhir/', 'rest/', 'store/port'],
+    packages: ['jose', 'ajv', 'node:fs', 'node:path', 'node:crypto', 'fhir/r4.d.ts'],
+  },
   { prefix: 'telemetry/', rooms: ['store/port', 'risk/assessment'], packages: ['winston'] },
   {
     prefix: 'http/',
-    rooms: ['fhir/', 'rest/', 'cds/', 'pages/', 'authorization/', 'audit', 'telemetry/', 'store/port', 'config'],
+    rooms: [
+      'fhir/',
+      'rest/',
+      'cds/',
+      'pages/',
+      'authorization/',
+      'smart/',
+      'audit',
+      'telemetry/',
+      'store/port',
+      'config',
+    ],
     packages: [
       'express',
       'node:http',

@@ -27,6 +27,8 @@ export interface CdsOptions {
   readonly folder: string;
   /** Folder of registered clients. undefined: demonstration, where whoever reaches the server may call. */
   readonly clientsFolder: string | undefined;
+  /** No demonstration: without registered clients nobody may call. */
+  readonly needsClients?: boolean;
   /** Origins of pages that may call, besides those of registered clients and the server's own. */
   readonly origins: readonly string[];
   /** Fetches key sets of clients, under the rules of all outbound calls. */
@@ -186,7 +188,9 @@ interface Registered extends LoadedClients {
   readonly demonstration?: CdsClient;
 }
 
-function clientsOf({ clientsFolder, folder, origins }: CdsOptions, serviceIds: ReadonlySet<string>): Registered {
+function clientsOf(options: CdsOptions, serviceIds: ReadonlySet<string>): Registered {
+  const { clientsFolder, folder, origins, needsClients } = options;
+  if (clientsFolder === undefined && needsClients) return { clients: [], problems: [] };
   if (clientsFolder === undefined) return { clients: [], problems: [], demonstration: demonstrationClient(origins) };
   return loadClients(clientsFolder, join(folder, 'clients', 'schema.json'), serviceIds);
 }

@@ -199,7 +199,7 @@ function linksSaid(patients: readonly Entry[], { patientId }: HookRequest): read
 /** Links that cannot be read are reported; what belongs to them is then dropped, and the cards say that data of others was. */
 async function heldPerson(id: string, { context, caller }: Source): Promise<readonly string[]> {
   try {
-    return await personOf(id, context);
+    return await personOf(id, caller.access, context);
   } catch (error) {
     context.report(error, caller.requestId);
     return [];

@@ -32,7 +32,10 @@ const KINDS = {
   'not-unprocessable': { code: 'processing', status: 422 },
   // access
   login: { code: 'login', status: 401 },
+  /** A token that does not hold, as RFC 6750 tells it from no token at all. */
+  'token-invalid': { code: 'login', status: 401 },
   forbidden: { code: 'forbidden', status: 403 },
+  'insufficient-scope': { code: 'forbidden', status: 403 },
   'refused-origin': { code: 'security', status: 421 },
   // existence
   'not-found': { code: 'not-found', status: 404 },

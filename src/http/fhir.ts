@@ -2,13 +2,15 @@
 import type { Request, Response } from 'express';
 import { fhirError } from '../fhir/outcome.ts';
 import { isAnsweredLater, type Later } from '../rest/async-job.ts';
-import { type CallerFacts, localCaller, localFacts } from '../rest/caller.ts';
+import { type CallerFacts, localFacts, strangerFacts } from '../rest/caller.ts';
 import type { RestContext } from '../rest/context.ts';
 import { answer, refuse } from '../rest/interact.ts';
 import { isHeavyOperation } from '../rest/operations.ts';
 import { likelyFormat } from '../rest/parse-request.ts';
 import { placeOf } from '../rest/place.ts';
 import type { FhirResponse, WireRequest } from '../rest/request.ts';
+import { callerOf } from '../smart/access.ts';
+import type { Identify } from '../smart/identity.ts';
 import { StoreError } from '../store/port.ts';
 import type { Guard } from './access.ts';
 import { AbortedRequest, readBody } from './body.ts';
@@ -18,6 +20,8 @@ import { isUpload, received, type UploadPlace } from './upload.ts';
 export interface FhirHandlerParts {
   readonly context: RestContext;
   readonly guard: Guard;
+  /** Who asks, by their token; without it everybody is the one local caller. */
+  readonly identify?: Identify | undefined;
   readonly bodyLimitBytes: number;
   /** The same `answer` on the thread with a time budget. Rejects only when that thread is gone. */
   heavy(wire: WireRequest, caller: CallerFacts): Promise<FhirResponse>;
@@ -69,10 +73,15 @@ function isOneResource(method: string, path: string): boolean {
 /** The handler of `/fhir`. It always answers, unless the client has gone away. */
 export function fhirHandler(parts: FhirHandlerParts): FhirHandler {
   return async (request, response, url, requestId) => {
-    const facts = localFacts(requestId, request.socket.remoteAddress ?? '');
+    const peer = { requestId, address: request.socket.remoteAddress ?? '' };
+    let facts =
+      parts.identify === undefined ? localFacts(requestId, peer.address) : strangerFacts(requestId, peer.address);
     const wire = wireOf(request, url);
     try {
       assertAcceptable(request, url, parts);
+      // Before the body is read. What anybody may ask needs no token, and looks at none.
+      if (parts.identify !== undefined && !isOpen(wire))
+        facts = await parts.identify(request.headers.authorization, peer);
       if (parts.uploads !== undefined && isUpload(wire)) {
         carry(request, response, await uploaded(request, wire, facts, parts, parts.uploads));
         return;
@@ -83,9 +92,14 @@ export function fhirHandler(parts: FhirHandlerParts): FhirHandler {
       if (error instanceof AbortedRequest) return;
       if (!request.complete) response.setHeader('Connection', 'close');
       request.resume(); // what is left of the body is read and dropped, so that the answer reaches the client
-      carry(request, response, await refuse(error, wire, localCaller(facts), parts.context));
+      carry(request, response, await refuse(error, wire, callerOf(facts, parts.context), parts.context));
     }
   };
+}
+
+/** What the server can do is open to everyone. */
+function isOpen({ method, path }: Pick<WireRequest, 'method' | 'path'>): boolean {
+  return path === '/metadata' && (method === 'GET' || method === 'HEAD');
 }
 
 /** A body on disk is a job's, or it is removed. */
@@ -119,6 +133,7 @@ function assertAcceptable(request: Request, url: string, { guard }: FhirHandlerP
 
 /** Headers of which Node would silently keep the first; or that mean nothing twice. */
 const ONCE = [
+  'authorization',
   'content-type',
   'if-match',
   'if-modified-since',
@@ -131,7 +146,7 @@ async function routed(wire: WireRequest, facts: CallerFacts, parts: FhirHandlerP
   if (parts.later !== undefined && isAnsweredLater(wire)) return parts.later(wire, facts);
   if ((parts.isHeavy ?? isHeavy)(wire)) return onHeavy(wire, facts, parts);
   try {
-    return await answer(wire, localCaller(facts), parts.context);
+    return await answer(wire, callerOf(facts, parts.context), parts.context);
   } catch (error) {
     if (error instanceof StoreError && error.reason === 'bounded-thread') return onHeavy(wire, facts, parts);
     throw error;

@@ -23,8 +23,8 @@ import { committed, type Plan } from './write.ts';
 export interface Door {
   /** Answers one request completely: claims, access, audit. */
   interact(request: FhirRequest, caller: Caller, context: RestContext): Promise<FhirResponse>;
-  /** Refuses (404, 405) what the capability statement does not claim. */
-  assertClaimed(request: FhirRequest, context: RestContext): void;
+  /** Refuses (404, 405) what the capability statement does not claim, and (401, 403) what the caller's scopes do not allow. */
+  assertAllowed(request: FhirRequest, caller: Caller, context: RestContext): void;
 }
 
 /** Most times a transaction is decided anew before 409. */
@@ -78,7 +78,7 @@ export const batch =
 export const transaction =
   (door: Door): Perform<Extract<FhirRequest, { interaction: 'transaction' }>> =>
   async (request, caller, context) => {
-    const entries = await decoded(rawEntries(request.bundle, context), request, door, context);
+    const entries = await decoded(rawEntries(request.bundle, context), request, door, caller, context);
     limitSearches(entries);
     const replay = replayOf(request.bundle, caller);
     let byEntry: TransactionPlan['byEntry'] = new Map();
@@ -146,6 +146,7 @@ async function decoded(
   raw: readonly Json[],
   outer: FhirRequest,
   door: Door,
+  caller: Caller,
   context: RestContext,
 ): Promise<readonly BundleEntry[]> {
   const entries: BundleEntry[] = [];
@@ -153,7 +154,7 @@ async function decoded(
     raw.map((json, index) => ({ json, index })),
     ({ json, index }) => {
       const entry = entryOf(json, index, outer, context);
-      door.assertClaimed(entry.request, context);
+      door.assertAllowed(entry.request, caller, context);
       phaseOf(entry.request);
       entries.push(entry);
     },

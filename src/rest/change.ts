@@ -17,8 +17,9 @@ import { instantText } from '../fhir/time.ts';
 import type { AuditRow, Body, Command, StoredVersion } from '../store/port.ts';
 import { namesVersion } from './conditions.ts';
 import type { Caller, RestContext } from './context.ts';
+import { assertInScope, assertMayPut, assertSeesEverything, permits, seesAll } from './permission.ts';
 import { isApart, localTarget } from './references.ts';
-import { assertWhole, respond, versionHeaders } from './represent.ts';
+import { assertWhole, respond, storedResource, versionHeaders } from './represent.ts';
 import type { FhirResponse, Preconditions, Representation } from './request.ts';
 
 /** A write that is decided: what the store is told, what the audit says, what the client will hear. */
@@ -40,6 +41,8 @@ export interface Change {
   readonly also: readonly Command[];
   /** Warnings of validation. */
   readonly findings: readonly Issue[];
+  /** The caller may read the version as it is after the change, so that it may be answered. */
+  readonly told: boolean;
   readonly patients: readonly string[];
   /** An AuditEvent a client sent: a row of the audit log, never a resource row. */
   readonly posted: AuditRow | undefined;
@@ -52,6 +55,7 @@ const NOTHING = {
   targets: new Set<string>(),
   findings: [],
   also: [],
+  told: true,
   posted: undefined,
 };
 
@@ -60,13 +64,6 @@ const INTERACTIONS = { POST: 'create', PUT: 'update', PATCH: 'patch' } as const;
 
 /** Types that can be created but never changed: their creates become rows of the audit log. */
 const APPEND_ONLY: ReadonlySet<string> = new Set(['AuditEvent']);
-
-/** Refuses callers whose view of a type is narrower than everything: whether a new version lies in their view cannot be proved here. */
-export function assertMayWrite(type: string, caller: Caller): void {
-  if (caller.access.visible(type).kind !== 'all') {
-    throw fhirError('forbidden', `Writing ${type} is not permitted to this caller.`);
-  }
-}
 
 /**
  * A new version of `key`: 201 when nothing is there now, otherwise 200. When the content is what is held already, the held version stays:
@@ -82,11 +79,14 @@ export function put(
   caller: Caller,
   context: RestContext,
 ): Change {
-  assertMayWrite(key.type, caller);
   if (method === 'PUT') assertWhole(resource);
-  const { prepared, findings, also } = ruled(withServerMeta(resource, key.id), current, context);
+  const named = withServerMeta(resource, key.id);
+  assertMayPut(named, key, current, method === 'PUT', caller, context);
+  if (DELIVERS.has(key.type)) assertSeesEverything(`A ${key.type} delivers without a filter.`, caller, context);
+  const { prepared, findings, also } = ruled(named, current, context);
   const exists = current !== undefined && !current.deleted;
-  const common = { ...NOTHING, interaction: INTERACTIONS[method], key, findings, also } as const;
+  const told = permits('read', prepared, { id: key.id, at: context.ambient.now() }, caller, context);
+  const common = { ...NOTHING, interaction: INTERACTIONS[method], key, findings, also, told } as const;
   if (APPEND_ONLY.has(key.type)) {
     if (method !== 'POST') throw fhirError('method-not-allowed', `${key.type} can only be created, never changed.`);
     const patients = context.patientsOf(prepared);
@@ -110,9 +110,26 @@ export function put(
   };
 }
 
-/** A deletion of `key`; nothing to write when it is deleted already or never was. */
-export function deletion(key: ResourceKey, current: StoredVersion | undefined, caller: Caller): Change {
-  assertMayWrite(key.type, caller);
+/** Types whose resources make the server send what it holds, whoever may see it. */
+const DELIVERS: ReadonlySet<string> = new Set(['Subscription']);
+
+/**
+ * A deletion of `key`; nothing to write when it is deleted already or never was.
+ * @throws FhirError `insufficient-scope` (403) for what the caller sees and may not delete
+ */
+export function deletion(
+  key: ResourceKey,
+  current: StoredVersion | undefined,
+  caller: Caller,
+  context: RestContext,
+): Change {
+  assertInScope(key.type, ['delete'], caller);
+  if (current?.text !== undefined && !seesAll(key.type, ['delete'], caller)) {
+    const { text, at } = current;
+    if (!permits('delete', storedResource(text), { id: key.id, at }, caller, context)) {
+      throw fhirError('insufficient-scope', `Deleting \`${label(key)}\` is not permitted to this caller.`);
+    }
+  }
   if (APPEND_ONLY.has(key.type)) throw fhirError('method-not-allowed', `${key.type} is never deleted.`);
   const patients = current?.patients ?? [];
   const common = { ...NOTHING, interaction: 'delete', key, status: 204, patients } as const;
@@ -166,7 +183,7 @@ export function answer(
   if (prefer.return === 'OperationOutcome') {
     return respond(change.status === 204 ? 200 : change.status, outcomeText(change), pretty, headers);
   }
-  if (prefer.return === 'minimal' || change.interaction === 'delete') {
+  if (prefer.return === 'minimal' || change.interaction === 'delete' || !change.told) {
     return respond(change.status, undefined, pretty, headers);
   }
   const text = command?.op === 'put' ? textOf(command.body, at) : held?.text;

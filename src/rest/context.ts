@@ -9,6 +9,7 @@ import type { Resource } from '../fhir/resource.ts';
 import type { AccessFilter, IndexEntry, SearchPlan } from '../fhir/search/algebra.ts';
 import type { PatientLinks } from '../fhir/search/person.ts';
 import type { SearchQuery } from '../fhir/search/query.ts';
+import type { Rights } from '../smart/scopes.ts';
 import type { AuditRow, Command, ResourceStore, StoredVersion } from '../store/port.ts';
 import type { ExportDesk } from './export-job.ts';
 import type { ImportRoom } from './import-job.ts';
@@ -16,7 +17,7 @@ import type { FhirResponse } from './request.ts';
 import type { RiskDesk } from './risk-desk.ts';
 import type { SubscriptionDesk } from './subscription-desk.ts';
 
-/** Who makes a request and what they may see. Until an identity provider is configured there is one permit-all caller, on loopback only. */
+/** Who makes a request and what they may see. Without an identity provider there is one permit-all caller, on loopback only. */
 export interface Caller {
   /** Stable opaque name of the principal; 'local' without identity provider. */
   readonly principal: string;
@@ -28,6 +29,9 @@ export interface Caller {
   readonly address: string;
   /** X-Request-Id, given or minted. */
   readonly requestId: string;
+  /** What the token says, as data. */
+  readonly rights: Rights;
+  /** What follows from the rights, on this thread. */
   readonly access: AccessFilter;
 }
 

@@ -64,7 +64,7 @@ async function performed(
   const { settings, ambient } = context;
   const owner = await heldByKey(call.key, caller, context);
   const asked = askedOf(call.input, context);
-  const person = owner.key.type === PATIENT ? await personOf(owner.key.id, context) : [owner.key.id];
+  const person = owner.key.type === PATIENT ? await personOf(owner.key.id, caller.access, context) : [owner.key.id];
   const { matches, cursor } = await pageOf(call, owner, person, asked, caller, context);
   const added = await linkedOf(
     matches,
@@ -234,7 +234,8 @@ async function byIds(
   const found: StoredVersion[] = [];
   for (let from = 0; from < ids.length; from += IDS) {
     const some = ids.slice(from, from + IDS);
-    const page = await store.search(planOf(type, { kind: 'ids', ids: some }, caller.access), { count: some.length });
+    const plan = planOf(type, { kind: 'ids', ids: some }, caller.access, [], 'read');
+    const page = await store.search(plan, { count: some.length });
     found.push(...page.matches);
   }
   return found;

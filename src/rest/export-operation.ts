@@ -100,13 +100,13 @@ async function membersOf(key: ResourceKey | undefined, caller: Caller, context: 
     const id = isJsonObject(each) && each.inactive !== true ? patientOf(each.entity, context) : undefined;
     if (id !== undefined) members.add(id);
   }
-  if (members.size <= MEMBER_LIMIT) return personsIn(members, context);
+  if (members.size <= MEMBER_LIMIT) return personsIn(members, caller, context);
   throw fhirError('too-costly', `A Group of more than ${MEMBER_LIMIT} patients is not exported.`);
 }
 
 /** A member is a person: records linked to a member's are exported with it. */
-async function personsIn(members: ReadonlySet<string>, context: RestContext): Promise<string[]> {
-  const persons = await personsOf([...members], context, MEMBER_LIMIT);
+async function personsIn(members: ReadonlySet<string>, caller: Caller, context: RestContext): Promise<string[]> {
+  const persons = await personsOf([...members], caller.access, context, MEMBER_LIMIT);
   return [...new Set([...persons.values()].flat())];
 }
 

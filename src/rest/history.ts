@@ -2,6 +2,7 @@
 import type { AccessEntry } from '../audit.ts';
 import { fhirError } from '../fhir/outcome.ts';
 import { label } from '../fhir/resource.ts';
+import { searchableTypes } from '../fhir/search/system.ts';
 import { type Interval, instantText, intervalOf } from '../fhir/time.ts';
 import type { HistoryScope, StoredVersion } from '../store/port.ts';
 import { rawRequest } from './access-entry.ts';
@@ -9,6 +10,7 @@ import { bundleText, historyEntry } from './bundle-text.ts';
 import type { Caller, Perform, RestContext } from './context.ts';
 import { openCursor, sealCursor } from './cursor.ts';
 import { pageLinks, urlOf } from './links.ts';
+import { permitsVersion, seesAll } from './permission.ts';
 import { type Pair, pairsOf, single } from './query-text.ts';
 import { mayRead } from './read.ts';
 import { entityTag, respond, shapedText } from './represent.ts';
@@ -24,14 +26,13 @@ export const history: Perform<HistoryRequest> = async (request, caller, context)
   const pairs = pairsOf(request.rawQuery);
   await assertVisible(request, caller, context);
   const asked = askedOf(request, pairs, context);
-  const { settings, ambient, store, definitions } = context;
+  const { settings, ambient, definitions } = context;
   const now = ambient.now();
   const used = pairs.filter(([name]) => SCOPE.has(name));
   const binding = { principal: caller.access.principal, scope: JSON.stringify(['history', request.wire.path, used]) };
   const token = single(pairs, '_cursor');
   const after = token === undefined ? undefined : openCursor(settings.cursorKey, binding, token, now);
-  const page = await store.history(asked.scope, { count: Math.max(asked.count, 1), after });
-  const { matches, next } = asked.at === undefined ? page : currentDuring(asked.at, page.matches, page.next);
+  const { matches, next } = await seenPage(request, asked, after, caller, context);
   if (matches.length === 0 && request.interaction === 'history-instance' && token === undefined) {
     await assertExists(request, context);
   }
@@ -57,6 +58,40 @@ export const history: Perform<HistoryRequest> = async (request, caller, context)
   };
 };
 
+/** Most rows of one resource that are looked through for a page. */
+const LOOKED_AT = 1000;
+
+/** A page with as many versions as were asked for that the caller may read; fewer when there are no more, or after a thousand that they may not. */
+async function seenPage(
+  { interaction }: HistoryRequest,
+  asked: AskedHistory,
+  start: string | undefined,
+  caller: Caller,
+  context: RestContext,
+) {
+  const count = Math.max(asked.count, 1);
+  const matches: StoredVersion[] = [];
+  let after = start;
+  let looked = 0;
+  do {
+    const page = await context.store.history(asked.scope, { count: count - matches.length, after });
+    const { matches: found, next } = asked.at === undefined ? page : currentDuring(asked.at, page.matches, page.next);
+    matches.push(...(interaction === 'history-instance' ? await seenOf(found, caller, context) : found));
+    looked += page.matches.length;
+    after = next;
+  } while (after !== undefined && matches.length < count && looked < LOOKED_AT);
+  return { matches, next: after };
+}
+
+/** Each version of one resource by what it holds; of the resource as it is now, and of whole types, `assertVisible` has judged. */
+async function seenOf(versions: readonly StoredVersion[], caller: Caller, context: RestContext) {
+  const seen: StoredVersion[] = [];
+  for (const version of versions) {
+    if (await permitsVersion(['read'], version, caller, context)) seen.push(version);
+  }
+  return seen;
+}
+
 /**
  * Type and system history hold deleted versions and versions of resources that have left the caller's view; a filter on current
  * resources says nothing about those. So they are refused (fail closed) to callers who may not see everything.
@@ -66,9 +101,9 @@ async function assertVisible(request: HistoryRequest, caller: Caller, context: R
     if (await mayRead(request.key, caller, context)) return;
     throw fhirError('not-found', `\`${label(request.key)}\` is not known.`);
   }
-  const types = request.interaction === 'history-type' ? [request.type] : [...context.capability.types.keys()];
-  if (types.every((type) => caller.access.visible(type).kind === 'all')) return;
-  throw fhirError('forbidden', 'History of a type or of everything is not permitted to this caller.');
+  const types = request.interaction === 'history-type' ? [request.type] : searchableTypes(context.capability);
+  if (types.every((type) => seesAll(type, ['search'], caller))) return;
+  throw fhirError('insufficient-scope', 'History of a type or of everything is not permitted to this caller.');
 }
 
 async function assertExists(

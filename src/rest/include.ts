@@ -100,7 +100,7 @@ function forwardPlans(
     }
   }
   return [
-    ...[...wanted].map(([type, ids]) => planOf(type, { kind: 'ids', ids: [...ids] }, caller.access)),
+    ...[...wanted].map(([type, ids]) => planOf(type, { kind: 'ids', ids: [...ids] }, caller.access, [], 'read')),
     ...canonicalPlans(references, includes, caller, context),
   ];
 }
@@ -205,6 +205,7 @@ async function reversePlans(
   if (includes.length === 0) return [];
   const persons = await personsOf(
     layer.flatMap(({ key }) => (key.type === PATIENT ? [key.id] : [])),
+    caller.access,
     context,
   );
   const same = (id: string): readonly string[] => persons.get(id) ?? [id];

@@ -1,10 +1,12 @@
 /** References to own resources are held, when the server is set so. Source: FHIR R4 http.html#delete and #create (business rules, "referential integrity"). */
 import { fhirError } from '../fhir/outcome.ts';
 import { label } from '../fhir/resource.ts';
-import type { Predicate, SearchPlan } from '../fhir/search/algebra.ts';
+import type { Predicate } from '../fhir/search/algebra.ts';
+import { unfilteredPlan } from '../fhir/search/plan.ts';
 import type { Command } from '../store/port.ts';
 import type { Change } from './change.ts';
 import type { Caller, RestContext } from './context.ts';
+import { heldFor, seesAll } from './permission.ts';
 import { localTarget } from './references.ts';
 
 /**
@@ -32,7 +34,8 @@ export async function integrityOf(
 
 async function heldTarget(target: string, deletedHere: boolean, caller: Caller, context: RestContext) {
   const key = localTarget(target);
-  const current = key === undefined || deletedHere ? undefined : await context.store.read(key);
+  // What the caller may not read is to them what is not there: else references would tell which ids are held.
+  const current = key === undefined || deletedHere ? undefined : await heldFor(['read'], key, caller, context);
   if (key === undefined || current === undefined || current.deleted) {
     throw fhirError('business-rule', `A reference points at \`${target}\`, which is not held.`);
   }
@@ -55,13 +58,15 @@ async function unreferenced(
     const { matches } = await context.store.search(plan, { count: written.size + 1 });
     // What this commit writes itself is judged by its new references, not by its old ones.
     const others = matches.filter(({ key }) => !written.has(label(key)));
-    if (others.length > 0) throw fhirError('conflict', `\`${target}\` is referenced by a ${type} and stays.`);
+    if (others.length > 0) {
+      const by = seesAll(type, ['search'], caller) ? `a ${type}` : 'something';
+      throw fhirError('conflict', `\`${target}\` is referenced by ${by} and stays.`);
+    }
     commands.push({ op: 'expect', plan, ids: matches.map(({ key }) => key.id) });
   }
   return commands;
 }
 
 function expect(type: string, where: Predicate, ids: readonly string[], caller: Caller) {
-  const plan: SearchPlan = { type, where, sort: [], principal: caller.access.principal };
-  return { op: 'expect', plan, ids } as const;
+  return { op: 'expect', plan: unfilteredPlan(type, where, caller.access.principal), ids } as const;
 }

@@ -3,6 +3,7 @@
  *
  *   parse      wire -> FhirRequest                            400, 404, 405, 406, 415
  *   claimed    is it in capability-statement.json             404, 405, 412
+ *   permitted  do the caller's scopes allow it at all         401, 403
  *   perform    the interaction, under the caller's access     everything else
  *   audit      durable before the answer leaves               503, and no data
  *   respond
@@ -16,9 +17,11 @@ import { StoreError } from '../store/port.ts';
 import { attempted, attemptedWire } from './access-entry.ts';
 import { batch, transaction } from './bundle.ts';
 import { capabilities } from './capability.ts';
+import { challengeOf } from './challenge.ts';
 import { allowedMethods, assertClaimed } from './claimed.ts';
 import type { Caller, Performed, RestContext } from './context.ts';
 import { history } from './history.ts';
+import { assertPermitted } from './in-scope.ts';
 import { operation } from './operations.ts';
 import { likelyFormat, parseRequest } from './parse-request.ts';
 import { conditionalPatch, patch } from './patch.ts';
@@ -58,7 +61,7 @@ export async function interact(request: FhirRequest, caller: Caller, context: Re
 async function claimedAndRecorded(request: FhirRequest, caller: Caller, context: RestContext): Promise<FhirResponse> {
   let performed: Performed;
   try {
-    assertClaimed(request, context);
+    assertAllowed(request, caller, context);
     performed = await perform(request, caller, context);
   } catch (error) {
     const response = refusal(error, request.wire, caller, context, request.representation.pretty);
@@ -86,8 +89,15 @@ export async function refuse(
   return rendered(answered, { format: likelyFormat(wire), pretty: false }, context.definitions);
 }
 
+/** Who shows no token learns nothing of what is claimed; who does, hears first what the server does not do for anyone. */
+function assertAllowed(request: FhirRequest, caller: Caller, context: RestContext): void {
+  if (caller.rights.kind === 'nothing') assertPermitted(request, caller, context);
+  assertClaimed(request, context);
+  assertPermitted(request, caller, context);
+}
+
 /** Bundle entries come back in through the same door. */
-const DOOR = { interact, assertClaimed };
+const DOOR = { interact, assertAllowed };
 const asBatch = batch(DOOR);
 const asTransaction = transaction(DOOR);
 
@@ -166,7 +176,7 @@ function refusal(
   if (error instanceof StoreError && error.reason === 'bounded-thread') throw error;
   const known = asFhirError(error);
   if (known.kind === 'exception' || known.kind === 'transient') context.report(error, caller.requestId);
-  const headers: Record<string, string> = {};
+  const headers: Record<string, string> = { ...challengeOf(known.kind) };
   if (known.kind === 'method-not-allowed') headers.Allow = allowedMethods(wire.path, context.capability).join(', ');
   return outcomeOf(known, headers, pretty);
 }

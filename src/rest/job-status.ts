@@ -1,6 +1,7 @@
 /** Status, cancel and files of a job. Source: FHIR Bulk Data Access 2.0.0 (status request, delete request, file request). */
 import { FhirError, fhirError, operationOutcome } from '../fhir/outcome.ts';
 import type { JsonObject } from '../fhir/resource.ts';
+import { challengeOf } from './challenge.ts';
 import type { Caller, RestContext } from './context.ts';
 import type { Job, JobDesk, JobFile, JobOrder, JobResult, JobState } from './job.ts';
 import { respond } from './represent.ts';
@@ -72,7 +73,8 @@ function fault(error: unknown, { requestId }: Caller, { report }: RestContext): 
 
 function refusal(error: FhirError, headers: Readonly<Record<string, string>> = {}): FhirResponse {
   const retry: Record<string, string> = error.kind === 'transient' ? { 'Retry-After': '1' } : {};
-  return respond(error.status, JSON.stringify(operationOutcome(error.issues)), false, { ...headers, ...retry });
+  const all = { ...headers, ...retry, ...challengeOf(error.kind) };
+  return respond(error.status, JSON.stringify(operationOutcome(error.issues)), false, all);
 }
 
 async function performed<O extends JobOrder, R extends JobResult>(

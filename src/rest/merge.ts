@@ -9,7 +9,7 @@ import { localReference } from '../fhir/search/value.ts';
 import { instantText } from '../fhir/time.ts';
 import type { Command, StoredVersion } from '../store/port.ts';
 import { rawRequest } from './access-entry.ts';
-import { assertMayWrite, put, unchanged } from './change.ts';
+import { put, unchanged } from './change.ts';
 import { criteriaOf, matched } from './conditional.ts';
 import type { Caller, Performed, RestContext } from './context.ts';
 import { heldByKey } from './held.ts';
@@ -18,6 +18,7 @@ import { type Operation, type OperationCall, type OperationInput, resourceOf } f
 import { objectOf, truthOf } from './operation-input.ts';
 import { parametersText } from './operation-output.ts';
 import { LINKED_LIMIT, personOf } from './patient-links.ts';
+import { assertSeesAll } from './permission.ts';
 import { provenanceOf } from './provenance.ts';
 import { respond, storedResource } from './represent.ts';
 import { committed, normalised, type Plan } from './write.ts';
@@ -42,7 +43,7 @@ export const MERGE: Operation = {
 type Side = 'source' | 'target';
 
 async function performed(call: OperationCall, caller: Caller, context: RestContext): Promise<Performed> {
-  assertMayWrite(PATIENT, caller);
+  assertSeesAll(PATIENT, ['read', 'search', 'update'], 'A merge is for callers who may update every Patient.', caller);
   if (truthOf(call.input, 'delete-source') === true) {
     throw fhirError(
       'business-rule',
@@ -106,7 +107,7 @@ async function decided(call: OperationCall, caller: Caller, context: RestContext
     return { plan: { changes: [unchanged(targetHeld)], expects, access }, target: before.target, isDone: true };
   }
   assertMergeable(before, fhirBase);
-  await assertFollowable(sourceHeld, targetHeld, context);
+  await assertFollowable(sourceHeld, targetHeld, caller, context);
   const result = resourceOf(input.get('result-patient')?.[0]);
   const wish = {
     result: result === undefined ? undefined : normalised(result, context),
@@ -193,8 +194,16 @@ function only(side: Side, matches: readonly StoredVersion[]): StoredVersion {
 }
 
 /** @throws FhirError `business-rule` (422) when searches could not follow the links any more */
-async function assertFollowable(source: StoredVersion, target: StoredVersion, context: RestContext): Promise<void> {
-  const persons = new Set([...(await personOf(source.key.id, context)), ...(await personOf(target.key.id, context))]);
+async function assertFollowable(
+  source: StoredVersion,
+  target: StoredVersion,
+  { access }: Caller,
+  context: RestContext,
+): Promise<void> {
+  const persons = new Set([
+    ...(await personOf(source.key.id, access, context)),
+    ...(await personOf(target.key.id, access, context)),
+  ]);
   if (persons.size <= LINKED_LIMIT) return;
   throw fhirError('business-rule', `More than ${LINKED_LIMIT} Patients would be linked: searches follow no more.`);
 }

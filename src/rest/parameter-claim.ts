@@ -3,6 +3,7 @@ import { DEFINING_TYPE } from '../fhir/custom-parameter.ts';
 import { fhirError } from '../fhir/outcome.ts';
 import { label } from '../fhir/resource.ts';
 import type { Predicate, SearchPlan } from '../fhir/search/algebra.ts';
+import { unfilteredPlan } from '../fhir/search/plan.ts';
 import { and, or } from '../fhir/search/simplify.ts';
 import type { Command } from '../store/port.ts';
 import type { Change } from './change.ts';
@@ -61,7 +62,7 @@ function claimants(code: string, bases: readonly string[], caller: Caller): Sear
     code: value,
   });
   const where = and([is('code', code), or(bases.map((base) => is('base', base))), is('status', 'active')]);
-  return { type: DEFINING_TYPE, where, sort: [], principal: caller.access.principal };
+  return unfilteredPlan(DEFINING_TYPE, where, caller.access.principal);
 }
 
 function taken(code: string, base: string, by = 'another entry') {

@@ -3,9 +3,10 @@ import { fhirError } from '../fhir/outcome.ts';
 import { type Patch, patched } from '../fhir/patch.ts';
 import { label, type Resource, type ResourceKey } from '../fhir/resource.ts';
 import type { StoredVersion } from '../store/port.ts';
-import { assertMayWrite, assertPreconditions, put } from './change.ts';
+import { assertPreconditions, put } from './change.ts';
 import { criteriaOf, matched, single } from './conditional.ts';
 import type { Perform, RestContext } from './context.ts';
+import { heldFor, permitsVersion, unknown } from './permission.ts';
 import { storedResource } from './represent.ts';
 import type { FhirRequest, Preconditions } from './request.ts';
 import { normalised, performed } from './write.ts';
@@ -28,12 +29,14 @@ export function patchedHeld(
   return patched(storedResource(current.text), patch, definitions);
 }
 
+/** A patch tells what it meets (`test`, paths that are not there), so who patches must be allowed to read. */
+export const PATCH = ['read', 'update'] as const;
+
 /** 200 with the patched resource. */
 export const patch: Perform<Request<'patch'>> = async (request, caller, context) => {
   const { key } = request;
-  assertMayWrite(key.type, caller);
   return performed(request, caller, context, async () => {
-    const current = await context.store.read(key);
+    const current = await heldFor(PATCH, key, caller, context);
     const resource = normalised(patchedHeld(key, current, request, context), context);
     return { changes: [put(resource, key, current, 'PATCH', caller, context)], expects: [] };
   });
@@ -42,10 +45,10 @@ export const patch: Perform<Request<'patch'>> = async (request, caller, context)
 /** One match: patched; none: 404; more: 412. */
 export const conditionalPatch: Perform<Request<'conditional-patch'>> = async (request, caller, context) => {
   const { type, criteria } = request;
-  assertMayWrite(type, caller);
   return performed(request, caller, context, async () => {
     const { matches, expect } = await matched(criteriaOf(type, criteria, context), caller, context);
     const held = matchOf(type, matches);
+    if (!(await permitsVersion(PATCH, held, caller, context))) throw unknown(held.key);
     const resource = normalised(patchedHeld(held.key, held, request, context), context);
     return { changes: [put(resource, held.key, held, 'PATCH', caller, context)], expects: [expect] };
   });

@@ -7,6 +7,7 @@ import { fhirError } from '../fhir/outcome.ts';
 import { isJsonObject, type Resource } from '../fhir/resource.ts';
 import type { AccessFilter, SearchPlan } from '../fhir/search/algebra.ts';
 import { PATIENT, PATIENT_LINK } from '../fhir/search/person.ts';
+import { planOf, unfilteredPlan } from '../fhir/search/plan.ts';
 import type { SearchQuery } from '../fhir/search/query.ts';
 import { and } from '../fhir/search/simplify.ts';
 import { localReference } from '../fhir/search/value.ts';
@@ -25,17 +26,18 @@ const STEP = 500;
 const PAGE = 200;
 
 /** Ids of the Patients that are one person with `id`, itself first. @throws FhirError `too-costly` (400) over `LINKED_LIMIT` */
-export async function personOf(id: string, context: Links): Promise<readonly string[]> {
-  return (await personsOf([id], context)).get(id) ?? [id];
+export async function personOf(id: string, access: AccessFilter, context: Links): Promise<readonly string[]> {
+  return (await personsOf([id], access, context)).get(id) ?? [id];
 }
 
 /**
  * Of each id, the Patients that are the same person, itself first. Links to what is deleted or was never here count too: what points there
- * is still held. Not cut by the caller's access, which is joined to whatever is found by them.
+ * is still held. Only links in Patients that may be searched are followed: who may not see a link learns nothing from it.
  * @throws FhirError `too-costly` (400) when more than `most` records are linked to those asked for
  */
 export async function personsOf(
   ids: readonly string[],
+  access: AccessFilter,
   context: Links,
   most = Math.min(ids.length * LINKED_LIMIT, MOST),
 ): Promise<ReadonlyMap<string, readonly string[]>> {
@@ -53,7 +55,7 @@ export async function personsOf(
         throw fhirError('too-costly', `More than ${most} Patients are linked to those asked for by Patient.link.`);
       }
     };
-    for await (const { id, links } of linked(frontier, context)) for (const other of links) meet(id, other);
+    for await (const { id, links } of linked(frontier, access, context)) for (const other of links) meet(id, other);
     frontier = [...fresh];
   }
   return new Map(ids.map((id) => [id, reached(id, joined)]));
@@ -63,16 +65,12 @@ function isFollowed({ capability }: Pick<RestContext, 'capability'>): boolean {
   return capability.types.get(PATIENT)?.searchParameters.has('link') === true;
 }
 
-function planOfLinks(where: SearchPlan['where']): SearchPlan {
-  return { type: PATIENT, where, sort: [], principal: '' };
-}
-
 /** The held Patients that have links and are among these, or link to one of them. */
-async function* linked(ids: readonly string[], { store, settings }: Links) {
+async function* linked(ids: readonly string[], access: AccessFilter, { store, settings }: Links) {
   for (let from = 0; from < ids.length; from += STEP) {
     const some = ids.slice(from, from + STEP);
     const targets = some.map((id) => `${PATIENT}/${id}`);
-    const plan = planOfLinks({
+    const where: SearchPlan['where'] = {
       kind: 'or',
       of: [
         and([
@@ -81,7 +79,8 @@ async function* linked(ids: readonly string[], { store, settings }: Links) {
         ]),
         { kind: 'reference', parameter: PATIENT_LINK, targets },
       ],
-    });
+    };
+    const plan = planOf(PATIENT, where, access);
     let after: string | undefined;
     do {
       const { matches, next } = await store.search(plan, { count: PAGE, after });
@@ -124,8 +123,9 @@ async function isAnyLinked(context: Links): Promise<boolean> {
   return isAny;
 }
 
+/** Of all Patients: the answer only decides whether links are looked for. */
 async function findsLink(context: Links): Promise<boolean> {
-  const plan = planOfLinks({ kind: 'missing', parameter: PATIENT_LINK, missing: false });
+  const plan = unfilteredPlan(PATIENT, { kind: 'missing', parameter: PATIENT_LINK, missing: false });
   return (await context.store.search(plan, { count: 1 })).matches.length > 0;
 }
 
@@ -147,7 +147,7 @@ export function personPlanner(access: AccessFilter, context: RestContext): (quer
       },
     });
     const unknown = [...named].filter((id) => !known.has(id));
-    if (unknown.length > 0) for (const [id, same] of await personsOf(unknown, context)) known.set(id, same);
+    if (unknown.length > 0) for (const [id, same] of await personsOf(unknown, access, context)) known.set(id, same);
     if (joins) isAny ??= await isAnyLinked(context);
     const follows = isAny === true && joins;
     if (!follows && [...named].every((id) => (known.get(id)?.length ?? 1) === 1)) return literal;

@@ -5,6 +5,7 @@ import { instantText } from '../fhir/time.ts';
 import type { StoredVersion } from '../store/port.ts';
 import { namesVersion } from './conditions.ts';
 import type { Caller, Perform, Performed, RestContext } from './context.ts';
+import { heldFor, permitsVersion, seesAll } from './permission.ts';
 import { respond, shapedText, versionHeaders } from './represent.ts';
 import type { FhirRequest, Preconditions, Representation } from './request.ts';
 
@@ -24,18 +25,10 @@ export const read: Perform<Read> = async (request, caller, context) => {
 export const vread: Perform<VersionRead> = async ({ key, version, representation }, caller, context) =>
   answered('vread', await seen(key, version, caller, context), representation, context);
 
-/**
- * Whether the caller may see a resource in its current version; old versions and history follow from it.
- * A filter narrower than "all" is asked of the store by a search; what is deleted is in no search and so is hidden.
- */
+/** Whether the caller may read a resource in its current version, or as it was before its deletion; old versions and history follow from it. */
 export async function mayRead(key: ResourceKey, caller: Caller, context: RestContext): Promise<boolean> {
-  const visible = caller.access.visible(key.type);
-  if (visible.kind === 'all') return true;
-  if (visible.kind === 'none') return false;
-  const where = { kind: 'and', of: [{ kind: 'ids', ids: [key.id] }, visible] } as const;
-  const { principal } = caller.access;
-  const { matches } = await context.store.search({ type: key.type, where, sort: [], principal }, { count: 1 });
-  return matches.length > 0;
+  if (seesAll(key.type, ['read'], caller)) return true;
+  return (await heldFor(['read'], key, caller, context)) !== undefined;
 }
 
 async function seen(
@@ -46,7 +39,8 @@ async function seen(
 ): Promise<StoredVersion & { readonly text: string }> {
   const version = await context.store.read(key, number);
   const name = number === undefined ? label(key) : `${label(key)}/_history/${number}`;
-  if (version === undefined || !(await mayRead(key, caller, context))) {
+  const isSeen = version !== undefined && (await isReadable(version, number, caller, context));
+  if (version === undefined || !isSeen) {
     throw fhirError('not-found', `\`${name}\` is not known.`);
   }
   const { text } = version;
@@ -54,6 +48,17 @@ async function seen(
     throw fhirError('deleted', `\`${label(key)}\` was deleted at ${instantText(version.at)}.`);
   }
   return { ...version, text };
+}
+
+/** An old version is seen by who may see it as it was and as it is now. */
+async function isReadable(
+  version: StoredVersion,
+  number: number | undefined,
+  caller: Caller,
+  context: RestContext,
+): Promise<boolean> {
+  if (!(await permitsVersion(['read'], version, caller, context))) return false;
+  return number === undefined || mayRead(version.key, caller, context);
 }
 
 /** RFC 9110 §13.2.2: If-None-Match decides when both are given. HTTP dates are whole seconds. */

@@ -107,7 +107,7 @@ async function plansOf(
   context: RestContext,
 ): Promise<readonly SearchPlan[]> {
   const plan = personPlanner(caller.access, context);
-  const owners = compartment?.type === PATIENT ? await personOf(compartment.id, context) : undefined;
+  const owners = compartment?.type === PATIENT ? await personOf(compartment.id, caller.access, context) : undefined;
   const plans: SearchPlan[] = [];
   for (const query of queries) {
     const found = await plan(query);

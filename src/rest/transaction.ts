@@ -8,14 +8,15 @@ import { label, type Resource, type ResourceKey } from '../fhir/resource.ts';
 import { withConcepts } from '../fhir/search/concepts.ts';
 import type { Command, StoredVersion } from '../store/port.ts';
 import { type BundleEntry, forEach } from './bundle-entry.ts';
-import { assertMayWrite, assertPreconditions, type Change, deletion, put, unchanged } from './change.ts';
+import { assertPreconditions, type Change, deletion, put, unchanged } from './change.ts';
 import { criteriaOf, deletable, matched, single } from './conditional.ts';
 import type { Caller, RestContext } from './context.ts';
-import { matchOf, patchedHeld } from './patch.ts';
+import { matchOf, PATCH, patchedHeld } from './patch.ts';
+import { assertSeesAll, heldFor, permitsVersion, seesAll, unknown } from './permission.ts';
 import { isConditionalReference, rewritten, rootOf, withoutOwnBase } from './references.ts';
 import type { FhirRequest } from './request.ts';
 import { terminology } from './terminology.ts';
-import { assertUpdateCreates, type Plan, updateTarget } from './write.ts';
+import { assertUpdateCreates, CONDITIONAL_CREATE, type Plan, updateTarget } from './write.ts';
 
 /** What an entry does, once its identity is known. */
 type Target =
@@ -111,7 +112,7 @@ export class Transaction {
       }
       const position = changes.push(await this.#change(entry, target)) - 1;
       const others = target.does === 'delete' ? (target.others ?? []) : [];
-      changes.push(...others.map((held) => deletion(held.key, held, this.#caller)));
+      changes.push(...others.map((held) => deletion(held.key, held, this.#caller, this.#context)));
       // The deletion of several has no version to answer with.
       if (others.length === 0) byEntry.set(entry.index, { position, repeated: false });
     });
@@ -120,15 +121,12 @@ export class Transaction {
   }
 
   async #delete({ index, request }: BundleEntry): Promise<void> {
-    const { store } = this.#context;
     if (request.interaction === 'delete') {
-      assertMayWrite(request.key.type, this.#caller);
-      const current = await store.read(request.key);
+      const current = await heldFor(['delete'], request.key, this.#caller, this.#context);
       assertPreconditions(request.key, current, { ifMatch: request.ifMatch, ifNoneMatch: undefined });
       this.#targets.set(index, { does: 'delete', key: request.key, current });
       this.#gone.add(label(request.key));
     } else if (request.interaction === 'conditional-delete') {
-      assertMayWrite(request.type, this.#caller);
       const criteria = this.#criteria(request.type, request.criteria);
       const { matches, expect } = await deletable(request.type, criteria, this.#caller, this.#context);
       this.#expects.push(expect);
@@ -142,13 +140,13 @@ export class Transaction {
   async #create({ index, request }: BundleEntry): Promise<void> {
     if (request.interaction !== 'create') return;
     const { type, resource, ifNoneExist } = request;
-    assertMayWrite(type, this.#caller);
     const key = { type, id: this.#context.ambient.newId() };
     const target = { does: 'put', key, current: undefined, method: 'POST', resource } as const;
     if (ifNoneExist === undefined) {
       this.#targets.set(index, target);
       return;
     }
+    assertSeesAll(type, ['search'], CONDITIONAL_CREATE, this.#caller);
     const criteria = this.#criteria(type, ifNoneExist);
     const before = this.#created.get(criteria.name);
     if (before !== undefined) {
@@ -165,30 +163,28 @@ export class Transaction {
   async #update({ index, request }: BundleEntry): Promise<void> {
     const context = this.#context;
     if (request.interaction === 'patch') {
-      assertMayWrite(request.key.type, this.#caller);
-      this.#patch(index, request, request.key, await context.store.read(request.key));
+      this.#patch(index, request, request.key, await heldFor(PATCH, request.key, this.#caller, context));
     } else if (request.interaction === 'conditional-patch') {
-      assertMayWrite(request.type, this.#caller);
       const criteria = this.#criteria(request.type, request.criteria);
       const held = matchOf(request.type, await this.#found(criteria));
+      if (!(await permitsVersion(PATCH, held, this.#caller, context))) throw unknown(held.key);
       this.#patch(index, request, held.key, held);
       this.#resolved.set(criteria.name, label(held.key));
     } else if (request.interaction === 'update') {
       const { key, resource } = request;
-      assertMayWrite(key.type, this.#caller);
-      const current = await context.store.read(key);
+      const current = await heldFor(['update'], key, this.#caller, context);
+      if (current === undefined && !seesAll(key.type, ['create', 'update'], this.#caller)) throw unknown(key);
       assertPreconditions(key, current, request);
       if (current === undefined) assertUpdateCreates(key.type, context);
       this.#targets.set(index, { does: 'put', key, current, method: 'PUT', resource });
     } else if (request.interaction === 'conditional-update') {
-      assertMayWrite(request.type, this.#caller);
       const criteria = this.#criteria(request.type, request.criteria);
       if (this.#made.has(criteria.name)) {
         throw fhirError('invalid', 'The criteria name a resource that another entry creates.');
       }
       const matches = await this.#found(criteria);
       if (matches.length === 0) this.#made.add(criteria.name);
-      const target = await updateTarget(request, context.ambient.newId(), matches, context);
+      const target = await updateTarget(request, context.ambient.newId(), matches, this.#caller, context);
       this.#targets.set(index, { does: 'put', ...target, method: 'PUT', resource: request.resource });
       this.#resolved.set(criteria.name, label(target.key));
     }
@@ -243,7 +239,7 @@ export class Transaction {
   }
 
   async #change(entry: BundleEntry, target: Exclude<Target, { does: 'repeat' }>): Promise<Change> {
-    if (target.does === 'delete') return deletion(target.key, target.current, this.#caller);
+    if (target.does === 'delete') return deletion(target.key, target.current, this.#caller, this.#context);
     if (target.does === 'keep') return unchanged(target.held);
     const { key, current, method } = target;
     // What a patch leaves as it was holds references of this server, whatever the fullUrl says.
@@ -310,11 +306,12 @@ export class Transaction {
       const resolved = await withConcepts(query, terminology(this.#caller, this.#context));
       await store.search(this.#context.planSearch(resolved, access), { count: 1 });
     }
-    if (request.interaction !== 'read' || access.visible(request.key.type).kind !== 'all') return;
+    if (request.interaction !== 'read') return;
     const name = label(request.key);
     const isPut = ({ does, key }: Target) => does === 'put' && label(key) === name;
     if ([...this.#targets.values()].some(isPut)) return;
-    const current = this.#gone.has(name) ? undefined : await store.read(request.key);
+    const gone = this.#gone.has(name);
+    const current = gone ? undefined : await heldFor(['read'], request.key, this.#caller, this.#context);
     if (current === undefined || current.deleted) throw fhirError('not-found', `\`${name}\` is not known.`);
   }
 }

@@ -111,7 +111,7 @@ async function tried(
     throw fhirError('method-not-allowed', `The interaction ${mode} is not supported for \`${type}\`.`);
   }
   if (mode === 'delete') {
-    if (key !== undefined) await integrityOf([deletion(key, held, caller)], caller, context);
+    if (key !== undefined) await integrityOf([deletion(key, held, caller, context)], caller, context);
     return;
   }
   const sent = resourceOf(given);

@@ -7,20 +7,12 @@ import { fhirError } from '../fhir/outcome.ts';
 import { ID_PATTERN, label, type Resource, type ResourceKey } from '../fhir/resource.ts';
 import type { Command, CommitResult } from '../store/port.ts';
 import { rawRequest } from './access-entry.ts';
-import {
-  accessOf,
-  answer,
-  assertMayWrite,
-  assertPreconditions,
-  type Change,
-  deletion,
-  put,
-  unchanged,
-} from './change.ts';
+import { accessOf, answer, assertPreconditions, type Change, deletion, put, unchanged } from './change.ts';
 import { criteriaOf, deletable, matched, single } from './conditional.ts';
 import type { Caller, Perform, Performed, RestContext } from './context.ts';
 import { integrityOf } from './integrity.ts';
 import { isDefinition, soleClaims } from './parameter-claim.ts';
+import { assertSeesAll, heldFor, seesAll, unknown } from './permission.ts';
 import { provenanceChange, provenanceOf } from './provenance.ts';
 import { isConditionalReference, rewritten, withoutOwnBase } from './references.ts';
 import type { FhirRequest } from './request.ts';
@@ -119,16 +111,20 @@ export async function performed(
   return { response, entries, audited: true };
 }
 
+/** Neither revealed nor silently doubled: who cannot see every match may not create on the condition that there is none. */
+export const CONDITIONAL_CREATE =
+  'Creating on a condition is for callers who may search and write every resource of the type. Name the resource by its id.';
+
 /** 201 with the new resource; with If-None-Exist 200 and the match when there is one, 412 when there are several. */
 export const create: Perform<Request<'create'>> = async (request, caller, context) => {
   const { type, ifNoneExist } = request;
-  assertMayWrite(type, caller);
   const resource = normalised(request.resource, context);
   const key = { type, id: context.ambient.newId() };
   return performed(request, caller, context, async () => {
     if (ifNoneExist === undefined) {
       return { changes: [put(resource, key, undefined, 'POST', caller, context)], expects: [] };
     }
+    assertSeesAll(type, ['search'], CONDITIONAL_CREATE, caller);
     const { matches, expect } = await matched(criteriaOf(type, ifNoneExist, context), caller, context);
     const held = single(type, matches);
     const change = held === undefined ? put(resource, key, undefined, 'POST', caller, context) : unchanged(held);
@@ -139,10 +135,10 @@ export const create: Perform<Request<'create'>> = async (request, caller, contex
 /** 200, or 201 when the id is new or was deleted; 412 when If-Match or If-None-Match do not hold. */
 export const update: Perform<Request<'update'>> = async (request, caller, context) => {
   const { key } = request;
-  assertMayWrite(key.type, caller);
   const resource = normalised(request.resource, context);
   return performed(request, caller, context, async () => {
-    const current = await context.store.read(key);
+    const current = await heldFor(['update'], key, caller, context);
+    if (current === undefined && !seesAll(key.type, ['create', 'update'], caller)) throw unknown(key);
     assertPreconditions(key, current, request);
     if (current === undefined) assertUpdateCreates(key.type, context);
     return { changes: [put(resource, key, current, 'PUT', caller, context)], expects: [] };
@@ -151,34 +147,31 @@ export const update: Perform<Request<'update'>> = async (request, caller, contex
 
 /** No match: created; one: updated; more: 412. */
 export const conditionalUpdate: Perform<Request<'conditional-update'>> = async (request, caller, context) => {
-  assertMayWrite(request.type, caller);
   const resource = normalised(request.resource, context);
   const newId = context.ambient.newId();
   return performed(request, caller, context, async () => {
     const { matches, expect } = await matched(criteriaOf(request.type, request.criteria, context), caller, context);
-    const { key, current } = await updateTarget(request, newId, matches, context);
+    const { key, current } = await updateTarget(request, newId, matches, caller, context);
     return { changes: [put(resource, key, current, 'PUT', caller, context)], expects: [expect] };
   });
 };
 
 /** 204; also when it is deleted already or never was. */
 export const remove: Perform<Request<'delete'>> = async (request, caller, context) => {
-  assertMayWrite(request.key.type, caller);
   return performed(request, caller, context, async () => {
-    const current = await context.store.read(request.key);
+    const current = await heldFor(['delete'], request.key, caller, context);
     assertPreconditions(request.key, current, { ifMatch: request.ifMatch, ifNoneMatch: undefined });
-    return { changes: [deletion(request.key, current, caller)], expects: [] };
+    return { changes: [deletion(request.key, current, caller, context)], expects: [] };
   });
 };
 
 /** 204 for no match, one, or several where the type claims that; 412 for too many. */
 export const conditionalDelete: Perform<Request<'conditional-delete'>> = async (request, caller, context) => {
-  assertMayWrite(request.type, caller);
   return performed(request, caller, context, async () => {
     const criteria = criteriaOf(request.type, request.criteria, context);
     const { matches, expect } = await deletable(request.type, criteria, caller, context);
     if (matches.length > 0) {
-      return { changes: matches.map((held) => deletion(held.key, held, caller)), expects: [expect] };
+      return { changes: matches.map((held) => deletion(held.key, held, caller, context)), expects: [expect] };
     }
     const query = rawRequest(request.wire, request.rawQuery, context.settings.fhirBase);
     return { changes: [], expects: [expect], access: { interaction: 'delete', query, patients: [] } };
@@ -190,6 +183,7 @@ export async function updateTarget(
   request: Request<'conditional-update'>,
   newId: string,
   matches: Parameters<typeof single>[1],
+  caller: Caller,
   context: RestContext,
 ) {
   const { type } = request;
@@ -200,6 +194,8 @@ export async function updateTarget(
     assertPreconditions(held.key, held, request);
     return { key: held.key, current: held };
   }
+  // Without a match it creates: only for who sees whether there is one, and whether the id is taken.
+  assertSeesAll(type, ['search', 'create', 'update'], CONDITIONAL_CREATE, caller);
   const key: ResourceKey = { type, id: given ?? newId };
   if (!ID_PATTERN.test(key.id)) throw fhirError('value', 'The id is not a FHIR id.', { expression: `${type}.id` });
   const current = given === undefined ? undefined : await context.store.read(key);

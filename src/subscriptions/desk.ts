@@ -264,6 +264,7 @@ export class Subscriptions implements SubscriptionDesk {
     const address = URL.canParse(client) ? new URL(client).hostname : 'localhost';
     return {
       principal: 'subscriptions',
+      rights: { kind: 'everything' },
       client: { system: undefined, value: client },
       user: undefined,
       address,

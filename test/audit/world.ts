@@ -30,6 +30,7 @@ export const findings = validator(definitions);
 
 export const caller = (user?: string): Caller => ({
   principal: 'local',
+  rights: { kind: 'everything' },
   client: { system: 'https://issuer.example/clients', value: 'ward-app' },
   user,
   address: '192.0.2.7',

@@ -204,6 +204,7 @@ export class OauthWorld {
         user: undefined,
         address: '127.0.0.1',
         requestId: 'seed',
+        rights: { kind: 'everything' },
       },
     );
     if (answered.status >= 300) throw new Error(`The patient is refused with ${answered.status}.`);

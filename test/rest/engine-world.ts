@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { auditRow, postedAuditRow, renderAuditEvent } from '../../src/audit.ts';
 import { localCaller, localFacts } from '../../src/rest/caller.ts';
+import type { Caller, RestContext } from '../../src/rest/context.ts';
 import { answer } from '../../src/rest/interact.ts';
 import type { FhirResponse } from '../../src/rest/request.ts';
 import { openSqlite, type SqliteStore } from '../../src/store/sqlite.ts';
@@ -12,7 +13,9 @@ import { BASE, type Sent, world } from '../world.ts';
 
 export interface EngineWorld {
   readonly store: SqliteStore;
+  readonly context: RestContext;
   send(method: string, url: string, sent?: Sent): Promise<FhirResponse>;
+  sendAs(caller: Caller, method: string, url: string, sent?: Sent): Promise<FhirResponse>;
   /** Ends the store and removes its folder; nothing may have been reported. */
   close(): Promise<void>;
 }
@@ -22,7 +25,7 @@ export interface EngineWorld {
  * @param at ms since 1970 of everything that happens; default: the world's own start, and the real clock for commits
  */
 export async function engineWorld(
-  resources: readonly { readonly resourceType: string; readonly id: string }[],
+  resources: readonly { readonly resourceType: string; readonly id: string; readonly [element: string]: unknown }[],
   at?: number,
 ): Promise<EngineWorld> {
   const folder = mkdtempSync(join(tmpdir(), 'engine-'));
@@ -50,11 +53,12 @@ export async function engineWorld(
     postedAudit: (...[resource]: Parameters<typeof outline.postedAudit>) =>
       postedAuditRow(resource, subjectKeys, 'salt', source, indexEntries),
   };
-  const caller = localCaller(localFacts('request-1', '127.0.0.1'));
-  const send = (method: string, url: string, sent?: Sent) => answer(wire(method, url, sent), caller, context);
+  const sendAs: EngineWorld['sendAs'] = (caller, method, url, sent) => answer(wire(method, url, sent), caller, context);
+  const local = localCaller(localFacts('request-1', '127.0.0.1'));
+  const send: EngineWorld['send'] = (method, url, sent) => sendAs(local, method, url, sent);
   for (const body of resources) {
     const { status, body: text } = await send('PUT', `/${body.resourceType}/${body.id}`, { body });
     assert.equal(status, 201, text);
   }
-  return { store, send, close };
+  return { store, context, send, sendAs, close };
 }

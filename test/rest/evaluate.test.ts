@@ -155,7 +155,7 @@ test('evaluate@access: what the caller may not see is neither found nor used', a
     },
   });
   const asked = `${URL}?subject=Patient/ann&model=mews&at=${AT}`;
-  assert.equal((await answer(wire('GET', asked), narrow('Patient'), context)).status, 404);
+  assert.equal((await answer(wire('GET', asked), narrow('Patient'), context)).status, 403);
   const [risk = {}] = entries(await answer(wire('GET', asked), narrow('Observation'), context));
   assert.deepEqual([risk.status, risk.basis], ['cancelled', undefined]);
 });

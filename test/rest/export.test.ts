@@ -257,7 +257,7 @@ test('security: the access of the kick-off is frozen; nobody else reaches the jo
     );
   }
   assert.deepEqual(w.recorded, [['a']], 'patients that are not visible are not recorded as exported');
-  assert.equal((await w.send('GET', '/Group/g/$export', ASYNC, own)).status, 404, 'a group that is not visible');
+  assert.equal((await w.send('GET', '/Group/g/$export', ASYNC, own)).status, 403, 'a type that is not visible');
   const path = await w.kickOff('/$export?_type=Patient', own);
   await w.desk().idle();
   for (const [method, below] of [

@@ -160,7 +160,9 @@ test('everything under a narrower view: no type that is hidden, matched or linke
   assert.deepEqual(idsOf(bundle).toSorted(), ['e1', 'm1', 'new', 'old', 'p1', 'undated']);
   assert.deepEqual(idsOf(bundle, 'include').toSorted(), ['hospital', 'pill']);
   const hidden = () => ({ kind: 'none' }) as const;
-  assert.equal((await w.sendAs(hidden, 'GET', '/Patient/p1/$everything')).status, 404);
+  assert.equal((await w.sendAs(hidden, 'GET', '/Patient/p1/$everything')).status, 403);
+  const another = () => ({ kind: 'ids', ids: ['p2'] }) as const;
+  assert.equal((await w.sendAs(another, 'GET', '/Patient/p1/$everything')).status, 404);
 });
 
 test('everything: the audit names the patient, never AuditEvents in the answer', async () => {

@@ -120,9 +120,12 @@ test('$meta of an AuditEvent can be read', async () => {
   assert.equal((await w.send('GET', '/AuditEvent/1-1-1/$meta')).status, 200);
 });
 
-test('a caller who sees only some of a type changes nothing', async () => {
+test('a caller who sees only some of a type changes only these', async () => {
   const id = await patient();
   const some = () => ({ kind: 'ids', ids: [id] }) as const;
   assert.equal((await w.sendAs(some, 'GET', `/Patient/${id}/$meta`)).status, 200);
-  assert.equal((await w.sendAs(some, 'POST', `/Patient/${id}/$meta-add`, meta({ tag: [OTHER] }))).status, 403);
+  assert.equal((await w.sendAs(some, 'POST', `/Patient/${id}/$meta-add`, meta({ tag: [OTHER] }))).status, 200);
+  const others = () => ({ kind: 'ids', ids: ['another'] }) as const;
+  assert.equal((await w.sendAs(others, 'GET', `/Patient/${id}/$meta`)).status, 404);
+  assert.equal((await w.sendAs(others, 'POST', `/Patient/${id}/$meta-add`, meta({ tag: [OTHER] }))).status, 404);
 });

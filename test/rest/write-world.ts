@@ -68,7 +68,10 @@ export function world(
     indexEntries,
     patientsOf,
     parseSearch,
-    planSearch: (query, access) => ({ ...planOf(query, access.visible(query.type)), principal: access.principal }),
+    planSearch: (query, access) => ({
+      ...planOf(query, access.visible(query.type, 'search')),
+      principal: access.principal,
+    }),
     audit: (access) => {
       accesses.push(access);
       return row(access.envelope ?? access.entries[0]?.interaction ?? '');

@@ -255,13 +255,15 @@ test('AuditEvent: a POST becomes a row of the log beside the row that audits it;
   assert.equal((await ask('DELETE', '/AuditEvent/1-1-1')).status, 405);
 });
 
-test('access: a caller who does not see everything of a type writes nothing of it', async () => {
+test('access: a narrow caller writes only what lies in their view, and cannot tell what is absent from what is not theirs', async () => {
   const caller = localCaller(localFacts('r', '::1'));
   const access = { principal: 'p', visible: () => ({ kind: 'ids', ids: ['p'] }) as const };
   const { ask, store } = world({}, { ...caller, access });
-  assert.equal((await ask('PUT', '/Patient/p', { ...PATIENT, id: 'p' })).status, 403);
+  assert.equal((await ask('PUT', '/Patient/p', { ...PATIENT, id: 'p' })).status, 404);
+  assert.equal((await ask('PUT', '/Patient/q', { ...PATIENT, id: 'q' })).status, 404);
   assert.equal((await ask('POST', '/Patient', PATIENT)).status, 403);
-  assert.equal((await ask('DELETE', '/Patient/p')).status, 403);
+  assert.equal((await ask('DELETE', '/Patient/p')).status, 204);
+  assert.equal((await ask('DELETE', '/Patient/q')).status, 204);
   assert.equal(store.texts('Patient').length, 0);
 });
 

@@ -148,12 +148,18 @@ export interface SortKey {
   readonly descending: boolean;
 }
 
+/** What is done with a resource, as SMART scopes divide it: `read` by id, with its versions; `search` by everything else, joins included. */
+export type Verb = 'create' | 'read' | 'update' | 'delete' | 'search';
+
 /** What the caller may see of each type: a predicate joined to every plan that touches the type. There is no default: a plan without one cannot be built. */
 export interface AccessFilter {
   /** Who asked, for cursors bound to their caller: a stable opaque string. */
   readonly principal: string;
-  /** The predicate for a type; `{ kind: 'all' }` permits, `{ kind: 'none' }` hides. */
-  visible(type: string): Predicate;
+  /**
+   * The predicate for a type; `{ kind: 'all' }` permits, `{ kind: 'none' }` hides. It joins no other resources (satisfies.ts), so that one
+   * resource in hand can be judged by it: an old version, one that is to be written.
+   */
+  visible(type: string, verb: Verb): Predicate;
 }
 
 /** A search of one type, access already inside `where`. `principal` and `fingerprint` bind cursors to caller and query. */

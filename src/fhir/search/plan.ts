@@ -3,7 +3,7 @@ import type { Capability } from '../capability.ts';
 import type { SearchParameter } from '../definitions.ts';
 import { fhirError } from '../outcome.ts';
 import { ID_PATTERN } from '../resource.ts';
-import type { AccessFilter, ParameterKey, Predicate, SearchPlan, SortKey } from './algebra.ts';
+import type { AccessFilter, ParameterKey, Predicate, SearchPlan, SortKey, Verb } from './algebra.ts';
 import { namesConcepts } from './concepts.ts';
 import { containedKey, containedPredicate, containedScope } from './contained.ts';
 import { claimedTargets } from './criteria.ts';
@@ -60,15 +60,25 @@ export function planSearch(query: SearchQuery, access: AccessFilter, context: Pl
 /**
  * A plan for a predicate of our own making (`_include`, `_revinclude`, references); the caller's access is joined all the same.
  * The predicate must not hold `chain` or `has`: their types' access would be missing.
+ * @param verb `read` where resources are followed to by their ids
  */
 export function planOf(
   type: string,
   where: Predicate,
   access: AccessFilter,
   sort: readonly SortKey[] = [],
+  verb: Verb = 'search',
 ): SearchPlan {
   const { principal } = checkedAccess(access);
-  return { type, where: and([access.visible(type), where]), sort, principal };
+  return { type, where: and([access.visible(type, verb), where]), sort, principal };
+}
+
+/**
+ * A plan of the server's own, whose result no caller is shown: what it decides must not depend on what a caller may not see, or say so.
+ * Who may use it: test/architecture.test.ts.
+ */
+export function unfilteredPlan(type: string, where: Predicate, principal = ''): SearchPlan {
+  return { type, where, sort: [], principal };
 }
 
 /** Types do not exist at run time; an absent filter must never mean "everything". */
@@ -121,11 +131,11 @@ function predicateOf(criterion: Criterion, scope: string, planning: Planning): P
 
 /** What a Patient must satisfy, or another record of the same person. */
 function ofPerson(key: ParameterKey, where: Predicate, { access, links }: Planning): Predicate {
-  return namesPerson(key) && links.isAny() ? throughLinks(where, access.visible(PATIENT)) : where;
+  return namesPerson(key) && links.isAny() ? throughLinks(where, access.visible(PATIENT, 'search')) : where;
 }
 
 function visibleAnd(type: string, where: Criterion, planning: Planning): Predicate {
-  return and([planning.access.visible(type), predicateOf(where, type, planning)]);
+  return and([planning.access.visible(type, 'search'), predicateOf(where, type, planning)]);
 }
 
 /** What is contained is part of its container: who sees this sees that, unless the type is hidden as such. */
@@ -134,7 +144,7 @@ function inside(
   { type, where }: { readonly type: string; readonly where: Criterion },
   planning: Planning,
 ): Predicate {
-  if (planning.access.visible(type).kind === 'none') return NONE;
+  if (planning.access.visible(type, 'search').kind === 'none') return NONE;
   return containedPredicate(key, type, predicateOf(where, containedScope(key, type), planning));
 }
 

@@ -1,0 +1,69 @@
+/** The identity providers as configured: their files checked, the one way out to them, and who asks by their tokens. */
+import { join } from 'node:path';
+import type { Config } from './config.ts';
+import { fhirError } from './fhir/outcome.ts';
+import { type Guard, loopbackGuard } from './http/access.ts';
+import { allowList } from './outbound/allow-list.ts';
+import { Outbound } from './outbound/outbound.ts';
+import type { RestContext } from './rest/context.ts';
+import { tokenVerifier } from './smart/bearer.ts';
+import { type Identify, identityOf } from './smart/identity.ts';
+import { type Issuer, loadIssuers } from './smart/issuer.ts';
+
+export interface OpenIdentity {
+  /** Undefined without an issuer: then the server is a demonstration. */
+  readonly identify: Identify | undefined;
+  /** Where tokens decide, names of hosts do not: a token is no cookie, no page sends one by itself. @param origins of pages that may call */
+  guard(origins?: ReadonlySet<string>): Guard;
+  /** For pages that show what a patient's card stood on: a link carries no token, so they are the demonstration's. */
+  readonly pageGuard: Guard;
+  readonly issuers: readonly Issuer[];
+  close(): void;
+}
+export interface IdentityParts {
+  /** issuers/ */
+  readonly folder: string;
+  readonly fhirBase: string;
+  now(): number;
+  current(): RestContext;
+  /** Issuers that no file names: the server's own. */
+  readonly own?: readonly Issuer[];
+}
+
+/** Longest wait for keys or an introspection, ms. */
+const TIMEOUT_MS = 2000;
+const ANSWER_BYTES = 262_144;
+
+/** @throws TypeError naming every file that cannot be used */
+export function openIdentity({ ISSUERS_DIR, PUBLIC_URL }: Config, parts: IdentityParts): OpenIdentity {
+  const { folder, fhirBase, now, current, own = [] } = parts;
+  const found =
+    ISSUERS_DIR === undefined ? { issuers: [], problems: [] } : loadIssuers(ISSUERS_DIR, join(folder, 'schema.json'));
+  if (found.problems.length > 0) throw new TypeError(`Issuers: ${found.problems.join(' ')}`);
+  const issuers = [...own, ...found.issuers];
+  if (issuers.length === 0) {
+    const guard = (origins?: ReadonlySet<string>): Guard => loopbackGuard(PUBLIC_URL, origins);
+    return { identify: undefined, guard, pageGuard: guard(), issuers, close: () => undefined };
+  }
+  const outbound = new Outbound({ allow: allowList(placesOf(issuers).join(',')) });
+  const verifier = tokenVerifier({
+    issuers,
+    now,
+    call: (call) => outbound.call({ ...call, timeoutMs: TIMEOUT_MS, answerBytes: ANSWER_BYTES }),
+  });
+  return {
+    issuers,
+    guard: () => () => undefined,
+    pageGuard: () => fhirError('login', 'This page is for requests with an access token.'),
+    identify: identityOf({ verifier, fhirBase, context: current }),
+    close: () => outbound.close(),
+  };
+}
+
+/** Every address that is asked, without its query, and the networks it may resolve to. */
+function placesOf(issuers: readonly Issuer[]): readonly string[] {
+  return issuers.flatMap(({ jwksUrl, introspection, networks }) => [
+    ...[jwksUrl, introspection?.endpoint].flatMap((url) => (url === undefined ? [] : [url.replace(/\?.*$/s, '')])),
+    ...networks,
+  ]);
+}

@@ -1,0 +1,118 @@
+/**
+ * The caller's access asked of one resource in hand: what is read by id, old versions, and what is to be written. Source: SMART App Launch 2.2;
+ * docs/authorization.md. What may not be seen is answered like what was never there; only what a type's scope leaves out is said (403).
+ */
+import { type FhirError, fhirError } from '../fhir/outcome.ts';
+import { isJsonObject, label, type Resource, type ResourceKey, serialize } from '../fhir/resource.ts';
+import type { Verb } from '../fhir/search/algebra.ts';
+import { satisfies } from '../fhir/search/satisfies.ts';
+import { searchableTypes } from '../fhir/search/system.ts';
+import type { StoredVersion } from '../store/port.ts';
+import type { Caller, RestContext } from './context.ts';
+import { storedResource } from './represent.ts';
+
+/** @throws FhirError `insufficient-scope` (403) when the caller may do this with no resource of the type, whatever is held */
+export function assertInScope(type: string, verbs: readonly Verb[], caller: Caller): void {
+  if (verbs.every((verb) => caller.access.visible(type, verb).kind !== 'none')) return;
+  throw fhirError('insufficient-scope', `This is not permitted to this caller for ${type}: ${verbs.join(' and ')}.`);
+}
+
+/** Whether the caller may do this with every resource of the type, so that absence can be told and criteria can be trusted. */
+export function seesAll(type: string, verbs: readonly Verb[], caller: Caller): boolean {
+  return verbs.every((verb) => caller.access.visible(type, verb).kind === 'all');
+}
+
+/** @throws FhirError `insufficient-scope` (403) for a caller whose view of the type is narrower than everything */
+export function assertSeesAll(type: string, verbs: readonly Verb[], why: string, caller: Caller): void {
+  if (!seesAll(type, verbs, caller)) throw fhirError('insufficient-scope', why);
+}
+
+/** @throws FhirError `insufficient-scope` (403) for a caller who may not search everything: what is asked is not cut by a filter */
+export function assertSeesEverything(why: string, caller: Caller, { capability }: RestContext): void {
+  const all = searchableTypes(capability).every((type) => seesAll(type, ['search'], caller));
+  if (!all) throw fhirError('insufficient-scope', why);
+}
+
+/** Whether the caller may do this with a resource as it is here. Cost: its index rows, for callers with a narrow view only. */
+export function permits(
+  verb: Verb,
+  resource: Resource,
+  { id, at }: { readonly id: string; readonly at: number },
+  caller: Caller,
+  context: Pick<RestContext, 'indexEntries'>,
+): boolean {
+  const type = resource.resourceType;
+  const visible = caller.access.visible(type, verb);
+  if (visible.kind === 'all' || visible.kind === 'none') return visible.kind === 'all';
+  return satisfies(visible, { type, id, at, entries: context.indexEntries(resource) });
+}
+
+/** Whether the caller may do all of this with a version; a deletion is judged by what was deleted. */
+export async function permitsVersion(
+  verbs: readonly Verb[],
+  version: StoredVersion,
+  caller: Caller,
+  context: RestContext,
+): Promise<boolean> {
+  const { key, at } = version;
+  if (seesAll(key.type, verbs, caller)) return true;
+  const text = version.text ?? (await context.store.read(key, version.version - 1))?.text;
+  if (text === undefined) return false;
+  const resource = storedResource(text);
+  return verbs.every((verb) => permits(verb, resource, { id: key.id, at }, caller, context));
+}
+
+/** The current version (also a deletion) as the caller may know of it: undefined for what is not there and for what they may not do this with. */
+export async function heldFor(
+  verbs: readonly Verb[],
+  key: ResourceKey,
+  caller: Caller,
+  context: RestContext,
+): Promise<StoredVersion | undefined> {
+  const current = await context.store.read(key);
+  return current !== undefined && (await permitsVersion(verbs, current, caller, context)) ? current : undefined;
+}
+
+/**
+ * Refuses a new version that the caller may not write: one that takes the place of what they may not update (404, as if it were not there), one
+ * under an id that may be taken unseen (404), one that lies outside what they may write (403), and links by which a record would become
+ * another person's (403).
+ */
+export function assertMayPut(
+  resource: Resource,
+  key: ResourceKey,
+  current: StoredVersion | undefined,
+  byId: boolean,
+  caller: Caller,
+  context: RestContext,
+): void {
+  const held = current === undefined || current.deleted || current.text === undefined ? undefined : current;
+  const verb = held === undefined ? 'create' : 'update';
+  const narrow = !seesAll(key.type, [verb], caller);
+  if (held === undefined && byId && !seesAll(key.type, ['create', 'update'], caller)) throw unknown(key);
+  assertInScope(key.type, [verb], caller);
+  if (!narrow) return;
+  const before = held === undefined ? undefined : storedResource(held.text ?? 'null');
+  if (before !== undefined && !permits('update', before, { id: key.id, at: held?.at ?? 0 }, caller, context)) {
+    throw unknown(key);
+  }
+  const subject = { id: key.id, at: context.ambient.now() };
+  if (!permits(verb, resource, subject, caller, context)) {
+    throw fhirError('insufficient-scope', `The ${key.type} as it would be lies outside what this caller may write.`);
+  }
+  if (linksOf(resource) !== linksOf(before)) {
+    throw fhirError('insufficient-scope', 'Patient.link is not for this caller to change.');
+  }
+}
+
+/** Patient.link decides whose record it is; no other type's `link` does. */
+function linksOf(resource: Resource | undefined): string {
+  if (resource?.resourceType !== 'Patient') return '';
+  const { link } = resource;
+  return Array.isArray(link) ? serialize(link.filter(isJsonObject)) : '';
+}
+
+/** As for an id that was never used. */
+export function unknown(key: ResourceKey): FhirError {
+  return fhirError('not-found', `\`${label(key)}\` is not known.`);
+}

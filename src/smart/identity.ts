@@ -1,0 +1,65 @@
+/** From a request's headers to who asks: the token proved, its launch context followed, its rights as data. Source: SMART App Launch 2.2. */
+import { createHash } from 'node:crypto';
+import type { AccessFilter } from '../fhir/search/algebra.ts';
+import { ALL } from '../fhir/search/simplify.ts';
+import { type CallerFacts, strangerFacts } from '../rest/caller.ts';
+import type { RestContext } from '../rest/context.ts';
+import { personOf } from '../rest/patient-links.ts';
+import type { AccessToken, TokenVerifier } from './bearer.ts';
+import { type Scope, scopesOf } from './scopes.ts';
+
+/** Where a request comes from, before it is known from whom. */
+export interface Peer {
+  readonly requestId: string;
+  readonly address: string;
+}
+
+/** @throws FhirError 401 when no token holds, 503 when an issuer cannot be asked */
+export type Identify = (authorization: string | undefined, peer: Peer) => Promise<CallerFacts>;
+
+export interface IdentityOptions {
+  readonly verifier: TokenVerifier;
+  /** Base of our own references, no trailing slash. */
+  readonly fhirBase: string;
+  /** Whose links say which records are one person. */
+  readonly context: () => Pick<RestContext, 'store' | 'capability' | 'settings'>;
+}
+
+/** Who asks by the tokens of issuers. */
+export function identityOf({ verifier, fhirBase, context }: IdentityOptions): Identify {
+  return async (authorization, peer) => {
+    const token = await verifier.verify(authorization);
+    const scopes = scopesOf(token.scope);
+    const named = token.patient !== undefined && scopes.some(({ context: reach }) => reach === 'patient');
+    const patients = named ? await personOf(token.patient ?? '', EVERYTHING, context()) : [];
+    return {
+      ...strangerFacts(peer.requestId, peer.address),
+      principal: principalOf(token, scopes),
+      client: { system: token.issuer, value: token.client },
+      user: userOf(token, scopes, fhirBase),
+      rights: { kind: 'granted', scopes, patients },
+    };
+  };
+}
+
+/** Whose launch context it is was decided by the issuer, not by what the token may see. */
+const EVERYTHING: AccessFilter = { principal: '', visible: () => ALL };
+
+/** Opaque and stable; another for other rights, so that cursors and jobs of wider tokens stay with these. */
+function principalOf(
+  { issuer, client, subject, patient, roles, purposes }: AccessToken,
+  scopes: readonly Scope[],
+): string {
+  const said = scopes
+    .map(({ context, type, verbs, query }) => `${context}/${type}.${verbs.join()}?${query}`)
+    .toSorted();
+  const text = JSON.stringify([issuer, client, subject, patient, roles.toSorted(), purposes.toSorted(), said]);
+  return `token:${createHash('sha256').update(text).digest('base64url')}`;
+}
+
+/** The human, when there is one: their resource here, or elsewhere, or the subject of the token. Clients by themselves have none. */
+function userOf({ fhirUser, subject, client }: AccessToken, scopes: readonly Scope[], base: string) {
+  if (fhirUser !== undefined) return fhirUser.startsWith(`${base}/`) ? fhirUser.slice(base.length + 1) : fhirUser;
+  const isClient = scopes.length > 0 && scopes.every(({ context }) => context === 'system');
+  return isClient || subject === client ? undefined : subject;
+}

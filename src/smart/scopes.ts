@@ -1,0 +1,66 @@
+/** SMART scopes, versions 1 and 2. Source: SMART App Launch 2.2, scopes and launch context ("Scopes for requesting FHIR Resources"). */
+import type { Verb } from '../fhir/search/algebra.ts';
+
+/** One scope: what may be done with which resources, as plain data that crosses threads. */
+export interface Scope {
+  readonly context: 'patient' | 'user' | 'system';
+  /** A resource type, or `*` for every type. */
+  readonly type: string;
+  readonly verbs: readonly Verb[];
+  /** Raw search parameters that a resource must satisfy: `category=laboratory`; '' = none. */
+  readonly query: string;
+}
+
+/**
+ * What a caller's token permits. `everything` is the demonstration and the server's own work, `nothing` whoever showed no token.
+ * There is no default: a caller without rights cannot be made.
+ */
+export type Rights =
+  | { readonly kind: 'everything' }
+  | { readonly kind: 'nothing' }
+  | {
+      readonly kind: 'granted';
+      readonly scopes: readonly Scope[];
+      /** Ids of the Patients that are the person in the token's launch context; empty = `patient/` scopes reach nothing. */
+      readonly patients: readonly string[];
+    };
+
+const LETTERS = { c: 'create', r: 'read', u: 'update', d: 'delete', s: 'search' } as const satisfies Record<
+  string,
+  Verb
+>;
+const ORDER = Object.keys(LETTERS).join('');
+/** Version 1 in the letters of version 2. */
+const VERSION_1: ReadonlyMap<string, string> = new Map([
+  ['read', 'rs'],
+  ['write', 'cud'],
+  ['*', ORDER],
+]);
+
+const SCOPE = /^(patient|user|system)\/(\*|[A-Z][A-Za-z]{0,63})\.(read|write|\*|c?r?u?d?s?)(?:\?([^\s?]{1,2000}))?$/;
+/** Most scopes of one token that count; more say nothing new. */
+const MOST = 500;
+
+/** The scope that a text says; undefined for everything that is none: `openid`, `launch/patient`, letters out of order. */
+export function scopeOf(text: string): Scope | undefined {
+  const [, context, type = '', access = '', query = ''] = SCOPE.exec(text) ?? [];
+  if (context !== 'patient' && context !== 'user' && context !== 'system') return undefined;
+  const old = VERSION_1.get(access);
+  // Search parameters are of version 2 only.
+  if (access === '' || (old !== undefined && query !== '')) return undefined;
+  const letters = old ?? access;
+  const verbs = Object.entries(LETTERS).flatMap(([letter, verb]) => (letters.includes(letter) ? [verb] : []));
+  return { context, type, verbs, query };
+}
+
+/** The scopes of a `scope` claim that this server knows, each once; the others are ignored, as OAuth asks. */
+export function scopesOf(text: string): readonly Scope[] {
+  const parts = [...new Set(text.split(' ').filter((part) => part !== ''))].slice(0, MOST);
+  return parts.flatMap((part) => scopeOf(part) ?? []);
+}
+
+/** Whether rights reach beyond what one user or patient sees: bulk work is for system clients. */
+export function mayBulk(rights: Rights): boolean {
+  if (rights.kind !== 'granted') return rights.kind === 'everything';
+  return rights.scopes.some(({ context }) => context === 'system');
+}
