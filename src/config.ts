@@ -130,6 +130,10 @@ export const SETTINGS = {
     'Wait after the first failed attempt; it doubles with each, up to five minutes.',
   ),
   CDS_BODY_LIMIT_MB: whole(5, 1, 64, 'Largest body of a CDS Hooks call in MB; above it 413.'),
+  CDS_HOOKS_3: flag(
+    false,
+    'Features of the CDS Hooks 3.0 ballot: discovery tells the versions of specification and hooks.',
+  ),
   CDS_OVERRIDE_HOURS: whole(
     24,
     0,

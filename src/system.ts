@@ -314,6 +314,7 @@ export async function buildSystem(
       deadlineMs: config.CDS_DEADLINE_MS,
       recordMs: config.CDS_RECORD_DAYS * 86_400_000,
       basisMs: config.CDS_BASIS_HOURS * 3_600_000,
+      hooks3: config.CDS_HOOKS_3,
       overrideMs: config.CDS_OVERRIDE_HOURS * 3_600_000,
     },
     secret: secretOf(config, 'record.key'),

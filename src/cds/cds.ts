@@ -52,6 +52,8 @@ export interface CdsOptions {
     readonly basisMs: number;
     /** How long overrides are remembered, ms; 0: not at all. */
     readonly overrideMs: number;
+    /** Features of the CDS Hooks 3.0 ballot are on. */
+    readonly hooks3: boolean;
   };
   /** Decision records are sealed with it. */
   readonly secret: Uint8Array;
@@ -122,7 +124,9 @@ export function buildCds(options: CdsOptions): Cds {
         now: () => ambient.now(),
         fetchKeys,
       });
-  const list = JSON.stringify({ services: [...services.values()].map(discoveryEntry) });
+  const list = JSON.stringify({
+    services: [...services.values()].map((each) => discoveryEntry(each, settings.hooks3)),
+  });
   const etag = `"${createHash('sha256').update(list).digest('base64url').slice(0, 22)}"`;
   const parts: CdsParts = {
     models,

@@ -115,7 +115,7 @@ export function parseHookRequest(text: string, hook: string): HookRequest {
   if (typeof body.hook === 'string' && body.hook !== hook) {
     throw fhirError('value', `\`hook\` is not the hook of this service (\`${hook}\`).`);
   }
-  const { fields, orders = '', recorded = [] }: Hook = HOOKS.get(hook) ?? { fields: {} };
+  const { fields, orders = '', recorded = [] }: Hook = HOOKS.get(hook) ?? { version: '', fields: {} };
   const request = tolerated(body, fields);
   const validate = VALIDATORS.get(hook);
   if (validate === undefined || !validate(request)) throw refusal(validate);

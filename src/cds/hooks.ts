@@ -23,6 +23,10 @@ export interface Hook {
   readonly recorded?: readonly string[];
   /** What the user has overridden for an order is not told again. */
   readonly remembersOverrides?: true;
+  /** Da Vinci CRD: an answer has a list of system actions, also an empty one. */
+  readonly hasSystemActions?: true;
+  /** Version of the hook's definition; told by discovery of CDS Hooks 3.0 only. */
+  readonly version: string;
 }
 
 const user = { kind: 'user', required: true, token: true } as const;
@@ -35,8 +39,9 @@ const references = { kind: 'references', required: true, token: false } as const
 
 /** Deprecated hooks (medication-prescribe, order-review) are left out: order-select and order-sign replace them. */
 const TABLE = {
-  'patient-view': { fields: { userId: user, patientId: patient, encounterId: maybeEncounter } },
+  'patient-view': { version: '1.0', fields: { userId: user, patientId: patient, encounterId: maybeEncounter } },
   'order-select': {
+    version: '1.0',
     fields: {
       userId: user,
       patientId: patient,
@@ -47,11 +52,15 @@ const TABLE = {
     orders: 'draftOrders',
   },
   'order-sign': {
+    version: '1.1',
     fields: { userId: user, patientId: patient, encounterId: maybeEncounter, draftOrders: bundle },
     orders: 'draftOrders',
     remembersOverrides: true,
+    hasSystemActions: true,
   },
   'order-dispatch': {
+    version: '1.1',
+    hasSystemActions: true,
     fields: {
       patientId: patient,
       dispatchedOrders: references,
@@ -59,12 +68,15 @@ const TABLE = {
       fulfillmentTasks: { kind: 'any', required: false, token: false },
     },
   },
-  'encounter-start': { fields: { userId: user, patientId: patient, encounterId: encounter } },
-  'encounter-discharge': { fields: { userId: user, patientId: patient, encounterId: encounter } },
+  'encounter-start': { version: '1.0', fields: { userId: user, patientId: patient, encounterId: encounter } },
+  'encounter-discharge': { version: '1.0', fields: { userId: user, patientId: patient, encounterId: encounter } },
   'appointment-book': {
+    version: '1.0',
+    hasSystemActions: true,
     fields: { userId: user, patientId: patient, encounterId: maybeEncounter, appointments: bundle },
   },
   'allergyintolerance-create': {
+    version: '1.0',
     fields: {
       userId: user,
       patientId: patient,
@@ -74,10 +86,12 @@ const TABLE = {
     recorded: ['allergyIntolerance'],
   },
   'problem-list-item-create': {
+    version: '1.0',
     fields: { userId: user, patientId: patient, encounterId: maybeEncounter, conditions: bundle },
     recorded: ['conditions'],
   },
   'medication-refill': {
+    version: '0.1',
     fields: { userId: maybeUser, patientId: patient, encounterId: maybeEncounter, medications: bundle },
     orders: 'medications',
   },

@@ -8,6 +8,7 @@ import { type BuiltCard, inOrder } from './card.ts';
 import { type Frame, framed } from './card-frame.ts';
 import { lintCard } from './card-lint.ts';
 import { type CdsClient, isSafeAddress } from './client.ts';
+import { shaped, suggestionsLost } from './client-profile.ts';
 import { type DraftOrder, draftOrders, isAboutMedication } from './draft-orders.ts';
 import { type HookRequest, parseHookRequest } from './hook-request.ts';
 import { HOOKS } from './hooks.ts';
@@ -88,7 +89,7 @@ async function outcomeOf(
     }
     parts.context.report(error, from.caller.requestId);
     parts.observe('engine-failed', 1);
-    const body = JSON.stringify({ cards: [] });
+    const body = emptyBody(service, from);
     return { ...NOTHING_KNOWN, request, status: 200, body, auditStatus: 500, remarks: ['the service failed'] };
   }
 }
@@ -96,10 +97,11 @@ async function outcomeOf(
 async function answerCall(
   service: Service,
   request: HookRequest,
-  { caller, client }: Sender,
+  from: Sender,
   startedAt: number,
   parts: CdsParts,
 ): Promise<Outcome> {
+  const { caller, client } = from;
   const { orders, danglingSelections } = draftOrders(request.draftOrders ?? {}, request.selections);
   refuseOtherSubject(orders, request.patientId);
   if (danglingSelections > 0) parts.observe('dangling-selection', danglingSelections);
@@ -111,7 +113,7 @@ async function answerCall(
   const dangling = danglingSelections > 0 ? [`${danglingSelections} dangling selections`] : [];
   if (isSilent) {
     const remarks = isShown ? dangling : [...dangling, 'role is not shown cards'];
-    return { ...NOTHING_KNOWN, ...common, auditStatus: 200, body: JSON.stringify({ cards: [] }), remarks };
+    return { ...NOTHING_KNOWN, ...common, auditStatus: 200, body: emptyBody(service, from), remarks };
   }
   const { ambient, deadlineMs, context, door, readOutside, fhirBase } = parts;
   const remaining = (share: number) => startedAt + deadlineMs * share - ambient.now();
@@ -144,14 +146,16 @@ async function answerCall(
   const overridden = judged.cards.length - untold.length;
   if (overridden > 0) parts.observe('override-remembered', overridden);
   const sent = sendable(frame, untold, new Set(common.drafts), parts);
-  const cards = service.shadow === true ? [] : sent.map(({ card }) => card);
+  const shown = { cards: service.shadow === true ? [] : sent, systemActions: [] };
+  const body = shaped(client.profile, shown, HOOKS.get(service.hook));
+  const lost = suggestionsLost(shown, body);
   return {
     ...common,
     record,
-    body: JSON.stringify({ cards }),
+    body: JSON.stringify(body),
     auditStatus: judged.failed ? 500 : 200,
     prefetched,
-    cards,
+    cards: shown.cards.map(({ card }) => card),
     recorded: sent.map((built) => recordedCard(built, service.shadow !== true)),
     model: judged.model,
     basis: judged.basis,
@@ -159,10 +163,16 @@ async function answerCall(
       ...dangling,
       ...(prefetched.foreign > 0 ? [`${prefetched.foreign} resources of others dropped`] : []),
       ...judged.remarks,
+      ...(lost > 0 ? [`${lost} suggestions that the client does not support`] : []),
       ...(overridden > 0 ? [`${overridden} overridden before`] : []),
       ...(service.shadow === true && sent.length > 0 ? [`in shadow: ${sent.length} cards not shown`] : []),
     ],
   };
+}
+
+/** No cards, as the client reads it. */
+function emptyBody(service: Service | undefined, { client }: Sender): string {
+  return JSON.stringify(shaped(client.profile, { cards: [], systemActions: [] }, HOOKS.get(service?.hook ?? '')));
 }
 
 /** What this user has not overridden yet; all of it on hooks without memory, and when the memory cannot be read. */

@@ -257,10 +257,24 @@ function thresholdProblems(rule: ScoreRule, { rules, scoreOutputs }: ScoresEngin
   ];
 }
 
-/** Discovery's entry of a service: only fields of the specification. */
-export function discoveryEntry(service: Service): Readonly<Record<string, unknown>> {
+/** The version of the specification that `isBallot` speaks of. */
+const BALLOT = '3.0.0-ballot';
+
+/**
+ * Discovery's entry of a service: only fields of the specification.
+ * @param isBallot with the versions that the 3.0 ballot adds
+ */
+export function discoveryEntry(service: Service, isBallot: boolean): Readonly<Record<string, unknown>> {
   const { id, hook, title, description, prefetch, usageRequirements } = service;
-  return { hook, title, description, id, prefetch, ...(usageRequirements === undefined ? {} : { usageRequirements }) };
+  return {
+    hook,
+    title,
+    description,
+    id,
+    prefetch,
+    ...(usageRequirements === undefined ? {} : { usageRequirements }),
+    ...(isBallot ? { version: BALLOT, hookVersion: HOOKS.get(hook)?.version } : {}),
+  };
 }
 
 /** True when prefetch of this key is needed to answer at all. */

@@ -131,6 +131,7 @@ export interface WorldOptions {
   readonly auditFails?: boolean;
   readonly deadlineMs?: number;
   readonly overrideMs?: number;
+  readonly hooks3?: boolean;
 }
 
 export interface World {
@@ -254,6 +255,7 @@ export function world(options: WorldOptions = {}): World {
       deadlineMs: options.deadlineMs ?? 2000,
       recordMs: 1e9,
       basisMs: 1e8,
+      hooks3: options.hooks3 ?? false,
       overrideMs: options.overrideMs ?? 86_400_000,
     },
     secret: new Uint8Array(32),

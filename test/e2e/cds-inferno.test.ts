@@ -6,6 +6,7 @@ import { answerProblems, discoveryProblems } from './cds-reader.ts';
 import {
   type Answered,
   CALLS,
+  CLARITHROMYCIN,
   type Ehr,
   ehr,
   goodCall,
@@ -21,19 +22,29 @@ const [es, rs] = await Promise.all([newKey('ES384', 'es'), newKey('RS384', 'rs')
 let there: Registered;
 let one: Ehr;
 let other: Ehr;
+let crd: Ehr;
 before(async () => {
   there = await registeredServer([
     registration('ehr', [es], { ownPatients: true }),
     registration('other', [rs], { ownPatients: true }),
+    registration('crd', [es], { ownPatients: true, profile: 'crd' }),
   ]);
   one = ehr(there.server.url, 'https://ehr.example/fhir', es);
+  crd = ehr(there.server.url, 'https://crd.example/fhir', es);
   other = ehr(there.server.url, 'https://other.example/fhir', rs);
 });
 after(() => there.end());
 
 interface Card {
-  readonly links?: readonly { readonly type: string; readonly url: string }[];
-  readonly suggestions?: readonly object[];
+  readonly links?: readonly { readonly type: string }[];
+  readonly suggestions?: readonly Suggested[];
+}
+interface Suggested {
+  readonly actions: readonly {
+    readonly type: string;
+    readonly resourceId?: string;
+    readonly resource?: { readonly resourceType: string; readonly id?: string };
+  }[];
 }
 const cardsOf = ({ json }: Answered): readonly Card[] => (json?.cards ?? []) as readonly Card[];
 const shown = new Map<string, readonly Card[]>();
@@ -134,13 +145,29 @@ const all = (): readonly Card[] => [...shown.values()].flat();
 test('Inferno (j)(s) External Reference: a card whose links are all absolute', () => {
   assert.ok(all().some(({ links = [] }) => links.length > 0 && links.every(({ type }) => type === 'absolute')));
 });
-test('Inferno (l)(t) Instructions: a card without suggestions, and without links but to its basis', () => {
-  assert.ok(
-    all().some(
-      ({ links = [], suggestions }) =>
-        suggestions === undefined && links.every(({ url }) => url.includes('/cds-basis/')),
-    ),
+test('Inferno (h)(l)(t) a CRD client gets a list of system actions, and Instructions: a card without links and suggestions', async () => {
+  const answer = await crd.ask('/drug-interactions-sign', goodCall('drug-interactions-sign'));
+  assert.deepEqual(answer.json?.systemActions, []);
+  assert.ok(cardsOf(answer).some(({ links, suggestions }) => links === undefined && suggestions === undefined));
+});
+test('Inferno (o)(p) Propose Alternate and Additional Orders: what is changed or removed is in the draft, what is created is an order', async () => {
+  const coding = [{ system: 'http://www.nlm.nih.gov/research/umls/rxnorm', code: '5640', display: 'ibuprofen' }];
+  const resource = { ...CLARITHROMYCIN, medicationCodeableConcept: { coding, text: 'Ibuprofen' } };
+  const draftOrders = { resourceType: 'Bundle', entry: [{ resource }] };
+  const context = { userId: 'Practitioner/demo-physician', patientId: 'demo-polypharmacy', draftOrders };
+  const answer = await one.ask('/drug-interactions-sign', goodCall('drug-interactions-sign', { context }));
+  assert.deepEqual(answerProblems(answer.json), []);
+  const offered = cardsOf(answer).flatMap(({ suggestions = [] }) => suggestions.map(({ actions }) => actions));
+  const kinds = offered.map((actions) =>
+    actions
+      .map(({ type, resource: made }) => `${type} ${made?.resourceType ?? 'order'}`)
+      .toSorted()
+      .join(),
   );
+  assert.ok(kinds.includes('create MedicationRequest,delete order'), `an alternate: ${kinds}`);
+  assert.ok(kinds.includes('create ServiceRequest'), `an additional order: ${kinds}`);
+  const removed = offered.flat().flatMap(({ resourceId = [] }) => resourceId);
+  assert.deepEqual([...new Set(removed)], ['MedicationRequest/draft-1']);
 });
 test('Inferno (d) one hook instance may call several services, and the cards of each have their own uuids', async () => {
   const answers = await Promise.all(IDS.map((id) => one.ask(`/${id}`, goodCall(id, { hookInstance: HOOK_INSTANCE }))));

@@ -1,0 +1,116 @@
+// Client profiles: what each kind of client is sent, from the same cards. docs/cds-hooks.md#clients.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { Action, BuiltCard, Suggestion } from '../../src/cds/card.ts';
+import type { ClientProfile } from '../../src/cds/client.ts';
+import { type HookBody, shaped, suggestionsLost } from '../../src/cds/client-profile.ts';
+import { HOOKS } from '../../src/cds/hooks.ts';
+import { FINDING, orderSign, PEER, patientView, world } from './world.ts';
+
+const removal: Action = { type: 'delete', description: 'Removes it.', resourceId: 'MedicationRequest/new' };
+const creation: Action = { type: 'create', description: 'Adds it.', resource: { resourceType: 'MedicationRequest' } };
+const suggestion = (uuid: string, ...actions: readonly Action[]): Suggestion => ({ label: uuid, uuid, actions });
+const CARD: BuiltCard['card'] = {
+  uuid: 'c',
+  summary: 's',
+  detail: 'd',
+  indicator: 'warning',
+  source: { label: 'l', topic: { system: 'urn:x', code: 'drug-safety', display: 'Drugs' } },
+  suggestions: [suggestion('one', removal), suggestion('two', removal, creation)],
+  selectionBehavior: 'at-most-one',
+  links: [{ label: 'Basis', url: 'https://x.example', type: 'absolute' }],
+};
+const built: BuiltCard = { kind: 'finding', key: 'k', about: ['MedicationRequest/new'], card: CARD };
+const { suggestions: _none, selectionBehavior: _any, ...TOLD } = CARD;
+const notice: BuiltCard = { kind: 'notice', key: 'n', card: TOLD };
+const annotation: Action = {
+  type: 'update',
+  description: 'Notes.',
+  resource: { resourceType: 'ServiceRequest', id: '1' },
+};
+const body = (
+  profile: ClientProfile,
+  systemActions: readonly Action[] = [],
+  cards = [built, notice],
+  hook = 'order-sign',
+) => shaped(profile, { cards, systemActions }, HOOKS.get(hook));
+
+test('cds-hooks-2.0@profile generic loses nothing and adds nothing', () => {
+  assert.deepEqual(body('generic'), { cards: [CARD, TOLD] });
+  assert.deepEqual(body('generic', [removal]), { cards: [CARD, TOLD], systemActions: [removal] });
+});
+
+test('cds-hooks-2.0@profile sandbox is as generic, and finds system actions where it looks for them', () => {
+  assert.deepEqual(body('sandbox'), body('generic'));
+  assert.deepEqual(body('sandbox', [removal]), {
+    ...body('generic', [removal]),
+    extension: { systemActions: [removal] },
+  });
+});
+
+test('cds-hooks-2.0@profile epic: one action a suggestion, any, a plain topic code; several actions are left out, not cut, and counted', () => {
+  const [first, second] = body('epic').cards;
+  assert.deepEqual(first?.suggestions, [suggestion('one', removal)]);
+  assert.equal(first?.selectionBehavior, 'any');
+  assert.equal(first?.source.topic.code, 'drugsafety');
+  assert.deepEqual(first?.links, CARD.links);
+  assert.equal(second?.selectionBehavior, undefined);
+  assert.equal(suggestionsLost({ cards: [built], systemActions: [] }, body('epic')), 1);
+  const all = { ...built, card: { ...CARD, suggestions: [suggestion('two', removal, creation)] } };
+  const [none] = body('epic', [], [all]).cards;
+  assert.deepEqual([none?.suggestions, none?.selectionBehavior], [undefined, undefined]);
+});
+
+const actions: readonly [why: string, action: Action, kept: boolean][] = [
+  ['a note on a ServiceRequest', annotation, true],
+  ['a creation', creation, false],
+  ['a removal', removal, false],
+  ['an update of another type', { ...annotation, resource: { resourceType: 'Task', id: '1' } }, false],
+];
+for (const [why, action, kept] of actions) {
+  test(`cds-hooks-2.0@profile epic system actions, ${why}: ${kept ? 'kept' : 'left out'}`, () =>
+    assert.deepEqual(body('epic', [action]).systemActions, kept ? [action] : undefined));
+}
+
+const lists: readonly [hook: string, there: boolean][] = [
+  ['order-sign', true],
+  ['order-dispatch', true],
+  ['appointment-book', true],
+  ['order-select', false],
+  ['patient-view', false],
+  ['encounter-start', false],
+];
+for (const [hook, there] of lists) {
+  test(`cds-hooks-2.0@profile crd ${hook}: ${there ? 'a list of system actions, though empty' : 'no list'}`, () =>
+    assert.deepEqual(body('crd', [], [], hook), there ? { cards: [], systemActions: [] } : { cards: [] }));
+}
+
+test('cds-hooks-2.0@profile crd names the orders of a card; a notice is an instruction without links', () => {
+  const [first, second] = body('crd').cards;
+  assert.deepEqual(first?.extension, { 'davinci-crd.associated-resource': ['MedicationRequest/new'] });
+  assert.deepEqual([first?.links, second?.links, second?.extension], [CARD.links, undefined, undefined]);
+});
+
+test('cds-hooks-2.0@profile each client is answered in its own shape, also when there is nothing to say', async () => {
+  const one = world({ findings: [FINDING] });
+  const admitted = await one.cds.admit({ path: '/x', service: undefined }, PEER);
+  const ask = async (profile: ClientProfile, id: string, call: object): Promise<HookBody> => {
+    const sender = { ...admitted, client: { ...admitted.client, profile } };
+    return JSON.parse((await one.cds.invoke(id, JSON.stringify(call), sender)).body);
+  };
+  assert.equal((await ask('crd', 'drug-interactions-sign', orderSign())).systemActions?.length, 0);
+  const nobody = orderSign({ context: { ...(orderSign().context as object), userId: 'Patient/1288992' } });
+  assert.deepEqual(await ask('crd', 'drug-interactions-sign', nobody), { cards: [], systemActions: [] });
+  assert.deepEqual(await ask('crd', 'deterioration-sepsis', patientView()), { cards: [] });
+  assert.deepEqual(await ask('generic', 'drug-interactions-sign', nobody), { cards: [] });
+  assert.equal((await ask('epic', 'drug-interactions-sign', orderSign())).cards[0]?.source.topic.code, 'drugsafety');
+});
+
+test('cds-hooks-2.0@ballot versions are told when the setting is on, and only then', () => {
+  const listed = (hooks3: boolean): readonly Record<string, unknown>[] =>
+    JSON.parse(world({ hooks3 }).cds.discover().body).services;
+  const sign = (services: readonly Record<string, unknown>[]) => services.find(({ hook }) => hook === 'order-sign');
+  assert.deepEqual([sign(listed(true))?.version, sign(listed(true))?.hookVersion], ['3.0.0-ballot', '1.1']);
+  assert.deepEqual([sign(listed(false))?.version, sign(listed(false))?.hookVersion], [undefined, undefined]);
+  for (const service of listed(true)) assert.match(String(service.hookVersion), /^\d+\.\d+$/);
+});
