@@ -115,6 +115,11 @@ export const SETTINGS = {
     'Days that the basis of a card is kept, encrypted, for feedback and explanation.',
   ),
   CDS_BASIS_HOURS: whole(24, 1, 720, 'Hours that the page behind the link "Basis of this card" can be opened.'),
+  CDS_SANDBOX: oneOf<'auto' | 'on' | 'off'>(
+    'auto',
+    ['auto', 'on', 'off'],
+    'The page `/cds-sandbox` for trying services. auto: on in a demonstration, where no CDS client and no issuer is registered; elsewhere it can only be off.',
+  ),
   DRUG_SITE_MAP: optionalText(
     'JSON file with the drug codes and names of the site (local codes, NDC, SNOMED CT) and their ingredients; decision 0024.',
   ),

@@ -21,7 +21,7 @@ import { extractor, ROWS_FORM, uncompilable } from './fhir/search/extract.ts';
 import { planSearch } from './fhir/search/plan.ts';
 import { parseSearch } from './fhir/search/query.ts';
 import { startHeavy } from './heavy.ts';
-import { httpApp } from './http/app.ts';
+import { httpApp, ROUTES } from './http/app.ts';
 import { cdsHandler } from './http/cds.ts';
 import { fhirHandler } from './http/fhir.ts';
 import { startIndexThread } from './index-thread.ts';
@@ -198,17 +198,7 @@ function openLog(config: Config, ground: Ground, models: Iterable<string> = [], 
     now: ground.ambient.now,
     vocabulary: {
       resourceTypes: ground.definitions.resourceTypes,
-      routes: new Set([
-        '/fhir',
-        '/cds-services',
-        '/export',
-        '/import',
-        '/health',
-        '/models',
-        '/assets',
-        '/cds-basis',
-        '/oauth',
-      ]),
+      routes: ROUTES,
       hooks: new Set(services.map(({ hook }) => hook)),
       services: new Set(services.map(({ id }) => id)),
       models: new Set(models),
@@ -352,7 +342,7 @@ export async function buildSystem(
       bodyLimitBytes: config.CDS_BODY_LIMIT_MB * 1_048_576,
     }),
     jobs: withOauth(jobs.handlers(files, guard, identify), authorization),
-    pages: openPages(FOLDERS, cds, identity.pageGuard),
+    pages: openPages({ folders: FOLDERS, config, cds, guard: identity.pageGuard, asksTokens: identify !== undefined }),
     ready: async () => {
       const report = await ready({
         ping: () => store.ping(),

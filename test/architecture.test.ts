@@ -88,7 +88,11 @@ const ROOMS: readonly Room[] = [
     rooms: ['fhir/', 'rest/', 'store/port', 'outbound/'],
     packages: ['ws', 'node:fs', 'node:path', 'node:http', 'node:stream', 'node:timers/promises'],
   },
-  { prefix: 'pages/', rooms: ['fhir/', 'risk/', 'cds/'], packages: ['node:fs', 'node:path', 'node:crypto'] },
+  {
+    prefix: 'pages/',
+    rooms: ['fhir/', 'risk/', 'cds/'],
+    packages: ['node:fs', 'node:path', 'node:crypto', 'node:zlib'],
+  },
   {
     prefix: 'authorization/',
     rooms: ['fhir/', 'store/port'],

@@ -25,11 +25,17 @@ export interface HttpParts {
   report(error: unknown, requestId: string): void;
 }
 
+/** First segments of the paths that there are: what a log line may name. */
+export const ROUTES: ReadonlySet<string> = new Set([
+  ...['/fhir', '/cds-services', '/oauth', '/export', '/import', '/health'],
+  ...['/models', '/assets', '/cds-basis', '/cds-sandbox'],
+]);
+
 /** What a request's log line may say: no path, no query. */
 export interface RequestLine {
   readonly requestId: string;
   readonly method: string;
-  /** `/fhir`, `/cds-services` or `/health`; anything else as it came, for the log to redact. */
+  /** One of ROUTES; anything else as it came, for the log to redact. */
   readonly route: string;
   readonly status: number;
   readonly ms: number;

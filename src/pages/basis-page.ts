@@ -251,6 +251,10 @@ export function refusalPage(status: number): Page {
   };
 }
 const REFUSALS: Readonly<Record<number, readonly [title: string, lead: string]>> = {
+  401: [
+    'For requests with an access token',
+    'A link carries no token: ask the service that showed the card to explain it.',
+  ],
   403: ['Not allowed', 'This page is not given to where the request comes from.'],
   404: [
     'Not here',

@@ -3,7 +3,9 @@ import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { sandboxIsOn } from '../../src/open-pages.ts';
 import { readCatalogue } from '../../src/pages/catalogue.ts';
+import { readDrugList } from '../../src/pages/drug-list.ts';
 import { html, table, webLink } from '../../src/pages/html.ts';
 import { publicPages } from '../../src/pages/pages.ts';
 
@@ -170,4 +172,45 @@ test('card-content@page-escape: only web addresses become links', () => {
   assert.match(webLink('https://example.org/"x', 'y').toString(), /^<a href="https:\/\/example.org\/&quot;x"/);
   for (const url of ['javascript:alert(1)', 'data:text/html,x', '/x', ''])
     assert.equal(webLink(url, 'y').toString(), 'y');
+});
+
+const SETTINGS: readonly [
+  isOn: boolean | RegExp,
+  setting: 'auto' | 'on' | 'off',
+  demonstration: boolean,
+  why: string,
+][] = [
+  [true, 'auto', true, 'control: a demonstration'],
+  [true, 'on', true, 'asked for in a demonstration'],
+  [false, 'off', true, 'not wanted'],
+  [false, 'auto', false, 'clients or issuers are registered'],
+  [false, 'off', false, 'not wanted where they are registered'],
+  [/has no token/, 'on', false, 'asked for where it could call nothing'],
+];
+for (const [isOn, setting, demonstration, why] of SETTINGS) {
+  test(`pages@sandbox-setting: ${why}`, () => {
+    if (isOn instanceof RegExp) assert.throws(() => sandboxIsOn(setting, demonstration), isOn);
+    else assert.equal(sandboxIsOn(setting, demonstration), isOn);
+  });
+}
+
+test('pages@sandbox-drugs: every drug that can be ordered has a code of the tables; the modules make no markup from text', () => {
+  const drugs = readDrugList(folders.pages, folders.knowledge);
+  assert.ok(drugs.length >= 20);
+  for (const { name, rxcui, text: words } of drugs) {
+    assert.match(rxcui, /^\d+$/, name);
+    assert.ok(words.toLowerCase().startsWith(name), name);
+  }
+  const modules = readdirSync(folders.pages).filter((name) => name.endsWith('.js'));
+  assert.ok(modules.includes('sandbox.js'));
+  for (const name of modules) {
+    const source = readFileSync(join(folders.pages, name), 'utf8');
+    assert.doesNotMatch(
+      source,
+      /innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function|DOMParser|srcdoc/,
+      name,
+    );
+    for (const [, from] of source.matchAll(/from '([^']+)'/g))
+      assert.ok(modules.includes((from ?? '').slice(2)), `${name}: ${from}`);
+  }
 });
