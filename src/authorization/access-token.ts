@@ -4,8 +4,9 @@
  */
 import { compactVerify, createLocalJWKSet, importJWK, type JWK, type JWTPayload, jwtVerify, SignJWT } from 'jose';
 import type { ResourceStore } from '../store/port.ts';
-import { spaceOf } from './adapter.ts';
+import { grantOf, spaceOf } from './adapter.ts';
 import { publicPart, type SigningKeys } from './keys.ts';
+import { hashed } from './token-id.ts';
 
 const ALGORITHM = 'ES384';
 const MODELS = ['AccessToken', 'ClientCredentials'] as const;
@@ -73,12 +74,15 @@ export class AccessTokens {
     }
   }
 
-  /** Whether the token with this `jti` was neither revoked nor ended: one look into the store, or two. */
+  /** Whether the token with this `jti` was neither revoked nor ended, nor the grant it is of: a look into the store or three. */
   async isActive(jti: string): Promise<boolean> {
     const { store, now } = this.#ground;
     for (const model of MODELS) {
       const kept = await store.keyed(spaceOf(model), jti);
-      if (kept !== undefined) return (kept.expiresAt ?? Number.POSITIVE_INFINITY) > now();
+      if (kept === undefined) continue;
+      if ((kept.expiresAt ?? Number.POSITIVE_INFINITY) <= now()) return false;
+      const grant = grantOf(kept.value);
+      return grant === undefined || (await store.keyed(spaceOf('Grant'), hashed(grant))) !== undefined;
     }
     return false;
   }

@@ -17,6 +17,12 @@ export const spaceOf = (model: string): string => `oauth.${model}`;
 const MEMBERS = 'oauth.grant-member';
 const SESSIONS = 'oauth.session-uid';
 
+/** The grant that what is kept belongs to, from its text; undefined for what has none. */
+export function grantOf(text: string): string | undefined {
+  const payload: unknown = JSON.parse(text.replaceAll(ID_PLACE, ''));
+  return isPayload(payload) ? payload.grantId : undefined;
+}
+
 export interface AdapterGround {
   readonly store: ResourceStore;
   readonly ids: TokenIds;
@@ -30,7 +36,6 @@ const isText = (value: unknown): value is string => typeof value === 'string';
 
 /** The adapter of one model. */
 export function storeAdapter(model: string, { store, ids, now, findClient }: AdapterGround): Adapter {
-  const records = new Records(store, spaceOf(model), isPayload, now);
   const members = new Records(store, MEMBERS, isText, now);
   const sessions = new Records(store, SESSIONS, isText, now);
 
@@ -70,20 +75,18 @@ export function storeAdapter(model: string, { store, ids, now, findClient }: Ada
     findByUserCode: async () => undefined,
 
     consume: async (id) => {
-      const kept = await records.get(ids.hashOf(id));
-      if (kept === undefined) throw new errors.InvalidGrant('It is not there.');
-      const { expiresAt } = (await store.keyed(spaceOf(model), kept.key)) ?? {};
-      const consumed = { ...kept.value, consumed: Math.floor(now() / 1000) };
-      if (
-        kept.value.consumed === undefined &&
-        (await commit([records.set(kept.key, consumed, { expect: kept.text, expiresAt })]))
-      )
-        return;
-      throw new errors.InvalidGrant('It was used at the same time.');
+      const hash = ids.hashOf(id);
+      const kept = await store.keyed(spaceOf(model), hash);
+      const payload = kept && (await found(hash, id));
+      if (payload === undefined || payload.consumed !== undefined) throw new errors.InvalidGrant('It was used.');
+      const value = JSON.stringify({ ...payload, consumed: Math.floor(now() / 1000) }).replaceAll(id, ID_PLACE);
+      const { expiresAt, value: expect } = kept ?? {};
+      if (!(await commit([{ op: 'set', space: spaceOf(model), key: hash, value, expect, expiresAt }])))
+        throw new errors.InvalidGrant('It was used at the same time.');
     },
 
     destroy: async (id) => {
-      await commit([records.remove(ids.hashOf(id))]);
+      await commit([{ op: 'set', space: spaceOf(model), key: ids.hashOf(id), value: undefined }]);
     },
 
     revokeByGrantId: async (grantId) => {

@@ -245,7 +245,8 @@ export class OauthWorld {
       const location = answer.headers.get('location');
       if (answer.status >= 300 && answer.status < 400 && location !== null) {
         if (location.startsWith(REDIRECT)) {
-          const { searchParams } = new URL(location);
+          const { search, hash } = new URL(location);
+          const searchParams = new URLSearchParams(search === '' ? hash.slice(1) : search);
           return {
             code: searchParams.get('code') ?? undefined,
             error: searchParams.get('error') ?? undefined,
