@@ -10,11 +10,15 @@ import { isLoopback } from './http/access.ts';
 import type { HttpParts } from './http/app.ts';
 import { oauthHandler } from './http/oauth.ts';
 import { secretOf } from './installation-secret.ts';
+import { type IdentityParts, type OpenIdentity, openIdentity } from './open-identity.ts';
 import { allowList } from './outbound/allow-list.ts';
 import { Outbound } from './outbound/outbound.ts';
 import { type CallerFacts, localCaller, localFacts } from './rest/caller.ts';
 import type { Caller, RestContext } from './rest/context.ts';
 import type { FhirResponse, WireRequest } from './rest/request.ts';
+import { callerOf } from './smart/access.ts';
+import { type Issuer, issuerOf } from './smart/issuer.ts';
+import { type Rights, scopesOf } from './smart/scopes.ts';
 import type { AuditRow, ResourceStore } from './store/port.ts';
 
 export interface AuthorizationParts {
@@ -26,19 +30,39 @@ export interface AuthorizationParts {
   ask(wire: WireRequest, caller: Caller): Promise<FhirResponse>;
 }
 
-/** undefined with AUTHORIZATION=off. */
+/** Who issues tokens and who believes them: the server's own authorization server is one issuer among those of ISSUERS_DIR. */
+export async function openAccess(
+  config: Config,
+  parts: AuthorizationParts & Pick<IdentityParts, 'folder' | 'current'>,
+): Promise<{ readonly authorization: AuthorizationServer | undefined; readonly identity: OpenIdentity }> {
+  const { folder, current, context } = parts;
+  const { fhirBase } = context.settings;
+  const authorization = config.AUTHORIZATION === 'off' ? undefined : await openAuthorization(config, parts);
+  const own = authorization === undefined ? [] : [ownIssuer(authorization, fhirBase)];
+  return {
+    authorization,
+    identity: openIdentity(config, { folder, fhirBase, now: context.ambient.now, current, own }),
+  };
+}
+
+/** Its tokens are looked up besides: what was revoked is over at once. */
+function ownIssuer({ issuer, tokens }: AuthorizationServer, fhirBase: string): Issuer {
+  const keys = tokens.jwks.keys.map((key) => ({ ...key, kty: key.kty ?? '' }));
+  const file = { issuer, audience: [fhirBase], jwks: { keys }, algorithms: ['ES384'], maxTokenSeconds: 3600 };
+  return { ...issuerOf(file), isActive: (id) => tokens.isActive(id) };
+}
+
 export async function openAuthorization(
   config: Config,
-  { context, store, url, ask }: AuthorizationParts,
-): Promise<AuthorizationServer | undefined> {
-  if (config.AUTHORIZATION === 'off') return undefined;
+  { context, store, url, ask, current }: AuthorizationParts & Pick<IdentityParts, 'current'>,
+): Promise<AuthorizationServer> {
   const { ambient, settings, report } = context;
   return AuthorizationServer.open({
     issuer: `${url}/oauth`,
     fhirBase: settings.fhirBase,
     store,
     seal: sealWith(secretOf(config, 'oauth.key')),
-    patients: patientDesk(ask),
+    patients: patientDesk(ask, current),
     audit: securityAudit(context),
     now: ambient.now,
     newId: ambient.newId,
@@ -89,7 +113,7 @@ function fetchKeys({ OUTBOUND_ALLOW, HOST }: Config): NonNullable<Configuration[
   };
 }
 
-function patientDesk(ask: AuthorizationParts['ask']): PatientDesk {
+function patientDesk(ask: AuthorizationParts['ask'], current: IdentityParts['current']): PatientDesk {
   const asked = async (
     user: UserRecord,
     peer: SecurityEvent['peer'],
@@ -101,10 +125,11 @@ function patientDesk(ask: AuthorizationParts['ask']): PatientDesk {
       principal: `user:${user.id}`,
       client: { system: undefined, value: 'authorization-server' },
       user: user.fhirUser,
+      rights: rightsOf(user),
     };
     const type = body === undefined ? {} : { 'content-type': 'application/x-www-form-urlencoded' };
     const method = body === undefined ? 'GET' : 'POST';
-    const response = await ask({ method, path, query: '', headers: type, body }, localCaller(facts));
+    const response = await ask({ method, path, query: '', headers: type, body }, callerOf(facts, current()));
     return response.status === 200 && response.body !== undefined ? JSON.parse(response.body) : undefined;
   };
   return {
@@ -123,6 +148,13 @@ function patientDesk(ask: AuthorizationParts['ask']): PatientDesk {
       });
     },
   };
+}
+
+/** Staff see patients as apps in their name may; a patient sees themselves. */
+function rightsOf({ fhirUser }: UserRecord): Rights {
+  const isPatient = fhirUser.startsWith('Patient/');
+  const patients = isPatient ? [fhirUser.slice('Patient/'.length)] : [];
+  return { kind: 'granted', scopes: scopesOf(isPatient ? 'patient/Patient.rs' : 'user/Patient.rs'), patients };
 }
 
 const member = (value: unknown, key: string): unknown =>

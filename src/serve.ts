@@ -8,10 +8,10 @@ import { buildSystem } from './system.ts';
 
 /** Runs until SIGTERM or SIGINT. Exit code 0 after a clean drain. */
 export async function serve(config: Config): Promise<void> {
-  if (!isLoopback(config.HOST) && config.ISSUERS_DIR === undefined) {
+  if (!isLoopback(config.HOST) && config.ISSUERS_DIR === undefined && config.AUTHORIZATION === 'off') {
     throw new Error(
       `HOST=${config.HOST} is not a loopback address. Without an identity provider this server answers everyone it can be reached by, ` +
-        'so it listens on loopback only. Use HOST=127.0.0.1, or name the issuers of access tokens by ISSUERS_DIR.',
+        'so it listens on loopback only. Use HOST=127.0.0.1, or name the issuers of access tokens by ISSUERS_DIR, or AUTHORIZATION=embedded.',
     );
   }
   console.error('firewatch: starting ...');

@@ -28,8 +28,7 @@ import { startIndexThread } from './index-thread.ts';
 import { secretOf } from './installation-secret.ts';
 import { openJobs } from './job-rooms.ts';
 import { LiveContext } from './live-context.ts';
-import { openAuthorization, withOauth } from './open-authorization.ts';
-import { openIdentity } from './open-identity.ts';
+import { openAccess, withOauth } from './open-authorization.ts';
 import { openOutside } from './open-outside.ts';
 import { openPages } from './open-pages.ts';
 import { openSubscriptions, understanding } from './open-subscriptions.ts';
@@ -244,15 +243,17 @@ export async function buildSystem(
     parametersPort,
     report: (error) => early.failure('request-failed', error, { requestId: '' }),
   });
-  const identity = openIdentity(config, {
+  const base = restContext(config, store, ground, early);
+  const { authorization, identity } = await openAccess(config, {
+    context: base,
+    store,
+    url: publicUrl(config),
+    ask: (wire, caller) => anyThread(wire, caller),
     folder: FOLDERS.issuers,
-    fhirBase: ground.fhirBase,
-    now: ambient.now,
     current: () => live.current,
   });
   const { identify } = identity;
   const guard = identity.guard();
-  const base = restContext(config, store, ground, early);
   const subscriptions = openSubscriptions(config, {
     context: { ...base, store },
     current: () => live.current,
@@ -286,7 +287,6 @@ export async function buildSystem(
     }
   };
   const outside = openOutside(config);
-  const authorization = await openAuthorization(config, { context: live.current, store, url, ask: anyThread });
   const cds = buildCds({
     folder: config.CDS_SERVICES_DIR ?? FOLDERS.cdsServices,
     clientsFolder: config.CDS_CLIENTS_DIR,

@@ -80,12 +80,18 @@ export function tokenVerifier({ issuers, now, call }: VerifierOptions): TokenVer
     if (asked?.introspection === undefined) throw refuseToken();
     return byIntrospection(token, asked, now(), call);
   };
+  /** What an issuer in this process has revoked is over, however long its proof is remembered. */
+  const current = async (token: AccessToken): Promise<AccessToken> => {
+    const { isActive } = sources.get(token.issuer)?.issuer ?? {};
+    if (isActive !== undefined && !(await isActive(token.id ?? ''))) throw refuseToken();
+    return token;
+  };
   return {
     verify: async (authorization) => {
       const token = tokenIn(authorization);
       const hash = createHash('sha256').update(token).digest('base64url');
       const held = known.get(hash);
-      if (held !== undefined && held.until > now()) return held.token;
+      if (held !== undefined && held.until > now()) return current(held.token);
       known.delete(hash);
       const work = running.get(hash) ?? proved(token).finally(() => running.delete(hash));
       running.set(hash, work);
@@ -93,7 +99,7 @@ export function tokenVerifier({ issuers, now, call }: VerifierOptions): TokenVer
       known.set(hash, proof);
       const [oldest] = known.keys();
       if (known.size > KEPT && oldest !== undefined) known.delete(oldest);
-      return proof.token;
+      return current(proof.token);
     },
   };
 }

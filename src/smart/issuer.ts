@@ -31,6 +31,8 @@ export interface Issuer {
   readonly introspection: Introspection | undefined;
   readonly networks: readonly string[];
   readonly claims: ClaimNames;
+  /** Of an issuer in this process: whether the token with this `jti` was not revoked. Asked at every use. */
+  isActive?(id: string): Promise<boolean>;
 }
 
 /** One file of the folder ISSUERS_DIR; every field is described in issuers/schema.json. */

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { createRemoteJWKSet, decodeJwt, jwtVerify } from 'jose';
 import type { TOTP } from 'otpauth';
+import { localFacts } from '../../src/rest/caller.ts';
 import { type Authorized, Browser, newKey, OauthWorld, PASSWORD } from './server-world.ts';
 
 let world: OauthWorld;
@@ -49,6 +50,8 @@ test('smart-server@standalone: sign-in, second factor, patient, consent, code, t
   assert.equal(json.refresh_token, undefined, 'no refresh without online_access or offline_access');
   assert.equal(headers.get('cache-control'), 'no-store');
   assert.equal(headers.get('pragma'), 'no-cache');
+  assert.equal((await world.fhir('/Patient/p1', json.access_token)).status, 200, 'the token opens the FHIR API');
+  assert.equal((await world.fhir('/Patient/p2', json.access_token)).status, 404, 'of this patient only');
   const claims = decodeJwt(String(json.access_token));
   assert.equal(claims.patient, 'p1');
   assert.equal(claims.fhirUser, `${world.fhirBase}/Practitioner/12`);
@@ -218,7 +221,9 @@ test('smart-server@revocation: the access token and the refresh token end; those
   const foreign = await world.post('/revoke', { token: String(json.refresh_token), client_id: 'narrow' });
   assert.equal(foreign.status, 200);
   assert.notEqual(await world.server.tokens.claims(String(json.access_token)), undefined);
+  assert.equal((await world.fhir('/Patient/p1', json.access_token)).status, 200);
   assert.equal((await world.post('/revoke', { token: String(json.refresh_token), client_id: 'app' })).status, 200);
+  assert.equal((await world.fhir('/Patient/p1', json.access_token)).status, 401, 'at once');
   assert.equal(await world.server.tokens.claims(String(json.access_token)), undefined);
   const again = await world.token({
     grant_type: 'refresh_token',
@@ -405,10 +410,9 @@ test('smart-server@secrets-at-rest: no token, code, cookie or password is in the
 
 test('smart-server@audit: sign-in, failure, lock-out, consent and tokens leave AuditEvents with DICOM and IHE codes', async () => {
   const found = async (query: string) => {
-    const answered = (await (await fetch(`${world.fhirBase}/AuditEvent?${query}&_count=1`)).json()) as {
-      entry?: unknown[];
-    };
-    return answered.entry?.length ?? 0;
+    const wire = { method: 'GET', path: '/AuditEvent', query: `${query}&_count=1`, headers: {}, body: undefined };
+    const { body = '' } = await world.system.answerHeavy(wire, localFacts('audit', '127.0.0.1'));
+    return JSON.parse(body).entry?.length ?? 0;
   };
   for (const query of [
     'type=110114&subtype=110122&outcome=0',

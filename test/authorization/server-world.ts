@@ -11,6 +11,7 @@ import type { AuthorizationServer } from '../../src/authorization/server.ts';
 import type { NewUser } from '../../src/authorization/users.ts';
 import { readConfig } from '../../src/config.ts';
 import { closeGracefully, listen } from '../../src/http/app.ts';
+import { localFacts } from '../../src/rest/caller.ts';
 import { buildSystem, type System } from '../../src/system.ts';
 
 export const DRAFT: ClientDraft = {
@@ -166,6 +167,11 @@ export class OauthWorld {
     return `${this.url}/fhir`;
   }
 
+  /** The FHIR API as an app uses it. */
+  async fhir(path: string, token: unknown): Promise<Answer> {
+    return answerOf(await fetch(`${this.fhirBase}${path}`, { headers: { authorization: `Bearer ${token}` } }));
+  }
+
   client(id: string, draft: Partial<ClientDraft> = {}): Promise<string | undefined> {
     return this.server.clients.add(id, { ...DRAFT, ...draft });
   }
@@ -198,14 +204,7 @@ export class OauthWorld {
           birthDate: '1960-02-03',
         }),
       },
-      {
-        principal: 'local',
-        client: { system: undefined, value: 'local' },
-        user: undefined,
-        address: '127.0.0.1',
-        requestId: 'seed',
-        rights: { kind: 'everything' },
-      },
+      localFacts('seed', '127.0.0.1'),
     );
     if (answered.status >= 300) throw new Error(`The patient is refused with ${answered.status}.`);
   }
