@@ -12,6 +12,7 @@ import type { Alternative, DrugMention, DrugSafety, Finding } from './finding.ts
 import { type Drug, drugOf, namesMedication, type Pool } from './medication.ts';
 import { orderFindings } from './order-checks.ts';
 import { isLocal, routeOf } from './order-route.ts';
+import { isOwnProposal } from './own-proposal.ts';
 import { pairFinding } from './pair-finding.ts';
 import { type PatientFacts, patientFacts } from './patient-facts.ts';
 import { severityRank } from './severity.ts';
@@ -24,7 +25,13 @@ export function loadDrugSafety(folder: string, site?: SiteMap): DrugSafety {
   const { version, sha256, sources } = knowledge;
   return {
     knowledge: { version, sha256, sources },
-    check: (drafts, context, at) => checked(drafts, context, at, knowledge),
+    check: (drafts, context, at) =>
+      checked(
+        drafts,
+        context.filter((resource) => !isOwnProposal(resource)),
+        at,
+        knowledge,
+      ),
   };
 }
 

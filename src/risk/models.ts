@@ -20,6 +20,7 @@ import {
   type Schemas,
 } from './manifest.ts';
 import { refuseUnsafeOnnx } from './onnx-file.ts';
+import { isOwnProposal } from './own-proposal.ts';
 import type { Knowledge } from './pick.ts';
 import { assessScore } from './score.ts';
 import { loadScores, type Score } from './score-file.ts';
@@ -38,6 +39,8 @@ export type ModelOptions = SessionOptions;
 export interface LoadedModels extends Models {
   /** Source attributes by `id|version`, every version on disk whose card is complete. */
   readonly cards: ReadonlyMap<string, ModelCard>;
+  /** What features and rules of eligibility are read with. */
+  readonly knowledge: Knowledge;
 }
 
 interface Entry {
@@ -254,7 +257,9 @@ export async function loadModels(folder: string, options: ModelOptions): Promise
       ...[...scores].map(([id, { file, sha256 }]): [string, Manifest] => [id, { ...file, sha256 }]),
     ]),
     cards: loadCards(folder, schemas, knowledge),
-    async assess(modelId, evidence, deadlineAt) {
+    knowledge,
+    async assess(modelId, given, deadlineAt) {
+      const evidence = { ...given, resources: given.resources.filter((resource) => !isOwnProposal(resource)) };
       const score = scores.get(modelId);
       if (score !== undefined) return assessScore(score, evidence, knowledge, scores);
       const entry = entries.get(modelId);

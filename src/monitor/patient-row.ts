@@ -1,0 +1,65 @@
+/** What is kept of a monitored patient beside the resources, and the cursor; set in the same commit as what they caused. */
+import { isJsonObject } from '../fhir/resource.ts';
+import type { Command, ResourceStore } from '../store/port.ts';
+import type { AlertState } from './crossing.ts';
+
+const CURSOR_SPACE = 'monitor.cursor';
+const PATIENT_SPACE = 'monitor.patient';
+const CURSOR_KEY = 'changes';
+
+export interface RuleState {
+  readonly alerts: Readonly<Record<string, AlertState>>;
+  /** Values of the trend's output, oldest first: [ms, value]. */
+  readonly recent: readonly (readonly [at: number, value: number])[];
+}
+/** An episode of probable sepsis whose bundle is followed. */
+export interface Episode {
+  /** Time zero, ms. */
+  readonly zero: number;
+  readonly report: string;
+  readonly group: string;
+  readonly shock: boolean;
+  /** Element -> when it was done (ms) and by what. */
+  readonly done: Readonly<Record<string, readonly [at: number, source: string]>>;
+}
+export interface PatientRow {
+  /** Every change of this patient up to this sequence has been acted on. */
+  readonly through: number;
+  readonly rules: Readonly<Record<string, RuleState>>;
+  readonly episode?: Episode;
+}
+export const NEW_ROW: PatientRow = { through: 0, rules: {} };
+export const NEW_STATE: RuleState = { alerts: {}, recent: [] };
+
+/** A row as it is kept; the text is what the next commit expects. */
+export interface KeptRow {
+  readonly row: PatientRow;
+  readonly text: string | null;
+}
+
+/** Only `setPatient` writes what is read here. */
+export async function readPatient(id: string, store: ResourceStore): Promise<KeptRow> {
+  const kept = await store.keyed(PATIENT_SPACE, id);
+  if (kept === undefined) return { row: NEW_ROW, text: null };
+  const row: unknown = JSON.parse(kept.value);
+  if (!isRow(row)) throw new TypeError('The row of a monitored patient is not one.');
+  return { row, text: kept.value };
+}
+
+const isRow = (value: unknown): value is PatientRow =>
+  isJsonObject(value) && typeof value.through === 'number' && isJsonObject(value.rules);
+
+/** Moves a patient's row; a commit that finds another one there conflicts, and repeats nothing. */
+export function setPatient(id: string, before: KeptRow, value: string): Command {
+  return { op: 'set', space: PATIENT_SPACE, key: id, value, expect: before.text };
+}
+
+/** Sequence up to which every change has been acted on; undefined before the first start. */
+export async function readCursor(store: ResourceStore): Promise<number | undefined> {
+  const kept = await store.keyed(CURSOR_SPACE, CURSOR_KEY);
+  return kept === undefined ? undefined : Number(kept.value);
+}
+/** A cursor that lags makes changes be read again, which the patients' rows then pass over. */
+export function setCursor(sequence: number): Command {
+  return { op: 'set', space: CURSOR_SPACE, key: CURSOR_KEY, value: String(sequence) };
+}
