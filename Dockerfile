@@ -18,6 +18,7 @@ COPY --from=build /app/dist ./dist
 COPY package.json LICENSE capability-statement.json ./
 COPY profiles ./profiles
 COPY cds-services ./cds-services
+COPY monitoring ./monitoring
 COPY models ./models
 COPY knowledge ./knowledge
 COPY pages ./pages

@@ -44,6 +44,7 @@ const TITLES: Readonly<Record<string, string>> = {
   subscriptions: 'Subscriptions: R4, the R5 backport, and what we promise',
   'smart-server': 'SMART authorization server: launch, tokens, users, clients',
   'card-content': 'Content of cards: what a clinician needs to review the basis',
+  monitoring: 'Continuous monitoring: what is scored again, told, proposed and followed',
 };
 
 /**

@@ -145,6 +145,15 @@ export const SETTINGS = {
     720,
     'Hours that an overridden finding stays quiet for its user when the same order is signed unchanged; 0: never quiet.',
   ),
+  MONITORING: oneOf<'auto' | 'on' | 'off'>(
+    'auto',
+    ['auto', 'on', 'off'],
+    'Score patients again when their record changes, by the rules of the folder monitoring; auto: on in the demonstration.',
+  ),
+  MONITORING_INTERVAL_MS: whole(5000, 100, 600_000, 'Least time between two scorings of one patient by monitoring.'),
+  SEPSIS_ATTESTATION: optionalText(
+    "The site's attestation of the sepsis model, as JSON or the path of a JSON file: docs/monitoring.md. Unset: no sepsis alerts outside the demonstration.",
+  ),
   CDS_DEADLINE_MS: whole(2000, 50, 60_000, 'Deadline of one CDS Hooks call.'),
   REQUEST_TIMEOUT_MS: whole(30_000, 1000, 600_000, 'Longest time to receive a request.'),
   DRAIN_MS: whole(20_000, 0, 120_000, 'Longest wait for requests in flight on SIGTERM.'),

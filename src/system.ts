@@ -29,6 +29,7 @@ import { secretOf } from './installation-secret.ts';
 import { openJobs } from './job-rooms.ts';
 import { LiveContext } from './live-context.ts';
 import { openAccess, withOauth } from './open-authorization.ts';
+import { openMonitoring } from './open-monitoring.ts';
 import { openOutside } from './open-outside.ts';
 import { openPages } from './open-pages.ts';
 import { openSubscriptions, understanding } from './open-subscriptions.ts';
@@ -66,6 +67,7 @@ export const FOLDERS = {
   cdsServices: join(ROOT, 'cds-services'),
   knowledge: join(ROOT, 'knowledge'),
   models: join(ROOT, 'models'),
+  monitoring: join(ROOT, 'monitoring'),
   pages: join(ROOT, 'pages'),
   seedData: join(ROOT, 'seed-data'),
   issuers: join(ROOT, 'issuers'),
@@ -322,6 +324,9 @@ export async function buildSystem(
   const followed = config.SEARCH_PARAMETERS_DIR ?? FOLDERS.searchParameters;
   const unfollow = followFolder(followed, () => void parameters.written());
   await subscriptions.start();
+  const beside = { folder: FOLDERS.monitoring, now: ambient.now, parametersPort, current: () => live.current };
+  const monitoring = openMonitoring(config, { ...beside, models, guard, identify, log, store });
+  const rooms = new Map([...jobs.handlers(files, guard, identify), ['/monitor', monitoring.handler] as const]);
   let listening = false;
   const bodyLimitBytes = config.BODY_LIMIT_MB * 1_048_576;
   const app = httpApp({
@@ -341,7 +346,7 @@ export async function buildSystem(
       origins: cds.origins,
       bodyLimitBytes: config.CDS_BODY_LIMIT_MB * 1_048_576,
     }),
-    jobs: withOauth(jobs.handlers(files, guard, identify), authorization),
+    jobs: withOauth(rooms, authorization),
     pages: openPages({ folders: FOLDERS, config, cds, guard: identity.pageGuard, asksTokens: identify !== undefined }),
     ready: async () => {
       const report = await ready({
@@ -349,6 +354,7 @@ export async function buildSystem(
         models: () => modelHealth(models.status()),
         listening: () => listening,
         indexing: () => parameters.progress,
+        further: monitoring.checks,
       });
       return { ready: report.status !== 'fail', ...report };
     },
@@ -374,9 +380,11 @@ export async function buildSystem(
     answerHeavy: heavy.answer,
     setListening: (value) => {
       listening = value;
+      monitoring.setListening(value);
     },
     close: async () => {
       unfollow();
+      await monitoring.close();
       await subscriptions.close();
       await parameters.close();
       await jobs.close();

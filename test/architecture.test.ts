@@ -104,6 +104,11 @@ const ROOMS: readonly Room[] = [
     rooms: ['fhir/', 'rest/', 'store/port'],
     packages: ['jose', 'ajv', 'node:fs', 'node:path', 'node:crypto', 'fhir/r4.d.ts'],
   },
+  {
+    prefix: 'monitor/',
+    rooms: ['fhir/', 'rest/', 'risk/', 'store/port'],
+    packages: ['ajv', 'node:fs', 'node:path', 'node:crypto'],
+  },
   { prefix: 'telemetry/', rooms: ['store/port', 'risk/assessment'], packages: ['winston'] },
   {
     prefix: 'http/',

@@ -32,6 +32,7 @@ test('ledger: the sets, and ids that name their set and are unique', () => {
       'subscriptions',
       'smart-server',
       'card-content',
+      'monitoring',
     ],
   );
   for (const { name, rows } of sets) {

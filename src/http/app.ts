@@ -27,7 +27,7 @@ export interface HttpParts {
 
 /** First segments of the paths that there are: what a log line may name. */
 export const ROUTES: ReadonlySet<string> = new Set([
-  ...['/fhir', '/cds-services', '/oauth', '/export', '/import', '/health'],
+  ...['/fhir', '/cds-services', '/oauth', '/export', '/import', '/monitor', '/health'],
   ...['/models', '/assets', '/cds-basis', '/cds-sandbox'],
 ]);
 

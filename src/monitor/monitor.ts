@@ -4,10 +4,12 @@
  * and passes over what rows say is done.
  * Bounded: one scoring of a patient an interval however many changes come, and a bound on patients that wait; the feed is the queue behind it.
  */
-import { personOf } from '../rest/patient-links.ts';
+
+import { localCaller, localFacts } from '../rest/caller.ts';
 import type { RestContext } from '../rest/context.ts';
+import { personOf } from '../rest/patient-links.ts';
 import type { ResourceStore, StoredVersion } from '../store/port.ts';
-import { type KeptRow, readCursor, readPatient, setCursor } from './patient-row.ts';
+import { cursorOf, type KeptRow, readPatient, setCursor } from './patient-row.ts';
 import { type Due, type MonitorEvent, type RescoreSettings, rescore } from './rescore.ts';
 import type { MonitorRule } from './rule.ts';
 import { survivorOf } from './survivor.ts';
@@ -50,6 +52,8 @@ interface Waiting {
 }
 
 const EMPTY = { ahead: 0, failures: 0 } as const;
+/** The server's own work follows every link. */
+const EVERYONE = localCaller(localFacts('', '')).access;
 const PAGE = 100;
 /** Most patients that wait; the rest waits in the feed. */
 const MOST_WAITING = 1000;
@@ -88,11 +92,8 @@ export class Monitor {
 
   /** Goes on where the last process stopped. A store that was never monitored begins at its newest change. */
   async start(): Promise<void> {
-    const { store } = this.#context;
-    const cursor = await readCursor(store);
-    this.#read = cursor ?? (await store.latestSequence());
+    this.#read = await cursorOf(this.#context.store);
     this.#cursor = this.#read;
-    if (cursor === undefined) await store.commit({ commands: [setCursor(this.#read)], audit: [] });
     this.wake();
   }
 
@@ -109,7 +110,13 @@ export class Monitor {
   get backlog(): Backlog {
     const patients = this.#waiting.size + this.#working.size;
     const scoring = this.#working.size;
-    return { patients, scoring, changes: Math.max(0, this.#latest - this.#read), read: this.#read, failed: this.#failed };
+    return {
+      patients,
+      scoring,
+      changes: Math.max(0, this.#latest - this.#read),
+      read: this.#read,
+      failed: this.#failed,
+    };
   }
 
   /** Finishes what is being written; the rest is done after the next start. */
@@ -159,7 +166,7 @@ export class Monitor {
   async #take(version: StoredVersion, store: ResourceStore): Promise<void> {
     const concern = await concernOf(version, this.#settings.rules, store);
     for (const patient of concern?.patients ?? []) {
-      const survivor = await survivorOf(patient, await personOf(patient, this.#context), store);
+      const survivor = await survivorOf(patient, await personOf(patient, EVERYONE, this.#context), store);
       const { row } = await this.#row(survivor);
       if (row.through < version.sequence) this.#add(survivor, version.sequence, concern);
     }
@@ -173,7 +180,14 @@ export class Monitor {
     const before = this.#waiting.get(patient);
     const earliest = (this.#scoredAt.get(patient) ?? Number.NEGATIVE_INFINITY) + pace.intervalMs;
     const dueAt = Math.max(at + pace.settleMs, earliest);
-    const waiting = before ?? { ...EMPTY, first: sequence, last: sequence, dueAt, rules: new Set(), withdrawn: new Set() };
+    const waiting = before ?? {
+      ...EMPTY,
+      first: sequence,
+      last: sequence,
+      dueAt,
+      rules: new Set(),
+      withdrawn: new Set(),
+    };
     waiting.last = sequence;
     waiting.first = Math.min(waiting.first, sequence);
     waiting.dueAt = Math.min(waiting.dueAt, dueAt);

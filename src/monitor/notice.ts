@@ -45,7 +45,10 @@ export function assessmentOf(
   const frame = { id: idOf(occasion, 'assessment'), subject: `Patient/${patient}`, at };
   const { method, note, ...base } = riskAssessment(assessment, manifest, frame);
   const shadow = rule.shadow === true;
-  const tags = [{ system: MONITOR_SYSTEM, code: rule.id }, ...(shadow ? [{ system: MONITOR_SYSTEM, code: 'shadow' }] : [])];
+  const tags = [
+    { system: MONITOR_SYSTEM, code: rule.id },
+    ...(shadow ? [{ system: MONITOR_SYSTEM, code: 'shadow' }] : []),
+  ];
   const coding = isJsonObject(method) && Array.isArray(method.coding) ? method.coding : [];
   return {
     ...base,
@@ -67,7 +70,9 @@ export function provenanceOf(
   occasion: Occasion,
 ): Resource {
   const versioned = inputs.flatMap(({ resourceType, id, meta }) =>
-    isJsonObject(meta) && typeof meta.versionId === 'string' ? [`${resourceType}/${id}/_history/${meta.versionId}`] : [],
+    isJsonObject(meta) && typeof meta.versionId === 'string'
+      ? [`${resourceType}/${id}/_history/${meta.versionId}`]
+      : [],
   );
   return {
     resourceType: 'Provenance',

@@ -54,12 +54,18 @@ export function setPatient(id: string, before: KeptRow, value: string): Command 
   return { op: 'set', space: PATIENT_SPACE, key: id, value, expect: before.text };
 }
 
-/** Sequence up to which every change has been acted on; undefined before the first start. */
-export async function readCursor(store: ResourceStore): Promise<number | undefined> {
+/**
+ * Sequence up to which every change has been acted on. A store that was never monitored begins at its newest change, and keeps that: what is
+ * written from then on is not missed, whenever the thread is ready.
+ */
+export async function cursorOf(store: ResourceStore): Promise<number> {
+  const newest = await store.latestSequence();
   const kept = await store.keyed(CURSOR_SPACE, CURSOR_KEY);
-  return kept === undefined ? undefined : Number(kept.value);
+  if (kept !== undefined) return Number(kept.value);
+  const { ok } = await store.commit({ commands: [{ ...setCursor(newest), expect: null }], audit: [] });
+  return ok ? newest : cursorOf(store);
 }
 /** A cursor that lags makes changes be read again, which the patients' rows then pass over. */
-export function setCursor(sequence: number): Command {
+export function setCursor(sequence: number): Extract<Command, { op: 'set' }> {
   return { op: 'set', space: CURSOR_SPACE, key: CURSOR_KEY, value: String(sequence) };
 }

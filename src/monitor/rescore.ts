@@ -1,6 +1,6 @@
 /** One patient scored again: read, judge, and everything that follows in one commit with the row that says it is done. */
 import { isJsonObject, type Resource, serialize } from '../fhir/resource.ts';
-import { localCaller } from '../rest/caller.ts';
+import { localCaller, localFacts } from '../rest/caller.ts';
 import type { RestContext } from '../rest/context.ts';
 import { answer } from '../rest/interact.ts';
 import type { Assessment, Evidence, Manifest, UsedInput } from '../risk/assessment.ts';
@@ -125,7 +125,8 @@ async function judge(
   }));
   const isScored = assessment !== undefined && !outside && Object.keys(assessment.outputs).length > 0;
   const about: Resource[] = [];
-  if (isScored) about.push(assessmentOf(assessment, manifest, occasion, remarks(assessment, state, recorded, occasion)));
+  if (isScored)
+    about.push(assessmentOf(assessment, manifest, occasion, remarks(assessment, state, recorded, occasion)));
   const alerts: Record<string, AlertState> = { ...state.alerts };
   for (const { alert, step: taken } of steps) {
     const before = state.alerts[alert.id] ?? CALM;
@@ -136,7 +137,9 @@ async function judge(
   }
   const value = rule.trend === undefined ? undefined : assessment?.outputs[rule.trend.output];
   const recent =
-    value === undefined || rule.trend === undefined ? state.recent : withNewest(state.recent, at, value, rule.trend.hours);
+    value === undefined || rule.trend === undefined
+      ? state.recent
+      : withNewest(state.recent, at, value, rule.trend.hours);
   const next: RuleState = { alerts, recent };
   writes.row = { ...writes.row, rules: { ...writes.row.rules, [rule.id]: next } };
   if (assessment !== undefined && settings.follow !== undefined && rule.shadow !== true) {
@@ -156,7 +159,8 @@ function seenBy(
   { outside, withdrawn, at }: Pick<Seen, 'outside' | 'withdrawn' | 'at'>,
 ): Seen {
   const measured = (assessment?.used ?? []).filter(({ source }) => source?.startsWith('Observation/') === true);
-  const sources = (used: readonly UsedInput[]) => Object.fromEntries(used.map(({ name, source = '' }) => [name, source]));
+  const sources = (used: readonly UsedInput[]) =>
+    Object.fromEntries(used.map(({ name, source = '' }) => [name, source]));
   const inputs = sources(measured);
   const counted = sources(measured.filter(({ points }) => points !== 0));
   const hold = alert.unless;
@@ -187,7 +191,13 @@ interface About {
 }
 
 /** What a step writes, with the ids kept in the alert's state. In shadow the state moves and nothing is written. */
-async function consequences(alert: Alert, before: AlertState, taken: Step, { occasion, manifest, about }: About, ask: Ask) {
+async function consequences(
+  alert: Alert,
+  before: AlertState,
+  taken: Step,
+  { occasion, manifest, about }: About,
+  ask: Ask,
+) {
   const { rule } = occasion;
   const resources: Resource[] = [];
   const events: MonitorEvent[] = [];
@@ -202,7 +212,9 @@ async function consequences(alert: Alert, before: AlertState, taken: Step, { occ
     say('raised', flag);
   }
   if (taken.tell) {
-    const references = [about, ...resources].flatMap((each) => (each === undefined ? [] : [`${each.resourceType}/${each.id}`]));
+    const references = [about, ...resources].flatMap((each) =>
+      each === undefined ? [] : [`${each.resourceType}/${each.id}`],
+    );
     const request = requestToTell(alert, manifest, references, occasion);
     resources.push(request);
     state = { ...state, request: request.id ?? '' };
@@ -210,7 +222,8 @@ async function consequences(alert: Alert, before: AlertState, taken: Step, { occ
   }
   if (taken.event === 'cleared') {
     const flag = before.flag === undefined ? undefined : await readOne('Flag', before.flag, ask);
-    const request = before.request === undefined ? undefined : await readOne('CommunicationRequest', before.request, ask);
+    const request =
+      before.request === undefined ? undefined : await readOne('CommunicationRequest', before.request, ask);
     const ended = endedFlag(flag, occasion.at);
     for (const each of [ended, revokedRequest(request)]) if (each !== undefined) resources.push(each);
     if (ended !== undefined) say('cleared', ended);
@@ -224,19 +237,17 @@ function inputsOf(assessment: Assessment | undefined, { resources }: Recorded): 
   return resources.filter(({ resourceType, id }) => sources.has(`${resourceType}/${id}`));
 }
 
+/** The server's own work. */
 const callerOf = ({ newId }: RescoreSettings) =>
   localCaller({
+    ...localFacts(newId(), 'localhost'),
     principal: 'monitor',
     client: { system: undefined, value: 'monitor' },
-    user: undefined,
-    address: 'localhost',
-    requestId: newId(),
   });
 
 function asker(context: RestContext, settings: RescoreSettings): Ask {
   const headers = { accept: 'application/fhir+json' };
-  return (method, path, query, body) =>
-    answer({ method, path, query, headers, body }, callerOf(settings), context);
+  return (method, path, query, body) => answer({ method, path, query, headers, body }, callerOf(settings), context);
 }
 
 /** One transaction through the door; the commands are committed with it. Without resources, only they are. */

@@ -1,8 +1,8 @@
 /** Which rules a change concerns, and whom it is about. */
 import { isJsonObject, type Json, type Resource } from '../fhir/resource.ts';
 import { storedResource } from '../rest/represent.ts';
-import { isOwnProposal } from '../risk/own-proposal.ts';
 import { effectiveAt } from '../risk/observation.ts';
+import { isOwnProposal } from '../risk/own-proposal.ts';
 import type { ResourceStore, StoredVersion } from '../store/port.ts';
 import type { MonitorRule } from './rule.ts';
 
@@ -41,7 +41,7 @@ export async function concernOf(
   );
   const patients = [...new Set([...version.patients, ...(previous?.patients ?? [])])];
   if (concerned.length === 0 || patients.length === 0) return undefined;
-  const moved = previous !== undefined && previous.patients.some((id) => !version.patients.includes(id));
+  const moved = previous?.patients.some((id) => !version.patients.includes(id)) === true;
   const isGone = version.deleted || TAKEN_BACK.has(now?.status) || moved;
   return {
     patients,

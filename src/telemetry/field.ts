@@ -100,7 +100,7 @@ const CDS_EVENTS = new Set([
   ...['engine-failed', 'override-remembered', 'audit-failed'],
   ...['feedback-accepted', 'feedback-overridden', 'feedback-orphan', 'feedback-unusable'],
 ]);
-const THREADS = new Set(['main', 'heavy', 'writer', 'checkpoint', 'session', 'index']);
+const THREADS = new Set(['main', 'heavy', 'writer', 'checkpoint', 'session', 'index', 'monitor']);
 const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 const TRACE_ID = /^[0-9a-f]{32}$/;
 const VERSION = /^(?:0|[1-9]\d{0,2})\.(?:0|[1-9]\d{0,2})\.(?:0|[1-9]\d{0,2})$/;

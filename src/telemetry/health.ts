@@ -2,13 +2,13 @@
 
 export type HealthStatus = 'pass' | 'warn' | 'fail';
 export interface HealthCheck {
-  /** `store`, `listening`, `search-parameters`, or `model:<id>|<version>`. */
+  /** `store`, `listening`, `search-parameters`, `monitoring`, `monitoring:<rule>`, or `model:<id>|<version>`. */
   readonly name: string;
   readonly status: HealthStatus;
   /** A fixed word, never an error's message. */
-  readonly reason?: 'unavailable' | 'timeout' | 'loading' | 'failed' | 'draining';
+  readonly reason?: 'unavailable' | 'timeout' | 'loading' | 'failed' | 'draining' | 'not-attested';
   readonly observedValue?: number;
-  readonly observedUnit?: '%';
+  readonly observedUnit?: '%' | 'changes';
 }
 export interface HealthReport {
   /** The worst of the checks. */
@@ -36,6 +36,8 @@ export interface HealthSources {
   listening(): boolean;
   /** How far the index of added search parameters is, while it is not whole. */
   indexing?(): { readonly percent: number; readonly failed: boolean } | undefined;
+  /** Checks of rooms that run beside requests. */
+  further?(): readonly HealthCheck[];
 }
 
 /** Longest wait for the store, ms. */
@@ -52,6 +54,7 @@ export async function ready(sources: HealthSources, deadlineMs: number = PING_DE
     await storeCheck(sources, deadlineMs),
     listeningCheck(sources),
     ...indexCheck(sources),
+    ...(sources.further?.() ?? []),
     ...sources.models().map(modelCheck),
   ];
   return { status: worst(checks), checks };

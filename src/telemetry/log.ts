@@ -19,6 +19,8 @@ const EVENTS = {
   'service-loaded': 'info',
   'hook-degraded': 'warn',
   'subscription-failed': 'error',
+  'monitoring-behind': 'warn',
+  'monitoring-not-attested': 'warn',
   'search-refused': 'warn',
   reindexing: 'info',
   'reindex-done': 'info',

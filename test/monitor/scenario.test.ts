@@ -155,7 +155,12 @@ const scenarios: readonly (readonly [name: string, steps: readonly Step[]])[] = 
   [
     'outpatient: nothing',
     [
-      [1, [stay({ class: { system: 'http://terminology.hl7.org/CodeSystem/v3-ActCode', code: 'AMB' } })], [], 'ambulatory'],
+      [
+        1,
+        [stay({ class: { system: 'http://terminology.hl7.org/CodeSystem/v3-ActCode', code: 'AMB' } })],
+        [],
+        'ambulatory',
+      ],
       [2, 7, [], 'not monitored'],
     ],
   ],

@@ -108,7 +108,8 @@ export async function monitorWorld({
   };
   let opened = await open();
   const caller = localCaller(localFacts('request-1', '127.0.0.1'));
-  const send: MonitorWorld['send'] = (method, url, sent) => answer(outline.wire(method, url, sent), caller, opened.context);
+  const send: MonitorWorld['send'] = (method, url, sent) =>
+    answer(outline.wire(method, url, sent), caller, opened.context);
   const shut = async () => {
     opened.unlisten();
     await opened.monitor.close();
@@ -202,7 +203,15 @@ export async function inpatient(there: MonitorWorld, id: string, over: JsonObjec
 }
 
 /** A final measurement of the patient, now. */
-export function measured(patient: string, id: string, code: string, value: number, unit: string, at: number, over: JsonObject = {}): Resource {
+export function measured(
+  patient: string,
+  id: string,
+  code: string,
+  value: number,
+  unit: string,
+  at: number,
+  over: JsonObject = {},
+): Resource {
   return {
     resourceType: 'Observation',
     id,

@@ -1,0 +1,58 @@
+/** Entry of the monitoring thread: own read connection, own models, the same door and writer. Nothing that it does keeps the main thread. */
+import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
+import { systemAmbient } from './ambient.ts';
+import type { Config } from './config.ts';
+import { type Backlog, Monitor } from './monitor/monitor.ts';
+import type { MonitorEvent } from './monitor/rescore.ts';
+import { loadRules } from './monitor/rule.ts';
+import { loadModels } from './risk/models.ts';
+import { attachedSystem, FOLDERS } from './system.ts';
+
+export interface MonitorThreadData {
+  readonly config: Config;
+  readonly channel: MessagePort;
+  readonly parameters: MessagePort;
+  /** Ids of rules that may not run here. */
+  readonly blocked: readonly string[];
+}
+export type ToMonitor = 'wake' | 'close';
+export type FromMonitor = { readonly events: readonly MonitorEvent[] } | { readonly backlog: Backlog };
+
+const SETTLE_MS = 20;
+const BACKLOG_MS = 500;
+
+const { config, channel, parameters, blocked } = workerData as MonitorThreadData;
+const port = parentPort;
+if (port === null) throw new TypeError('This file is the entry of a worker thread.');
+const say = (message: FromMonitor): void => port.postMessage(message);
+const ambient = systemAmbient();
+const { live, close } = attachedSystem(config, channel, parameters);
+const models = await loadModels(FOLDERS.models, { now: ambient.now, mode: 'inline' });
+const rules = loadRules(FOLDERS.monitoring, models.manifests, models.knowledge.vocabulary);
+const monitor = new Monitor({
+  rules: rules.filter(({ id }) => !blocked.includes(id)),
+  current: () => live.current,
+  models,
+  now: ambient.now,
+  newId: ambient.newId,
+  pace: { settleMs: SETTLE_MS, intervalMs: config.MONITORING_INTERVAL_MS },
+  after: (ms, run) => {
+    const timer = setTimeout(run, ms);
+    return () => clearTimeout(timer);
+  },
+  notify: (events) => say({ events }),
+  report: (error) => live.current.report(error, ''),
+});
+const sayBacklog = (): void => say({ backlog: monitor.backlog });
+const beat = setInterval(sayBacklog, BACKLOG_MS);
+
+port.on('message', async (message: ToMonitor) => {
+  if (message === 'wake') return monitor.wake();
+  clearInterval(beat);
+  await monitor.close();
+  await models.close();
+  await close();
+  process.exit(0);
+});
+await monitor.start();
+sayBacklog();
