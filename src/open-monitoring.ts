@@ -132,7 +132,7 @@ function admission({ guard, identify, current }: MonitoringParts): Admit {
     try {
       const peer = { requestId, address: request.socket.remoteAddress ?? '' };
       const { access } = callerOf(await identify(request.headers.authorization, peer), current());
-      const seesAll = ['Flag', 'CommunicationRequest'].every((type) => access.visible(type).kind === 'all');
+      const seesAll = ['Flag', 'CommunicationRequest'].every((type) => access.visible(type, 'read').kind === 'all');
       return seesAll ? undefined : fhirError('forbidden', 'Events are for callers who may read every Flag.');
     } catch (error) {
       if (error instanceof FhirError) return error;
