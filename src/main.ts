@@ -2,6 +2,7 @@
 /** Command line. Decides nothing: reads the configuration, builds the system, shows progress, listens, drains on SIGTERM. */
 import { Command } from 'commander';
 import { readConfig } from './config.ts';
+import { feedbackReport, type ReportOptions } from './feedback-report.ts';
 import { modelCommands } from './model-commands.ts';
 import { progressBar } from './progress.ts';
 import { seed } from './seed.ts';
@@ -27,6 +28,17 @@ program
     const system = await buildSystem(readConfig());
     await seed(system, progressBar('seed data'));
     await system.close();
+  });
+
+program
+  .command('feedback-report')
+  .description('what became of cards: counts (json), or one row each (csv, ndjson), while no server runs on the store')
+  .option('--from <date>', 'cards shown from this date or instant on; default: 30 days before the end')
+  .option('--to <date>', 'until this date or instant; default: now')
+  .option('--format <format>', 'json, csv or ndjson', 'json')
+  .action(async (options: ReportOptions) => {
+    const system = await buildSystem({ ...readConfig(), LOG_LEVEL: 'error' });
+    await feedbackReport(system, options, (text) => process.stdout.write(text)).finally(() => system.close());
   });
 
 program

@@ -13,6 +13,7 @@ import { basisHandles } from './basis-link.ts';
 import { type Bearer, type BearerOptions, bearerReason, cdsBearer, type Verified } from './bearer.ts';
 import { type CdsClient, demonstrationClient, type LoadedClients, loadClients, mayCall } from './client.ts';
 import { aesSeal } from './decision-record.ts';
+import { type ReportPage, type ReportQuery, report, reportPage } from './feedback-report.ts';
 import { invoke } from './invoke.ts';
 import { overrideMemory } from './override-memory.ts';
 import type { CdsAnswer, CdsEvent, CdsParts } from './parts.ts';
@@ -83,6 +84,10 @@ export interface Cds {
   explain(uuid: string, admitted: Admitted): Promise<CdsAnswer>;
   /** What is behind a card's link to its basis, audited. Rejects with FhirError: not-found for what is unknown or has expired, alike. */
   basis(handle: string, caller: Caller): Promise<CardBasis>;
+  /** GET /cds-services/report: what became of the client's own cards. Rejects with FhirError: 400 for a wrong query. */
+  report(query: URLSearchParams, admitted: Admitted): Promise<CdsAnswer>;
+  /** A page of everybody's cards, for who runs the server. */
+  reportPage(query: ReportQuery, caller: Caller): Promise<ReportPage>;
   /** The answer to a request that reaches no service, audited. */
   refuse(error: FhirError, caller: Caller): Promise<CdsAnswer>;
 }
@@ -182,6 +187,8 @@ export function buildCds(options: CdsOptions): Cds {
     },
     feedback: async (id, body, admitted) => takeFeedback(services.get(id), body, admitted, parts),
     explain: async (uuid, admitted) => explain(uuid, admitted, parts),
+    report: async (query, admitted) => report(query, admitted, parts),
+    reportPage: async (query, caller) => reportPage(query, undefined, caller, parts),
     basis: (handle, caller) => basisOf(handle, caller, parts),
     refuse: (error, caller) => refuse(error, caller, parts, bearerReason(error)),
   };

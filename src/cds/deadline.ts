@@ -14,3 +14,8 @@ export function within<T, U>(work: Promise<T>, ms: number, otherwise: U): Promis
     work.then(settle, () => settle(otherwise));
   });
 }
+
+/** Lets whatever else waits on this thread go first. */
+export function breath(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
+}

@@ -159,21 +159,23 @@ export async function decisionOf(
   return kept && decoded(seal.open(kept.value, kept.key));
 }
 
-/** Records in the order of their calls, from an instant on: for reports. Ids of calls rise with time. */
-export async function* decisionsSince(
+/** Records in the order of their calls, at most `count`. */
+export interface DecisionPage {
+  readonly records: readonly DecisionRecord[];
+  /** Id of the last one looked at; undefined when there are no more. */
+  readonly after: string | undefined;
+}
+
+/** A page of records from an instant on, or after an id: for reports. Ids of calls rise with time. */
+export async function decisionPage(
   store: Pick<ResourceStore, 'keyedPage'>,
   seal: Seal,
-  from: number,
-): AsyncGenerator<DecisionRecord> {
-  let after: string | undefined = firstIdAt(from);
-  do {
-    const page: Awaited<ReturnType<ResourceStore['keyedPage']>> = await store.keyedPage(CALLS, { after, count: 200 });
-    for (const { key, value } of page) {
-      const record = decoded(seal.open(value, key));
-      if (record !== undefined && record.at >= from) yield record;
-    }
-    after = page.at(-1)?.key;
-  } while (after !== undefined);
+  place: { readonly from: number; readonly after: string | undefined },
+  count: number,
+): Promise<DecisionPage> {
+  const page = await store.keyedPage(CALLS, { after: place.after ?? firstIdAt(place.from), count });
+  const records = page.flatMap(({ key, value }) => decoded(seal.open(value, key)) ?? []);
+  return { records, after: page.length < count ? undefined : page.at(-1)?.key };
 }
 
 /** A UUIDv7 sorts by its first 48 bits, ms since 1970; one minute earlier allows for clocks. */

@@ -60,6 +60,7 @@ function crossOrigin({ headers, method }: Request, origins: ReadonlySet<string>)
 type Place =
   | { readonly kind: 'list' }
   | { readonly kind: 'nothing' }
+  | { readonly kind: 'report' }
   | { readonly kind: 'service' | 'feedback' | 'explain'; readonly id: string };
 
 const METHODS: Readonly<Record<Place['kind'], readonly string[]>> = {
@@ -67,13 +68,14 @@ const METHODS: Readonly<Record<Place['kind'], readonly string[]>> = {
   service: ['POST', 'OPTIONS'],
   feedback: ['POST', 'OPTIONS'],
   explain: ['GET', 'HEAD', 'OPTIONS'],
+  report: ['GET', 'HEAD', 'OPTIONS'],
   nothing: [],
 };
 
 function placeOf(path: string): Place {
   const [id, second, ...rest] = path.split('/').filter((segment) => segment !== '');
   if (id === undefined) return { kind: 'list' };
-  if (second === undefined) return { kind: 'service', id };
+  if (second === undefined) return id === 'report' ? { kind: 'report' } : { kind: 'service', id };
   if (rest.length > 0) return { kind: 'nothing' };
   if (id === 'explain') return { kind: 'explain', id: second };
   return second === 'feedback' ? { kind: 'feedback', id } : { kind: 'nothing' };
@@ -92,7 +94,8 @@ async function answerOf(parts: CdsHandlerParts, request: Request, peer: Peer): P
     if (!METHODS[place.kind].includes(method)) throw fhirError('method-not-allowed', `Allowed here: ${allow.Allow}.`);
     if (method === 'OPTIONS') return { status: 204, headers: allow, body: '' };
     if (place.kind === 'list') return cds.discover(request.headers);
-    const asked = { path: pathOf(place), service: place.kind === 'explain' ? undefined : place.id };
+    const isOfService = place.kind === 'service' || place.kind === 'feedback';
+    const asked = { path: pathOf(place), service: isOfService ? place.id : undefined };
     const admitted = await cds.admit(asked, peer, request.headers);
     caller = admitted.caller;
     try {
@@ -108,20 +111,23 @@ async function answerOf(parts: CdsHandlerParts, request: Request, peer: Peer): P
   }
 }
 
-type Call = Extract<Place, { readonly id: string }>;
+type Call = Exclude<Place, { readonly kind: 'list' | 'nothing' }>;
 
 /** As the audience of a JWT names it. */
-function pathOf({ kind, id }: Call): string {
-  if (kind === 'service') return `/${id}`;
-  return kind === 'feedback' ? `/${id}/feedback` : `/explain/${id}`;
+function pathOf(call: Call): string {
+  if (call.kind === 'report') return '/report';
+  if (call.kind === 'service') return `/${call.id}`;
+  return call.kind === 'feedback' ? `/${call.id}/feedback` : `/explain/${call.id}`;
 }
 
 async function performed(
   { cds, bodyLimitBytes }: CdsHandlerParts,
-  { kind, id }: Call,
+  call: Call,
   request: Request,
   admitted: Admitted,
 ): Promise<CdsAnswer> {
+  if (call.kind === 'report') return cds.report(new URLSearchParams(/\?(.*)$/s.exec(request.url)?.[1] ?? ''), admitted);
+  const { kind, id } = call;
   if (kind === 'explain') return cds.explain(id, admitted);
   const text = (await readBody(request, bodyLimitBytes)) ?? '';
   return kind === 'feedback' ? cds.feedback(id, text, admitted) : cds.invoke(id, text, admitted, request.headers);

@@ -210,7 +210,11 @@ export function world(options: WorldOptions = {}): World {
       kept: noRoom,
       stamp: options.stamp ?? (() => 1),
       keyed: async (_space, key) => used.get(key),
-      keyedPage: noRoom,
+      keyedPage: async (_space, { after = '', count }) =>
+        [...used.values()]
+          .filter(({ key }) => key > after)
+          .toSorted((a, b) => (a.key < b.key ? -1 : 1))
+          .slice(0, count),
       changes: noRoom,
       latestSequence: noRoom,
       subjectKeys: noRoom,

@@ -1,5 +1,6 @@
 // CDS Hooks 2.0.1 "Feedback", and what a card stood on: the real server, a registered client, a restart.
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -42,7 +43,7 @@ test('cds-hooks-2.0@feedback is kept as one Communication an item, joined to its
   const ask = async (path: string, body?: unknown, from = 'ehr') => {
     const claims = {
       iss: `https://${from}.example`,
-      aud: `${server.url}/cds-services/${path}`,
+      aud: `${server.url}/cds-services/${path.split('?')[0]}`,
       iat: now(),
       exp: now() + 60,
     };
@@ -52,7 +53,9 @@ test('cds-hooks-2.0@feedback is kept as one Communication an item, joined to its
     const headers = { authorization: `Bearer ${token}`, 'content-type': 'application/json' };
     const sent = body === undefined ? {} : { method: 'POST', body: JSON.stringify(body) };
     const response = await fetch(`${server.url}/cds-services/${path}`, { headers, ...sent });
-    return { status: response.status, body: JSON.parse(await response.text()) };
+    const text = await response.text();
+    const isJson = (response.headers.get('content-type') ?? '').includes('/json');
+    return { status: response.status, text, body: isJson ? JSON.parse(text) : undefined };
   };
   const call = {
     hook: 'patient-view',
@@ -122,7 +125,42 @@ test('cds-hooks-2.0@feedback is kept as one Communication an item, joined to its
   assert.equal((await ask(`explain/${UNKNOWN}`)).status, 404);
   const asked = await search('AuditEvent?patient=demo-sepsis&_sort=-date&_count=5');
   assert.match(JSON.stringify(asked), /explain/);
+
+  const reported = await ask('report');
+  assert.equal(reported.status, 200);
+  const [group] = reported.body.groups;
+  assert.equal(reported.body.complete, true);
+  assert.deepEqual(
+    [group.service, group.model, group.cards, group.overrideRate],
+    ['deterioration-sepsis', 'news2|1.0.0', 1, 1],
+  );
+  assert.deepEqual(group.reasons, [{ system: reason.system, code: 'known', count: 1 }]);
+  const csv = await ask('report?format=csv');
+  assert.match(csv.text, /^intervention,action,feedback,user,date,location\r\n/);
+  assert.match(
+    csv.text,
+    /overridden,https:\/\/ehr.example\/reasons\|known Already known; seen on the round,Practitioner\/demo-physician,/,
+  );
+  assert.deepEqual((await ask('report', undefined, 'other')).body.groups, [], "nobody sees another client's cards");
+  assert.equal((await ask('report?from=x')).status, 400);
+  assert.equal((await fetch(`${server.url}/cds-services/report`)).status, 401);
+  assert.match(JSON.stringify(await search('AuditEvent?_sort=-date&_count=20')), /cds-feedback-report/);
   await server.stop();
+  const printed = execFileSync(process.execPath, ['src/main.ts', 'feedback-report', '--format', 'ndjson'], {
+    env: { ...process.env, ...environment, DATA_DIR: data },
+    encoding: 'utf8',
+  });
+  const rows = printed
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line));
+  assert.deepEqual(
+    rows.map(({ action, user }) => [action, user]),
+    [
+      ['accepted', 'Practitioner/demo-physician'],
+      ['overridden', 'Practitioner/demo-physician'],
+    ],
+  );
 });
 
 const refusals: readonly [name: string, body: unknown][] = [
