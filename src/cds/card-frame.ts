@@ -7,6 +7,7 @@ import { BASIS_LABEL, isWebAddress, SUMMARY_LIMIT } from './card-lint.ts';
 import { cut, escaped } from './plain-text.ts';
 import type { Prefetched } from './prefetch.ts';
 import type { Service } from './service.ts';
+import type { People } from './suggestion.ts';
 
 /** What one call's cards are built from. */
 export interface Frame {
@@ -17,6 +18,8 @@ export interface Frame {
   readonly prefetched: Pick<Prefetched, 'missing' | 'incomplete' | 'foreign'>;
   /** Every draft order of the call as received, also of what no engine judges. */
   readonly drafted: readonly Resource[];
+  /** Who an order of this call would be for, in which encounter, by whom. */
+  readonly people: People;
   /** True for a resource that may be proposed: without errors against base R4 and what it claims. */
   isValid(resource: Resource): boolean;
   readonly links: CardLinks;

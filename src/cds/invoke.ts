@@ -18,6 +18,7 @@ import { type Prefetched, prefetch } from './prefetch.ts';
 import { HEADERS, isKept, refusal, refuse } from './refusal.ts';
 import { type Service, userTypeOf } from './service.ts';
 import { referenceOf, relativeOf } from './subject.ts';
+import type { People } from './suggestion.ts';
 
 /** Shares of the deadline: reading data ends at the first, judging at the second; the rest is for the audit. */
 const READ_SHARE = 0.6;
@@ -136,6 +137,7 @@ async function answerCall(
     at: startedAt,
     prefetched,
     links: cardLinks(parts.publicUrl, parts.handles, record),
+    people: peopleIn(request),
     drafted: orders.map(({ received }) => received),
     isValid: (resource) => context.validate(resource).every(({ severity = 'error' }) => severity !== 'error'),
   };
@@ -216,6 +218,16 @@ async function judge(
 function refusePlainServer({ fhirServer }: HookRequest, { issuer }: CdsClient, { fhirBase }: CdsParts): void {
   if (issuer === '' || fhirServer === undefined || fhirServer === fhirBase || isSafeAddress(fhirServer)) return;
   throw fhirError('value', '`fhirServer` of a registered client is an https address.', { expression: 'fhirServer' });
+}
+
+/** Who an order of this call would be for. */
+function peopleIn({ patientId, userId, values: { encounterId } }: HookRequest): People {
+  const requester = /^Practitioner(?:Role)?\/[A-Za-z0-9\-.]{1,64}$/.test(userId ?? '') ? userId : undefined;
+  return {
+    subject: { reference: `Patient/${patientId}` },
+    ...(encounterId === undefined ? {} : { encounter: { reference: `Encounter/${encounterId}` } }),
+    ...(requester === undefined ? {} : { requester: { reference: requester } }),
+  };
 }
 
 /** Orders for another patient than the context's: the client has mixed up charts. */

@@ -3,6 +3,7 @@ import type { Assessment, Manifest, UsedInput } from '../risk/assessment.ts';
 import type { BuiltCard } from './card.ts';
 import { type Frame, framed } from './card-frame.ts';
 import { HEADINGS } from './card-lint.ts';
+import { offeredOrders } from './order-set.ts';
 import { escaped, instantText, percentText, plain, valueText } from './plain-text.ts';
 import type { ScoreRule, ScoresEngine } from './service.ts';
 
@@ -26,6 +27,7 @@ export function scoreCards(frame: Frame, engine: ScoresEngine, scored: readonly 
   });
   const [lead] = hits;
   if (lead === undefined) return noStatement(frame, engine, scored);
+  const { text: offered, ...suggested } = offeredOrders(frame, engine, scored);
   const others = hits.filter(({ of }) => of !== lead.of);
   return [
     framed(frame, {
@@ -37,7 +39,8 @@ export function scoreCards(frame: Frame, engine: ScoresEngine, scored: readonly 
         lead,
         others.map(({ of }) => of),
       ),
-      detail: detailOf(frame, engine, scored),
+      detail: detailOf(frame, engine, scored, offered),
+      ...suggested,
       links: modelLinks(frame, scored),
     }),
   ];
@@ -141,12 +144,14 @@ function detailOf(
   { at, prefetched, service }: Frame,
   engine: ScoresEngine,
   scored: readonly Scored[],
+  offered: readonly string[],
 ): readonly string[] {
   const { brief = {} } = service;
   return [
     `**${HEADINGS.computed}**, from recorded data, at ${instantText(at)}:`,
     scored.map((one) => `- ${resultLine(engine, one)}`).join('\n'),
     ...scored.flatMap((one) => meaningOf(engine, one)),
+    ...offered,
     `**${HEADINGS.inputs}** (largest effect first)`,
     inputTable(engine, scored),
     missingLine(scored, prefetched.missing.length > 0),

@@ -22,6 +22,28 @@ export interface ScoreRule {
   /** What the threshold meant where it was measured, in one sentence; said only while `from` is the model's own threshold. */
   readonly meaning?: string;
 }
+/** An output of a model; holds when it is 1. */
+export interface DueOutput {
+  readonly model: string;
+  readonly output: string;
+}
+/** Drafts that are offered while a published score is in one of the bands. */
+export interface OrderSet {
+  readonly title: string;
+  /** A score from a file: a trained model proposes no order. */
+  readonly model: string;
+  readonly bands: readonly string[];
+  readonly items: readonly {
+    readonly id: string;
+    readonly label: string;
+    readonly when: DueOutput;
+    readonly coding: Coding;
+    readonly timing: string;
+    readonly caution?: DueOutput & { readonly text: string };
+  }[];
+  /** What is not offered, and why. */
+  readonly notes?: readonly string[];
+}
 export interface ScoresEngine {
   readonly kind: 'scores';
   readonly models: readonly string[];
@@ -31,6 +53,7 @@ export interface ScoresEngine {
   /** What a model's probability is of, after "of 100 such patients about 60". */
   readonly outcomes?: Readonly<Record<string, string>>;
   readonly rules: readonly ScoreRule[];
+  readonly orders?: OrderSet;
 }
 export interface DrugSafetyEngine {
   readonly kind: 'drug-safety';
@@ -230,6 +253,7 @@ function scoreProblems(
     ...Object.keys({ ...engine.labels, ...engine.scoreOutputs, ...engine.outcomes })
       .filter((id) => !engine.models.includes(id))
       .map((id) => `labels, scoreOutputs or outcomes names \`${id}\`, which is not among its models`),
+    ...orderSetProblems(engine, manifests),
     ...engine.rules.flatMap((rule) => {
       if (!engine.models.includes(rule.model)) return [`a rule names \`${rule.model}\`, which is not among its models`];
       const bands = manifests.get(rule.model)?.bands;
@@ -242,6 +266,30 @@ function scoreProblems(
         ...(unknownToken ? [`the summary of \`${rule.model}\` \`${rule.band}\` has an unknown token`] : []),
       ];
     }),
+  ];
+}
+
+/** Only scores from files propose orders, by bands and results that they have. */
+function orderSetProblems(
+  { orders, models }: ScoresEngine,
+  manifests: ReadonlyMap<string, Manifest>,
+): readonly string[] {
+  if (orders === undefined) return [];
+  const named = manifests.get(orders.model);
+  const outputs = orders.items.flatMap(({ when, caution }) => (caution === undefined ? [when] : [when, caution]));
+  return [
+    ...[orders.model, ...outputs.map(({ model }) => model)]
+      .filter((id) => !models.includes(id))
+      .map((id) => `orders name \`${id}\`, which is not among its models`),
+    ...(named !== undefined && named.results === undefined
+      ? [`orders by \`${orders.model}\`, which is no score from a file`]
+      : []),
+    ...orders.bands
+      .filter((band) => named?.bands.some(({ name }) => name === band) === false)
+      .map((band) => `model \`${orders.model}\` has no band \`${band}\``),
+    ...outputs
+      .filter(({ model, output }) => manifests.get(model)?.results?.some(({ name }) => name === output) !== true)
+      .map(({ model, output }) => `score \`${model}\` has no result \`${output}\``),
   ];
 }
 

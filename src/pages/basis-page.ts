@@ -187,7 +187,10 @@ function contributionTable({ contributions = [], baseline }: Assessment): Html |
 function thresholdSection({ engine }: DecisionRecord): Html | undefined {
   const rows =
     engine.kind === 'scores'
-      ? engine.rules.map(({ model, band, indicator }) => [`${model}: ${band}`, INDICATORS[indicator]])
+      ? engine.rules.map(({ model, band, from, indicator }) => [
+          `${model}: ${band}${from === undefined ? '' : `, from ${from} on`}`,
+          INDICATORS[indicator],
+        ])
       : engine.kind === 'drug-safety'
         ? Object.entries(engine.severities).map(([severity, indicator]) => [severity, INDICATORS[indicator]])
         : engine.learned.map(({ model, band }) => [`${model}: ${band}`, 'raises concern; nothing lowers it']);

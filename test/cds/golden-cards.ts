@@ -38,7 +38,14 @@ const PATIENTS = [
   'demo-postoperative',
   'demo-incomplete',
 ] as const;
-const VIEWS = ['deterioration-sepsis', 'triage', 'sepsis-icu', 'icu-mortality'] as const;
+const VIEWS = [
+  ['deterioration-sepsis', 'patient-view'],
+  ['triage', 'patient-view'],
+  ['sepsis-3-view', 'patient-view'],
+  ['sepsis-icu', 'patient-view'],
+  ['icu-mortality', 'patient-view'],
+  ['readmission-discharge', 'encounter-discharge'],
+] as const;
 /** Worked cases of the trained models: no seed patient is in intensive care. */
 const TRAINED: readonly (readonly [service: string, model: string, name: string])[] = [
   ['sepsis-icu', 'sepsis-icu', 'hypotension, fever, antibiotics, culture, pneumonia'],
@@ -70,8 +77,8 @@ export async function goldenCards(): Promise<ReadonlyMap<string, readonly object
   const one = await seedWorld();
   try {
     for (const patient of PATIENTS) {
-      for (const service of VIEWS)
-        found.set(`${service}.${patient}`, kept(await one.cards(service, 'patient-view', patient)));
+      for (const [service, hook] of VIEWS)
+        found.set(`${service}.${patient}`, kept(await one.cards(service, hook, patient)));
     }
     for (const [patient, name, drug, dose] of ORDERS) {
       const draftOrders = { resourceType: 'Bundle', entry: [{ resource: draftOf(patient, drug, dose) }] };

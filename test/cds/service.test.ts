@@ -38,6 +38,26 @@ const thresholds = (first: number, second: number) =>
     ],
   });
 
+const ordering = (change: object, output = 'sepsis') =>
+  engine({
+    models: ['news2', 'qsofa', 'sirs', 'sepsis-3'],
+    orders: {
+      title: 'Bundle',
+      model: 'sepsis-3',
+      bands: ['sepsis'],
+      items: [
+        {
+          id: 'lactate',
+          label: 'lactate',
+          when: { model: 'sepsis-3', output },
+          coding: { system: 'http://loinc.org', code: '2524-7', display: 'Lactate' },
+          timing: 'now',
+        },
+      ],
+      ...change,
+    },
+  });
+
 const rows: readonly [problem: RegExp | undefined, file: Json | string, why: string][] = [
   [undefined, SCORES, 'control'],
   [undefined, DRUGS, 'control'],
@@ -83,6 +103,15 @@ const rows: readonly [problem: RegExp | undefined, file: Json | string, why: str
   [undefined, thresholds(7, 5), 'thresholds in falling order'],
   [/not in falling order/, thresholds(5, 7), 'thresholds in rising order'],
   [/not in falling order/, thresholds(5, 5), 'the same threshold twice'],
+  [undefined, ordering({}), 'orders of a published score'],
+  [/orders by `news2`, which is no score from a file/, ordering({ model: 'news2' }), 'a graph proposes an order'],
+  [
+    /orders name `mews`, which is not among its models/,
+    ordering({ model: 'mews' }),
+    'orders of a model that is not asked',
+  ],
+  [/`sepsis-3` has no band `severe`/, ordering({ bands: ['severe'] }), 'orders of a band that the score does not have'],
+  [/score `sepsis-3` has no result `guess`/, ordering({}, 'guess'), 'orders by a result that the score does not have'],
   [/has no band `severe`/, rule({ band: 'severe' }), 'a band the model does not have'],
   [/unknown token/, rule({ summary: '{probability}' }), 'an unknown summary token'],
   [/engine/, rule({ indicator: 'critical' }), 'critical from a score'],
@@ -140,6 +169,9 @@ test('cds-hooks-2.0@discovery: our services, each with hook, description and id,
       ['drug-interactions-select', 'order-select'],
       ['drug-interactions-sign', 'order-sign'],
       ['icu-mortality', 'patient-view'],
+      ['readmission-discharge', 'encounter-discharge'],
+      ['sepsis-3-start', 'encounter-start'],
+      ['sepsis-3-view', 'patient-view'],
       ['sepsis-icu', 'patient-view'],
       ['triage', 'patient-view'],
     ],

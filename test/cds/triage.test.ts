@@ -147,6 +147,7 @@ function cardWith(reason: string, change: Partial<Assessment>): Card | undefined
     at: AT,
     prefetched: { missing: [], incomplete: [], foreign: 0 },
     drafted: [],
+    people: { subject: { reference: 'Patient/1288992' } },
     isValid: () => true,
     links: {
       basis: () => `https://example.org/cds-basis/${'A'.repeat(43)}`,

@@ -1,6 +1,6 @@
 // The CDS room with the real definitions, claims, search parser and manifests; models, drug knowledge, door and store are stand-ins that record.
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Access } from '../../src/audit.ts';
 import type { Card, CardKind } from '../../src/cds/card.ts';
@@ -41,22 +41,25 @@ const settings = {
   softwareVersion: 'test',
 };
 
-export const MANIFESTS: ReadonlyMap<string, Manifest> = new Map(
-  [
-    'news2',
-    'qsofa',
-    'sirs',
-    'triage-vitals',
-    'triage-critical-care',
-    'triage-high-acuity',
-    'sepsis-icu',
-    'icu-mortality-24h',
-    'icu-mortality-48h',
-  ].map((id) => {
-    const manifest: Manifest = JSON.parse(readFileSync(join(ROOT, 'models', id, '1.0.0', 'manifest.json'), 'utf8'));
-    return [id, manifest];
-  }),
-);
+const GRAPHS: readonly (readonly [string, Manifest])[] = [
+  'news2',
+  'qsofa',
+  'sirs',
+  'triage-vitals',
+  'triage-critical-care',
+  'triage-high-acuity',
+  'sepsis-icu',
+  'icu-mortality-24h',
+  'icu-mortality-48h',
+].map((id) => {
+  const manifest: Manifest = JSON.parse(readFileSync(join(ROOT, 'models', id, '1.0.0', 'manifest.json'), 'utf8'));
+  return [id, manifest];
+});
+const SCORES: readonly (readonly [string, Manifest])[] = readdirSync(join(ROOT, 'models', 'scores')).map((name) => {
+  const file = JSON.parse(readFileSync(join(ROOT, 'models', 'scores', name), 'utf8'));
+  return [file.id, { ...file, sha256: 'd'.repeat(64) }];
+});
+export const MANIFESTS: ReadonlyMap<string, Manifest> = new Map([...GRAPHS, ...SCORES]);
 
 const TRIAGE = loadTriage(join(ROOT, 'models'));
 
