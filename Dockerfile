@@ -20,6 +20,7 @@ COPY profiles ./profiles
 COPY cds-services ./cds-services
 COPY monitoring ./monitoring
 COPY models ./models
+COPY surveillance ./surveillance
 COPY knowledge ./knowledge
 COPY pages ./pages
 COPY seed-data ./seed-data

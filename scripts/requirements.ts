@@ -43,6 +43,7 @@ const TITLES: Readonly<Record<string, string>> = {
   'trained-models': 'Trained models: inputs, evaluation, explanation',
   subscriptions: 'Subscriptions: R4, the R5 backport, and what we promise',
   'smart-server': 'SMART authorization server: launch, tokens, users, clients',
+  surveillance: 'Surveillance: counts by unit and day, signals, the daily run',
   'card-content': 'Content of cards: what a clinician needs to review the basis',
   monitoring: 'Continuous monitoring: what is scored again, told, proposed and followed',
 };

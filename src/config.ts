@@ -48,6 +48,18 @@ const oneOf = <T extends string>(fallback: T, choices: readonly T[], doc: string
   doc: `${doc} (${choices.join(' | ')})`,
 });
 
+const timeZone = (fallback: string, doc: string): Setting<string> => ({
+  fallback,
+  parse: (value) => {
+    try {
+      return new Intl.DateTimeFormat('en', { timeZone: value }) && value;
+    } catch (cause) {
+      throw new TypeError('must name a time zone such as Europe/Berlin', { cause });
+    }
+  },
+  doc,
+});
+
 /** THE table. */
 export const SETTINGS = {
   HOST: text(
@@ -123,6 +135,13 @@ export const SETTINGS = {
   DRUG_SITE_MAP: optionalText(
     'JSON file with the drug codes and names of the site (local codes, NDC, SNOMED CT) and their ingredients; decision 0024.',
   ),
+  SITE_TIME_ZONE: timeZone('UTC', 'Time zone whose midnight ends a day of the site, as `Europe/Berlin` (IANA).'),
+  SURVEILLANCE: oneOf<'on' | 'off'>(
+    'off',
+    ['on', 'off'],
+    'Judge each day by the definitions of surveillance after it has ended at the site, and store what is found.',
+  ),
+  SURVEILLANCE_DIR: optionalText('Folder of definitions of surveillance and their schema. Default: surveillance.'),
   OUTBOUND_ALLOW: optionalText(
     'What this server may call (endpoints of subscriptions): comma-separated origins with an optional path, as `https://hooks.example.org/notify`, ' +
       'and networks that names may resolve to although they are not public, as `10.20.0.0/16`. Unset: this machine only (loopback), any port.',

@@ -14,7 +14,12 @@ export interface JobThreadData {
 export type JobReply = 'complete' | 'stopped' | 'failed';
 
 /** THE table: kind of job -> entry of its thread. */
-const ENTRIES = { export: './export-worker', import: './import-worker', async: './async-worker' } as const;
+const ENTRIES = {
+  export: './export-worker',
+  import: './import-worker',
+  async: './async-worker',
+  surveillance: './surveillance-worker',
+} as const;
 
 /** @param channel reaches the one writer; `parameters` is made by `ParameterThreads.channel` */
 export function startJobThread(

@@ -7,6 +7,7 @@ import { modelCommands } from './model-commands.ts';
 import { progressBar } from './progress.ts';
 import { seed } from './seed.ts';
 import { serve } from './serve.ts';
+import { judgeDays } from './surveillance-command.ts';
 import { buildSystem, VERSION } from './system.ts';
 
 const program = new Command('firewatch')
@@ -39,6 +40,20 @@ program
   .action(async (options: ReportOptions) => {
     const system = await buildSystem({ ...readConfig(), LOG_LEVEL: 'error' });
     await feedbackReport(system, options, (text) => process.stdout.write(text)).finally(() => system.close());
+  });
+
+program
+  .command('surveillance')
+  .description('count cases by day and unit and look for unusual ones, while no server runs on the store')
+  .requiredOption('--from <day>', 'first day of the site, YYYY-MM-DD')
+  .requiredOption('--to <day>', 'last day')
+  .action(async ({ from, to }: { from: string; to: string }) => {
+    const system = await buildSystem({ ...readConfig(), SURVEILLANCE: 'off' });
+    try {
+      console.log(JSON.stringify(await judgeDays(system, from, to, progressBar('surveillance'))));
+    } finally {
+      await system.close();
+    }
   });
 
 program

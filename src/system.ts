@@ -33,6 +33,7 @@ import { openMonitoring } from './open-monitoring.ts';
 import { openOutside } from './open-outside.ts';
 import { openPages } from './open-pages.ts';
 import { openSubscriptions, understanding } from './open-subscriptions.ts';
+import { deskOf, openSurveillance } from './open-surveillance.ts';
 import { followedContext, ParameterThreads } from './parameter-channel.ts';
 import { fileParameters, followFolder } from './parameter-files.ts';
 import { ClientParameters } from './parameters.ts';
@@ -215,7 +216,7 @@ export function attachedSystem(config: Config, channel: MessagePort, parameters:
   const ground = layGround(config, systemAmbient());
   const store = attachSqlite({ ...storeOptions(config, ground), budgetMs: config.SEARCH_BUDGET_MS, port: channel });
   const context = restContext(config, store, ground, openLog(config, ground));
-  const live = followedContext(context, parameters);
+  const live = followedContext({ ...context, surveillance: deskOf(config) }, parameters);
   return { live, store, close: () => store.close() };
 }
 
@@ -320,6 +321,7 @@ export async function buildSystem(
   }
   const log = openLog(config, ground, models.manifests.keys(), cds);
   jobs.resume();
+  const surveillance = openSurveillance(config, { now: ambient.now, store, parametersPort, log });
   parameters.run(threads);
   const followed = config.SEARCH_PARAMETERS_DIR ?? FOLDERS.searchParameters;
   const unfollow = followFolder(followed, () => void parameters.written());
@@ -385,7 +387,7 @@ export async function buildSystem(
     close: async () => {
       unfollow();
       await monitoring.close();
-      await subscriptions.close();
+      await Promise.all([subscriptions.close(), surveillance.close()]);
       await parameters.close();
       await jobs.close();
       await outside.close();

@@ -109,6 +109,11 @@ const ROOMS: readonly Room[] = [
     rooms: ['fhir/', 'rest/', 'risk/', 'store/port'],
     packages: ['ajv', 'node:fs', 'node:path', 'node:crypto'],
   },
+  {
+    prefix: 'surveillance/',
+    rooms: ['fhir/', 'rest/', 'store/port'],
+    packages: ['ajv', 'node:fs', 'node:path', 'node:crypto', 'node:util'],
+  },
   { prefix: 'telemetry/', rooms: ['store/port', 'risk/assessment'], packages: ['winston'] },
   {
     prefix: 'http/',

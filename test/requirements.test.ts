@@ -31,6 +31,7 @@ test('ledger: the sets, and ids that name their set and are unique', () => {
       'trained-models',
       'subscriptions',
       'smart-server',
+      'surveillance',
       'card-content',
       'monitoring',
     ],

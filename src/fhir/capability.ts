@@ -71,6 +71,7 @@ export const OPERATION_IDS = [
   'Subscription-status',
   'Subscription-events',
   'Subscription-get-ws-binding-token',
+  'System-surveillance',
 ] as const;
 export type OperationId = (typeof OPERATION_IDS)[number];
 
@@ -86,6 +87,7 @@ const GUIDES: ReadonlyMap<string, string> = new Map([
   ['Subscription-status', `${BACKPORT}status`],
   ['Subscription-events', `${BACKPORT}events`],
   ['Subscription-get-ws-binding-token', `${BACKPORT}get-ws-binding-token`],
+  ['System-surveillance', 'urn:firewatch:OperationDefinition:surveillance'],
 ]);
 const canonicalOf = (id: OperationId): string => GUIDES.get(id) ?? OPERATION_BASE + id;
 

@@ -16,6 +16,7 @@ import type { ImportRoom } from './import-job.ts';
 import type { FhirResponse } from './request.ts';
 import type { RiskDesk } from './risk-desk.ts';
 import type { SubscriptionDesk } from './subscription-desk.ts';
+import type { SurveillanceDesk } from './surveillance-desk.ts';
 
 /** Who makes a request and what they may see. Without an identity provider there is one permit-all caller, on loopback only. */
 export interface Caller {
@@ -86,6 +87,8 @@ export interface RestContext {
   readonly imports?: ImportRoom;
   /** Subscriptions as they are served; the main thread only. */
   readonly subscriptions?: SubscriptionDesk;
+  /** Definitions of surveillance; on every thread but the main one. */
+  readonly surveillance?: SurveillanceDesk;
   /** Every finding against base R4 and the profiles the resource claims; empty = valid. `asked` is for `$validate`. */
   validate(resource: Resource, asked?: Asked): readonly Issue[];
   /** Rules of rooms that act on resources, by type; judged after validation, for writes of clients only. `resource` has its id. */

@@ -81,6 +81,8 @@ const OPERATIONS = {
   'Subscription-status': { verbs: ['read'] },
   'Subscription-events': { verbs: ['read'], everything: true },
   'Subscription-get-ws-binding-token': { verbs: ['read'], everything: true },
+  // Names many types: it judges each of them itself.
+  'System-surveillance': {},
 } as const satisfies Record<OperationId, Need>;
 
 /**

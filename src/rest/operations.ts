@@ -18,6 +18,7 @@ import { inputsOf } from './operation-input.ts';
 import { STATUS } from './parameter-status.ts';
 import { STATS } from './stats.ts';
 import { SUBSCRIPTION_EVENTS, SUBSCRIPTION_STATUS, SUBSCRIPTION_TOKEN } from './subscription-operations.ts';
+import { SURVEILLANCE } from './surveillance-operation.ts';
 import { EXPAND, LOOKUP, SUBSUMES, VALIDATE_IN_CODE_SYSTEM, VALIDATE_IN_VALUE_SET } from './terminology-operations.ts';
 import { TRANSLATE } from './translate.ts';
 import { VALIDATE } from './validate-operation.ts';
@@ -50,6 +51,7 @@ export const OPERATIONS = {
   'Subscription-status': SUBSCRIPTION_STATUS,
   'Subscription-events': SUBSCRIPTION_EVENTS,
   'Subscription-get-ws-binding-token': SUBSCRIPTION_TOKEN,
+  'System-surveillance': SURVEILLANCE,
 } as const satisfies Record<OperationId, Operation>;
 
 const HEAVY: ReadonlySet<string> = new Set(
