@@ -14,7 +14,7 @@ export function inputTable(features: readonly FeatureSpec[]): Html {
       codesOf(feature),
       unitText(feature.unit),
       feature.windowHours === undefined ? 'any time' : hoursText(feature.windowHours),
-      feature.range === undefined ? 'not a measurement' : `${feature.range[0]} to ${feature.range[1]}`,
+      feature.range === undefined ? 'any' : `${feature.range[0]} to ${feature.range[1]}`,
       feature.required ? 'yes' : missingMeans(feature),
     ]),
   );
@@ -34,18 +34,21 @@ function howRead({ kind, aggregate, from, choose, precision, counts, concept }: 
   return parts.filter((part) => part !== undefined).join(', ');
 }
 
+/** Codes one after the other, none broken over lines. */
+const codeList = (codes: readonly string[]): Value =>
+  codes.map((code, index) => html`${index === 0 ? '' : ', '}<span class="whole">${code}</span>`);
+
 function codesOf({ codes = [], parts = [], sets = [], classes = [], system, pair, grades = [] }: FeatureSpec): Value {
-  const name = system === undefined ? 'LOINC' : system;
-  const answers = grades.flatMap(({ shown, value }) => [`${shown} = ${value}`]);
-  const lines = [
-    codes.length === 0 ? '' : `${name} ${codes.join(', ')}`,
-    parts.length === 0 ? '' : `sum of LOINC ${parts.join(', ')}`,
-    pair === undefined ? '' : `with LOINC ${pair.codes.join(', ')} of the ${hoursText(pair.hours)} before`,
-    sets.length === 0 ? '' : `vocabulary ${sets.join(', ')}`,
-    classes.length === 0 ? '' : `encounter class ${classes.join(', ')}`,
-    answers.length === 0 ? '' : `answers: ${answers.join('; ')}`,
-  ].filter((line) => line !== '');
-  return lines.length === 0 ? 'none' : lines.map((line, index) => html`${index === 0 ? '' : html`<br>`}${line}`);
+  const answers = grades.map(({ shown, value }) => `${shown} = ${value}`);
+  const lines: readonly Value[] = [
+    codes.length > 0 && html`${system ?? 'LOINC'} ${codeList(codes)}`,
+    parts.length > 0 && html`sum of LOINC ${codeList(parts)}`,
+    pair !== undefined && html`with LOINC ${codeList(pair.codes)} of the ${hoursText(pair.hours)} before`,
+    sets.length > 0 && `vocabulary ${sets.join(', ')}`,
+    classes.length > 0 && `encounter class ${classes.join(', ')}`,
+    answers.length > 0 && `answers: ${answers.join('; ')}`,
+  ].filter((line) => line !== false);
+  return lines.length === 0 ? 'none' : lines.map((line, index) => html`${index > 0 && html`<br>`}${line}`);
 }
 
 type Population = Pick<ModelManifest, 'intendedPopulation' | 'eligibility' | 'simultaneity' | 'maxMissing'>;

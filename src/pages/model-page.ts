@@ -91,7 +91,6 @@ ${section(
 ${eligibilityList(manifest)}`,
 )}
 ${section('bands', 'Bands and thresholds', bandTable(bands))}
-${section('inputs', 'Inputs', inputTable(features))}
 ${section(
   'figures',
   'Figures',
@@ -100,6 +99,7 @@ ${section(
 `,
 )}
 ${section('plots', 'Plots', plotSection([...plots.keys()], path))}
+${section('inputs', 'Inputs', inputTable(features))}
 ${section(
   'source',
   'Source and notices',
