@@ -171,7 +171,7 @@ export const SETTINGS = {
   ),
   MONITORING_INTERVAL_MS: whole(5000, 100, 600_000, 'Least time between two scorings of one patient by monitoring.'),
   SEPSIS_ATTESTATION: optionalText(
-    "The site's attestation of the sepsis model, as JSON or the path of a JSON file: docs/monitoring.md. Unset: no sepsis alerts outside the demonstration.",
+    "The site's attestation of the sepsis model, as JSON or the path of a JSON file: docs/cds-hooks.md. Unset: no sepsis cards and alerts outside the demonstration.",
   ),
   CDS_DEADLINE_MS: whole(2000, 50, 60_000, 'Deadline of one CDS Hooks call.'),
   REQUEST_TIMEOUT_MS: whole(30_000, 1000, 600_000, 'Longest time to receive a request.'),

@@ -21,7 +21,7 @@ import { extractor, ROWS_FORM, uncompilable } from './fhir/search/extract.ts';
 import { planSearch } from './fhir/search/plan.ts';
 import { parseSearch } from './fhir/search/query.ts';
 import { startHeavy } from './heavy.ts';
-import { httpApp, ROUTES } from './http/app.ts';
+import { httpApp } from './http/app.ts';
 import { cdsHandler } from './http/cds.ts';
 import { fhirHandler } from './http/fhir.ts';
 import { startIndexThread } from './index-thread.ts';
@@ -29,6 +29,7 @@ import { secretOf } from './installation-secret.ts';
 import { openJobs } from './job-rooms.ts';
 import { LiveContext } from './live-context.ts';
 import { openAccess, withOauth } from './open-authorization.ts';
+import { openLog } from './open-log.ts';
 import { openMonitoring } from './open-monitoring.ts';
 import { openOutside } from './open-outside.ts';
 import { openPages } from './open-pages.ts';
@@ -43,6 +44,7 @@ import { type CallerFacts, factsOf } from './rest/caller.ts';
 import type { Ambient, Caller, RestContext } from './rest/context.ts';
 import { answer } from './rest/interact.ts';
 import type { FhirResponse, WireRequest } from './rest/request.ts';
+import { attestedModels } from './risk/attestation.ts';
 import { loadDrugSafety } from './risk/drug-safety.ts';
 import { openRanker } from './risk/finding-rank.ts';
 import { loadModels } from './risk/models.ts';
@@ -54,7 +56,7 @@ import { attachSqlite, openSqlite, type SqliteStore } from './store/sqlite.ts';
 import { type Subscriptions, socketUrl } from './subscriptions/desk.ts';
 import { subscriptionRules } from './subscriptions/rules.ts';
 import { modelHealth, ready } from './telemetry/health.ts';
-import { createLog, type Log } from './telemetry/log.ts';
+import type { Log } from './telemetry/log.ts';
 
 export const VERSION = '0.1.0';
 
@@ -193,21 +195,6 @@ function storeOptions(config: Config, { definitions, capability }: Ground) {
   };
 }
 
-function openLog(config: Config, ground: Ground, models: Iterable<string> = [], cds?: Cds): Log {
-  const services = [...(cds?.services.values() ?? [])];
-  return createLog({
-    level: config.LOG_LEVEL,
-    now: ground.ambient.now,
-    vocabulary: {
-      resourceTypes: ground.definitions.resourceTypes,
-      routes: ROUTES,
-      hooks: new Set(services.map(({ hook }) => hook)),
-      services: new Set(services.map(({ id }) => id)),
-      models: new Set(models),
-    },
-  });
-}
-
 /**
  * The door on another thread: own read connection with a time budget per search, the same writer through `channel`. Whoever answers or writes for
  * longer than a request asks `live.current` each time.
@@ -295,6 +282,7 @@ export async function buildSystem(
     clientsFolder: config.CDS_CLIENTS_DIR,
     needsClients: identify !== undefined,
     origins: config.CDS_ORIGINS,
+    attested: attestedModels(config.SEPSIS_ATTESTATION, ambient.now()),
     ...outside,
     models,
     drugSafety,
@@ -320,6 +308,7 @@ export async function buildSystem(
     throw new Error(`CDS services: ${cds.problems.join(' ')}`);
   }
   const log = openLog(config, ground, models.manifests.keys(), cds);
+  for (const service of cds.withheld) log.event('service-not-attested', { service });
   jobs.resume();
   const surveillance = openSurveillance(config, { now: ambient.now, store, parametersPort, log });
   parameters.run(threads);

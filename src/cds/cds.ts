@@ -21,7 +21,7 @@ import { Quota } from './quota.ts';
 import type { Door, ReadOutside } from './reader.ts';
 import { refuse } from './refusal.ts';
 import { explain, takeFeedback } from './reply.ts';
-import { discoveryEntry, loadServices, type Service } from './service.ts';
+import { discoveryEntry, loadServices, type Service, unattestedServices } from './service.ts';
 
 export interface CdsOptions {
   /** Folder of the service files and schema.json; `clients/schema.json` in it describes the registrations. */
@@ -32,6 +32,8 @@ export interface CdsOptions {
   readonly needsClients?: boolean;
   /** Origins of pages that may call, besides those of registered clients and the server's own. */
   readonly origins: readonly string[];
+  /** Whether the site has attested this version of a model; asked outside the demonstration. Absent: nothing is attested. */
+  readonly attested?: ((model: string, version: string) => boolean) | undefined;
   /** Fetches key sets of clients, under the rules of all outbound calls. */
   readonly fetchKeys: BearerOptions['fetchKeys'];
   readonly models: Models;
@@ -69,6 +71,8 @@ export interface Cds {
   /** Origins of pages that may call. */
   readonly origins: ReadonlySet<string>;
   readonly services: ReadonlyMap<string, Service>;
+  /** Ids of services that are not there for want of the site's attestation. */
+  readonly withheld: readonly string[];
   /** GET /cds-services; 304 when `if-none-match` names the current list. */
   discover(headers?: Headers): CdsAnswer;
   /**
@@ -119,8 +123,12 @@ const NOT_JSON = /xml|form|multipart|html|image|audio|video|octet-stream/i;
 /** Loads and cross-checks services and clients; problems are returned, not thrown, so that the composition root lists them with all others. */
 export function buildCds(options: CdsOptions): Cds {
   const { models, drugSafety, context, interact, settings, ambient, folder, fetchKeys } = options;
-  const { services, problems } = loadServices(folder, models.manifests, context);
-  const registered = clientsOf(options, new Set(services.keys()));
+  const { services: all, problems } = loadServices(folder, models.manifests, context);
+  const registered = clientsOf(options, new Set(all.keys()));
+  const withheld = registered.demonstration
+    ? []
+    : unattestedServices(all, models.manifests, options.attested ?? (() => false));
+  const services = new Map([...all].filter(([id]) => !withheld.includes(id)));
   const bearer = registered.demonstration
     ? permitAll(registered.demonstration)
     : cdsBearer({
@@ -157,6 +165,7 @@ export function buildCds(options: CdsOptions): Cds {
     problems: [...problems, ...registered.problems],
     origins: new Set([...options.origins, ...registered.clients.flatMap(({ origins }) => origins)]),
     services,
+    withheld,
     discover: (headers = {}) => {
       const common = { ETag: etag, 'Cache-Control': `public, max-age=${DISCOVERY_MAX_AGE_S}` };
       const known = String(headers['if-none-match'] ?? '').split(/\s*,\s*/);

@@ -72,6 +72,8 @@ export interface TriageEngine {
 export interface Service {
   readonly id: string;
   readonly enabled: boolean;
+  /** Outside the demonstration it is there only when the site has attested each of its models in just this version. */
+  readonly attestation?: true;
   readonly hook: string;
   readonly title: string;
   readonly description: string;
@@ -333,4 +335,31 @@ export function isRequiredKey(service: Service, key: string): boolean {
 /** Resource type of a user reference, `Practitioner` of `Practitioner/12`; also of an absolute one. */
 export function userTypeOf(userId: string | undefined): string | undefined {
   return userId?.split('/').at(-2);
+}
+
+/** Ids of the models that a service asks. */
+function modelsOf({ engine }: Service): readonly string[] {
+  switch (engine.kind) {
+    case 'scores':
+      return engine.models;
+    case 'triage':
+      return [...engine.scores, ...engine.learned.map(({ model }) => model)];
+    case 'drug-safety':
+      return [];
+  }
+}
+
+/**
+ * Ids of services that need an attestation and have none: sepsis prediction is a regulated use (21 CFR 880.6316), which a site takes on itself.
+ * @param attested whether the site has attested this version of a model
+ */
+export function unattestedServices(
+  services: ReadonlyMap<string, Service>,
+  manifests: ReadonlyMap<string, Manifest>,
+  attested: (model: string, version: string) => boolean,
+): readonly string[] {
+  const isHeld = (id: string): boolean => attested(id, manifests.get(id)?.version ?? '');
+  return [...services.values()]
+    .filter((service) => service.attestation === true && !modelsOf(service).every(isHeld))
+    .map(({ id }) => id);
 }

@@ -17,6 +17,7 @@ const EVENTS = {
   'model-loaded': 'info',
   'model-failed': 'error',
   'service-loaded': 'info',
+  'service-not-attested': 'warn',
   'hook-degraded': 'warn',
   'subscription-failed': 'error',
   'monitoring-behind': 'warn',

@@ -114,6 +114,7 @@ export interface WorldOptions {
   /** Registered clients; without it whoever calls is admitted. */
   readonly clientsFolder?: string;
   readonly origins?: readonly string[];
+  readonly attested?: CdsOptions['attested'];
   readonly fetchKeys?: CdsOptions['fetchKeys'];
   readonly readOutside?: CdsOptions['readOutside'];
   /** What the store keeps by key; given to a second world it is a restart. */
@@ -243,6 +244,7 @@ export function world(options: WorldOptions = {}): World {
   const cds = buildCds({
     folder: options.folder ?? join(ROOT, 'cds-services'),
     clientsFolder: options.clientsFolder,
+    attested: options.attested,
     origins: options.origins ?? [],
     readOutside:
       options.readOutside ??

@@ -317,7 +317,9 @@ test('pages@basis-http: kept by nobody, refers to nobody, refused elsewhere, ali
   assert.deepEqual([head.status, head.body], [200, '']);
 });
 
-test('pages@sandbox-registered: there is no sandbox where clients are registered', { timeout: TIMEOUT }, async () => {
+test('pages@sandbox-registered: there is no sandbox where clients are registered, and no sepsis service without attestation', {
+  timeout: TIMEOUT,
+}, async () => {
   assert.equal((await ask('/cds-sandbox')).status, 200, 'control: on in a demonstration');
   const folder = newFolder();
   const clients = join(folder, 'clients');
@@ -328,6 +330,9 @@ test('pages@sandbox-registered: there is no sandbox where clients are registered
   for (const path of ['/cds-sandbox', '/cds-sandbox/drugs.json', '/assets/sandbox.js'])
     assert.equal((await fetch(`${other.url}${path}`)).status, 404, path);
   assert.doesNotMatch(await (await fetch(`${other.url}/models`)).text(), /cds-sandbox/);
+  const listed = await (await fetch(`${other.url}/cds-services`)).text();
+  assert.ok(listed.includes('"triage"') && !listed.includes('"sepsis-icu"'));
+  assert.match(other.output(), /"event":"service-not-attested".*"service":"sepsis-icu"/);
   await other.stop();
   removeFolder(folder);
 });

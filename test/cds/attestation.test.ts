@@ -1,0 +1,43 @@
+// Sepsis as regulated use (21 CFR 880.6316): outside the demonstration a service that needs the site's attestation is not there without it.
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, test } from 'node:test';
+import { MANIFESTS, world } from './world.ts';
+
+const clients = mkdtempSync(join(tmpdir(), 'firewatch-attestation-'));
+after(() => rmSync(clients, { recursive: true }));
+const client = {
+  name: 'ehr',
+  issuer: 'https://ehr.example',
+  services: ['sepsis-icu'],
+  jku: ['https://ehr.example/jwks'],
+};
+writeFileSync(join(clients, 'a.json'), JSON.stringify(client));
+
+const VERSION = MANIFESTS.get('sepsis-icu')?.version ?? '';
+const rows: readonly [
+  isThere: boolean,
+  clientsFolder: string | undefined,
+  attested: readonly [model: string, version: string] | undefined,
+  why: string,
+][] = [
+  [true, undefined, undefined, 'control: a demonstration asks for none'],
+  [false, clients, undefined, 'with clients, without attestation'],
+  [true, clients, ['sepsis-icu', VERSION], 'this model in this version'],
+  [false, clients, ['sepsis-icu', '0.9.0'], 'another version'],
+  [false, clients, ['icu-mortality-24h', VERSION], 'another model'],
+];
+for (const [isThere, clientsFolder, held, why] of rows) {
+  test(`cds-attestation@sepsis: ${why}`, () => {
+    const attested = (model: string, version: string) => held?.[0] === model && held[1] === version;
+    const { cds } = world({ ...(clientsFolder === undefined ? {} : { clientsFolder }), attested });
+    assert.deepEqual(cds.problems, [], 'a client may be registered for it all the same');
+    assert.equal(cds.services.has('sepsis-icu'), isThere);
+    assert.equal(cds.discover().body.includes('"sepsis-icu"'), isThere, 'discovery');
+    assert.deepEqual(cds.withheld, isThere ? [] : ['sepsis-icu']);
+    for (const id of ['deterioration-sepsis', 'triage', 'icu-mortality', 'drug-interactions-sign'])
+      assert.ok(cds.services.has(id), `${id} needs none`);
+  });
+}
