@@ -1,4 +1,5 @@
 /** THE table: what is measured. Each row makes its requests and knows what a right answer looks like. */
+import { randomUUID } from 'node:crypto';
 import {
   creating,
   LOINC,
@@ -31,6 +32,8 @@ export interface Row {
   /** The nth request; requests repeat after `different`. */
   call(index: number, ground: Ground): Call;
   readonly different: number;
+  /** A hook call, also measured with one caller; `given`: it brings all it needs, so that it is timed cold, too. */
+  readonly hook?: 'given' | 'fetched';
   /** True for a right answer to `call(0)`. */
   right(body: Body): boolean;
 }
@@ -46,13 +49,15 @@ export interface Body {
 }
 
 const DAY = 86_400_000;
-const HOOK_INSTANCE = 'd1577c69-dfbe-44ad-ba6d-3e05e953b2ea';
+/** A hook instance of its own for each call of a run: the same call sent again within seconds is answered from memory. */
+const RUN = randomUUID().slice(0, 24);
+const instance = (index: number): string => RUN + index.toString(16).padStart(12, '0');
 /** Spreads indexes over patients without repeating neighbours. */
 const spread = (index: number, patients: number): number => (index * 7919) % patients;
 const day = (ms: number): string => new Date(ms).toISOString().slice(0, 10);
 
-function hookBody(hook: string, context: object, prefetch: object | undefined): string {
-  return JSON.stringify({ hook, hookInstance: HOOK_INSTANCE, context, prefetch });
+function hookBody(index: number, hook: string, context: object, prefetch: object | undefined): string {
+  return JSON.stringify({ hook, hookInstance: instance(index), context, prefetch });
 }
 
 function viewCall(index: number, { patients, end }: Ground, given: boolean): Call {
@@ -69,11 +74,43 @@ function viewCall(index: number, { patients, end }: Ground, given: boolean): Cal
     goals: empty,
   };
   const context = { userId: 'Practitioner/bench-1', patientId: patientId(patient) };
-  const body = hookBody('patient-view', context, given ? prefetch : undefined);
+  const body = hookBody(index, 'patient-view', context, given ? prefetch : undefined);
   return { method: 'POST', path: '/cds-services/deterioration-sepsis', body };
 }
 
-function signCall(index: number, { patients, end }: Ground): Call {
+/** An emergency encounter under way: without one triage has nothing to say. */
+function triageCall(index: number, { patients, end }: Ground): Call {
+  const patient = spread(index, patients);
+  const encounter = {
+    resourceType: 'Encounter',
+    id: 'bench-emergency',
+    status: 'in-progress',
+    class: { system: 'http://terminology.hl7.org/CodeSystem/v3-ActCode', code: 'EMER' },
+    subject: { reference: `Patient/${patientId(patient)}` },
+    period: { start: new Date(end - 3_600_000).toISOString() },
+    reasonCode: [{ text: 'chest pain' }],
+  };
+  const prefetch = {
+    patient: patientOf(patient),
+    vitals: searchset(Array.from({ length: 8 }, (_, number) => observationOf(patient, number, end))),
+    encounters: { resourceType: 'Bundle', type: 'searchset', entry: [{ resource: encounter }] },
+    ...Object.fromEntries(
+      ['diagnoses', 'orders', 'medications', 'procedures', 'conditions', 'goals', 'answers'].map((key) => [key, null]),
+    ),
+  };
+  const context = { userId: 'Practitioner/bench-1', patientId: patientId(patient) };
+  return { method: 'POST', path: '/cds-services/triage', body: hookBody(index, 'patient-view', context, prefetch) };
+}
+
+/** The hooks of the drug check: what they call the orders, and what else is in their context. */
+const ORDER_HOOKS = {
+  select: { hook: 'order-select', orders: 'draftOrders', more: { selections: ['MedicationRequest/draft-1'] } },
+  sign: { hook: 'order-sign', orders: 'draftOrders', more: {} },
+  refill: { hook: 'medication-refill', orders: 'medications', more: {} },
+} as const;
+
+function orderCall(name: keyof typeof ORDER_HOOKS, index: number, { patients, end }: Ground): Call {
+  const { hook, orders, more } = ORDER_HOOKS[name];
   const patient = spread(index, patients);
   const draft = {
     resourceType: 'MedicationRequest',
@@ -87,7 +124,12 @@ function signCall(index: number, { patients, end }: Ground): Call {
     },
   };
   const draftOrders = { resourceType: 'Bundle', type: 'collection', entry: [{ resource: draft }] };
-  const context = { userId: 'Practitioner/bench-1', patientId: patientId(patient), draftOrders };
+  const context = {
+    userId: 'Practitioner/bench-1',
+    patientId: patientId(patient),
+    [orders]: draftOrders,
+    ...more,
+  };
   const empty = searchset([]);
   const medications = searchset([0, 1, 2, 3].map((number) => medicationOf(patient, number, end)));
   const prefetch = {
@@ -103,8 +145,8 @@ function signCall(index: number, { patients, end }: Ground): Call {
   };
   return {
     method: 'POST',
-    path: '/cds-services/drug-interactions-sign',
-    body: hookBody('order-sign', context, prefetch),
+    path: `/cds-services/drug-interactions-${name}`,
+    body: hookBody(index, hook, context, prefetch),
   };
 }
 
@@ -193,23 +235,37 @@ export const ROWS: readonly Row[] = [
     different: 500,
     call: (index, ground) => viewCall(index, ground, true),
     right: ({ cards }) => cards !== undefined,
+    hook: 'given',
   },
   {
     name: 'hook-scores-fetched',
     goal: undefined,
     status: 200,
-    different: 500,
+    different: 20_000,
     call: (index, ground) => viewCall(index, ground, false),
     right: ({ cards }) => cards !== undefined,
+    hook: 'fetched',
   },
   {
-    name: 'hook-drugs-sign',
-    goal: 4000,
+    name: 'hook-triage',
+    goal: undefined,
     status: 200,
     different: 500,
-    call: signCall,
-    right: ({ cards }) => cards !== undefined,
+    call: triageCall,
+    right: ({ cards }) => cards?.length === 1,
+    hook: 'given',
   },
+  ...(['select', 'sign', 'refill'] as const).map(
+    (name): Row => ({
+      name: `hook-drugs-${name}`,
+      goal: name === 'sign' ? 4000 : undefined,
+      status: 200,
+      different: 500,
+      call: (index, ground) => orderCall(name, index, ground),
+      right: ({ cards }) => cards !== undefined,
+      hook: 'given',
+    }),
+  ),
 ];
 
 /** A thousand entries, for what the rest feels while they load. */

@@ -10,7 +10,7 @@ import { type Measurable, startServer } from './server.ts';
 const HELP = `npm run bench -- [options]
   --patients N        patients loaded before measuring, ${RESOURCES} resources each (200)
   --seconds N         length of each measurement (5)
-  --connections A,B   connections of the load generator (16,64)
+  --connections A,B   connections of the load generator (16,64; hook calls also 1)
   --only A,B          rows: ${ROWS.map(({ name }) => name).join(', ')}, stall
   --node-options "X"  for the server, e.g. "--cpu-prof --cpu-prof-dir=profiles"
   --write             keep the tables as bench/results/<day>.md
@@ -177,6 +177,29 @@ const STALL_HEAD = [
   'own work, worst',
 ];
 
+const FIRST_HEAD = ['first calls after the start, ms', 'cold', 'second', 'tenth'];
+
+/** Each hook right after the server says that it is ready, before anything else was asked. ms */
+async function firstCalls(
+  { url }: Measurable,
+  rows: readonly Row[],
+  ground: Ground,
+): Promise<readonly (readonly string[])[]> {
+  const lines: (readonly string[])[] = [];
+  for (const row of rows) {
+    const times: number[] = [];
+    for (let index = 0; index < 10; index++) {
+      const { method, path, body } = row.call(index, ground);
+      const start = performance.now();
+      await expectStatus(await post(url, method, path, JSON.parse(body ?? '{}')), row.status, row.name);
+      times.push(performance.now() - start);
+    }
+    lines.push([row.name, ...[0, 1, 9].map((at) => (times[at] ?? 0).toFixed(1))]);
+    console.log(lines.at(-1)?.join('  '));
+  }
+  return lines;
+}
+
 async function main(): Promise<void> {
   const quick = values.quick;
   const patients = Number(values.patients ?? (quick ? 50 : 200));
@@ -194,15 +217,24 @@ async function main(): Promise<void> {
   const server = await startServer(values['node-options'].split(' ').filter((option) => option !== ''));
   try {
     const empty = server.memoryMb();
+    if (ROWS.some(({ name, hook }) => hook === 'given' && chosen(name))) {
+      const lines = await firstCalls(
+        server,
+        ROWS.filter(({ name, hook }) => hook === 'given' && chosen(name)),
+        ground,
+      );
+      report.push(tableLine(FIRST_HEAD), tableLine(FIRST_HEAD.map(() => '---')), ...lines.map(tableLine), '');
+    }
     console.log(`loading ${patients} patients ...`);
     say(
       `${await fill(server, ground)}; memory ${empty.toFixed(0)} MB empty, ${server.memoryMb().toFixed(0)} MB loaded.`,
     );
     console.log(`\n${padded(HEAD)}`);
     report.push('', tableLine(HEAD), tableLine(HEAD.map(() => '---')));
-    for (const count of connections) {
+    const alone = values.connections === undefined && !quick ? [1] : [];
+    for (const count of [...alone, ...connections]) {
       let read: Line | undefined;
-      for (const row of ROWS.filter(({ name }) => chosen(name))) {
+      for (const row of ROWS.filter(({ name, hook }) => chosen(name) && (count > 1 || hook !== undefined))) {
         const line = await measure(server, row, count, seconds, ground);
         if (row.name === 'read') read = line;
         console.log(padded(cells(line, read)));

@@ -9,6 +9,7 @@ import { type Frame, framed } from './card-frame.ts';
 import { lintCard } from './card-lint.ts';
 import { type CdsClient, isSafeAddress } from './client.ts';
 import { shaped, suggestionsLost } from './client-profile.ts';
+import { within } from './deadline.ts';
 import { type DraftOrder, draftOrders, isAboutMedication } from './draft-orders.ts';
 import { type HookRequest, parseHookRequest } from './hook-request.ts';
 import { HOOKS } from './hooks.ts';
@@ -144,7 +145,8 @@ async function answerCall(
   const deadlineAt = startedAt + deadlineMs * JUDGE_SHARE;
   const judged = await judge(frame, service.engine, prefetched, medicationOrders, deadlineAt, caller.requestId, parts);
   if (judged.failed) parts.observe('engine-failed', 1);
-  const untold = await notOverridden(judged.cards, service, request, client, parts);
+  const unheard = notOverridden(judged.cards, service, request, client, parts);
+  const untold = await within(unheard, remaining(JUDGE_SHARE), judged.cards);
   const overridden = judged.cards.length - untold.length;
   if (overridden > 0) parts.observe('override-remembered', overridden);
   const sent = sendable(frame, untold, new Set(common.drafts), parts);
@@ -210,7 +212,7 @@ async function judge(
     case 'triage':
       return judgeTriage(frame, engine, prefetched, deadlineAt, requestId, parts);
     case 'drug-safety':
-      return judgeOrders(frame, engine, prefetched, orders, requestId, parts);
+      return judgeOrders(frame, engine, prefetched, orders, deadlineAt, requestId, parts);
   }
 }
 

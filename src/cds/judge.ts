@@ -142,6 +142,7 @@ export async function judgeOrders(
   engine: DrugSafetyEngine,
   { patient, resources, index }: Prefetched,
   received: readonly DraftOrder[],
+  deadlineAt: number,
   requestId: string,
   engines: Engines,
 ): Promise<Judged> {
@@ -156,7 +157,9 @@ export async function judgeOrders(
   try {
     const drafts = orders.map(({ resource }) => resource);
     const unordered = drugSafety.check(drafts, others, frame.at);
-    const findings = await inTellingOrder(unordered.findings, patient, frame.at, requestId, engines);
+    const asChecked = unordered.findings;
+    const ranked = inTellingOrder(asChecked, patient, frame.at, requestId, engines);
+    const findings = await within(ranked, deadlineAt - engines.ambient.now(), asChecked);
     const checked = { ...unordered, findings };
     const cards = findingCards(frame, engine, checked, orders, knowledge);
     return { cards, model, basis: { assessments: [], findings: checked.findings }, failed: false, remarks: [] };
@@ -167,7 +170,7 @@ export async function judgeOrders(
   }
 }
 
-/** As ranked; as checked when the ranker is absent or fails: it decides nothing that must be told. */
+/** As ranked; as checked when the ranker is absent, fails or is late: it decides nothing that must be told. */
 async function inTellingOrder(
   findings: readonly Finding[],
   patient: Resource | undefined,

@@ -135,6 +135,10 @@ export interface WorldOptions {
   readonly auditFails?: boolean;
   readonly deadlineMs?: number;
   readonly overrideMs?: number;
+  readonly rank?: DrugSafety['rank'];
+  /** The store's lookup by key, and its commit; instead of those in memory. */
+  readonly keyed?: () => Promise<Keyed | undefined>;
+  readonly commit?: () => Promise<never>;
   readonly hooks3?: boolean;
 }
 
@@ -189,6 +193,7 @@ export function world(options: WorldOptions = {}): World {
       if (options.check !== undefined) return options.check(drafts, context, at);
       return { findings: options.findings ?? [], unresolved: options.unresolved ?? [], considered: [] };
     },
+    ...(options.rank === undefined ? {} : { rank: options.rank }),
     knowledge: { version: '2026.1', sha256: 'b'.repeat(64), sources: ['test table'] },
   };
   const used = options.used ?? new Map<string, Keyed>();
@@ -196,6 +201,7 @@ export function world(options: WorldOptions = {}): World {
   const context: RestContext = {
     store: {
       commit: async ({ audit, commands }) => {
+        if (options.commit !== undefined) return options.commit();
         if (options.auditFails === true) throw new Error('disk full');
         for (const [index, command] of commands.entries()) {
           if (command.op !== 'set') throw new TypeError('A hook call writes nothing else.');
@@ -213,7 +219,7 @@ export function world(options: WorldOptions = {}): World {
       countTypes: noRoom,
       kept: noRoom,
       stamp: options.stamp ?? (() => 1),
-      keyed: async (_space, key) => used.get(key),
+      keyed: async (_space, key) => (options.keyed === undefined ? used.get(key) : options.keyed()),
       keyedPage: async (_space, { after = '', count }) =>
         [...used.values()]
           .filter(({ key }) => key > after)
