@@ -33,13 +33,16 @@ async function freePort(): Promise<number> {
 }
 
 /** @param nodeOptions options of Node before the file, e.g. `--cpu-prof` */
-export async function startServer(nodeOptions: readonly string[]): Promise<Measurable> {
+export async function startServer(
+  nodeOptions: readonly string[],
+  settings: Readonly<Record<string, string>> = {},
+): Promise<Measurable> {
   const folder = mkdtempSync(join(tmpdir(), 'firewatch-bench-'));
   const port = await freePort();
   const preload = new URL('./loop-delay.ts', import.meta.url).href;
   const main = new URL('../src/main.ts', import.meta.url).pathname;
   const child = spawn(process.execPath, [...AS_DELIVERED, ...nodeOptions, '--import', preload, main, 'serve'], {
-    env: { ...process.env, SEED: 'none', DATA_DIR: folder, PORT: String(port) },
+    env: { ...process.env, SEED: 'none', ...settings, DATA_DIR: folder, PORT: String(port) },
     stdio: ['ignore', 'ignore', 'pipe'],
   });
   let output = '';

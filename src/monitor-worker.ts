@@ -5,6 +5,7 @@ import type { Config } from './config.ts';
 import { type Backlog, Monitor } from './monitor/monitor.ts';
 import type { MonitorEvent } from './monitor/rescore.ts';
 import { loadRules } from './monitor/rule.ts';
+import { sepsisFollow } from './monitor/sepsis.ts';
 import { loadModels } from './risk/models.ts';
 import { attachedSystem, FOLDERS } from './system.ts';
 
@@ -33,6 +34,7 @@ const monitor = new Monitor({
   rules: rules.filter(({ id }) => !blocked.includes(id)),
   current: () => live.current,
   models,
+  follow: sepsisFollow(models, ambient.now),
   now: ambient.now,
   newId: ambient.newId,
   pace: { settleMs: SETTLE_MS, intervalMs: config.MONITORING_INTERVAL_MS },

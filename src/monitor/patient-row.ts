@@ -3,6 +3,9 @@ import { isJsonObject } from '../fhir/resource.ts';
 import type { Command, ResourceStore } from '../store/port.ts';
 import type { AlertState } from './crossing.ts';
 
+/** Elements of the one-hour bundle. */
+export type Element = 'lactate' | 'blood-cultures' | 'antibiotic' | 'fluids';
+
 const CURSOR_SPACE = 'monitor.cursor';
 const PATIENT_SPACE = 'monitor.patient';
 const CURSOR_KEY = 'changes';
@@ -14,13 +17,15 @@ export interface RuleState {
 }
 /** An episode of probable sepsis whose bundle is followed. */
 export interface Episode {
-  /** Time zero, ms. */
+  /** Id of the rule that began it. */
+  readonly rule: string;
+  /** Time zero: when the criteria were found met, ms. */
   readonly zero: number;
+  /** Id of the MeasureReport. */
   readonly report: string;
-  readonly group: string;
-  readonly shock: boolean;
+  readonly elements: readonly Element[];
   /** Element -> when it was done (ms) and by what. */
-  readonly done: Readonly<Record<string, readonly [at: number, source: string]>>;
+  readonly done: Readonly<Partial<Record<Element, readonly [at: number, source: string]>>>;
 }
 export interface PatientRow {
   /** Every change of this patient up to this sequence has been acted on. */

@@ -7,6 +7,7 @@ import type { Assessment, Evidence, Manifest, UsedInput } from '../risk/assessme
 import { ineligible } from '../risk/eligibility.ts';
 import type { LoadedModels } from '../risk/models.ts';
 import { isOwnProposal } from '../risk/own-proposal.ts';
+import type { Knowledge } from '../risk/pick.ts';
 import type { Command } from '../store/port.ts';
 import { type AlertState, CALM, type Seen, type Step, step } from './crossing.ts';
 import {
@@ -21,6 +22,7 @@ import {
 import { type KeptRow, NEW_STATE, type PatientRow, type RuleState, setPatient } from './patient-row.ts';
 import { type Ask, type Recorded, readOne, readRecord } from './record.ts';
 import type { Alert, MonitorRule } from './rule.ts';
+import { antibioticsGiven } from './sepsis-progress.ts';
 import { trendText, withNewest } from './trend.ts';
 
 /** What a listener is told: ids only. */
@@ -121,7 +123,11 @@ async function judge(
   const state = writes.row.rules[rule.id] ?? NEW_STATE;
   const steps = rule.alerts.map((alert) => ({
     alert,
-    step: step(alert, state.alerts[alert.id] ?? CALM, seenBy(alert, assessment, { outside, withdrawn, at })),
+    step: step(
+      alert,
+      state.alerts[alert.id] ?? CALM,
+      seenBy(alert, assessment, { outside, withdrawn, at }, evidence, models.knowledge),
+    ),
   }));
   const isScored = assessment !== undefined && !outside && Object.keys(assessment.outputs).length > 0;
   const about: Resource[] = [];
@@ -143,7 +149,11 @@ async function judge(
   const next: RuleState = { alerts, recent };
   writes.row = { ...writes.row, rules: { ...writes.row.rules, [rule.id]: next } };
   if (assessment !== undefined && settings.follow !== undefined && rule.shadow !== true) {
-    const followed = await settings.follow({ occasion, recorded, assessment, steps }, writes.row, ask);
+    const followed = await settings.follow(
+      { occasion, recorded: { ...recorded, resources }, assessment, steps },
+      writes.row,
+      ask,
+    );
     about.push(...followed.resources);
     writes.row = followed.row;
   }
@@ -152,19 +162,25 @@ async function judge(
   }
 }
 
+/** THE table: what keeps an alert from being raised. */
+const HOLDS: Readonly<Record<NonNullable<Alert['unless']>, (evidence: Evidence, knowledge: Knowledge) => boolean>> = {
+  'antibiotic-given': (evidence, { vocabulary }) => antibioticsGiven(evidence, vocabulary).length > 0,
+};
+
 /** What an alert's output and inputs were. */
 function seenBy(
   alert: Alert,
   assessment: Assessment | undefined,
   { outside, withdrawn, at }: Pick<Seen, 'outside' | 'withdrawn' | 'at'>,
+  evidence: Evidence,
+  knowledge: Knowledge,
 ): Seen {
   const measured = (assessment?.used ?? []).filter(({ source }) => source?.startsWith('Observation/') === true);
   const sources = (used: readonly UsedInput[]) =>
     Object.fromEntries(used.map(({ name, source = '' }) => [name, source]));
   const inputs = sources(measured);
   const counted = sources(measured.filter(({ points }) => points !== 0));
-  const hold = alert.unless;
-  const suppressed = hold !== undefined && (assessment?.outputs[hold.output] ?? 0) >= hold.from;
+  const suppressed = alert.unless !== undefined && HOLDS[alert.unless](evidence, knowledge);
   const value = outside ? undefined : assessment?.outputs[alert.output];
   return { value, inputs, counted, withdrawn, outside, suppressed, at };
 }

@@ -22,7 +22,7 @@ export interface Alert {
   readonly quietMinutes: number;
   readonly priority: string;
   readonly recipients: readonly string[];
-  readonly unless?: { readonly output: string; readonly from: number };
+  readonly unless?: 'antibiotic-given';
   readonly proposes?: 'sepsis-bundle';
 }
 export interface MonitorRule {
