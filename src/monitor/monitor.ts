@@ -280,9 +280,11 @@ export class Monitor {
   }
 
   async #row(patient: string): Promise<KeptRow> {
-    const known = this.#rows.get(patient) ?? (await readPatient(patient, this.#context.store));
-    this.#remember(patient, known);
-    return known;
+    const read = this.#rows.get(patient) ?? (await readPatient(patient, this.#context.store));
+    // While it was read, a scoring may have written a newer one.
+    const newest = this.#rows.get(patient) ?? read;
+    this.#remember(patient, newest);
+    return newest;
   }
 
   #remember(patient: string, row: KeptRow): void {

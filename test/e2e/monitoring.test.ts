@@ -76,9 +76,12 @@ test(
       const flag = (await ask(server, told.reference)) as { status: string; subject: { reference: string } };
       assert.deepEqual([flag.status, flag.subject.reference], ['active', 'Patient/p1']);
       const ready = (await (await fetch(`${server.url}/health/ready`)).json()) as {
-        checks: { name: string; status: string }[];
+        checks: { name: string; status: string; reason?: string }[];
       };
       assert.equal(ready.checks.find(({ name }) => name === 'monitoring')?.status, 'pass');
+      const sepsis = ready.checks.find(({ name }) => name === 'monitoring:sepsis');
+      assert.deepEqual([sepsis?.status, sepsis?.reason], ['warn', 'not-attested'], 'no attestation was given');
+      assert.ok(server.output().includes('monitoring-not-attested'));
       const refused = await fetch(`${server.url}/monitor/events`, { headers: { origin: 'https://elsewhere.example' } });
       assert.equal(refused.status, 403);
       assert.equal(await server.stop(), 0, 'an open stream does not hold up the end');
