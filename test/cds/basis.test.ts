@@ -12,6 +12,7 @@ import type { Keyed } from '../../src/store/port.ts';
 import {
   AT,
   assessment,
+  bundle,
   FINDING,
   orderSign,
   patientView,
@@ -169,4 +170,66 @@ test('card-content@basis-escape: names and values of the record are text on the 
     assert.ok(page.includes('&lt;img src=x'), 'control: it is shown');
     assert.doesNotMatch(page, /<img src=x|href="javascript/);
   }
+});
+
+test('card-content@basis-trained: what each input added, with the baseline, and their sum', async () => {
+  const contributions = [
+    { name: 'respiratoryRate', display: 'Respiratory rate', logOdds: 1.25 },
+    { name: 'lactate', display: 'Lactate', logOdds: -0.5 },
+  ];
+  const answer = assessment('sepsis-icu', {
+    outputs: { margin: -1.25, probability: 0.6 },
+    band: 'act',
+    vector: [26, null],
+    used: [RATE],
+    contributions,
+    baseline: -2,
+  });
+  const { one, handle } = await shown({ assess: async () => answer }, 'sepsis-icu');
+  const page = await pageOf(one, handle);
+  for (const part of [
+    '<td>+1.250</td>',
+    '<td>-0.500</td>',
+    '<td>-2.000</td>',
+    '<td>-1.250</td>',
+    'probability at least 0.4791',
+  ])
+    assert.ok(page.includes(part), `${part}\n---\n${page}`);
+  assert.ok(page.includes('not possible any more'), 'the stand-in for the models computes nothing again');
+});
+
+test('card-content@basis-triage: level, decision point, inputs with dates, what is missing, the page of the rules', async () => {
+  const subject = { reference: 'Patient/1288992' };
+  const start = '2026-01-15T11:30:00Z';
+  const pulse = {
+    resourceType: 'Observation',
+    id: 'pulse-1',
+    status: 'final',
+    code: { coding: [{ system: 'http://loinc.org', code: '8867-4' }] },
+    subject,
+    effectiveDateTime: start,
+    valueQuantity: { value: 80, unit: '/min', system: 'http://unitsofmeasure.org', code: '/min' },
+  };
+  const visit = {
+    resourceType: 'Encounter',
+    id: 'visit',
+    status: 'in-progress',
+    class: { code: 'EMER' },
+    subject,
+    period: { start },
+    reasonCode: [{ text: 'chest pain' }],
+  };
+  const none = { diagnoses: null, orders: null, medications: null, procedures: null, conditions: null, goals: null };
+  const patient = { resourceType: 'Patient', id: '1288992', birthDate: '1980-01-01' };
+  const prefetch = { ...none, answers: null, patient, vitals: bundle(pulse), encounters: bundle(visit) };
+  const { one, handle } = await shown({}, 'triage', patientView({ prefetch }));
+  const page = await pageOf(one, handle);
+  for (const part of [
+    '<dt>Level</dt><dd>2</dd>',
+    '<dt>Decision point</dt><dd>B</dd>',
+    '<td>80</td><td>/min</td><td>2026-01-15 11:30 UTC</td><td>Observation/pulse-1</td>',
+    'Respiratory rate',
+    'href="/models/esi-v4/1.0.0"',
+  ])
+    assert.ok(page.includes(part), `${part}\n---\n${page}`);
 });
