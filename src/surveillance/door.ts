@@ -38,7 +38,7 @@ export class SurveillanceDoor {
     return this.#pause();
   }
 
-  /** Every match, a page at a time. @throws Error when the server cannot answer */
+  /** Every match, a page at a time. @throws FhirError when the search is refused: a ValueSet that cannot be expanded, too long a search */
   async *search(type: string, query: string): AsyncGenerator<Resource> {
     let next: string | undefined = `${query}&_count=${PAGE}`;
     while (next !== undefined) {
@@ -72,7 +72,7 @@ export class SurveillanceDoor {
 
   /**
    * Makes a resource what `made` says of the one that is held (undefined: none). The same content writes nothing.
-   * @throws Error when it is refused
+   * @throws FhirError when it is refused
    */
   async put(type: string, id: string, made: (held: Resource | undefined) => Resource | undefined): Promise<void> {
     for (let attempt = 1; ; attempt++) {
@@ -86,7 +86,8 @@ export class SurveillanceDoor {
       const { status } = await answer(wire, this.#caller, this.context);
       if (status === 200 || status === 201) return;
       const isLost = status === 409 || status === 412;
-      if (!isLost || attempt === ATTEMPTS) throw new Error(`${type}/${id} could not be written: ${status}.`);
+      if (isLost && attempt < ATTEMPTS) continue;
+      throw fhirError(isLost ? 'conflict' : 'business-rule', `\`${type}/${id}\` could not be written (${status}).`);
     }
   }
 
@@ -96,7 +97,10 @@ export class SurveillanceDoor {
     const { status, body } = await answer(wire, this.#caller, this.context);
     if (status === 200 && body !== undefined) return parseJson(body);
     if (status === 503) throw fhirError('transient', 'The store is not available. Try again.');
-    throw new Error(`A search of ${path} was answered with ${status}.`);
+    if (body?.includes('"too-costly"') === true) {
+      throw fhirError('too-costly', 'Counting takes too long. Ask for fewer days, or prefer to be answered later.');
+    }
+    throw fhirError('business-rule', `A search that counts cases is refused (${path}, ${status}): see the definition.`);
   }
 }
 

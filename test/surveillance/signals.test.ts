@@ -199,3 +199,10 @@ test('surveillance@location: one place is answered with, all are stored', () =>
     assert.equal(given(response, 'DetectedIssue').length, 1);
     assert.equal(json(await h.w.send('GET', '/DetectedIssue?_summary=count')).total, 2);
   }));
+
+test('surveillance@refused: a value set that cannot be expanded is told as such, never a fault of the server', () =>
+  within([{ ...FLU, sources: [{ type: 'Condition', code: { valueSet: 'urn:none' } }] }], async (h) => {
+    const response = await h.ask(ASKED);
+    assert.equal(response.status, 422, response.body);
+    assert.match(response.body ?? '', /see the definition/);
+  }));
