@@ -10,6 +10,7 @@ import { auditRow, postedAuditRow, renderAuditEvent } from './audit.ts';
 import type { AuthorizationServer } from './authorization/server.ts';
 import { buildCds, type Cds } from './cds/cds.ts';
 import type { Config } from './config.ts';
+import { countedBy } from './counted.ts';
 import { type Capability, loadCapability } from './fhir/capability.ts';
 import { patientsOf } from './fhir/compartment.ts';
 import type { Definitions } from './fhir/definitions.ts';
@@ -57,6 +58,7 @@ import { type Subscriptions, socketUrl } from './subscriptions/desk.ts';
 import { subscriptionRules } from './subscriptions/rules.ts';
 import { modelHealth, ready } from './telemetry/health.ts';
 import type { Log } from './telemetry/log.ts';
+import { Metrics } from './telemetry/metrics.ts';
 
 export const VERSION = '0.1.0';
 
@@ -277,6 +279,7 @@ export async function buildSystem(
     }
   };
   const outside = openOutside(config);
+  const metrics = new Metrics();
   const cds = buildCds({
     folder: config.CDS_SERVICES_DIR ?? FOLDERS.cdsServices,
     clientsFolder: config.CDS_CLIENTS_DIR,
@@ -300,7 +303,11 @@ export async function buildSystem(
     },
     secret: secretOf(config, 'record.key'),
     ambient,
-    observe: (cdsEvent, count) => early.event('hook-degraded', { cdsEvent, count }),
+    observe: (cdsEvent, count) => {
+      metrics.count('firewatch_cds_events_total', { event: cdsEvent }, count);
+      early.event('hook-degraded', { cdsEvent, count });
+    },
+    measure: countedBy(metrics),
   });
   if (cds.problems.length > 0) {
     await heavy.close();
@@ -349,6 +356,7 @@ export async function buildSystem(
       });
       return { ready: report.status !== 'fail', ...report };
     },
+    metrics: () => metrics.text(),
     newId: ambient.newId,
     accepting: () => listening,
     onAnswered: (line) => log.event('request', { ...line }),

@@ -31,6 +31,10 @@ export interface Outcome {
   readonly remarks: readonly string[];
 }
 
+/** `id|version`, as reports and counters name what a card stood on. */
+export const modelName = (model: Outcome['model']): string =>
+  model === undefined ? 'none' : `${model.id}|${model.version}`;
+
 /** A card as it goes on record. */
 export function recordedCard({ kind, key, card, overridable }: BuiltCard, shown: boolean): RecordedCard {
   const { uuid, indicator, summary, source, suggestions = [] } = card;

@@ -16,7 +16,7 @@ import { aesSeal } from './decision-record.ts';
 import { type ReportPage, type ReportQuery, report, reportPage } from './feedback-report.ts';
 import { invoke } from './invoke.ts';
 import { overrideMemory } from './override-memory.ts';
-import type { CdsAnswer, CdsEvent, CdsParts } from './parts.ts';
+import type { CdsAnswer, CdsEvent, CdsParts, CdsSample } from './parts.ts';
 import { Quota } from './quota.ts';
 import type { Door, ReadOutside } from './reader.ts';
 import { refuse } from './refusal.ts';
@@ -63,6 +63,8 @@ export interface CdsOptions {
   readonly ambient: Ambient;
   /** Counters; events carry no PHI. */
   readonly observe?: (event: CdsEvent, count: number) => void;
+  /** Counters by service and model. */
+  readonly measure?: (sample: CdsSample) => void;
 }
 
 export interface Cds {
@@ -159,6 +161,7 @@ export function buildCds(options: CdsOptions): Cds {
     answered: new Answered(),
     ambient,
     observe: options.observe ?? (() => undefined),
+    measure: options.measure ?? (() => undefined),
   };
   const quota = new Quota(() => ambient.now());
   return {

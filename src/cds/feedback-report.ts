@@ -4,6 +4,7 @@ import { isJsonObject, type Json, type JsonObject, parseOwnJson } from '../fhir/
 import { intervalOf } from '../fhir/time.ts';
 import type { Caller } from '../rest/context.ts';
 import { refuseBearer } from './bearer.ts';
+import { modelName } from './call-record.ts';
 import { breath } from './deadline.ts';
 import { type DecisionRecord, decisionPage } from './decision-record.ts';
 import { FEEDBACK } from './feedback.ts';
@@ -91,7 +92,7 @@ export async function reportPage(
     );
     return {
       service: record.service,
-      model: record.model === undefined ? 'none' : `${record.model.id}|${record.model.version}`,
+      model: modelName(record.model),
       fact: factOf(card.key),
       indicator: card.card.indicator,
       source: card.card.source.label,

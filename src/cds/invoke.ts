@@ -3,7 +3,7 @@ import { FhirError, fhirError } from '../fhir/outcome.ts';
 import { asBefore } from './answered.ts';
 import { cardLinks } from './basis-link.ts';
 import { refuseBearer } from './bearer.ts';
-import { type Outcome, recordCall, recordedCard } from './call-record.ts';
+import { modelName, type Outcome, recordCall, recordedCard } from './call-record.ts';
 import { type BuiltCard, inOrder } from './card.ts';
 import { type Frame, framed } from './card-frame.ts';
 import { lintCard } from './card-lint.ts';
@@ -49,7 +49,13 @@ export async function invoke(
     parts.context.report(cause, caller.requestId);
     return refusal(fhirError('transient', 'The access could not be recorded, so it is not answered.', { cause }));
   }
+  if (service !== undefined) measured(service.id, outcome, parts);
   return { status: outcome.status, headers: HEADERS, body: outcome.body };
+}
+
+function measured(service: string, { status, cards, model }: Outcome, { measure }: CdsParts): void {
+  measure({ kind: 'call', service, status });
+  for (const { indicator } of cards) measure({ kind: 'card', service, model: modelName(model), indicator });
 }
 
 const NOTHING_KNOWN = {

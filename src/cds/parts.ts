@@ -6,6 +6,7 @@ import type { Triage } from '../risk/triage.ts';
 import type { Answered } from './answered.ts';
 import type { BasisHandles } from './basis-link.ts';
 import type { Verified } from './bearer.ts';
+import type { Indicator } from './card.ts';
 import type { Seal } from './decision-record.ts';
 import type { OverrideMemory } from './override-memory.ts';
 import type { Door, ReadOutside } from './reader.ts';
@@ -30,6 +31,12 @@ export type CdsEvent =
   | 'feedback-unusable'
   | 'audit-failed';
 
+/** What is counted by service and model: names of this deployment only. */
+export type CdsSample =
+  | { readonly kind: 'call'; readonly service: string; readonly status: number }
+  | { readonly kind: 'card'; readonly service: string; readonly model: string; readonly indicator: Indicator }
+  | { readonly kind: 'feedback'; readonly service: string; readonly model: string; readonly outcome: string };
+
 export interface CdsParts {
   readonly seal: Seal;
   /** How long decision records are kept, ms. */
@@ -52,6 +59,7 @@ export interface CdsParts {
   readonly answered: Answered;
   readonly ambient: Ambient;
   observe(event: CdsEvent, count: number): void;
+  measure(sample: CdsSample): void;
 }
 
 /** Who sent a call: the registered client and its JWT. */

@@ -2,6 +2,7 @@
 import { fhirError } from '../fhir/outcome.ts';
 import type { Resource } from '../fhir/resource.ts';
 import { refuseBearer } from './bearer.ts';
+import { modelName } from './call-record.ts';
 import { type DecisionRecord, decisionOf } from './decision-record.ts';
 import { type Feedback, feedbackResource, parseFeedback } from './feedback.ts';
 import type { CdsAnswer, CdsParts, Sender } from './parts.ts';
@@ -40,6 +41,8 @@ export async function takeFeedback(
   await remember(joined, parts);
   for (const { item, record } of joined) {
     observe(`feedback-${item.outcome}`, 1);
+    const model = record === undefined ? 'unknown' : modelName(record.model);
+    parts.measure({ kind: 'feedback', service: service.id, model, outcome: item.outcome });
     if (record === undefined) observe('feedback-orphan', 1);
   }
   return { status: 200, headers: HEADERS, body: '{}' };

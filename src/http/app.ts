@@ -5,7 +5,7 @@ import { fhirError, operationOutcome } from '../fhir/outcome.ts';
 import type { HealthReport } from '../telemetry/health.ts';
 import type { FhirHandler } from './fhir.ts';
 import { send, setCommonHeaders } from './headers.ts';
-import { liveHandler, readyHandler } from './ops.ts';
+import { liveHandler, metricsHandler, readyHandler } from './ops.ts';
 
 export interface HttpParts {
   readonly fhir: FhirHandler;
@@ -16,6 +16,8 @@ export interface HttpParts {
   /** Pages for people, whose paths lie beside the APIs; passes on what is none of them. */
   readonly pages?: RequestHandler;
   ready(): Promise<HealthReport>;
+  /** Counters as text; absent: there is no `/metrics`. */
+  metrics?(): string;
   newId(): string;
   /** False while draining: answers then ask clients to open no further request on their connection. */
   accepting?(): boolean;
@@ -42,7 +44,18 @@ export interface RequestLine {
 }
 
 /** The whole HTTP surface. */
-export function httpApp({ fhir, cds, jobs, pages, ready, newId, accepting, onAnswered, report }: HttpParts): Express {
+export function httpApp({
+  fhir,
+  cds,
+  jobs,
+  pages,
+  ready,
+  metrics,
+  newId,
+  accepting,
+  onAnswered,
+  report,
+}: HttpParts): Express {
   const app = express();
   app.disable('x-powered-by');
   app.disable('etag');
@@ -69,6 +82,7 @@ export function httpApp({ fhir, cds, jobs, pages, ready, newId, accepting, onAns
   }
   app.get('/health/live', liveHandler());
   app.get('/health/ready', readyHandler(ready));
+  if (metrics !== undefined) app.get('/metrics', metricsHandler(metrics));
   if (pages !== undefined) app.use(pages);
   app.use((request, response) => refuse(request, response, 404));
   app.use((error: unknown, request: Request, response: Response, _next: NextFunction) => {

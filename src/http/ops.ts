@@ -19,3 +19,9 @@ export function readyHandler(ready: () => Promise<HealthReport>) {
     send(request, response, fails ? 503 : 200, { ...TYPE, ...retry }, JSON.stringify(found));
   };
 }
+
+/** Counters, in the text that Prometheus reads. */
+export function metricsHandler(metrics: () => string) {
+  const headers = { 'Content-Type': 'text/plain; version=0.0.4; charset=utf-8', 'Cache-Control': 'no-store' };
+  return (request: Request, response: Response): void => send(request, response, 200, headers, metrics());
+}

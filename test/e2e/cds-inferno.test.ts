@@ -174,3 +174,23 @@ test('Inferno (d) one hook instance may call several services, and the cards of 
   const uuids = answers.flatMap(({ json }) => ((json?.cards ?? []) as { uuid: string }[]).map(({ uuid }) => uuid));
   assert.equal(new Set(uuids).size, uuids.length);
 });
+
+test('cds-hooks-2.0@metrics calls, cards and feedback are counted by names of the deployment, and nothing of a request is among them', async () => {
+  const item = { card: HOOK_INSTANCE, outcome: 'overridden', outcomeTimestamp: '2026-01-15T12:00:00Z' };
+  assert.equal((await one.ask('/triage/feedback', { feedback: [item] })).status, 200);
+  const response = await fetch(`${there.server.url}/metrics`);
+  assert.deepEqual(
+    [response.status, response.headers.get('content-type')],
+    [200, 'text/plain; version=0.0.4; charset=utf-8'],
+  );
+  const text = await response.text();
+  assert.match(text, /^firewatch_cds_calls_total\{service="triage",status="200"\} \d+$/m);
+  assert.match(
+    text,
+    /^firewatch_cds_cards_total\{indicator="\w+",model="drug-safety\|[^"]+",service="drug-interactions-sign"\} \d+$/m,
+  );
+  assert.match(text, /^firewatch_cds_feedback_total\{model="unknown",outcome="overridden",service="triage"\} 1$/m);
+  assert.doesNotMatch(text, /demo-|Practitioner|Patient|draft|clarithromycin|[0-9a-f]{8}-/i);
+  for (const line of text.trim().split('\n'))
+    assert.match(line, /^# (?:HELP|TYPE) \w+ |^\w+\{(?:\w+="[^"\n]*",?)*\} \d+$/);
+});
