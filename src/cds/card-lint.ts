@@ -39,6 +39,8 @@ const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
 const REFERENCE = /^[A-Z][A-Za-z]*\/[A-Za-z0-9\-.]{1,64}$/;
 const TOPIC_CODE = /^[A-Za-z0-9-]{1,100}$/;
 const IMPERATIVE = /(?:^|[.:;]\s+|\n[\s>*-]*)(?:start|give|administer|prescribe|order|stop|begin|initiate)\b/im;
+/** Ids in an address end in logs and histories. */
+const PATIENT_ADDRESS = /\/Patient\/|[?&](?:patient|subject)=/i;
 const CARD_KEYS = new Set([
   'uuid',
   'summary',
@@ -68,6 +70,7 @@ export function lintCard(card: Card, facts: LintFacts): readonly string[] {
     ...detailProblems(card, facts.kind),
     ...sourceProblems(card),
     ...suggestionProblems(card, facts.drafts),
+    ...scoreActionProblems(card, facts.kind),
     ...linkProblems(card, facts.kind),
     ...(UUID.test(card.uuid ?? '') ? [] : ['uuid is not a UUID']),
     ...(['info', 'warning', 'critical'].includes(card.indicator) ? [] : ['indicator is not info, warning or critical']),
@@ -144,7 +147,10 @@ function suggestionProblems(card: Card, drafts: ReadonlySet<string>): readonly s
     ...(selectionBehavior === 'at-most-one' && suggestions.filter((one) => one.isRecommended === true).length > 1
       ? ['more than one recommended suggestion under at-most-one']
       : []),
+    ...(new Set(suggestions.map(({ uuid }) => uuid)).size < suggestions.length ? ['suggestions share a uuid'] : []),
     ...suggestions.flatMap(({ label, uuid, actions }) => [
+      ...((actions ?? []).length === 0 ? ['a suggestion without actions'] : []),
+      ...(new Set((actions ?? []).map(touched)).size < (actions ?? []).length ? ['two actions on one order'] : []),
       ...(isText(label) && !hasInvisible(label, false) && !/[<>]/.test(label)
         ? []
         : ['suggestion.label is missing or holds markup']),
@@ -155,12 +161,36 @@ function suggestionProblems(card: Card, drafts: ReadonlySet<string>): readonly s
   ];
 }
 
+/** What an action acts on; every create is on something of its own. */
+const touched = (action: NonNullable<Card['suggestions']>[number]['actions'][number]): unknown =>
+  action.resourceId ?? (action.type === 'update' ? `${action.resource?.resourceType}/${action.resource?.id}` : action);
+
+/** A score says what is due, for a person to order: drafts of tests and procedures, never a drug, a change or a removal. */
+function scoreActionProblems({ suggestions = [] }: Card, kind: CardKind): readonly string[] {
+  const actions = kind === 'score' ? suggestions.flatMap((one) => one.actions ?? []) : [];
+  return [
+    ...(actions.some(({ type, resource }) => type !== 'create' || resource?.resourceType !== 'ServiceRequest')
+      ? ['a score proposes more than a draft ServiceRequest']
+      : []),
+    ...(kind === 'score' && suggestions.some(({ isRecommended }) => isRecommended === true)
+      ? ['a score recommends an order']
+      : []),
+    ...(kind === 'notice' && suggestions.length > 0 ? ['a notice with suggestions'] : []),
+  ];
+}
+
 function actionProblems(
   { type, description, resource, resourceId }: NonNullable<Card['suggestions']>[number]['actions'][number],
   drafts: ReadonlySet<string>,
 ): readonly string[] {
   const shape = {
-    create: () => (resource?.resourceType !== undefined && resourceId === undefined ? [] : ['create needs a resource']),
+    create: () =>
+      resource?.resourceType === undefined || resourceId !== undefined
+        ? ['create needs a resource']
+        : [
+            ...(resource.id === undefined ? [] : ['create of a resource that has an id']),
+            ...(resource.status === 'draft' ? [] : ['create of an order that is no draft']),
+          ],
     update: () =>
       resource !== undefined && resourceId === undefined && drafts.has(`${resource.resourceType}/${resource.id}`)
         ? []
@@ -188,6 +218,7 @@ function linkProblems({ links }: Card, kind: CardKind): readonly string[] {
       : []),
     ...(links ?? []).flatMap((link) => [
       ...(isText(link.label) ? [] : ['link.label is missing']),
+      ...(PATIENT_ADDRESS.test(link.url ?? '') ? ['link.url names a patient'] : []),
       ...(isWebAddress(link.url) ? [] : ['link.url is not an absolute http(s) URL']),
       ...(link.type === 'absolute' || link.type === 'smart' ? [] : ['link.type is not absolute or smart']),
       ...(link.appContext !== undefined && link.type !== 'smart' ? ['appContext on a link that is not smart'] : []),

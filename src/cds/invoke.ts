@@ -1,5 +1,6 @@
 /** One hook call: check, gather, judge, build cards, audit, answer; one deadline for all of it. Source: CDS Hooks 2.0.1 "Calling a CDS Service", "CDS Service Response". */
 import { FhirError, fhirError } from '../fhir/outcome.ts';
+import type { Resource } from '../fhir/resource.ts';
 import { asBefore } from './answered.ts';
 import { cardLinks } from './basis-link.ts';
 import { refuseBearer } from './bearer.ts';
@@ -13,11 +14,11 @@ import { within } from './deadline.ts';
 import { type DraftOrder, draftOrders, isAboutMedication } from './draft-orders.ts';
 import { type HookRequest, parseHookRequest } from './hook-request.ts';
 import { HOOKS } from './hooks.ts';
-import { type Judged, judgeOrders, judgeScores, judgeTriage, NO_BASIS } from './judge.ts';
+import { type Judged, judgeOrders, judgeRecorded, judgeScores, judgeTriage, NO_BASIS } from './judge.ts';
 import type { CdsAnswer, CdsParts, Sender } from './parts.ts';
 import { type Prefetched, prefetch } from './prefetch.ts';
 import { HEADERS, isKept, refusal, refuse } from './refusal.ts';
-import { type Service, userTypeOf } from './service.ts';
+import { judgesOrders, type Service, userTypeOf } from './service.ts';
 import { referenceOf, relativeOf } from './subject.ts';
 import type { People } from './suggestion.ts';
 
@@ -116,7 +117,10 @@ async function answerCall(
   const medicationOrders = orders.filter(({ resource }) => isAboutMedication(resource));
   const isShown = request.userId === undefined || service.roles.includes(userTypeOf(request.userId) ?? '');
   const isSilent =
-    !isShown || (service.engine.kind === 'drug-safety' && !medicationOrders.some(({ selected }) => selected));
+    !isShown ||
+    (service.engine.kind === 'drug-safety' &&
+      judgesOrders(service) &&
+      !medicationOrders.some(({ selected }) => selected));
   const common = { status: 200, request, drafts: orders.map(({ reference }) => reference) };
   const dangling = danglingSelections > 0 ? [`${danglingSelections} dangling selections`] : [];
   if (isSilent) {
@@ -149,7 +153,8 @@ async function answerCall(
     isValid: (resource) => context.validate(resource).every(({ severity = 'error' }) => severity !== 'error'),
   };
   const deadlineAt = startedAt + deadlineMs * JUDGE_SHARE;
-  const judged = await judge(frame, service.engine, prefetched, medicationOrders, deadlineAt, caller.requestId, parts);
+  const asked = { orders: medicationOrders, recorded: request.recorded };
+  const judged = await judge(frame, service.engine, prefetched, asked, deadlineAt, caller.requestId, parts);
   if (judged.failed) parts.observe('engine-failed', 1);
   const unheard = notOverridden(judged.cards, service, request, client, parts);
   const untold = await within(unheard, remaining(JUDGE_SHARE), judged.cards);
@@ -207,7 +212,7 @@ async function judge(
   frame: Frame,
   engine: Service['engine'],
   prefetched: Prefetched,
-  orders: readonly DraftOrder[],
+  { orders, recorded }: { readonly orders: readonly DraftOrder[]; readonly recorded: readonly Resource[] },
   deadlineAt: number,
   requestId: string,
   parts: CdsParts,
@@ -218,7 +223,9 @@ async function judge(
     case 'triage':
       return judgeTriage(frame, engine, prefetched, deadlineAt, requestId, parts);
     case 'drug-safety':
-      return judgeOrders(frame, engine, prefetched, orders, deadlineAt, requestId, parts);
+      return judgesOrders(frame.service)
+        ? judgeOrders(frame, engine, prefetched, orders, deadlineAt, requestId, parts)
+        : judgeRecorded(frame, engine, prefetched, recorded, requestId, parts);
   }
 }
 

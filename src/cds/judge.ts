@@ -4,7 +4,8 @@ import type { Resource } from '../fhir/resource.ts';
 import { intervalOf } from '../fhir/time.ts';
 import type { Ambient, RestContext } from '../rest/context.ts';
 import type { Assessment, Evidence, Models } from '../risk/assessment.ts';
-import { DRUG_SAFETY, type DrugSafety, type Finding } from '../risk/finding.ts';
+import { STALE_MS } from '../risk/drug-safety.ts';
+import { DRUG_SAFETY, type DrugMention, type DrugSafety, type Finding } from '../risk/finding.ts';
 import type { Triage } from '../risk/triage.ts';
 import type { BuiltCard } from './card.ts';
 import type { Frame } from './card-frame.ts';
@@ -166,6 +167,59 @@ export async function judgeOrders(
   } catch (error) {
     context.report(error, requestId);
     const cards = failedCheckCard(frame, orders.length);
+    return { cards, model, basis: NO_BASIS, failed: true, remarks: ['drug check failed'] };
+  }
+}
+
+/** Statuses of what a patient takes now. */
+const TAKEN: ReadonlySet<unknown> = new Set(['active', 'on-hold', 'intended']);
+
+/**
+ * An allergy that is being recorded, against what the patient takes now: the current medication is judged as if it were ordered, and against nothing else.
+ * Alternatives are not given: they would have to pass checks that are not made here.
+ */
+export async function judgeRecorded(
+  frame: Frame,
+  engine: DrugSafetyEngine,
+  { resources, index }: Prefetched,
+  recorded: readonly Resource[],
+  requestId: string,
+  { drugSafety, context }: Engines,
+): Promise<Judged> {
+  const { knowledge } = drugSafety;
+  const model = { id: DRUG_SAFETY, version: knowledge.version, sha256: knowledge.sha256 };
+  const current = resources.filter(
+    ({ resourceType, id, status }) =>
+      (resourceType === 'MedicationRequest' || resourceType === 'MedicationStatement') &&
+      id !== undefined &&
+      TAKEN.has(status),
+  );
+  const taken = current.map((resource) => ({
+    reference: `${resource.resourceType}/${resource.id}`,
+    received: resource,
+    resource: withMedication(resource, index),
+    selected: true,
+  }));
+  try {
+    const checked = drugSafety.check(
+      taken.map(({ resource }) => resource),
+      recorded,
+      frame.at,
+    );
+    const asTaken = (mention: DrugMention): DrugMention => ({
+      ...mention,
+      state: 'active',
+      ...(mention.at !== undefined && frame.at - mention.at > STALE_MS ? { stale: true } : {}),
+    });
+    const findings = checked.findings.flatMap(({ alternatives: _none, proposals: _unmade, draft, ...finding }) =>
+      finding.kind === 'allergy' ? [{ ...finding, draft: asTaken(draft) }] : [],
+    );
+    const unchecked = (checked.unchecked ?? []).map(({ draft, reason }) => ({ draft: asTaken(draft), reason }));
+    const cards = findingCards(frame, engine, { ...checked, findings, unchecked }, taken, knowledge);
+    return { cards, model, basis: { assessments: [], findings }, failed: false, remarks: [] };
+  } catch (error) {
+    context.report(error, requestId);
+    const cards = failedCheckCard(frame, taken.length);
     return { cards, model, basis: NO_BASIS, failed: true, remarks: ['drug check failed'] };
   }
 }

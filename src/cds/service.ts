@@ -193,9 +193,17 @@ function engineProblems(
     case 'triage':
       return triageProblems(service, engine, manifests);
     case 'drug-safety':
-      return orders === undefined ? ['drug-safety needs a hook with orders'] : [];
+      return orders === undefined && service.hook !== ALLERGY_HOOK
+        ? ['drug-safety needs a hook with orders or an allergy']
+        : [];
   }
 }
+
+/** The hook whose recorded allergy is checked against what the patient takes. */
+const ALLERGY_HOOK = 'allergyintolerance-create';
+
+/** True for a service on a hook whose orders are judged; otherwise what is being recorded is. */
+export const judgesOrders = ({ hook }: Service): boolean => HOOKS.get(hook)?.orders !== undefined;
 
 function triageProblems(
   service: Service,

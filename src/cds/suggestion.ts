@@ -41,8 +41,10 @@ export function suggestionsOf(
   tests: readonly TestProposal[],
 ): Pick<Card, 'suggestions' | 'selectionBehavior'> {
   const uuid = (what: string) => factUuid(frame.hookInstance, frame.service.id, `${fact} ${what}`);
-  const drafted = concerned.find(({ mention }) => mention === finding.draft);
-  const named = concerned.filter(({ order }) => isNamed(order));
+  // What the patient takes already is not a draft of this call, and not ours to change.
+  const ours = concerned.filter(({ order }) => frame.drafted.includes(order.received));
+  const drafted = ours.find(({ mention }) => mention === finding.draft);
+  const named = ours.filter(({ order }) => isNamed(order));
   const own = named.find(({ mention }) => mention === finding.draft);
   const lower = own === undefined ? [] : lowering(own, finding, uuid);
   const isRecommended = finding.severity === 'contraindicated' && concerned.length === 1 && lower.length === 0;

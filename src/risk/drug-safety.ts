@@ -177,7 +177,7 @@ function replacedBy({ priorPrescription }: Resource): string | undefined {
 }
 
 /** An order written longer ago than this, and still called active: a US prescription is valid for a year. */
-const STALE_MS = 366 * DAY_MS;
+export const STALE_MS = 366 * DAY_MS;
 
 function takenDrug(resource: Resource, at: number, pool: Pool, knowledge: DrugKnowledge): readonly Taken[] {
   const { state, endedAt } = courseOf(resource, at);

@@ -40,6 +40,11 @@ const SCORE: Card = {
 };
 const { topic } = CARD.source;
 const withAction = (action: object) => ({ suggestions: [{ ...suggestion, actions: [action] }] });
+const DRAFT = { resourceType: 'ServiceRequest', status: 'draft' };
+const drafting = (resource: object, more: object = {}) => ({
+  suggestions: [{ ...suggestion, ...more, actions: [{ type: 'create', description: 'x', resource }] }],
+  selectionBehavior: 'any',
+});
 const withLink = (link: object) => ({
   links: [BASIS, { label: 'x', url: 'https://example.org/', type: 'absolute', ...link }],
 });
@@ -70,6 +75,27 @@ const rows: readonly [fine: boolean, change: object, why: string, kind?: CardKin
   [false, { uuid: undefined }, 'no uuid'],
   [false, { uuid: 'x' }, 'uuid that is none'],
   [false, { indicator: 'hard-stop' }, 'indicator of CDS Hooks 1.0'],
+  [false, { suggestions: [suggestion, suggestion] }, 'two suggestions of one uuid'],
+  [false, { suggestions: [{ ...suggestion, actions: [DELETE, DELETE] }] }, 'two actions on one order'],
+  [false, { suggestions: [{ label: 'x', uuid: UUID }] }, 'suggestion without actions'],
+  [true, withAction({ type: 'create', description: 'x', resource: DRAFT }), 'create of a draft'],
+  [false, withAction({ type: 'create', description: 'x', resource: { ...DRAFT, id: '1' } }), 'create with an id'],
+  [
+    false,
+    withAction({ type: 'create', description: 'x', resource: { ...DRAFT, status: 'active' } }),
+    'create of an active order',
+  ],
+  [true, { ...SCORE, ...drafting(DRAFT) }, 'score that offers a draft test', 'score'],
+  [
+    false,
+    { ...SCORE, ...drafting({ ...DRAFT, resourceType: 'MedicationRequest' }) },
+    'score that offers a drug',
+    'score',
+  ],
+  [false, { ...SCORE, ...withAction(DELETE), selectionBehavior: 'any' }, 'score that removes an order', 'score'],
+  [false, { ...SCORE, ...drafting(DRAFT, { isRecommended: true }) }, 'score that recommends an order', 'score'],
+  [false, withLink({ url: 'https://example.org/Patient/1' }), 'link with a patient in its path'],
+  [false, withLink({ url: 'https://example.org/?patient=1' }), 'link with a patient in its query'],
   [true, { suggestions: [{ ...suggestion, label: 'x'.repeat(80) }] }, 'label of 80'],
   [false, { suggestions: [{ ...suggestion, label: 'x'.repeat(81) }] }, 'label of 81'],
   [false, { source: { topic } }, 'no source label'],
@@ -86,10 +112,17 @@ const rows: readonly [fine: boolean, change: object, why: string, kind?: CardKin
   [false, { suggestions: [{ ...suggestion, label: '' }] }, 'suggestion without label'],
   [false, { suggestions: [{ ...suggestion, uuid: undefined }] }, 'suggestion without uuid'],
   [false, { suggestions: [{ ...suggestion, actions: [] }] }, 'empty actions'],
-  [true, { suggestions: [1, 2].map(() => ({ ...suggestion, isRecommended: true })) }, 'two recommended under any'],
+  [
+    true,
+    { suggestions: [1, 2].map((n) => ({ ...suggestion, uuid: UUID.replace('d', `${n}`), isRecommended: true })) },
+    'two recommended under any',
+  ],
   [
     false,
-    { selectionBehavior: 'at-most-one', suggestions: [1, 2].map(() => ({ ...suggestion, isRecommended: true })) },
+    {
+      selectionBehavior: 'at-most-one',
+      suggestions: [1, 2].map((n) => ({ ...suggestion, uuid: UUID.replace('d', `${n}`), isRecommended: true })),
+    },
     'two recommended under at-most-one',
   ],
   [false, withAction({ ...DELETE, description: undefined }), 'action without description'],
@@ -108,7 +141,6 @@ const rows: readonly [fine: boolean, change: object, why: string, kind?: CardKin
     withAction({ type: 'update', description: 'x', resource: { resourceType: 'MedicationRequest', id: '2' } }),
     'update of another',
   ],
-  [true, withAction({ type: 'create', description: 'x', resource: { resourceType: 'ServiceRequest' } }), 'create'],
   [false, withAction({ type: 'create', description: 'x' }), 'create of nothing'],
   [false, { overrideReasons: [{ system: 'urn:x', code: 'a' }] }, 'override reason without display'],
   [false, { overrideReasons: [] }, 'empty overrideReasons'],

@@ -164,6 +164,7 @@ test('cds-hooks-2.0@discovery: our services, each with hook, description and id,
   assert.deepEqual(
     services.map(({ id, hook }) => [id, hook]),
     [
+      ['allergy-create', 'allergyintolerance-create'],
       ['deterioration-sepsis', 'patient-view'],
       ['drug-interactions-refill', 'medication-refill'],
       ['drug-interactions-select', 'order-select'],
