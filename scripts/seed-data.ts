@@ -563,6 +563,25 @@ const staff: Element = {
     { resourceType: 'Organization', id: 'demo-hospital', active: true, name: 'Demonstration Hospital' },
     { resourceType: 'Practitioner', id: 'demo-physician', active: true, name: [{ family: 'Arzt', given: ['Paula'] }] },
     { resourceType: 'Practitioner', id: 'demo-nurse', active: true, name: [{ family: 'Pflege', given: ['Olaf'] }] },
+    {
+      resourceType: 'Practitioner',
+      id: 'demo-pharmacist',
+      active: true,
+      name: [{ family: 'Apotheker', given: ['Mira'] }],
+    },
+    {
+      resourceType: 'Practitioner',
+      id: 'demo-administrator',
+      active: true,
+      name: [{ family: 'Verwalter', given: ['Jan'] }],
+    },
+    { resourceType: 'Practitioner', id: 'demo-auditor', active: true, name: [{ family: 'Pruefer', given: ['Lena'] }] },
+    {
+      resourceType: 'Practitioner',
+      id: 'demo-integration-engine',
+      active: true,
+      name: [{ family: 'Kanal', given: ['Ida'] }],
+    },
   ].map(put),
 };
 

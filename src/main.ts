@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 /** Command line. Decides nothing: reads the configuration, builds the system, shows progress, listens, drains on SIGTERM. */
 import { Command } from 'commander';
+import { authorizationCommands } from './authorization-commands.ts';
 import { readConfig } from './config.ts';
 import { feedbackReport, type ReportOptions } from './feedback-report.ts';
 import { modelCommands } from './model-commands.ts';
@@ -68,6 +69,7 @@ program
   });
 
 modelCommands(program);
+authorizationCommands(program);
 
 try {
   await program.parseAsync();

@@ -1,8 +1,8 @@
 /** `firewatch model ...`: what is asked of models from the command line, while no server needs to run. */
 import type { Command } from 'commander';
 import { readConfig } from './config.ts';
+import { FOLDERS } from './folders.ts';
 import { checkModel, type Proof } from './risk/model-check.ts';
-import { FOLDERS } from './system.ts';
 
 const SIGNS = { holds: 'ok  ', noted: 'note', fails: 'FAIL' } as const satisfies Record<Proof['state'], string>;
 

@@ -2,12 +2,13 @@
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import { systemAmbient } from './ambient.ts';
 import type { Config } from './config.ts';
+import { FOLDERS } from './folders.ts';
 import { type Backlog, Monitor } from './monitor/monitor.ts';
 import type { MonitorEvent } from './monitor/rescore.ts';
 import { loadRules } from './monitor/rule.ts';
 import { sepsisFollow } from './monitor/sepsis.ts';
 import { loadModels } from './risk/models.ts';
-import { attachedSystem, FOLDERS } from './system.ts';
+import { attachedSystem } from './system.ts';
 
 export interface MonitorThreadData {
   readonly config: Config;

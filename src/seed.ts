@@ -2,9 +2,10 @@
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { instantText } from './fhir/time.ts';
+import { FOLDERS } from './folders.ts';
 import type { Progress } from './progress.ts';
 import { localFacts } from './rest/caller.ts';
-import { FOLDERS, type System } from './system.ts';
+import type { System } from './system.ts';
 
 /** An instant with time and zone; dates without time (birth dates, onsets in years) stay as they are. */
 const INSTANT = /"(\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(?:\.\d+)?(?:Z|[+-]\d{2}:\d{2}))"/g;

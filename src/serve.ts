@@ -1,5 +1,6 @@
 /** Starts the server and says what to do with it: build, seed, listen, print, drain. */
 import type { Config } from './config.ts';
+import { assertNoDemo, openDemo } from './demo-access.ts';
 import { isLoopback } from './http/access.ts';
 import { closeGracefully, listen } from './http/app.ts';
 import { progressBar } from './progress.ts';
@@ -17,10 +18,13 @@ export async function serve(config: Config): Promise<void> {
   console.error('firewatch: starting ...');
   const system = await buildSystem(config, { onProgress: progressBar('index') });
   if (config.SEED === 'demo' && (await needsSeed(system))) await seed(system, progressBar('seed data'));
+  const { authorization } = system;
+  if (authorization !== undefined) await assertNoDemo(config, authorization);
+  const demo = authorization === undefined ? [] : await openDemo(config, authorization);
   const server = await listen(system.app, config);
   server.on('upgrade', (...asked) => system.sockets.upgrade(...asked));
   system.setListening(true);
-  console.log(welcome(system.url, config.SEED === 'demo', system.needsToken));
+  console.log([welcome(system.url, config.SEED === 'demo', system.needsToken), ...demo].join('\n'));
 
   let draining = false;
   const stop = async (): Promise<void> => {

@@ -1,8 +1,6 @@
 /** Composition root: the only file that creates stores, sessions, clock, ids and keys, and gives them to the rooms. */
 import { createHash } from 'node:crypto';
 import { mkdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import type { MessagePort } from 'node:worker_threads';
 import type { Express } from 'express';
 import { saltSource, systemAmbient } from './ambient.ts';
@@ -21,6 +19,7 @@ import type { IndexEntry } from './fhir/search/algebra.ts';
 import { extractor, ROWS_FORM, uncompilable } from './fhir/search/extract.ts';
 import { planSearch } from './fhir/search/plan.ts';
 import { parseSearch } from './fhir/search/query.ts';
+import { FOLDERS } from './folders.ts';
 import { startHeavy } from './heavy.ts';
 import { httpApp } from './http/app.ts';
 import { cdsHandler } from './http/cds.ts';
@@ -61,22 +60,6 @@ import type { Log } from './telemetry/log.ts';
 import { Metrics } from './telemetry/metrics.ts';
 
 export const VERSION = '0.1.0';
-
-/** The project folder, from `src/` as from `dist/`. */
-const ROOT = fileURLToPath(new URL('..', import.meta.url));
-export const FOLDERS = {
-  definitions: join(ROOT, 'profiles'),
-  topics: join(ROOT, 'profiles', 'topic'),
-  capability: join(ROOT, 'capability-statement.json'),
-  searchParameters: join(ROOT, 'profiles', 'search'),
-  cdsServices: join(ROOT, 'cds-services'),
-  knowledge: join(ROOT, 'knowledge'),
-  models: join(ROOT, 'models'),
-  monitoring: join(ROOT, 'monitoring'),
-  pages: join(ROOT, 'pages'),
-  seedData: join(ROOT, 'seed-data'),
-  issuers: join(ROOT, 'issuers'),
-} as const;
 
 export interface System {
   readonly config: Config;
@@ -207,6 +190,14 @@ export function attachedSystem(config: Config, channel: MessagePort, parameters:
   const context = restContext(config, store, ground, openLog(config, ground));
   const live = followedContext({ ...context, surveillance: deskOf(config) }, parameters);
   return { live, store, close: () => store.close() };
+}
+
+/** The store and what makes audit rows, without other threads: for commands, while no server holds the folder. */
+export async function quietSystem(config: Config) {
+  mkdirSync(config.DATA_DIR, { recursive: true, mode: 0o700 });
+  const ground = layGround(config, systemAmbient());
+  const store = await openSqlite(storeOptions(config, ground));
+  return { context: restContext(config, store, ground, openLog(config, ground)), store, close: () => store.close() };
 }
 
 /**

@@ -23,6 +23,32 @@ export function grantOf(text: string): string | undefined {
   return isPayload(payload) ? payload.grantId : undefined;
 }
 
+const TOKENS = ['AccessToken', 'ClientCredentials', 'RefreshToken', 'AuthorizationCode'] as const;
+const PAGE = 200;
+
+/** The commands that end every token and code of a user or of a client. Cost: a look at each that is kept; for commands, not for requests. */
+export async function endTokensOf(
+  whose: { readonly accountId: string } | { readonly clientId: string },
+  store: ResourceStore,
+): Promise<readonly Command[]> {
+  const commands: Command[] = [];
+  for (const model of TOKENS) {
+    let after: string | undefined;
+    do {
+      const page = await store.keyedPage(spaceOf(model), { after, count: PAGE });
+      for (const { key, value } of page) {
+        const payload: unknown = JSON.parse(value.replaceAll(ID_PLACE, ''));
+        const isTheirs =
+          isPayload(payload) &&
+          ('accountId' in whose ? payload.accountId === whose.accountId : payload.clientId === whose.clientId);
+        if (isTheirs) commands.push({ op: 'set', space: spaceOf(model), key, value: undefined });
+      }
+      after = page.length < PAGE ? undefined : page.at(-1)?.key;
+    } while (after !== undefined);
+  }
+  return commands;
+}
+
 export interface AdapterGround {
   readonly store: ResourceStore;
   readonly ids: TokenIds;

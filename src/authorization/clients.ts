@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import type { JSONWebKeySet } from 'jose';
 import type { AdapterPayload } from 'oidc-provider';
 import type { AuditRow, ResourceStore } from '../store/port.ts';
+import { endTokensOf } from './adapter.ts';
 import { isObject, isTextOrAbsent, isTexts, Records } from './records.ts';
 import { LAUNCH_SCOPES, parseScope } from './scope.ts';
 import { hashed } from './token-id.ts';
@@ -131,17 +132,18 @@ export class Clients {
     return secret;
   }
 
-  /** @throws TypeError when there is none */
+  /** Forgets a client and ends its tokens. @throws TypeError when there is none */
   async remove(id: string, audit: readonly AuditRow[] = []): Promise<void> {
     if ((await this.find(id)) === undefined) throw new TypeError(`There is no client \`${id}\`.`);
-    await this.#store.commit({ commands: [this.#records.remove(id)], audit });
+    const ended = await endTokensOf({ clientId: id }, this.#store);
+    await this.#store.commit({ commands: [this.#records.remove(id), ...ended], audit });
   }
 
   /** What oidc-provider is told. The secret is its hash: `compareClientSecret` hashes what a client sends. */
   async metadata(id: string): Promise<AdapterPayload | undefined> {
     const client = await this.find(id);
     if (client === undefined) return undefined;
-    const { name, kind, redirectUris, backend, jwks, jwksUrl, secretHash, scopes } = client;
+    const { name, kind, redirectUris, backend, jwks, jwksUrl, secretHash, scopes, origins } = client;
     const isNative = redirectUris.some((uri) => !/^https?:/.test(uri));
     const refreshes = scopes.some((scope) => scope === 'offline_access' || scope === 'online_access');
     const interactive = redirectUris.length > 0;
@@ -157,11 +159,15 @@ export class Clients {
         ...(backend ? ['client_credentials'] : []),
       ],
       token_endpoint_auth_method: METHODS[kind],
+      [ORIGINS]: [...origins],
       ...(jwks === undefined ? {} : { jwks: { keys: [...jwks.keys] } }),
       ...(jwksUrl === undefined ? {} : { jwks_uri: jwksUrl }),
       ...(secretHash === undefined ? {} : { client_secret: secretHash }),
     };
   }
 }
+
+/** Registered besides what the library knows: origins of a client's pages. */
+export const ORIGINS = 'allowed_origins';
 
 const METHODS = { public: 'none', secret: 'client_secret_basic', key: 'private_key_jwt' } as const;

@@ -15,7 +15,7 @@ import {
 } from 'oidc-provider';
 import type { ResourceStore } from '../store/port.ts';
 import { storeAdapter } from './adapter.ts';
-import type { Clients } from './clients.ts';
+import { type Clients, ORIGINS } from './clients.ts';
 import type { SigningKeys } from './keys.ts';
 import type { Launches } from './launch.ts';
 import { errorPage, loggedOutPage, logoutPage, PAGE_HEADERS } from './pages.ts';
@@ -147,7 +147,8 @@ function configuration(ground: ProviderGround): Configuration {
       client.grantTypeAllowed('refresh_token') &&
       (source.scopes.has('offline_access') || source.scopes.has('online_access')),
     rotateRefreshToken: true,
-    clientBasedCORS: (_ctx, origin, client) => client.redirectUris?.some((uri) => originOf(uri) === origin) ?? false,
+    extraClientMetadata: { properties: [ORIGINS] },
+    clientBasedCORS: (_ctx, origin, client) => originsOf(client).includes(origin),
     renderError: (ctx, out) => page(ctx, errorPage(out.error)),
     fetch: ground.fetch,
     fetchResponseBodyLimits: { jwks_uri: 65_536 },
@@ -164,8 +165,9 @@ function configuration(ground: ProviderGround): Configuration {
   };
 }
 
-function originOf(uri: string): string | undefined {
-  return URL.canParse(uri) ? new URL(uri).origin : undefined;
+function originsOf({ redirectUris = [], [ORIGINS]: others }: Client): readonly unknown[] {
+  const own = redirectUris.flatMap((uri) => (URL.canParse(uri) ? [new URL(uri).origin] : []));
+  return [...own.filter((origin) => origin !== 'null'), ...(Array.isArray(others) ? others : [])];
 }
 
 function page(ctx: KoaContextWithOIDC, html: string): void {

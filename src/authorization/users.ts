@@ -1,7 +1,8 @@
 /** Users who sign in: name, password, role, who they are in the record, second factor. Source: NIST SP 800-63B-4; RFC 6238 (TOTP). */
 import { randomBytes } from 'node:crypto';
 import { Secret, TOTP } from 'otpauth';
-import type { AuditRow, ResourceStore } from '../store/port.ts';
+import type { AuditRow, Command, ResourceStore } from '../store/port.ts';
+import { endTokensOf } from './adapter.ts';
 import { isPassword, PASSWORD_LENGTH, passwordHash } from './password.ts';
 import { isObject, isTextOrAbsent, Records } from './records.ts';
 import type { Seal } from './seal.ts';
@@ -67,6 +68,7 @@ export interface UserGround {
   newId(): string;
 }
 
+const newPassword = (): string => randomBytes(15).toString('base64url');
 const NAME = /^[a-z0-9][a-z0-9._@-]{0,63}$/;
 const FHIR_USER = /^(?:Practitioner|PractitionerRole|Patient|RelatedPerson|Person)\/[A-Za-z0-9\-.]{1,64}$/;
 const PERIOD_S = 30;
@@ -112,7 +114,7 @@ export class Users {
       throw new TypeError(
         'A patient is a `Patient/`, `RelatedPerson/` or `Person/`; every other role is a `Practitioner/` or `PractitionerRole/`.',
       );
-    const password = user.password ?? randomBytes(15).toString('base64url');
+    const password = user.password ?? newPassword();
     if (password.length < PASSWORD_LENGTH.least || password.length > PASSWORD_LENGTH.most)
       throw new TypeError(`The password must have ${PASSWORD_LENGTH.least} to ${PASSWORD_LENGTH.most} characters.`);
     const id = this.#ground.newId();
@@ -127,9 +129,24 @@ export class Users {
     return { password, totpUri: factor?.uri };
   }
 
-  /** @throws TypeError when there is none */
+  /** No sign-in from now on, and no token either. @throws TypeError when there is none */
   async disable(name: string, audit: readonly AuditRow[] = []): Promise<void> {
-    await this.#change(name, (user) => ({ ...user, disabled: true }), audit);
+    const user = await this.byName(name);
+    const ended = user === undefined ? [] : await endTokensOf({ accountId: user.id }, this.#ground.store);
+    await this.#change(name, (changed) => ({ ...changed, disabled: true }), audit, ended);
+  }
+
+  /** @throws TypeError when there is none */
+  async enable(name: string, audit: readonly AuditRow[] = []): Promise<void> {
+    await this.#change(name, (user) => ({ ...user, disabled: false }), audit);
+  }
+
+  /** @returns the new password. @throws TypeError when there is no such user */
+  async resetPassword(name: string, audit: readonly AuditRow[] = []): Promise<string> {
+    const password = newPassword();
+    const changed = await passwordHash(password);
+    await this.#change(name, (user) => ({ ...user, passwordHash: changed }), audit);
+    return password;
   }
 
   /** @returns the URI of the new second factor. @throws TypeError when there is no such user, or the role has none */
@@ -166,11 +183,16 @@ export class Users {
     return { sealed: this.#ground.seal.close(secret, `totp:${id}`), uri: totpOf(name, secret).toString() };
   }
 
-  async #change(name: string, change: (user: UserRecord) => UserRecord, audit: readonly AuditRow[]): Promise<void> {
+  async #change(
+    name: string,
+    change: (user: UserRecord) => UserRecord,
+    audit: readonly AuditRow[],
+    also: readonly Command[] = [],
+  ): Promise<void> {
     const held = await this.#records.get(name.trim().toLowerCase());
     if (held === undefined) throw new TypeError(`There is no user \`${name}\`.`);
     const set = this.#records.set(held.key, change(held.value), { expect: held.text });
-    if (!(await this.#ground.store.commit({ commands: [set], audit })).ok)
+    if (!(await this.#ground.store.commit({ commands: [set, ...also], audit })).ok)
       throw new TypeError('The user was changed meanwhile: try again.');
   }
 }

@@ -138,7 +138,7 @@ export class OauthWorld {
 
   static async open(env: Readonly<Record<string, string>> = {}): Promise<OauthWorld> {
     const folder = env.DATA_DIR ?? mkdtempSync(join(tmpdir(), 'firewatch-oauth-'));
-    const port = await freePort();
+    const port = env.PORT ?? (await freePort());
     const all = {
       SEED: 'none',
       LOG_LEVEL: 'error',
