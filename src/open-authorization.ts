@@ -1,6 +1,7 @@
 /** The authorization server as configured: its secrets, its users' view of patients, its key sets from elsewhere, its audit rows. */
 import type { Configuration } from 'oidc-provider';
 import type { PatientDesk } from './authorization/interaction.ts';
+import { ROUTES } from './authorization/provider.ts';
 import { sealWith } from './authorization/seal.ts';
 import { AuthorizationServer } from './authorization/server.ts';
 import type { SecurityEvent } from './authorization/trail.ts';
@@ -17,6 +18,7 @@ import { type CallerFacts, localCaller, localFacts } from './rest/caller.ts';
 import type { Caller, RestContext } from './rest/context.ts';
 import type { FhirResponse, WireRequest } from './rest/request.ts';
 import { callerOf } from './smart/access.ts';
+import { embeddedMetadata } from './smart/discovery.ts';
 import { type Issuer, issuerOf } from './smart/issuer.ts';
 import { type Rights, scopesOf } from './smart/scopes.ts';
 import type { AuditRow, ResourceStore } from './store/port.ts';
@@ -49,7 +51,8 @@ export async function openAccess(
 function ownIssuer({ issuer, tokens }: AuthorizationServer, fhirBase: string): Issuer {
   const keys = tokens.jwks.keys.map((key) => ({ ...key, kty: key.kty ?? '' }));
   const file = { issuer, audience: [fhirBase], jwks: { keys }, algorithms: ['ES384'], maxTokenSeconds: 3600 };
-  return { ...issuerOf(file), isActive: (id) => tokens.isActive(id) };
+  const metadata = embeddedMetadata(issuer, ROUTES);
+  return { ...issuerOf({ ...file, metadata }), isActive: (id) => tokens.isActive(id) };
 }
 
 export async function openAuthorization(

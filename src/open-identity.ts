@@ -1,12 +1,14 @@
 /** The identity providers as configured: their files checked, the one way out to them, and who asks by their tokens. */
 import { join } from 'node:path';
+import { ROUTES } from './authorization/provider.ts';
 import type { Config } from './config.ts';
 import { fhirError } from './fhir/outcome.ts';
 import { type Guard, loopbackGuard } from './http/access.ts';
 import { allowList } from './outbound/allow-list.ts';
 import { Outbound } from './outbound/outbound.ts';
-import type { RestContext } from './rest/context.ts';
+import type { RestContext, RestSettings } from './rest/context.ts';
 import { tokenVerifier } from './smart/bearer.ts';
+import { embeddedMetadata, smartConfiguration, speaker } from './smart/discovery.ts';
 import { type Identify, identityOf } from './smart/identity.ts';
 import { type Issuer, loadIssuers } from './smart/issuer.ts';
 
@@ -18,6 +20,8 @@ export interface OpenIdentity {
   /** For pages that show what a patient's card stood on: a link carries no token, so they are the demonstration's. */
   readonly pageGuard: Guard;
   readonly issuers: readonly Issuer[];
+  /** JSON of smart-configuration, when an issuer says where tokens are got. */
+  readonly smart: string | undefined;
   close(): void;
 }
 export interface IdentityParts {
@@ -43,7 +47,7 @@ export function openIdentity({ ISSUERS_DIR, PUBLIC_URL }: Config, parts: Identit
   const issuers = [...own, ...found.issuers];
   if (issuers.length === 0) {
     const guard = (origins?: ReadonlySet<string>): Guard => loopbackGuard(PUBLIC_URL, origins);
-    return { identify: undefined, guard, pageGuard: guard(), issuers, close: () => undefined };
+    return { identify: undefined, guard, pageGuard: guard(), issuers, smart: undefined, close: () => undefined };
   }
   const outbound = new Outbound({ allow: allowList(placesOf(issuers).join(',')) });
   const verifier = tokenVerifier({
@@ -53,11 +57,22 @@ export function openIdentity({ ISSUERS_DIR, PUBLIC_URL }: Config, parts: Identit
   });
   return {
     issuers,
+    smart: smartConfiguration(issuers),
     guard: () => () => undefined,
     pageGuard: () => fhirError('login', 'This page is for requests with an access token.'),
     identify: identityOf({ verifier, fhirBase, context: current }),
     close: () => outbound.close(),
   };
+}
+
+/** What the CapabilityStatement says of tokens, on any thread; undefined: there are none. @param url PUBLIC_URL */
+export function authorityOf(config: Config, folder: string, url: string): RestSettings['authority'] {
+  const { AUTHORIZATION, ISSUERS_DIR } = config;
+  if (AUTHORIZATION === 'off' && ISSUERS_DIR === undefined) return undefined;
+  const files = ISSUERS_DIR === undefined ? [] : loadIssuers(ISSUERS_DIR, join(folder, 'schema.json')).issuers;
+  const own = AUTHORIZATION === 'off' ? undefined : embeddedMetadata(`${url}/oauth`, ROUTES);
+  const metadata = own ?? speaker(files)?.metadata;
+  return { authorize: metadata?.authorization_endpoint, token: metadata?.token_endpoint };
 }
 
 /** Every address that is asked, without its query, and the networks it may resolve to. */

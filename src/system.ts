@@ -29,6 +29,7 @@ import { secretOf } from './installation-secret.ts';
 import { openJobs } from './job-rooms.ts';
 import { LiveContext } from './live-context.ts';
 import { openAccess, withOauth } from './open-authorization.ts';
+import { authorityOf } from './open-identity.ts';
 import { openLog } from './open-log.ts';
 import { openMonitoring } from './open-monitoring.ts';
 import { openOutside } from './open-outside.ts';
@@ -142,6 +143,7 @@ function restContext(config: Config, store: ResourceStore, ground: Ground, log: 
     conditionalDeleteLimit: config.CONDITIONAL_DELETE_LIMIT,
     cursorKey: secretOf(config, 'cursor.key'),
     softwareVersion: VERSION,
+    authority: authorityOf(config, FOLDERS.issuers, publicUrl(config)),
     websocketUrl: socketUrl(publicUrl(config)),
   };
   const source = { observer: fhirBase, address: config.HOST };
@@ -325,6 +327,7 @@ export async function buildSystem(
       },
       guard,
       identify,
+      smart: identity.smart,
       bodyLimitBytes,
       ...jobs.http(files),
       heavy: heavy.answer,

@@ -22,6 +22,8 @@ export interface FhirHandlerParts {
   readonly guard: Guard;
   /** Who asks, by their token; without it everybody is the one local caller. */
   readonly identify?: Identify | undefined;
+  /** JSON of `.well-known/smart-configuration`. */
+  readonly smart?: string | undefined;
   readonly bodyLimitBytes: number;
   /** The same `answer` on the thread with a time budget. Rejects only when that thread is gone. */
   heavy(wire: WireRequest, caller: CallerFacts): Promise<FhirResponse>;
@@ -77,8 +79,14 @@ export function fhirHandler(parts: FhirHandlerParts): FhirHandler {
     let facts =
       parts.identify === undefined ? localFacts(requestId, peer.address) : strangerFacts(requestId, peer.address);
     const wire = wireOf(request, url);
+    // Any page may learn where to go; RFC 8615, SMART App Launch (CORS).
+    if (parts.identify !== undefined && isOpen(wire)) response.setHeader('Access-Control-Allow-Origin', '*');
     try {
       assertAcceptable(request, url, parts);
+      if (wire.path === WELL_KNOWN && isOpen(wire) && parts.smart !== undefined) {
+        send(request, response, 200, { 'Content-Type': 'application/json; charset=utf-8' }, parts.smart);
+        return;
+      }
       // Before the body is read. What anybody may ask needs no token, and looks at none.
       if (parts.identify !== undefined && !isOpen(wire))
         facts = await parts.identify(request.headers.authorization, peer);
@@ -99,8 +107,10 @@ export function fhirHandler(parts: FhirHandlerParts): FhirHandler {
 
 /** What the server can do is open to everyone. */
 function isOpen({ method, path }: Pick<WireRequest, 'method' | 'path'>): boolean {
-  return path === '/metadata' && (method === 'GET' || method === 'HEAD');
+  return OPEN.has(path) && (method === 'GET' || method === 'HEAD');
 }
+const WELL_KNOWN = '/.well-known/smart-configuration';
+const OPEN: ReadonlySet<string> = new Set(['/metadata', WELL_KNOWN]);
 
 /** A body on disk is a job's, or it is removed. */
 async function uploaded(

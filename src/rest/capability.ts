@@ -57,7 +57,7 @@ function liveText({ capability, settings, ambient }: RestContext): string {
       {
         ...websocketOf(settings),
         ...withAdded(objectOf(server), capability),
-        security: { cors: false, ...securityOf(server) },
+        security: { cors: false, ...securityOf(server, settings) },
       },
       ...more,
     ],
@@ -100,6 +100,22 @@ function websocketOf({ websocketUrl }: RestContext['settings']) {
   return websocketUrl === undefined ? {} : { extension: [{ url: WEBSOCKET, valueUri: websocketUrl }] };
 }
 
-function securityOf(server: Json | undefined) {
-  return { description: SECURITY, ...objectOf(objectOf(server).security) };
+const WITH_TOKENS =
+  'Every request but this one and .well-known/smart-configuration needs an access token (SMART App Launch 2.2). Its scopes are part of every ' +
+  'search and write; what they do not show is answered like what is not there. Every request is recorded as an AuditEvent.';
+const SERVICE = 'http://terminology.hl7.org/CodeSystem/restful-security-service';
+const URIS = 'http://fhir-registry.smarthealthit.org/StructureDefinition/oauth-uris';
+
+function securityOf(server: Json | undefined, { authority }: RestContext['settings']): JsonObject {
+  const claimed = objectOf(objectOf(server).security);
+  if (authority === undefined) return { description: SECURITY, ...claimed };
+  const uris = Object.entries(authority).flatMap(([url, valueUri]) =>
+    valueUri === undefined ? [] : [{ url, valueUri }],
+  );
+  return {
+    ...(uris.length === 0 ? {} : { extension: [{ url: URIS, extension: uris }] }),
+    service: [{ coding: [{ system: SERVICE, code: 'SMART-on-FHIR' }] }],
+    ...claimed,
+    description: WITH_TOKENS,
+  };
 }

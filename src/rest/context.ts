@@ -58,6 +58,8 @@ export interface RestSettings {
   readonly cursorKey: Uint8Array;
   /** Where websockets of subscriptions connect; said in the CapabilityStatement. */
   readonly websocketUrl?: string;
+  /** Where tokens are got, as the CapabilityStatement says it; undefined: no issuer is configured. */
+  readonly authority?: { readonly token?: string | undefined; readonly authorize?: string | undefined } | undefined;
   /** CapabilityStatement.software.version. */
   readonly softwareVersion: string;
 }

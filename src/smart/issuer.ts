@@ -18,6 +18,22 @@ export interface Introspection {
   readonly secret: string;
 }
 
+/** What an issuer says of itself in smart-configuration, by the names there. */
+export interface IssuerMetadata {
+  readonly token_endpoint: string;
+  readonly authorization_endpoint?: string;
+  readonly introspection_endpoint?: string;
+  readonly revocation_endpoint?: string;
+  readonly registration_endpoint?: string;
+  readonly management_endpoint?: string;
+  readonly jwks_uri?: string;
+  readonly grant_types_supported: readonly string[];
+  readonly response_types_supported?: readonly string[];
+  readonly token_endpoint_auth_methods_supported?: readonly string[];
+  readonly token_endpoint_auth_signing_alg_values_supported?: readonly string[];
+  readonly capabilities: readonly string[];
+}
+
 /** One issuer, with its defaults. */
 export interface Issuer {
   readonly issuer: string;
@@ -30,6 +46,8 @@ export interface Issuer {
   readonly maxTokenSeconds: number;
   readonly introspection: Introspection | undefined;
   readonly networks: readonly string[];
+  /** Undefined: apps are not led to it. */
+  readonly metadata?: IssuerMetadata | undefined;
   readonly claims: ClaimNames;
   /** Of an issuer in this process: whether the token with this `jti` was not revoked. Asked at every use. */
   isActive?(id: string): Promise<boolean>;
@@ -46,6 +64,7 @@ interface IssuerFile {
   readonly maxTokenSeconds?: number;
   readonly introspection?: Omit<Introspection, 'secret'> & { readonly secretFile: string };
   readonly networks?: readonly string[];
+  readonly metadata?: IssuerMetadata;
   readonly claims?: Partial<ClaimNames>;
 }
 
@@ -78,6 +97,7 @@ export function issuerOf(file: Omit<IssuerFile, 'introspection'>, introspection?
     maxTokenSeconds: file.maxTokenSeconds ?? 3600,
     introspection,
     networks: file.networks ?? [],
+    metadata: file.metadata,
     claims: { ...CLAIMS, ...file.claims },
   };
 }
