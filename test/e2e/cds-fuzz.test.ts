@@ -40,8 +40,8 @@ after(async () => {
 });
 
 /** A good call that brings everything the service asks for, as an EHR would: real resources of a synthetic patient. */
-async function withPrefetch({ id, prefetch }: Listed): Promise<Json> {
-  const known = CALLS[id] === undefined ? goodCall('deterioration-sepsis') : goodCall(id);
+async function withPrefetch({ id, hook, prefetch }: Listed): Promise<Json> {
+  const known = CALLS[id] === undefined ? goodCall('deterioration-sepsis', { hook }) : goodCall(id);
   const { patientId } = known.context as { patientId: string };
   const filled = await Promise.all(
     Object.entries(prefetch).map(async ([key, template]) => {
