@@ -3,94 +3,22 @@
  * Each bundle's `timestamp` is the instant its story is told at; loading moves every instant so that it is now. Run: node scripts/seed-data.ts
  */
 import { mkdirSync, writeFileSync } from 'node:fs';
+import { ICU_STORIES } from './seed-icu-stories.ts';
+import {
+  at,
+  coded,
+  type Element,
+  LABORATORY,
+  LOINC,
+  RXNORM,
+  SNOMED,
+  type Story,
+  UCUM,
+  VITALS,
+  type Vital,
+} from './seed-story.ts';
 
-const NOW = Date.parse('2026-01-15T12:00:00Z');
-const HOUR = 3_600_000;
-const LOINC = 'http://loinc.org';
-const SNOMED = 'http://snomed.info/sct';
-const UCUM = 'http://unitsofmeasure.org';
-const RXNORM = 'http://www.nlm.nih.gov/research/umls/rxnorm';
 const CATEGORY = 'http://terminology.hl7.org/CodeSystem/observation-category';
-
-type Element = Record<string, unknown>;
-const at = (hoursAgo: number): string => new Date(NOW - hoursAgo * HOUR).toISOString().replace('.000Z', 'Z');
-const coded = (system: string, code: string, display: string): Element => ({
-  coding: [{ system, code, display }],
-  text: display,
-});
-
-/** Vital signs: key -> LOINC code, name, UCUM unit. */
-const VITALS = {
-  hr: ['8867-4', 'Heart rate', '/min'],
-  rr: ['9279-1', 'Respiratory rate', '/min'],
-  temp: ['8310-5', 'Body temperature', 'Cel'],
-  sbp: ['8480-6', 'Systolic blood pressure', 'mm[Hg]'],
-  dbp: ['8462-4', 'Diastolic blood pressure', 'mm[Hg]'],
-  spo2: ['59408-5', 'Oxygen saturation in Arterial blood by Pulse oximetry', '%'],
-  o2flow: ['3151-8', 'Inhaled oxygen flow rate', 'L/min'],
-  gcs: ['9269-2', 'Glasgow coma score total', '{score}'],
-  pain: ['72514-3', 'Pain severity - 0-10 verbal numeric rating', '{score}'],
-  weight: ['29463-7', 'Body weight', 'kg'],
-  lactate: ['2524-7', 'Lactate [Moles/volume] in Serum or Plasma', 'mmol/L'],
-  wbc: ['6690-2', 'Leukocytes [#/volume] in Blood by Automated count', '10*3/uL'],
-  creatinine: ['2160-0', 'Creatinine [Mass/volume] in Serum or Plasma', 'mg/dL'],
-  platelets: ['777-3', 'Platelets [#/volume] in Blood by Automated count', '10*3/uL'],
-  potassium: ['2823-3', 'Potassium [Moles/volume] in Serum or Plasma', 'mmol/L'],
-  glucose: ['2345-7', 'Glucose [Mass/volume] in Serum or Plasma', 'mg/dL'],
-  inr: ['6301-6', 'INR in Platelet poor plasma by Coagulation assay', '{INR}'],
-  paco2: ['2019-8', 'Carbon dioxide [Partial pressure] in Arterial blood', 'mm[Hg]'],
-} as const satisfies Record<string, readonly [string, string, string]>;
-type Vital = keyof typeof VITALS;
-const LABORATORY: readonly Vital[] = [
-  'lactate',
-  'wbc',
-  'creatinine',
-  'platelets',
-  'potassium',
-  'glucose',
-  'inr',
-  'paco2',
-];
-
-/** One set of measurements, `hoursAgo` before the story's now. `avpu`: LOINC answer of 67775-7. `air`: breathing room air was recorded. */
-type Reading = {
-  readonly hoursAgo: number;
-  readonly avpu?: 'A' | 'C' | 'V' | 'P' | 'U';
-  readonly air?: boolean;
-} & Partial<Record<Vital, number>>;
-
-interface Story {
-  readonly id: string;
-  readonly family: string;
-  readonly given: string;
-  readonly gender: 'female' | 'male';
-  readonly birthDate: string;
-  /** SNOMED code and display; `years`/`hours` since onset. */
-  readonly conditions: readonly (readonly [code: string, display: string, hoursAgo: number])[];
-  readonly encounter: {
-    readonly class: 'EMER' | 'IMP' | 'AMB';
-    readonly hoursAgo: number;
-    readonly complaint?: readonly [string, string];
-  };
-  readonly readings: readonly Reading[];
-  /** RxNorm ingredient, name, dose text, status, hours since it was written, hours since it ended. */
-  readonly medications: readonly (readonly [
-    rxcui: string,
-    display: string,
-    dose: string,
-    status: 'active' | 'stopped' | 'completed',
-    hoursAgo: number,
-    endedHoursAgo?: number,
-  ])[];
-  readonly allergies: readonly (readonly [
-    system: string,
-    code: string,
-    display: string,
-    reaction: string,
-    criticality: 'high' | 'low',
-  ])[];
-  readonly extra?: (reference: Element) => readonly Element[];
-}
 
 const AVPU = {
   A: ['LA9340-6', 'Alert'],
@@ -484,10 +412,12 @@ function medications(story: Story, subject: Element, encounter: Element): Elemen
 const STATUS = 'http://terminology.hl7.org/CodeSystem/condition-clinical';
 const VERIFICATION = 'http://terminology.hl7.org/CodeSystem/condition-ver-status';
 
+const ICU = 'Medical intensive care unit';
+
 function bundle(story: Story): Element {
   const subject = { reference: `Patient/${story.id}` };
   const encounter = { reference: `Encounter/${story.id}-encounter` };
-  const { class: kind, hoursAgo, complaint } = story.encounter;
+  const { class: kind, hoursAgo, complaint, intensiveCareHours } = story.encounter;
   const resources: Element[] = [
     {
       resourceType: 'Patient',
@@ -513,6 +443,17 @@ function bundle(story: Story): Element {
       participant: [{ individual: { reference: 'Practitioner/demo-physician' } }],
       period: { start: at(hoursAgo) },
       ...(complaint === undefined ? {} : { reasonCode: [coded(SNOMED, complaint[0], complaint[1])] }),
+      ...(intensiveCareHours === undefined
+        ? {}
+        : {
+            location: [
+              {
+                location: { reference: 'Location/demo-icu', display: ICU },
+                status: 'active',
+                period: { start: at(intensiveCareHours) },
+              },
+            ],
+          }),
       serviceProvider: { reference: 'Organization/demo-hospital' },
     },
     ...story.conditions.map(([code, display, ago], index) => ({
@@ -550,7 +491,7 @@ function bundle(story: Story): Element {
       recordedDate: at(20_000),
       reaction: [{ manifestation: [{ text: reaction }] }],
     })),
-    ...(story.extra?.(subject) ?? []),
+    ...(story.extra?.(subject, encounter) ?? []),
   ];
   return { resourceType: 'Bundle', type: 'transaction', timestamp: at(0), entry: resources.map(put) };
 }
@@ -561,6 +502,16 @@ const staff: Element = {
   timestamp: at(0),
   entry: [
     { resourceType: 'Organization', id: 'demo-hospital', active: true, name: 'Demonstration Hospital' },
+    {
+      resourceType: 'Location',
+      id: 'demo-icu',
+      status: 'active',
+      mode: 'instance',
+      name: ICU,
+      type: [coded('http://terminology.hl7.org/CodeSystem/v3-RoleCode', 'ICU', 'Intensive care unit')],
+      physicalType: coded('http://terminology.hl7.org/CodeSystem/location-physical-type', 'wa', 'Ward'),
+      managingOrganization: { reference: 'Organization/demo-hospital' },
+    },
     { resourceType: 'Practitioner', id: 'demo-physician', active: true, name: [{ family: 'Arzt', given: ['Paula'] }] },
     { resourceType: 'Practitioner', id: 'demo-nurse', active: true, name: [{ family: 'Pflege', given: ['Olaf'] }] },
     {
@@ -588,7 +539,9 @@ const staff: Element = {
 mkdirSync('seed-data', { recursive: true });
 const files: readonly (readonly [string, Element])[] = [
   ['00-staff', staff],
-  ...STORIES.map((story, index) => [`${String(index + 1).padStart(2, '0')}-${story.id}`, bundle(story)] as const),
+  ...[...STORIES, ...ICU_STORIES].map(
+    (story, index) => [`${String(index + 1).padStart(2, '0')}-${story.id}`, bundle(story)] as const,
+  ),
 ];
 for (const [name, content] of files) writeFileSync(`seed-data/${name}.json`, `${JSON.stringify(content, null, 1)}\n`);
 console.log(`${files.length} bundles written to seed-data/.`);

@@ -37,6 +37,8 @@ const PATIENTS = [
   'demo-diabetes',
   'demo-postoperative',
   'demo-incomplete',
+  'demo-septic-shock',
+  'demo-icu-day2',
 ] as const;
 const VIEWS = [
   ['deterioration-sepsis', 'patient-view'],
@@ -46,7 +48,7 @@ const VIEWS = [
   ['icu-mortality', 'patient-view'],
   ['readmission-discharge', 'encounter-discharge'],
 ] as const;
-/** Worked cases of the trained models: no seed patient is in intensive care. */
+/** Worked cases of the trained models, beside the seed patients in intensive care. */
 const TRAINED: readonly (readonly [service: string, model: string, name: string])[] = [
   ['sepsis-icu', 'sepsis-icu', 'hypotension, fever, antibiotics, culture, pneumonia'],
   ['icu-mortality', 'icu-mortality-24h', 'shock'],
