@@ -17,3 +17,28 @@ for (const [name, shown] of cards) {
     assert.deepEqual(JSON.parse(JSON.stringify(shown)), JSON.parse(readFileSync(join(GOLDEN, `${name}.json`), 'utf8')));
   });
 }
+
+/** What the demonstration is to show of intensive care; null: this patient is not one for the service. */
+const INTENSIVE_CARE: readonly (readonly [name: string, summary: RegExp | null])[] = [
+  ['sepsis-3-view.demo-septic-shock', /septic shock criteria met/],
+  ['sepsis-icu.demo-septic-shock', /sepsis is likely/],
+  ['icu-mortality.demo-septic-shock', null],
+  ['icu-mortality.demo-icu-day2', /24 h.*high risk/],
+  ['sepsis-3-view.demo-icu-day2', null],
+  ['sepsis-icu.demo-icu-day2', null],
+];
+
+for (const [name, summary] of INTENSIVE_CARE) {
+  test(`golden-card@seed: intensive care shows ${summary === null ? 'no card' : 'a card'}: ${name}`, () => {
+    const shown = JSON.stringify(cards.get(name) ?? []);
+    if (summary === null) assert.equal(shown, '[]');
+    else assert.match(shown, summary);
+  });
+}
+
+test('golden-card@seed: septic shock offers the drafts of the one-hour bundle that the record does not show', () => {
+  const shown: readonly { suggestions?: readonly { label: string }[] }[] =
+    cards.get('sepsis-3-view.demo-septic-shock') ?? [];
+  const labels = shown.flatMap(({ suggestions = [] }) => suggestions.map(({ label }) => label));
+  assert.deepEqual(labels, ['Draft: lactate', 'Draft: fluids by vein (caution)']);
+});
