@@ -39,12 +39,17 @@ export async function openAccess(
 ): Promise<{ readonly authorization: AuthorizationServer | undefined; readonly identity: OpenIdentity }> {
   const { folder, current, context } = parts;
   const { fhirBase } = context.settings;
-  const authorization = config.AUTHORIZATION === 'off' ? undefined : await openAuthorization(config, parts);
+  const outbound = new Outbound({
+    allow: allowList(config.OUTBOUND_ALLOW ?? (isLoopback(config.HOST) ? undefined : '')),
+  });
+  const authorization = config.AUTHORIZATION === 'off' ? undefined : await openAuthorization(parts, config, outbound);
   const own = authorization === undefined ? [] : [ownIssuer(authorization, fhirBase)];
-  return {
-    authorization,
-    identity: openIdentity(config, { folder, fhirBase, now: context.ambient.now, current, own }),
+  const identity = openIdentity(config, { folder, fhirBase, now: context.ambient.now, current, own });
+  const close = (): void => {
+    identity.close();
+    outbound.close();
   };
+  return { authorization, identity: { ...identity, close } };
 }
 
 /** Its tokens are looked up besides: what was revoked is over at once. */
@@ -55,9 +60,10 @@ function ownIssuer({ issuer, tokens }: AuthorizationServer, fhirBase: string): I
   return { ...issuerOf({ ...file, metadata }), isActive: (id) => tokens.isActive(id) };
 }
 
-export async function openAuthorization(
-  config: Config,
+function openAuthorization(
   { context, store, url, ask, current }: AuthorizationParts & Pick<IdentityParts, 'current'>,
+  config: Config,
+  outbound: Outbound,
 ): Promise<AuthorizationServer> {
   const { ambient, settings, report } = context;
   return AuthorizationServer.open({
@@ -69,7 +75,7 @@ export async function openAuthorization(
     audit: securityAudit(context),
     now: ambient.now,
     newId: ambient.newId,
-    fetch: fetchKeys(config),
+    fetch: fetchKeys(outbound),
     report,
   });
 }
@@ -100,8 +106,7 @@ const KEYS_MS = 3000;
 const KEYS_BYTES = 65_536;
 
 /** Key sets of clients: only what OUTBOUND_ALLOW lists, at addresses that were judged. */
-function fetchKeys({ OUTBOUND_ALLOW, HOST }: Config): NonNullable<Configuration['fetch']> {
-  const outbound = new Outbound({ allow: allowList(OUTBOUND_ALLOW ?? (isLoopback(HOST) ? undefined : '')) });
+function fetchKeys(outbound: Outbound): NonNullable<Configuration['fetch']> {
   return async (input) => {
     const url = input instanceof Request ? input.url : String(input);
     const headers = { Accept: 'application/json' };

@@ -96,6 +96,15 @@ function isRedirectUri(text: string): boolean {
 const holdsPrivate = ({ keys }: JSONWebKeySet): boolean =>
   keys.some((key) => key.kty === 'oct' || key.d !== undefined || key.priv !== undefined);
 
+/** Origins of a client's pages: those of its redirect URIs, and those registered besides. */
+export function clientOrigins({
+  redirectUris,
+  origins,
+}: Pick<ClientRecord, 'redirectUris' | 'origins'>): readonly string[] {
+  const own = redirectUris.flatMap((uri) => (/^https?:/.test(uri) ? [new URL(uri).origin] : []));
+  return [...new Set([...own, ...origins])];
+}
+
 export class Clients {
   readonly #store: ResourceStore;
   readonly #records: Records<ClientRecord>;
@@ -143,7 +152,7 @@ export class Clients {
   async metadata(id: string): Promise<AdapterPayload | undefined> {
     const client = await this.find(id);
     if (client === undefined) return undefined;
-    const { name, kind, redirectUris, backend, jwks, jwksUrl, secretHash, scopes, origins } = client;
+    const { name, kind, redirectUris, backend, jwks, jwksUrl, secretHash, scopes } = client;
     const isNative = redirectUris.some((uri) => !/^https?:/.test(uri));
     const refreshes = scopes.some((scope) => scope === 'offline_access' || scope === 'online_access');
     const interactive = redirectUris.length > 0;
@@ -159,7 +168,7 @@ export class Clients {
         ...(backend ? ['client_credentials'] : []),
       ],
       token_endpoint_auth_method: METHODS[kind],
-      [ORIGINS]: [...origins],
+      [ORIGINS]: [...clientOrigins(client)],
       ...(jwks === undefined ? {} : { jwks: { keys: [...jwks.keys] } }),
       ...(jwksUrl === undefined ? {} : { jwks_uri: jwksUrl }),
       ...(secretHash === undefined ? {} : { client_secret: secretHash }),
@@ -167,7 +176,7 @@ export class Clients {
   }
 }
 
-/** Registered besides what the library knows: origins of a client's pages. */
+/** Metadata besides what the library knows: origins of a client's pages. */
 export const ORIGINS = 'allowed_origins';
 
 const METHODS = { public: 'none', secret: 'client_secret_basic', key: 'private_key_jwt' } as const;

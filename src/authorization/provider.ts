@@ -165,9 +165,8 @@ function configuration(ground: ProviderGround): Configuration {
   };
 }
 
-function originsOf({ redirectUris = [], [ORIGINS]: others }: Client): readonly unknown[] {
-  const own = redirectUris.flatMap((uri) => (URL.canParse(uri) ? [new URL(uri).origin] : []));
-  return [...own.filter((origin) => origin !== 'null'), ...(Array.isArray(others) ? others : [])];
+function originsOf({ [ORIGINS]: origins }: Client): readonly unknown[] {
+  return Array.isArray(origins) ? origins : [];
 }
 
 function page(ctx: KoaContextWithOIDC, html: string): void {

@@ -3,7 +3,7 @@ import type { Configuration, KoaContextWithOIDC, Provider } from 'oidc-provider'
 import type { ResourceStore } from '../store/port.ts';
 import { AccessTokens } from './access-token.ts';
 import { Attempts } from './attempts.ts';
-import { Clients } from './clients.ts';
+import { Clients, clientOrigins } from './clients.ts';
 import { type Incoming, Interactions, type Outgoing, type PageAnswer, type PatientDesk } from './interaction.ts';
 import { loadKeys, rotateKeys } from './keys.ts';
 import { Launches } from './launch.ts';
@@ -140,6 +140,11 @@ export class AuthorizationServer {
     this.#peers.set(request, peer);
     await this.#callback(request, response);
     return undefined;
+  }
+
+  /** Whether pages of this origin belong to a registered client, so that they may read answers. */
+  async allowsOrigin(origin: string): Promise<boolean> {
+    return (await this.clients.list()).some(({ client }) => clientOrigins(client).includes(origin));
   }
 
   /** Whether credentials of the demonstration are kept here: such a server must not leave this machine. */

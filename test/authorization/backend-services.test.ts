@@ -1,5 +1,6 @@
 // SMART App Launch 2.2: client-confidential-asymmetric, backend-services; standards of the kits: token endpoint of the backend services suite.
 import assert from 'node:assert/strict';
+import { createServer } from 'node:http';
 import { after, before, test } from 'node:test';
 import { decodeJwt, decodeProtectedHeader } from 'jose';
 import { ASSERTION_TYPE, jsonAt, type Key, newKey, OauthWorld } from './server-world.ts';
@@ -115,6 +116,35 @@ test('smart-server@backend-only-keys: a client with a secret gets no token for i
     { authorization: `Basic ${Buffer.from('secretive:wrong').toString('base64')}` },
   );
   assert.equal(answer.status, 401);
+});
+
+test('smart-server@jwks-url: keys at a registered URL are fetched, also when jku names it; no other URL ever is', async () => {
+  const asked: string[] = [];
+  const keys = createServer((request, response) => {
+    asked.push(request.url ?? '');
+    response.setHeader('Content-Type', 'application/json');
+    response.end(JSON.stringify(es.jwks));
+  });
+  await new Promise<void>((resolve) => keys.listen(0, '127.0.0.1', resolve));
+  const address = keys.address();
+  const base = `http://127.0.0.1:${typeof address === 'object' && address !== null ? address.port : 0}`;
+  await world.client('remote', { ...SYSTEM, jwksUrl: `${base}/jwks` });
+  const token = async (header: Record<string, unknown>) =>
+    world.token({
+      grant_type: 'client_credentials',
+      scope: 'system/Patient.rs',
+      client_assertion_type: ASSERTION_TYPE,
+      client_assertion: await world.assertion('remote', es, {}, header),
+    });
+  assert.equal((await token({})).status, 200);
+  assert.equal((await token({ jku: `${base}/jwks` })).status, 200);
+  assert.equal((await token({ jku: `${base}/other` })).status, 401);
+  assert.deepEqual(asked, ['/jwks'], 'once, and believed for a while');
+  keys.closeAllConnections();
+  keys.close();
+  await world.client('gone', { ...SYSTEM, jwksUrl: `${base}/jwks` });
+  const lost = await world.backendToken('gone', es, 'system/Patient.rs');
+  assert.ok(lost.status >= 400 && lost.status < 500, `${lost.status}: keys that cannot be had are no fault of ours`);
 });
 
 test('smart-server@introspection: active with what the token says; revoked or unknown is inactive and nothing more', async () => {

@@ -377,6 +377,8 @@ test('smart-server@cors: pages of a public client may ask for tokens; others may
     );
   assert.equal((await asked('http://127.0.0.1:9')).headers.get('access-control-allow-origin'), 'http://127.0.0.1:9');
   assert.equal((await asked('https://evil.example')).headers.get('access-control-allow-origin'), null);
+  assert.equal(await world.server.allowsOrigin('http://127.0.0.1:9'), true);
+  assert.equal(await world.server.allowsOrigin('https://evil.example'), false);
 });
 
 test('smart-server@secrets-at-rest: no token, code, cookie or password is in the store', async () => {
