@@ -42,6 +42,7 @@ const TITLES: Readonly<Record<string, string>> = {
   'drug-safety': 'Drug safety: named lists, patient, dose, alerts',
   'trained-models': 'Trained models: inputs, evaluation, explanation',
   subscriptions: 'Subscriptions: R4, the R5 backport, and what we promise',
+  smart: 'SMART resource server: tokens, scopes, what is not visible',
   'smart-server': 'SMART authorization server: launch, tokens, users, clients',
   surveillance: 'Surveillance: counts by unit and day, signals, the daily run',
   'card-content': 'Content of cards: what a clinician needs to review the basis',

@@ -180,6 +180,21 @@ test('architecture@top: nothing below imports the composition root', () => {
   assert.deepEqual(wrong, []);
 });
 
+/** The server's own questions, whose results no caller is shown: docs/decisions/0028. */
+const UNFILTERED = [
+  'fhir/search/plan.ts',
+  'parameters.ts',
+  'rest/integrity.ts',
+  'rest/parameter-claim.ts',
+  'rest/patient-links.ts',
+];
+
+test('architecture@filtered: a plan is made with an access filter, but for the files that are named', () => {
+  const makes = /unfilteredPlan\(|\bsort: \[[^\]]*\],\s*principal\b|: SearchPlan = \{/;
+  const found = files.filter(({ text }) => makes.test(text)).map(({ file }) => file);
+  assert.deepEqual(found.toSorted(), UNFILTERED);
+});
+
 test('architecture@cycles: no import cycles between files', () => {
   const graph = new Map(
     files.map(({ file, text }) => [

@@ -30,6 +30,7 @@ test('ledger: the sets, and ids that name their set and are unique', () => {
       'drug-safety',
       'trained-models',
       'subscriptions',
+      'smart',
       'smart-server',
       'surveillance',
       'card-content',

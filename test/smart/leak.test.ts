@@ -159,8 +159,9 @@ async function compared(
         assert.ok(left.status < 500, left.body);
         const text = shown(left);
         assert.equal(text, shown(right), 'the answers differ');
-        const audits = (where: Side) => JSON.stringify(where.audits).replace(/_cursor=[A-Za-z0-9_-]+/g, '_cursor');
-        assert.equal(audits(whole), audits(without), 'the audits differ');
+        const audits = (where: Side) =>
+          where.audits.map((row) => JSON.stringify(row).replace(/_cursor=[A-Za-z0-9_-]+/g, '_cursor')).toSorted(); // entries of a batch are answered at once
+        assert.deepEqual(audits(whole), audits(without), 'the audits differ');
         const sent = `${each.url} ${JSON.stringify(each.headers ?? {})} ${JSON.stringify(each.body ?? '')}`;
         const leaked = marks.filter(
           (mark) => text.replaceAll('\\"', '"').includes(mark) && !sent.includes(mark.replace('"', '')),
