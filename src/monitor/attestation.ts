@@ -7,11 +7,11 @@ import type { MonitorRule } from './rule.ts';
 export function unattested(
   rules: readonly MonitorRule[],
   models: ReadonlyMap<string, Manifest>,
-  attestation: Attestation | undefined,
+  attestations: readonly Attestation[],
   isDemonstration: boolean,
 ): readonly MonitorRule[] {
   return rules.filter(({ attestation: isNeeded, model }) => {
     if (isNeeded !== true || isDemonstration) return false;
-    return !attests(attestation, model, models.get(model)?.version);
+    return !attests(attestations, model, models.get(model)?.version);
   });
 }

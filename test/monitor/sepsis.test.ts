@@ -5,7 +5,7 @@ import { after, test } from 'node:test';
 import type { JsonObject, Resource } from '../../src/fhir/resource.ts';
 import { unattested } from '../../src/monitor/attestation.ts';
 import { sepsisFollow } from '../../src/monitor/sepsis.ts';
-import { readAttestation } from '../../src/risk/attestation.ts';
+import { readAttestations } from '../../src/risk/attestation.ts';
 import { loadDrugSafety } from '../../src/risk/drug-safety.ts';
 import { isOwnProposal } from '../../src/risk/own-proposal.ts';
 import { iso, loinc } from '../risk/world.ts';
@@ -242,7 +242,8 @@ test(
 
 test('monitoring@attestation: refused when malformed; without it, or of another version, no sepsis outside the demonstration', () => {
   const good = { attestedBy: 'Quality board', at: '2026-01-02', model: 'sepsis-3', version: '1.0.0' };
-  assert.deepEqual(readAttestation(JSON.stringify(good), START), good);
+  assert.deepEqual(readAttestations(JSON.stringify(good), START), [good]);
+  assert.deepEqual(readAttestations(JSON.stringify([good, good]), START), [good, good], 'one for each model');
   const bad: readonly (readonly [given: string, said: RegExp])[] = [
     ['/nowhere/attestation.json', /names no file/],
     ['{', /is not JSON/],
@@ -253,9 +254,11 @@ test('monitoring@attestation: refused when malformed; without it, or of another 
     [JSON.stringify({ ...good, at: 'yesterday' }), /a day/],
     [JSON.stringify({ ...good, note: 'x' }), /not known/],
   ];
-  for (const [given, said] of bad) assert.throws(() => readAttestation(given, START), said);
+  for (const [given, said] of bad) assert.throws(() => readAttestations(given, START), said);
   const blocked = (attestation: typeof good | undefined, demonstration = false) =>
-    unattested(rules, models.manifests, attestation, demonstration).map(({ id }) => id);
+    unattested(rules, models.manifests, attestation === undefined ? [] : [attestation], demonstration).map(
+      ({ id }) => id,
+    );
   assert.deepEqual(blocked(undefined), ['sepsis']);
   assert.deepEqual(blocked({ ...good, version: '0.9.0' }), ['sepsis']);
   assert.deepEqual(blocked({ ...good, model: 'news2' }), ['sepsis']);
