@@ -71,16 +71,27 @@ FOLDS = {
     "last": lambda rows: rows.groupby("RecordID").value.last(),
     "sum": lambda rows: rows.groupby("RecordID").value.sum(),
     "trend": slope,
+    "sd": lambda rows: rows.groupby("RecordID").value.std(),
+    "median": lambda rows: rows.groupby("RecordID").value.median(),
+    "change": lambda rows: rows.groupby("RecordID").value.last() - rows.groupby("RecordID").value.first(),
 }
 
 
-def series(long, feature, hours):
+def series(long, codes, limits, hours):
     """Usable readings up to the instant, oldest first, at one minute the lower value first."""
-    names, factor = PARAMETERS[feature["codes"][0]]
-    low, high = feature["range"]
+    names, factor = PARAMETERS[codes[0]]
+    low, high = limits
     rows = long[long.parameter.isin(names.split()) & (long.minute <= hours * 60)]
     rows = rows.assign(value=(rows.value * factor).round(6))
     return rows[rows.value.between(low, high)].sort_values(["RecordID", "minute", "value"])
+
+
+def over(rows, below, hours):
+    """Each reading over the latest of `below` at most so many hours before it, at one minute the highest."""
+    below = below[["RecordID", "minute", "value"]].sort_values(["minute", "value"])
+    pairs = pd.merge_asof(rows.sort_values(["minute", "value"]), below, on="minute", by="RecordID", tolerance=int(hours * 60), suffixes=("", "_below"))
+    pairs = pairs[pairs.value_below.notna() & (pairs.value_below != 0)]
+    return pairs.assign(value=pairs.value / pairs.value_below).sort_values(["RecordID", "minute"], kind="stable")
 
 
 def columns(long, static, manifest, hours):
@@ -99,10 +110,17 @@ def columns(long, static, manifest, hours):
             rows = ventilated[(ventilated.minute <= hours * 60) & (ventilated.minute > after)]
             yield name, pd.Series(1, index=rows.RecordID.unique()).reindex(static.index).fillna(0).astype(int)
         else:
-            key = feature["codes"][0]
+            pair = feature.get("pair")
+            key = (feature["codes"][0], pair and pair["codes"][0])
             if key not in cache:
-                cache[key] = series(long, feature, hours)
-            yield name, FOLDS[feature["aggregate"]](cache[key][cache[key].minute > after])
+                rows = series(long, feature["codes"], feature["range"], hours)
+                cache[key] = rows if pair is None else over(rows, series(long, pair["codes"], pair["range"], hours), pair["hours"])
+            rows = cache[key]
+            rows = rows[(rows.minute > after) & (rows.minute <= (hours - feature.get("untilHours", 0)) * 60)]
+            if feature["aggregate"] == "share-below":
+                yield name, (rows.value < feature["from"]).groupby(rows.RecordID).mean()
+            else:
+                yield name, FOLDS[feature["aggregate"]](rows)
 
 
 def is_test(record):
@@ -127,5 +145,5 @@ if __name__ == "__main__":
     for window in (24, 48):
         made = derive(sys.argv[1], window)
         target = Path(__file__).parent / "data" / f"icu-mortality-{window}h.csv.gz"
-        made.to_csv(target, float_format="%.5g", compression={"method": "gzip", "mtime": 0, "compresslevel": 9})
+        made.to_csv(target, float_format="%.4g", compression={"method": "gzip", "mtime": 0, "compresslevel": 9})
         print(f"{window} h: {len(made)} stays, {made.label.sum()} deaths, {made.shape[1] - 2} inputs; test {int((made.split == 'test').sum())}; {target.stat().st_size} bytes")

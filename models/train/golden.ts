@@ -26,6 +26,9 @@ const UNITS: Readonly<Record<string, string>> = {
   '777-3': '10*3/uL',
   '9187-6': 'mL',
   '2744-1': '[pH]',
+  '2703-7': 'mm[Hg]',
+  '3150-6': '%',
+  '29463-7': 'kg',
 };
 /** `hours` before AT, LOINC code, value. */
 type Reading = readonly [hours: number, code: string, value: number];
@@ -106,6 +109,12 @@ const SHOCKED: readonly Reading[] = [
   [2, '2744-1', 7.26],
   [2, '9187-6', 20],
 ];
+/** With weight: what the ratios of the mortality models stand on. */
+const GASES: readonly Reading[] = [
+  [2, '2703-7', 62],
+  [3, '3150-6', 70],
+  [20, '29463-7', 81],
+];
 const QUIET: readonly Reading[] = [
   [1, '8867-4', 76],
   [6, '8867-4', 82],
@@ -151,7 +160,12 @@ const sepsisCases: readonly Case[] = [
   },
 ];
 const mortalityCases = (hours: number): readonly Case[] => [
-  { name: 'shock', patient: person('1941-05-01', 'male'), place: ['Medical ICU', hours + 1], readings: SHOCKED },
+  {
+    name: 'shock',
+    patient: person('1941-05-01', 'male'),
+    place: ['Medical ICU', hours + 1],
+    readings: [...SHOCKED, ...GASES],
+  },
   {
     name: 'stable',
     patient: person('1972-05-01', 'female'),

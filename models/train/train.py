@@ -52,7 +52,7 @@ def balanced(margin, labels):
 
 
 SEPSIS = Settings(depth=3, rate=0.03, min_child_weight=10, subsample=0.7, ridge=10, monotone=dict.fromkeys(RISING, 1))
-MORTALITY = Settings(depth=4, rate=0.03, min_child_weight=5, subsample=0.7, ridge=5)
+MORTALITY = Settings(depth=3, rate=0.025, rounds=550, min_child_weight=5, subsample=0.6, columns=0.2, ridge=5)
 EMERGENCY = Settings(
     depth=4,
     rate=0.04,
@@ -96,15 +96,25 @@ RECIPES = {
         f"icu-mortality-{hours}h": Recipe(
             row="RecordID",
             group="RecordID",
-            candidates=tuple(trees.grid(MORTALITY, rounds=(350,), columns=(0.5, 0.7)))
-            + tuple(trees.grid(MORTALITY, rounds=(250,), columns=(0.5,), depth=(5,))),
+            candidates=tuple(trees.grid(MORTALITY, additive=(0.0, 0.2, 0.35, 0.5))),
             bands={"raised": sensitivity(0.80), "high": balanced},
             outer=5,
             inner=3,
+            seeds=(1, 2, 3, 4),
         )
         for hours in (24, 48)
     },
 }
+
+
+def share(settings):
+    """The share of the additive model, where there is one."""
+    return {"additive": settings.additive} if settings.additive > 0 else {}
+
+
+def told(settings):
+    own = asdict(settings)
+    return own if settings.additive > 0 else {key: value for key, value in own.items() if key not in ("additive", "penalty", "bins")}
 
 
 def train(model, recipe):
@@ -130,12 +140,12 @@ def train(model, recipe):
         {
             "rows": len(table),
             "positives": int(labels.sum()),
-            "settings": asdict(settings),
-            "members": len(members),
+            "settings": told(settings),
+            "members": len(members.boosters),
             "trees": len(made.trees),
             "platt": {"slope": round(slope, 4), "intercept": round(intercept, 4)},
-            "search": [{"logLoss": round(loss, 4), "auroc": round(area, 4), "rounds": one.rounds, "columns": one.columns, "depth": one.depth} for loss, area, one in tried],
-            "chosenInOuterFolds": [{"rounds": one.rounds, "columns": one.columns, "depth": one.depth} for one in chosen],
+            "search": [{"logLoss": round(loss, 4), "auroc": round(area, 4), "rounds": one.rounds, "columns": one.columns, "depth": one.depth, **share(one)} for loss, area, one in tried],
+            "chosenInOuterFolds": [{"rounds": one.rounds, "columns": one.columns, "depth": one.depth, **share(one)} for one in chosen],
         },
     )
     print(f"{model}: {len(table)} rows, {len(made.trees)} trees, {size} bytes, thresholds {thresholds}", flush=True)

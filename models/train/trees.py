@@ -6,6 +6,7 @@ Every step takes its seed as an argument and uses one thread, so that the same t
 A model is a list of trees and a base. Its margin (log-odds) for a row is `base + sum of one leaf a tree`; its probability is the logistic
 function of that. Bagged members are averaged in the margin, so that the mean is again a sum of trees; Platt scaling is linear in the
 margin, so that it too is folded into the leaves and the base. Missing inputs are NaN and follow the default branch of a node.
+A logistic regression on binned inputs may stand beside the boosted members: a sum of steps of one input each, and a step function is a tree.
 """
 
 import hashlib
@@ -15,6 +16,7 @@ import sys
 from dataclasses import dataclass, field, replace
 from itertools import product
 from pathlib import Path
+from statistics import NormalDist
 
 PACKAGES = ("numpy", "pandas", "sklearn", "xgboost", "onnx")
 
@@ -32,7 +34,10 @@ except ModuleNotFoundError as absent:
 
 @dataclass(frozen=True)
 class Settings:
-    """Hyper-parameters of one member. `monotone`: feature name -> 1 (risk may only rise with it) or -1."""
+    """Hyper-parameters of one member. `monotone`: feature name -> 1 (risk may only rise with it) or -1.
+
+    `additive`: share, 0 to 1, of a ridge logistic regression on binned inputs in the margin; `penalty`: its C; `bins`: of each input.
+    """
 
     rounds: int = 200
     depth: int = 3
@@ -42,6 +47,9 @@ class Settings:
     columns: float = 0.5
     ridge: float = 10.0
     monotone: dict = field(default_factory=dict)
+    additive: float = 0.0
+    penalty: float = 0.002
+    bins: int = 16
 
     def params(self, names, seed):
         constraints = tuple(self.monotone.get(name, 0) for name in names)
@@ -66,17 +74,92 @@ def grid(base, **choices):
     return [replace(base, **dict(zip(choices, values))) for values in product(*choices.values())]
 
 
-def fit(table, labels, settings, seeds):
-    """One member for each seed. `table`: pandas frame of numbers, NaN for missing; `labels`: 0 or 1."""
+def boosted(table, labels, settings, seeds):
+    """One booster for each seed. `table`: pandas frame of numbers, NaN for missing; `labels`: 0 or 1."""
     names = list(table.columns)
     data = xgboost.DMatrix(table.to_numpy(np.float32), label=np.asarray(labels), missing=np.nan)
     return [xgboost.train(settings.params(names, seed), data, settings.rounds) for seed in seeds]
 
 
-def margins(members, table):
-    """Mean margin (log-odds) of the members for each row."""
+def boosted_margins(members, table):
+    """Mean margin (log-odds) of the boosters for each row."""
     data = xgboost.DMatrix(table.to_numpy(np.float32), missing=np.nan)
     return np.mean([member.predict(data, output_margin=True) for member in members], axis=0)
+
+
+@dataclass(frozen=True)
+class Steps:
+    """Log-odds of one input: `cuts` ascending float32, `values` one more than those, `missing`, and how many training rows fell where (missing last)."""
+
+    cuts: np.ndarray
+    values: np.ndarray
+    missing: float
+    rows: np.ndarray
+
+    def of(self, column):
+        known = self.values[np.searchsorted(self.cuts, column, side="right")]
+        return np.where(np.isnan(column), self.missing, known)
+
+
+@dataclass(frozen=True)
+class Additive:
+    """Intercept and the steps of each input, in the order of the table."""
+
+    base: float
+    steps: tuple
+
+    def margins(self, table):
+        values = table.to_numpy(np.float32)
+        return self.base + sum(one.of(values[:, at]) for at, one in enumerate(self.steps))
+
+
+def additive(table, labels, settings):
+    """Ridge logistic regression on normal scores of quantile bins, their squares, and whether the input is missing; written back as steps."""
+    values, designs, kept = table.to_numpy(np.float32), [], []
+    for at in range(values.shape[1]):
+        column = values[:, at]
+        known = column[~np.isnan(column)]
+        quantiles = np.quantile(known, np.linspace(0, 1, settings.bins + 1)[1:-1]) if len(known) else []
+        cuts = np.unique(np.asarray(quantiles, dtype=np.float32))
+        bins = np.where(np.isnan(column), len(cuts) + 1, np.searchsorted(cuts, column, side="right"))
+        rows = np.bincount(bins, minlength=len(cuts) + 2)
+        middle = (np.cumsum(rows[:-1]) - rows[:-1] / 2) / max(1, len(known))
+        score = np.array([NormalDist().inv_cdf(min(0.99, max(0.01, one))) for one in middle])
+        terms = np.zeros((len(cuts) + 2, 3))
+        terms[:-1, 0], terms[:-1, 1], terms[-1, 2] = score, score**2 - 1, 1
+        mean = rows @ terms / rows.sum()
+        spread = np.sqrt(np.maximum(rows @ (terms - mean) ** 2 / rows.sum(), 0))
+        terms = np.where(spread > 1e-6, (terms - mean) / np.where(spread > 1e-6, spread, 1), 0)
+        designs.append(terms[bins])
+        kept.append((cuts, rows, terms))
+    line = LogisticRegression(C=settings.penalty, max_iter=300).fit(np.hstack(designs), np.asarray(labels))
+    weights = line.coef_[0].reshape(-1, 3)
+    steps = [(cuts, terms @ weight, rows) for (cuts, rows, terms), weight in zip(kept, weights)]
+    return Additive(float(line.intercept_[0]), tuple(Steps(cuts, found[:-1], float(found[-1]) if rows[-1] else 0.0, rows) for cuts, found, rows in steps))
+
+
+@dataclass(frozen=True)
+class Members:
+    """Boosters, and beside them an additive model that makes `share` of the margin."""
+
+    boosters: tuple
+    steps: object = None
+    share: float = 0.0
+
+
+def fit(table, labels, settings, seeds):
+    """All members of a model."""
+    steps = additive(table, labels, settings) if settings.additive > 0 else None
+    return Members(tuple(boosted(table, labels, settings, seeds)), steps, settings.additive)
+
+
+def margins(members, table):
+    """Margin (log-odds) of each row: the mean of the boosters, and the additive model by its share."""
+    return blend(boosted_margins(members.boosters, table), members.steps and members.steps.margins(table), members.share)
+
+
+def blend(trees, steps, share):
+    return trees if steps is None or share == 0 else (1 - share) * trees + share * steps
 
 
 def group_folds(groups, labels, count, seed):
@@ -97,14 +180,24 @@ def group_folds(groups, labels, count, seed):
     return np.array([fold_of[name] for name in groups])
 
 
-def cross_fit(table, labels, folds, settings, seeds):
-    """Margin of each row from members that never saw its fold."""
+def cross_fit(table, labels, folds, settings, seeds, known=None):
+    """Margin of each row from members that never saw its fold. `known`: boosted and additive margins that were found before, by their settings."""
     labels = np.asarray(labels)
-    found = np.full(len(labels), np.nan)
-    for fold in np.unique(folds):
-        held = folds == fold
-        found[held] = margins(fit(table[~held], labels[~held], settings, seeds), table[held])
-    return found
+    known = {} if known is None else known
+    parts = {"boosted": replace(settings, additive=0.0)} | ({"additive": (settings.penalty, settings.bins)} if settings.additive > 0 else {})
+    for part, key in parts.items():
+        if (part, repr(key)) in known:
+            continue
+        found = np.full(len(labels), np.nan)
+        for fold in np.unique(folds):
+            held = folds == fold
+            rows, own = table[~held], labels[~held]
+            if part == "boosted":
+                found[held] = boosted_margins(boosted(rows, own, settings, seeds), table[held])
+            else:
+                found[held] = additive(rows, own, settings).margins(table[held])
+        known[(part, repr(key))] = found
+    return blend(*(known.get((part, repr(parts.get(part)))) for part in ("boosted", "additive")), settings.additive)
 
 
 def log_loss(labels, margin):
@@ -114,9 +207,9 @@ def log_loss(labels, margin):
 
 def search(table, labels, folds, candidates, seeds):
     """The candidate with the lowest cross-fitted log loss, its margins, and the losses and AUROCs of all."""
-    tried = []
+    tried, known = [], {}
     for settings in candidates:
-        margin = cross_fit(table, labels, folds, settings, seeds)
+        margin = cross_fit(table, labels, folds, settings, seeds, known)
         tried.append((log_loss(labels, margin), roc_auc_score(labels, margin), settings, margin))
     best = min(tried, key=lambda one: one[0])
     return best[2], best[3], [(loss, area, settings) for loss, area, settings, _ in tried]
@@ -187,14 +280,43 @@ def _leaf(tree, row):
 
 def ensemble(members, names, slope=1.0, intercept=0.0):
     """The members' mean, calibrated: margin = slope * mean + intercept, folded into leaves and base."""
-    trees = []
-    for member in members:
+    trees, base = [], float(intercept)
+    for member in members.boosters:
         booster = json.loads(bytes(member.save_raw("json")))["learner"]
         if float(booster["learner_model_param"]["base_score"]) != 0.5:
             raise ValueError("Members are expected to start from probability 0.5.")
         for tree in booster["gradient_booster"]["model"]["trees"]:
-            trees.append(_nodes(tree, slope / len(members)))
-    return Ensemble(tuple(names), float(intercept), tuple(trees))
+            trees.append(_nodes(tree, slope * (1 - members.share) / len(members.boosters)))
+    if members.steps is not None:
+        scale = slope * members.share
+        base += scale * members.steps.base
+        trees += [_step_nodes(at, steps, scale) for at, steps in enumerate(members.steps.steps) if np.abs(steps.values).max() > 1e-9 or steps.missing]
+    return Ensemble(tuple(names), base, tuple(trees))
+
+
+LOWEST = float(np.finfo(np.float32).min)
+
+
+def _step_nodes(feature, steps, scale):
+    """One tree of one input: missing leaves at the root, every known value goes on to a balanced search for its bin."""
+    rows = steps.rows
+    nodes = [(feature, LOWEST, 1, 2, True, 0.0, float(rows.sum())), (0, 0.0, -1, -1, False, steps.missing * scale, float(rows[-1]))]
+
+    def below(low, high):
+        """Index of the node that parts bins low to high (both included)."""
+        at = len(nodes)
+        cover = float(rows[low : high + 1].sum())
+        if low == high:
+            nodes.append((0, 0.0, -1, -1, False, float(steps.values[low]) * scale, cover))
+            return at
+        nodes.append(None)
+        middle = (low + high) // 2
+        yes, no = below(low, middle), below(middle + 1, high)
+        nodes[at] = (feature, float(steps.cuts[middle]), yes, no, False, 0.0, cover)
+        return at
+
+    below(0, len(steps.values) - 1)
+    return tuple(nodes)
 
 
 def _nodes(tree, scale):

@@ -5,6 +5,7 @@ import { Ajv, type ErrorObject, type ValidateFunction } from 'ajv';
 import type { Resource } from '../fhir/resource.ts';
 import type { Manifest } from './assessment.ts';
 import type { ComplaintTable } from './complaint-table.ts';
+import type { DriftLimits, Reference } from './drift.ts';
 import type { EsiEdition } from './esi.ts';
 import type { ScoreFile } from './score-file.ts';
 
@@ -35,7 +36,20 @@ export type FeatureKind =
   | 'infection-suspected';
 
 /** How the readings of a window become one number; see aggregate.ts. */
-export type Aggregate = 'min' | 'max' | 'mean' | 'first' | 'last' | 'count' | 'sum' | 'trend' | 'farthest';
+export type Aggregate =
+  | 'min'
+  | 'max'
+  | 'mean'
+  | 'first'
+  | 'last'
+  | 'count'
+  | 'sum'
+  | 'trend'
+  | 'farthest'
+  | 'sd'
+  | 'median'
+  | 'change'
+  | 'share-below';
 
 /** One input of the vector, in the order of the manifest. Missing is NaN; the graph decides what that means. */
 export interface FeatureSpec {
@@ -49,6 +63,8 @@ export interface FeatureSpec {
   readonly unit: string;
   /** A value counts when measured in (at - window, at]. */
   readonly windowHours?: number;
+  /** Kind aggregate: the window ends so many hours before the instant; less than `windowHours`. */
+  readonly untilHours?: number;
   /** Plausible values, both ends included, in `unit`. */
   readonly range?: readonly [low: number, high: number];
   /** Decimals of the chart; values are rounded half up to it before they are scored. */
@@ -59,7 +75,7 @@ export interface FeatureSpec {
   readonly cuts?: readonly number[];
   /** Kind aggregate. */
   readonly aggregate?: Aggregate;
-  /** Aggregate farthest: the normal value that distance is taken from. */
+  /** Aggregate farthest: the normal value that distance is taken from; share-below: the limit. */
   readonly from?: number;
   /** Kind aggregate: codes whose values at one instant add up to a reading, e.g. the parts of the Glasgow coma score. */
   readonly parts?: readonly string[];
@@ -86,8 +102,13 @@ export interface FeatureSpec {
     readonly codes?: readonly CodedTerm[];
     readonly words?: readonly string[];
   }[];
-  /** Codes of the second measurement of a ratio, and how many hours before the first it may lie. */
-  readonly pair?: { readonly codes: readonly string[]; readonly hours: number };
+  /** Codes of the second measurement of a ratio, and how many hours before the first it may lie; its unit and range where they are others. */
+  readonly pair?: {
+    readonly codes: readonly string[];
+    readonly hours: number;
+    readonly unit?: string;
+    readonly range?: readonly [low: number, high: number];
+  };
 }
 
 export interface OutputSpec {
@@ -235,6 +256,8 @@ export interface Schemas {
   readonly concepts: ValidateFunction<{ readonly concepts: Concepts }>;
   readonly esi: ValidateFunction<EsiTable>;
   readonly score: ValidateFunction<ScoreFile>;
+  readonly reference: ValidateFunction<Reference>;
+  readonly drift: ValidateFunction<DriftLimits>;
 }
 
 /** Contents of a file of the models folder. @throws Error that names the file but not the machine's path */
@@ -276,6 +299,8 @@ export function loadSchemas(folder: string): Schemas {
     concepts: ajv.compile<{ readonly concepts: Concepts }>({ $ref: `${root}#/definitions/concepts` }),
     esi: ajv.compile<EsiTable>({ $ref: `${root}#/definitions/esi` }),
     score: ajv.compile<ScoreFile>({ $ref: `${root}#/definitions/score` }),
+    reference: ajv.compile<Reference>({ $ref: `${root}#/definitions/reference` }),
+    drift: ajv.compile<DriftLimits>({ $ref: `${root}#/definitions/drift` }),
     card: ajv.compile<ModelCard>(card),
   };
 }
@@ -336,6 +361,9 @@ export function manifestProblems(manifest: ModelManifest, concepts: Concepts): r
     ...manifest.features
       .filter(({ kind, aggregate }) => kind === 'aggregate' && aggregate === undefined)
       .map(({ name }) => `feature ${name} names no aggregate`),
+    ...manifest.features
+      .filter(({ windowHours = 24, untilHours = 0 }) => untilHours >= windowHours)
+      .map(({ name }) => `feature ${name} has an empty window`),
     ...manifest.features
       .filter(({ kind, concept }) => kind === 'record-count' && !Object.hasOwn(concepts, concept ?? ''))
       .map(({ name }) => `feature ${name} names no concept`),

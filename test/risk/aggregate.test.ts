@@ -35,10 +35,50 @@ const rows: readonly (readonly [Aggregate, number])[] = [
   ['mean', 90],
   ['count', 4],
   ['sum', 360],
+  ['median', 85],
+  ['change', 20],
 ];
 for (const [aggregate, wanted] of rows) {
   test(`risk-aggregate@fold ${aggregate} of 70, 120, 80, 90`, () => {
     assert.equal(read(FOUR, spec(aggregate)).value, wanted);
+  });
+}
+
+test('risk-aggregate@fold sd is the sample deviation, and none for one reading; share-below leaves the limit out', () => {
+  assert.equal(read([pulse(3, 60), pulse(2, 70), pulse(1, 80)], spec('sd')).value, 10);
+  assert.match(read([pulse(1, 80)], spec('sd')).reason ?? '', /one instant/);
+  assert.equal(read(FOUR, spec('share-below', { from: 90 })).value, 0.5);
+  assert.equal(read(FOUR, spec('share-below', { from: 90 })).shown, '50 % of readings');
+});
+
+const ended: readonly (readonly [string, readonly Resource[], number])[] = [
+  ['a window that ends 6 h before the instant: exactly then counts', [pulse(6, 80)], 80],
+  ['later than its end: not', [pulse(5.99, 80)], Number.NaN],
+  ['its beginning is still left out', [pulse(24, 80), pulse(12, 60)], 60],
+];
+for (const [why, resources, wanted] of ended) {
+  test(`risk-aggregate@window ${why}`, () =>
+    assert.equal(read(resources, spec('max', { untilHours: 6 })).value, wanted));
+}
+
+const systolic = (hoursBefore: number, value: number): Resource =>
+  measured('8480-6', value, 'mm[Hg]', {
+    id: `s${hoursBefore}-${value}`,
+    effectiveDateTime: iso(AT - hoursBefore * HOUR),
+  });
+const paired: readonly (readonly [string, readonly Resource[], number])[] = [
+  ['a pulse over the pressure of the same instant', [pulse(2, 100), systolic(2, 80)], 1.25],
+  ['over the latest one before it', [pulse(2, 100), systolic(3, 50), systolic(2.5, 80), systolic(1.9, 200)], 1.25],
+  ['over the higher of two of one instant', [pulse(2, 100), systolic(2, 50), systolic(2, 80)], 1.25],
+  ['one exactly so many hours before counts', [pulse(2, 100), systolic(10, 80)], 1.25],
+  ['an older one does not', [pulse(2, 100), systolic(10.01, 80)], Number.NaN],
+  ['an implausible one does not', [pulse(2, 100), systolic(2, 29)], Number.NaN],
+  ['the highest of the ratios', [pulse(2, 100), systolic(2, 80), pulse(1, 80), systolic(1, 160)], 1.25],
+];
+for (const [why, resources, wanted] of paired) {
+  test(`risk-aggregate@pair ${why}`, () => {
+    const pair = { codes: ['8480-6'], hours: 8, unit: 'mm[Hg]', range: [30, 300] as const };
+    assert.equal(read(resources, spec('max', { pair })).value, wanted);
   });
 }
 
