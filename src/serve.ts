@@ -3,6 +3,7 @@ import type { Config } from './config.ts';
 import { assertNoDemo, openDemo } from './demo-access.ts';
 import { isLoopback } from './http/access.ts';
 import { closeGracefully, listen } from './http/app.ts';
+import { watchDaily } from './model-drift.ts';
 import { progressBar } from './progress.ts';
 import { needsSeed, seed } from './seed.ts';
 import { buildSystem } from './system.ts';
@@ -26,11 +27,13 @@ export async function serve(config: Config): Promise<void> {
   system.setListening(true);
   console.log([welcome(system.url, config.SEED === 'demo', system.needsToken), ...demo].join('\n'));
 
+  const unwatch = watchDaily(system.drift, system.ambient.now, (error) => system.log.failure('drift-failed', error));
   let draining = false;
   const stop = async (): Promise<void> => {
     if (draining) return;
     draining = true;
     system.setListening(false);
+    unwatch();
     system.sockets.close();
     await closeGracefully(server, config.DRAIN_MS);
     await system.close();

@@ -7,6 +7,7 @@ import { saltSource, systemAmbient } from './ambient.ts';
 import { auditRow, postedAuditRow, renderAuditEvent } from './audit.ts';
 import type { AuthorizationServer } from './authorization/server.ts';
 import { buildCds, type Cds } from './cds/cds.ts';
+import { aesSeal } from './cds/decision-record.ts';
 import type { Config } from './config.ts';
 import { countedBy } from './counted.ts';
 import { type Capability, loadCapability } from './fhir/capability.ts';
@@ -28,6 +29,7 @@ import { startIndexThread } from './index-thread.ts';
 import { secretOf } from './installation-secret.ts';
 import { openJobs } from './job-rooms.ts';
 import { LiveContext } from './live-context.ts';
+import { type Drift, modelDrift } from './model-drift.ts';
 import { openAccess, withOauth } from './open-authorization.ts';
 import { authorityOf } from './open-identity.ts';
 import { openLog } from './open-log.ts';
@@ -73,6 +75,7 @@ export interface System {
   readonly log: Log;
   /** With AUTHORIZATION=embedded. */
   readonly authorization: AuthorizationServer | undefined;
+  readonly drift: Drift;
   /** Websockets of subscriptions: for the HTTP server's `upgrade`; they are closed before it drains. */
   readonly sockets: Subscriptions['sockets'];
   /** Base of the links it mints. */
@@ -273,6 +276,7 @@ export async function buildSystem(
   };
   const outside = openOutside(config);
   const metrics = new Metrics();
+  const secret = secretOf(config, 'record.key');
   const cds = buildCds({
     folder: config.CDS_SERVICES_DIR ?? FOLDERS.cdsServices,
     clientsFolder: config.CDS_CLIENTS_DIR,
@@ -294,7 +298,7 @@ export async function buildSystem(
       hooks3: config.CDS_HOOKS_3,
       overrideMs: config.CDS_OVERRIDE_HOURS * 3_600_000,
     },
-    secret: secretOf(config, 'record.key'),
+    secret,
     ambient,
     observe: (cdsEvent, count) => {
       metrics.count('firewatch_cds_events_total', { event: cdsEvent }, count);
@@ -318,6 +322,8 @@ export async function buildSystem(
   const beside = { folder: FOLDERS.monitoring, now: ambient.now, parametersPort, current: () => live.current };
   const monitoring = openMonitoring(config, { ...beside, models, guard, identify, log, store });
   const rooms = new Map([...jobs.handlers(files, guard, identify), ['/monitor', monitoring.handler] as const]);
+  const folder = config.MODELS_DIR ?? FOLDERS.models;
+  const drift = modelDrift({ ...ambient, models, folder, store, seal: aesSeal(secret), answer: heavy.answer });
   let listening = false;
   const bodyLimitBytes = config.BODY_LIMIT_MB * 1_048_576;
   const app = httpApp({
@@ -343,7 +349,7 @@ export async function buildSystem(
     ready: async () => {
       const report = await ready({
         ping: () => store.ping(),
-        models: () => modelHealth(models.status()),
+        models: () => modelHealth(models.status(), drift.degraded()),
         listening: () => listening,
         indexing: () => parameters.progress,
         further: monitoring.checks,
@@ -367,6 +373,7 @@ export async function buildSystem(
     ambient,
     log,
     authorization,
+    drift,
     sockets: subscriptions.sockets,
     url,
     needsToken: identify !== undefined,

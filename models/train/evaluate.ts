@@ -5,6 +5,7 @@
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import type { Reference } from '../../src/risk/drift.ts';
 import { loadSchemas, type ModelManifest, readChecked } from '../../src/risk/manifest.ts';
 import { openRunner, type Runner } from '../../src/risk/session.ts';
 import { treeEnsembleOf } from '../../src/risk/tree-ensemble.ts';
@@ -24,6 +25,7 @@ import {
   resamples,
   type Weights,
 } from './metrics.ts';
+import { referenceOf } from './reference.ts';
 import { STUDIES, type Study } from './studies.ts';
 import { readTable, type Table, vectorAt } from './table.ts';
 
@@ -212,12 +214,13 @@ function rulesOf(study: Study, table: Table, margins: Float64Array): Evaluation[
   );
 }
 
-function importanceOf(
+/** Mean absolute contribution of each input over the final split, log-odds. */
+function meanContributions(
   bytes: Uint8Array,
   manifest: ModelManifest,
   table: Table,
   inputs: readonly Float32Array[],
-): Evaluation['importance'] {
+): readonly number[] {
   const trees = treeEnsembleOf(bytes);
   const explainer = trees === undefined ? undefined : explainerOf(trees);
   if (explainer === undefined) throw new Error(`${manifest.id} cannot be explained`);
@@ -231,21 +234,21 @@ function importanceOf(
       sums[at] = (sums[at] ?? 0) + Math.abs(value);
     });
   }
-  return manifest.features
-    .map(({ name, display }, at) => ({
-      input: name,
-      display,
-      meanAbsolute: Number(((sums[at] ?? 0) / rows).toFixed(3)),
-    }))
+  return Array.from(sums, (sum) => sum / rows);
+}
+
+const importanceOf = ({ features }: ModelManifest, means: readonly number[]): Evaluation['importance'] =>
+  features
+    .map(({ name, display }, at) => ({ input: name, display, meanAbsolute: Number((means[at] ?? 0).toFixed(3)) }))
     .toSorted((a, b) => b.meanAbsolute - a.meanAbsolute)
     .slice(0, 15);
-}
 
 export interface Evaluated {
   readonly evaluation: Evaluation;
   /** Rows of the main cohort, held out and final split, for the figures. */
   readonly heldOut: readonly Row[];
   readonly test: readonly Row[];
+  readonly reference: Reference;
 }
 
 /** Everything that is known of one model, from the committed files alone. */
@@ -261,10 +264,15 @@ export async function evaluated(study: Study, bootstraps: number): Promise<Evalu
     const wanted = admits(table);
     return [name, rowsOf(study, table, margins, false, wanted), rowsOf(study, table, margins, true, wanted)] as const;
   });
+  const split = table.column('split');
+  const admits = study.cohorts[study.main]?.(table) ?? (() => true);
+  const training = Array.from(margins, (_, index) => index).filter((index) => split[index] !== 'test' && admits(index));
+  const means = meanContributions(bytes, manifest, table, inputs);
   const main = both.find(([name]) => name === study.main);
   return {
     heldOut: main?.[1] ?? [],
     test: main?.[2] ?? [],
+    reference: referenceOf(manifest, inputs, margins, training, means, study.outcome),
     evaluation: {
       model: study.model,
       sha256: manifest.sha256,
@@ -277,7 +285,7 @@ export async function evaluated(study: Study, bootstraps: number): Promise<Evalu
       ),
       subgroups: subgroupsOf(study, table, margins),
       rules: rulesOf(study, table, margins),
-      importance: importanceOf(bytes, manifest, table, inputs),
+      importance: importanceOf(manifest, means),
     },
   };
 }
@@ -304,8 +312,9 @@ if (import.meta.main) {
   const wanted = process.argv.slice(2);
   for (const study of STUDIES.filter(({ model }) => wanted.length === 0 || wanted.includes(model))) {
     const folder = join(MODELS, study.model, '1.0.0');
-    const { evaluation, heldOut, test } = await evaluated(study, BOOTSTRAPS);
+    const { evaluation, heldOut, test, reference } = await evaluated(study, BOOTSTRAPS);
     writeFileSync(join(folder, 'evaluation.json'), `${JSON.stringify(evaluation, null, 2)}\n`);
+    writeFileSync(join(folder, 'reference.json'), `${JSON.stringify(reference)}\n`);
     writeFileSync(join(folder, 'card.json'), filledCard(study.model, evaluation));
     for (const [name, svg] of await figures(evaluation, heldOut, test)) writeFileSync(join(folder, name), svg);
     process.stdout.write(`${told(evaluation)}\n`);

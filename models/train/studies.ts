@@ -1,4 +1,5 @@
 /** What is evaluated for each trained model: rows, groups that are drawn together, subgroups, and rules to compare with. */
+import type { Outcome } from '../../src/risk/drift.ts';
 import type { Table } from './table.ts';
 
 export interface Study {
@@ -14,6 +15,8 @@ export interface Study {
   readonly subgroups: Readonly<Record<string, (table: Table) => (index: number) => string | undefined>>;
   /** Rules on the same rows: a number that is higher when the rule is surer. */
   readonly rules: Readonly<Record<string, (table: Table) => (index: number) => number>>;
+  /** How the label shows in a record; absent: it does not. */
+  readonly outcome?: Outcome;
 }
 
 const everyone = () => () => true;
@@ -90,6 +93,7 @@ const icuMortality = (hours: number): Study => ({
   main: 'all',
   subgroups: { sex, age: ageBand, unit },
   rules: {},
+  outcome: { kind: 'death-in-hospital' },
 });
 
 const LAST_YEAR = '2019';
@@ -98,7 +102,7 @@ const lastYear = (table: Table) => {
   return (index: number): boolean => years[index] === LAST_YEAR;
 };
 /** Visits are drawn one by one: neither table names patients or departments. */
-const arrival = (model: string, cohorts: Study['cohorts']): Study => ({
+const arrival = (model: string, cohorts: Study['cohorts'], outcome?: Outcome): Study => ({
   model,
   keys: ['visit'],
   group: 'visit',
@@ -106,10 +110,11 @@ const arrival = (model: string, cohorts: Study['cohorts']): Study => ({
   main: 'all',
   subgroups: { sex, age: ageBand },
   rules: {},
+  ...(outcome === undefined ? {} : { outcome }),
 });
 
 export const STUDIES: readonly Study[] = [
-  arrival('triage-critical-care', { lastYear }),
+  arrival('triage-critical-care', { lastYear }, { kind: 'intensive-care', hours: 24 }),
   arrival('triage-high-acuity', {}),
   {
     model: 'sepsis-icu',
@@ -125,6 +130,7 @@ export const STUDIES: readonly Study[] = [
         return (index) => column[index];
       },
     },
+    outcome: { kind: 'condition', set: 'sepsis', hours: 24 },
     rules: { 'SIRS >= 2': sirs, 'qSOFA >= 2': qsofa, 'antibiotic or infection, and SIRS >= 2': suspicion },
   },
   icuMortality(24),

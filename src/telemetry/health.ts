@@ -6,7 +6,7 @@ export interface HealthCheck {
   readonly name: string;
   readonly status: HealthStatus;
   /** A fixed word, never an error's message. */
-  readonly reason?: 'unavailable' | 'timeout' | 'loading' | 'failed' | 'draining' | 'not-attested';
+  readonly reason?: 'unavailable' | 'timeout' | 'loading' | 'failed' | 'draining' | 'not-attested' | 'drifted';
   readonly observedValue?: number;
   readonly observedUnit?: '%' | 'changes';
 }
@@ -19,13 +19,17 @@ export interface HealthReport {
 export interface ModelHealth {
   readonly id: string;
   readonly version: string;
-  readonly state: 'ready' | 'loading' | 'failed';
+  /** drifted: it answers, but its inputs or its calibration are no longer those it was made for. */
+  readonly state: 'ready' | 'loading' | 'failed' | 'drifted';
 }
 /** What the loader of models says of each, for readiness. */
 export function modelHealth(
   status: readonly { readonly id: string; readonly version: string; readonly ready: boolean }[],
+  degraded: ReadonlySet<string>,
 ): readonly ModelHealth[] {
-  return status.map(({ id, version, ready: works }) => ({ id, version, state: works ? 'ready' : 'failed' }));
+  return status.map(({ id, version, ready: works }) => {
+    return { id, version, state: !works ? 'failed' : degraded.has(id) ? 'drifted' : 'ready' };
+  });
 }
 /** What readiness asks. */
 export interface HealthSources {

@@ -16,6 +16,7 @@ const EVENTS = {
   request: 'info',
   'model-loaded': 'info',
   'model-failed': 'error',
+  'drift-failed': 'error',
   'service-loaded': 'info',
   'service-not-attested': 'warn',
   'hook-degraded': 'warn',

@@ -12,6 +12,7 @@ const rows: readonly [why: string, sources: Partial<HealthSources>, status: stri
   ['no model is configured', { models: () => [] }, 'pass', undefined],
   ['a model is loading', { models: () => [model('ready'), model('loading')] }, 'warn', 'loading'],
   ['a model has failed', { models: () => [model('failed')] }, 'warn', 'failed'],
+  ['a model has drifted', { models: () => [model('drifted')] }, 'warn', 'drifted'],
   ['the store refuses', { ping: () => Promise.reject(new Error('Mary Canary')) }, 'fail', 'unavailable'],
   ['the store does not answer', { ping: never }, 'fail', 'timeout'],
   ['the server drains', { listening: () => false }, 'fail', 'draining'],
