@@ -138,17 +138,23 @@ test('smart-server@kit-client: fhir-kit-client reads as a backend service with a
   );
 });
 
+/** Until the page has put the focus there itself. */
+const focused = async (page: Page, id: string): Promise<void> => {
+  await page.waitForSelector(`#${id}:focus`);
+  await page.waitForLoadState('load');
+};
+
 /** A physician by keyboard: signs in, shows the code, finds a patient, allows. */
 async function signIn(page: Page, name: string): Promise<void> {
-  await page.waitForSelector('#name');
+  await focused(page, 'name');
   await page.keyboard.type(name);
   await page.keyboard.press('Tab');
   await page.keyboard.type('firewatch-demo');
   await page.keyboard.press('Enter');
-  await page.waitForSelector('#code');
+  await focused(page, 'code');
   await page.keyboard.type(nextCode());
   await page.keyboard.press('Enter');
-  await page.waitForSelector('#search');
+  await focused(page, 'search');
   await page.keyboard.type('Testfall');
   await page.keyboard.press('Enter');
   await page.getByLabel(/id demo-sepsis$/).check();
@@ -216,6 +222,16 @@ test('smart-server@fhirclient: SMART JS completes a standalone launch in Chromiu
   if (library === undefined) return t.skip('fhirclient cannot be had from the registry');
   const found = await fetch(`${server.url}/fhir/.well-known/smart-configuration`);
   if (found.status !== 200) return t.skip('there is no smart-configuration yet');
+  const preflight = await fetch(`${server.url}/fhir/Patient/demo-sepsis`, {
+    method: 'OPTIONS',
+    headers: {
+      origin: appUrl,
+      'access-control-request-method': 'GET',
+      'access-control-request-headers': 'authorization',
+    },
+  });
+  if (preflight.headers.get('access-control-allow-origin') === null)
+    return t.skip('the FHIR API lets no pages of other origins read yet');
   const context = await browser?.newContext();
   const page = await context?.newPage();
   assert.ok(page);
