@@ -333,6 +333,7 @@ export async function buildSystem(
       },
       guard,
       identify,
+      allowsOrigin: authorization && ((origin) => authorization.allowsOrigin(origin)),
       smart: identity.smart,
       bodyLimitBytes,
       ...jobs.http(files),

@@ -14,6 +14,7 @@ import type { Identify } from '../smart/identity.ts';
 import { StoreError } from '../store/port.ts';
 import type { Guard } from './access.ts';
 import { AbortedRequest, readBody } from './body.ts';
+import { type AllowsOrigin, crossOrigin } from './cross-origin.ts';
 import { send } from './headers.ts';
 import { isUpload, received, type UploadPlace } from './upload.ts';
 
@@ -22,6 +23,8 @@ export interface FhirHandlerParts {
   readonly guard: Guard;
   /** Who asks, by their token; without it everybody is the one local caller. */
   readonly identify?: Identify | undefined;
+  /** Origins of registered browser apps; asked only where tokens decide. */
+  readonly allowsOrigin?: AllowsOrigin | undefined;
   /** JSON of `.well-known/smart-configuration`. */
   readonly smart?: string | undefined;
   readonly bodyLimitBytes: number;
@@ -81,6 +84,11 @@ export function fhirHandler(parts: FhirHandlerParts): FhirHandler {
     const wire = wireOf(request, url);
     // Any page may learn where to go; RFC 8615, SMART App Launch (CORS).
     if (parts.identify !== undefined && isOpen(wire)) response.setHeader('Access-Control-Allow-Origin', '*');
+    else if (parts.identify !== undefined && parts.allowsOrigin !== undefined) {
+      const { headers, preflight } = await crossOrigin(request, parts.allowsOrigin);
+      for (const [name, value] of Object.entries(headers)) response.setHeader(name, value);
+      if (preflight) return send(request, response, 204, {}, undefined);
+    }
     try {
       assertAcceptable(request, url, parts);
       if (wire.path === WELL_KNOWN && isOpen(wire) && parts.smart !== undefined) {
