@@ -145,6 +145,12 @@ const draftOrders = {
   type: 'collection',
   entry: [{ resource: CLARITHROMYCIN }, { resource: UNKNOWN_DRUG }],
 };
+const ALLERGY = {
+  resourceType: 'AllergyIntolerance',
+  id: 'new-1',
+  patient: { reference: 'Patient/demo-polypharmacy' },
+  code: { text: 'simvastatin' },
+};
 const PEOPLE = { userId: 'Practitioner/demo-physician', patientId: 'demo-polypharmacy' };
 /** A good call of every service that is shipped, about synthetic patients: nothing is prefetched. */
 export const CALLS: Readonly<Record<string, Json>> = {
@@ -159,6 +165,7 @@ export const CALLS: Readonly<Record<string, Json>> = {
   },
   'drug-interactions-sign': { hook: 'order-sign', context: { ...PEOPLE, draftOrders } },
   'drug-interactions-refill': { hook: 'medication-refill', context: { ...PEOPLE, medications: draftOrders } },
+  'allergy-create': { hook: 'allergyintolerance-create', context: { ...PEOPLE, allergyIntolerance: ALLERGY } },
 };
 /** @param id of a shipped service */
 export const goodCall = (id: string, change: Json = {}): Json => ({
