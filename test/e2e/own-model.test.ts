@@ -85,7 +85,7 @@ test('own-model@card the server that has it answers a hook call with its card', 
     assert.equal(cards[0]?.indicator, 'warning');
     assert.match(cards[0]?.summary ?? '', /^Kidney support risk \(example\) \d+ %, high risk/);
     assert.match(cards[0]?.detail ?? '', /Creatinine \| 3\.1 mg\/dL/);
-    assert.match(cards[0]?.detail ?? '', /Lactate/);
+    assert.match(cards[0]?.detail ?? '', /Lactate \| 1\.2 mmol\/L .*none recorded/);
   } finally {
     await server.stop();
     removeFolder(server.folder);
