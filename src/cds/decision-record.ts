@@ -101,6 +101,8 @@ export function aesSeal(secret: Uint8Array): Seal {
 }
 
 const CARDS = 'cds.card';
+/** Uuids follow from hookInstance, service and fact: two clients may have the same one. */
+const cardKey = (client: string, uuid: string): string => `${client} ${uuid.toLowerCase()}`;
 const CALLS = 'cds.call';
 /** Digest of a handle -> record and card. */
 const BASES = 'cds.basis';
@@ -121,7 +123,15 @@ export function decisionCommands(record: DecisionRecord, keeping: Keeping): read
   const basisExpiresAt = Math.min(keeping.basisExpiresAt, expiresAt);
   return [
     { op: 'set', space: CALLS, key: record.id, value, expiresAt },
-    ...record.cards.map(({ uuid }): Command => ({ op: 'set', space: CARDS, key: uuid, value: record.id, expiresAt })),
+    ...record.cards.map(
+      ({ uuid }): Command => ({
+        op: 'set',
+        space: CARDS,
+        key: cardKey(record.client, uuid),
+        value: record.id,
+        expiresAt,
+      }),
+    ),
     ...record.cards.flatMap(({ uuid, shown }): readonly Command[] => {
       const key = handles.keyOf(handles.of(record.id, uuid));
       if (key === undefined || !shown) return [];
@@ -146,14 +156,14 @@ export async function decisionBehind(
   return record === undefined || card === undefined ? undefined : { record, card };
 }
 
-/** The record of a card; undefined when it is not known, has expired, or was sealed with another key. */
+/** The record of a card as it was sent to this client; undefined when it is not known, has expired, or was sealed with another key. */
 export async function decisionOf(
   store: Pick<ResourceStore, 'keyed'>,
   seal: Seal,
-  uuid: string,
+  { client, uuid }: { readonly client: string; readonly uuid: string },
   now: number,
 ): Promise<DecisionRecord | undefined> {
-  const pointer = await store.keyed(CARDS, uuid.toLowerCase());
+  const pointer = await store.keyed(CARDS, cardKey(client, uuid));
   if (pointer === undefined || (pointer.expiresAt ?? Number.POSITIVE_INFINITY) <= now) return undefined;
   const kept = await store.keyed(CALLS, pointer.value);
   return kept && decoded(seal.open(kept.value, kept.key));

@@ -69,8 +69,8 @@ interface Joined {
 /** A card of another client or service is not this one's to speak of: an orphan. */
 async function joinedTo(item: Feedback, service: string, { client }: Sender, parts: CdsParts): Promise<Joined> {
   const { context, seal, ambient } = parts;
-  const found = await decisionOf(context.store, seal, item.card, ambient.now());
-  const record = found?.client === client.name && found.service === service ? found : undefined;
+  const found = await decisionOf(context.store, seal, { client: client.name, uuid: item.card }, ambient.now());
+  const record = found?.service === service ? found : undefined;
   const isHeld = record?.ownPatients === true && (await isPatientHeld(record.patient, parts));
   return { item, record, resource: feedbackResource(item, { service, client: client.name, record, isHeld }) };
 }
@@ -106,8 +106,8 @@ export async function explain(uuid: string, from: Sender, parts: CdsParts): Prom
     const used = await context.store.commit({ commands: [usedOnce(from.replay)], audit: [] });
     if (!used.ok) return refuse(refuseBearer('replayed'), from.caller, parts, 'replayed');
   }
-  const record = await decisionOf(context.store, seal, uuid, ambient.now());
-  if (record === undefined || record.client !== from.client.name) {
+  const record = await decisionOf(context.store, seal, { client: from.client.name, uuid }, ambient.now());
+  if (record === undefined) {
     return refuse(fhirError('not-found', 'No card of this uuid is known.'), from.caller, parts);
   }
   const again = await recompute(record, models);

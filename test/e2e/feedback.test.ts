@@ -32,6 +32,7 @@ test('cds-hooks-2.0@feedback is kept as one Communication an item, joined to its
   mkdirSync(clients);
   writeFileSync(join(clients, 'a.json'), JSON.stringify(client('ehr', { ownPatients: true })));
   writeFileSync(join(clients, 'b.json'), JSON.stringify(client('other')));
+  writeFileSync(join(clients, 'c.json'), JSON.stringify(client('third')));
   const data = join(folder, 'data');
   mkdirSync(data);
   context.after(() => removeFolder(folder));
@@ -112,6 +113,15 @@ test('cds-hooks-2.0@feedback is kept as one Communication an item, joined to its
   );
   assert.equal(theirs?.subject, undefined, "another client's card is an orphan to this one");
 
+  assert.equal((await ask(`explain/${card.uuid}`, undefined, 'other')).status, 404, 'only who was sent the card');
+  // Another client that makes up the same hookInstance has cards of the same uuid: its own, and the first client's stay where they are.
+  const read = async (path: string) => (await fetch(`${server.url}/fhir/${path}`)).json();
+  const [patient, vitals, encounters] = await Promise.all(
+    ['Patient/demo-sepsis', 'Observation?patient=demo-sepsis&_count=200', 'Encounter?patient=demo-sepsis'].map(read),
+  );
+  const theirsToo = await ask('deterioration-sepsis', { ...call, prefetch: { patient, vitals, encounters } }, 'third');
+  assert.equal(theirsToo.body.cards[0]?.uuid, card.uuid);
+
   await server.stop();
   server = await start(environment, data);
   const explained = await ask(`explain/${card.uuid}`);
@@ -121,7 +131,8 @@ test('cds-hooks-2.0@feedback is kept as one Communication an item, joined to its
   assert.ok(explained.body.decision.assessments[0].used.length > 0);
   for (const { model, same } of explained.body.computedAgain)
     assert.equal(same, true, `${model.id} gives the same number`);
-  assert.equal((await ask(`explain/${card.uuid}`, undefined, 'other')).status, 404, 'only who was sent the card');
+  const ofThird = await ask(`explain/${card.uuid}`, undefined, 'third');
+  assert.deepEqual([explained.body.decision.client, ofThird.body.decision.client], ['ehr', 'third'], 'to each its own');
   assert.equal((await ask(`explain/${UNKNOWN}`)).status, 404);
   const asked = await search('AuditEvent?patient=demo-sepsis&_sort=-date&_count=5');
   assert.match(JSON.stringify(asked), /explain/);
@@ -159,6 +170,7 @@ test('cds-hooks-2.0@feedback is kept as one Communication an item, joined to its
     [
       ['accepted', 'Practitioner/demo-physician'],
       ['overridden', 'Practitioner/demo-physician'],
+      ['none', 'Practitioner/demo-physician'], // the third client's card
     ],
   );
 });
