@@ -6,7 +6,7 @@ import { type CallerFacts, strangerFacts } from '../rest/caller.ts';
 import type { RestContext } from '../rest/context.ts';
 import { personOf } from '../rest/patient-links.ts';
 import type { AccessToken, TokenVerifier } from './bearer.ts';
-import { type Scope, scopesOf } from './scopes.ts';
+import { type Scope, type Situation, scopesOf } from './scopes.ts';
 
 /** Where a request comes from, before it is known from whom. */
 export interface Peer {
@@ -32,12 +32,14 @@ export function identityOf({ verifier, fhirBase, context }: IdentityOptions): Id
     const scopes = scopesOf(token.scope);
     const named = token.patient !== undefined && scopes.some(({ context: reach }) => reach === 'patient');
     const patients = named ? await personOf(token.patient ?? '', EVERYTHING, context()) : [];
+    const user = userOf(token, scopes, fhirBase);
+    const situation = situationOf(token, user);
     return {
       ...strangerFacts(peer.requestId, peer.address),
-      principal: principalOf(token, scopes),
+      principal: principalOf(token, scopes, situation),
       client: { system: token.issuer, value: token.client },
-      user: userOf(token, scopes, fhirBase),
-      rights: { kind: 'granted', scopes, patients },
+      user,
+      rights: { kind: 'granted', scopes, patients, situation },
     };
   };
 }
@@ -45,15 +47,22 @@ export function identityOf({ verifier, fhirBase, context }: IdentityOptions): Id
 /** Whose launch context it is was decided by the issuer, not by what the token may see. */
 const EVERYTHING: AccessFilter = { principal: '', visible: () => ALL };
 
+/** What the token says beside scopes. */
+function situationOf({ purposes }: AccessToken, user: string | undefined): Situation {
+  return { purposes, actors: user === undefined ? [] : [user] };
+}
+
 /** Opaque and stable; another for other rights, so that cursors and jobs of wider tokens stay with these. */
 function principalOf(
-  { issuer, client, subject, patient, roles, purposes }: AccessToken,
+  { issuer, client, subject, patient }: AccessToken,
   scopes: readonly Scope[],
+  { roles, purposes, actors, clearance, breakGlass }: Situation,
 ): string {
   const said = scopes
     .map(({ context, type, verbs, query }) => `${context}/${type}.${verbs.join()}?${query}`)
     .toSorted();
-  const text = JSON.stringify([issuer, client, subject, patient, roles.toSorted(), purposes.toSorted(), said]);
+  const circumstances = [roles?.toSorted(), purposes.toSorted(), actors.toSorted(), clearance?.toSorted(), breakGlass];
+  const text = JSON.stringify([issuer, client, subject, patient, circumstances, said]);
   return `token:${createHash('sha256').update(text).digest('base64url')}`;
 }
 

@@ -12,6 +12,26 @@ export interface Scope {
 }
 
 /**
+ * Under which circumstances a caller asks, beside scopes: what roles, consents and labels are judged by (docs/authorization.md, decision 0037).
+ * Plain data that crosses threads and is kept with jobs.
+ */
+export interface Situation {
+  /** Names of roles: the caller may do what scopes and one of the roles permit. Undefined: no role narrows the scopes; empty: nothing is permitted. */
+  readonly roles?: readonly string[];
+  /** Codes of v3-ActReason that the token states: `TREAT`, `BTG`. */
+  readonly purposes: readonly string[];
+  /** Who acts, as a Consent may name them: `Practitioner/12`, `Organization/3`. */
+  readonly actors: readonly string[];
+  /** Codes of restricted labels that this caller sees besides those of the roles: `V`, `PSY`. */
+  readonly clearance?: readonly string[];
+  /** Emergency access: consents and labels do not limit what scopes and roles give of this one patient (an id). */
+  readonly breakGlass?: { readonly patient: string };
+}
+
+/** Of whom nothing is known. */
+export const NO_SITUATION: Situation = { purposes: [], actors: [] };
+
+/**
  * What a caller's token permits. `everything` is the demonstration and the server's own work, `nothing` whoever showed no token.
  * There is no default: a caller without rights cannot be made.
  */
@@ -23,6 +43,8 @@ export type Rights =
       readonly scopes: readonly Scope[];
       /** Ids of the Patients that are the person in the token's launch context; empty = `patient/` scopes reach nothing. */
       readonly patients: readonly string[];
+      /** Absent: of before there were roles; as NO_SITUATION. */
+      readonly situation?: Situation;
     };
 
 const LETTERS = { c: 'create', r: 'read', u: 'update', d: 'delete', s: 'search' } as const satisfies Record<
