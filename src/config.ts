@@ -102,6 +102,12 @@ export const SETTINGS = {
   MODELS_DIR: optionalText(
     'Folder of the models that answer, with the tables and schemas they share. Default: models. See docs/your-own-model.md.',
   ),
+  INPUTS_WITHIN_MINUTES: list(
+    'How far apart the inputs of a model may lie, as model=minutes; 0: no further limit than their windows. Older ones count as missing. Models that are not named: as their files say (news2: 60).',
+    (part) => {
+      if (!/^[a-z0-9-]{1,64}=\d{1,5}$/.test(part)) throw new TypeError('must hold pairs such as news2=60');
+    },
+  ),
   CDS_SERVICES_DIR: optionalText('Folder of the CDS service files with their schema.json. Default: cds-services.'),
   AUTHORIZATION: oneOf<'off' | 'embedded'>(
     'off',

@@ -29,7 +29,11 @@ if (port === null) throw new TypeError('This file is the entry of a worker threa
 const say = (message: FromMonitor): void => port.postMessage(message);
 const ambient = systemAmbient();
 const { live, close } = attachedSystem(config, channel, parameters);
-const models = await loadModels(FOLDERS.models, { now: ambient.now, mode: 'inline' });
+const models = await loadModels(config.MODELS_DIR ?? FOLDERS.models, {
+  now: ambient.now,
+  mode: 'inline',
+  within: config.INPUTS_WITHIN_MINUTES,
+});
 const rules = loadRules(FOLDERS.monitoring, models.manifests, models.knowledge.vocabulary);
 const monitor = new Monitor({
   rules: rules.filter(({ id }) => !blocked.includes(id)),

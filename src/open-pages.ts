@@ -44,7 +44,10 @@ export interface PageParts {
 /** @throws Error naming a file of the release that is missing or malformed, TypeError for a setting that cannot be kept */
 export function openPages({ folders, config, cds, guard, asksTokens }: PageParts): RequestHandler {
   const isOn = sandboxIsOn(config.CDS_SANDBOX, config.CDS_CLIENTS_DIR === undefined && !asksTokens);
-  const catalogue = readCatalogue({ ...folders, models: config.MODELS_DIR ?? folders.models });
+  const catalogue = readCatalogue(
+    { ...folders, models: config.MODELS_DIR ?? folders.models },
+    config.INPUTS_WITHIN_MINUTES,
+  );
   const drugs = () => JSON.stringify(readDrugList(folders.pages, folders.knowledge));
   const sandbox = isOn ? { page: SANDBOX_PAGE, drugs: drugs() } : undefined;
   const pages = publicPages({ catalogue, assets: folders.pages, sandbox });

@@ -216,7 +216,8 @@ export async function buildSystem(
   mkdirSync(config.DATA_DIR, { recursive: true, mode: 0o700 });
   const ground = layGround(config, ambient);
   assertIndexable(ground);
-  const models = await loadModels(config.MODELS_DIR ?? FOLDERS.models, { now: ambient.now });
+  const folder = config.MODELS_DIR ?? FOLDERS.models;
+  const models = await loadModels(folder, { now: ambient.now, within: config.INPUTS_WITHIN_MINUTES });
   const site = config.DRUG_SITE_MAP === undefined ? undefined : readSiteMap(config.DRUG_SITE_MAP);
   const drugSafety = { ...loadDrugSafety(FOLDERS.knowledge, site), rank: await openRanker(FOLDERS.knowledge) };
   const store = await openSqlite(storeOptions(config, ground));
@@ -286,7 +287,7 @@ export async function buildSystem(
     ...outside,
     models,
     drugSafety,
-    triage: loadTriage(config.MODELS_DIR ?? FOLDERS.models),
+    triage: loadTriage(folder),
     context: live.current,
     interact: anyThread,
     settings: {
@@ -322,7 +323,6 @@ export async function buildSystem(
   const beside = { folder: FOLDERS.monitoring, now: ambient.now, parametersPort, current: () => live.current };
   const monitoring = openMonitoring(config, { ...beside, models, guard, identify, log, store });
   const rooms = new Map([...jobs.handlers(files, guard, identify), ['/monitor', monitoring.handler] as const]);
-  const folder = config.MODELS_DIR ?? FOLDERS.models;
   const drift = modelDrift({ ...ambient, models, folder, store, seal: aesSeal(secret), answer: heavy.answer });
   let listening = false;
   const bodyLimitBytes = config.BODY_LIMIT_MB * 1_048_576;

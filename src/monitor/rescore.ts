@@ -141,7 +141,7 @@ async function judge(
     about.push(...follows.resources);
     writes.events.push(...follows.events);
   }
-  const value = rule.trend === undefined ? undefined : assessment?.outputs[rule.trend.output];
+  const value = rule.trend === undefined || assessment?.atLeast ? undefined : assessment?.outputs[rule.trend.output];
   const recent =
     value === undefined || rule.trend === undefined
       ? state.recent
@@ -185,6 +185,9 @@ function seenBy(
   return { value, inputs, counted, withdrawn, outside, suppressed, at };
 }
 
+/** A lower bound is neither compared nor kept to be compared with. */
+const NO_TREND = 'Trend: none is given, since inputs are missing.';
+
 function remarks(
   assessment: Assessment,
   state: RuleState,
@@ -192,7 +195,8 @@ function remarks(
   { rule, at }: Occasion,
 ): readonly string[] {
   const value = rule.trend === undefined ? undefined : assessment.outputs[rule.trend.output];
-  const trend = value === undefined ? undefined : trendText(state.recent, at, value, rule);
+  const trend =
+    value === undefined ? undefined : assessment.atLeast ? NO_TREND : trendText(state.recent, at, value, rule);
   return [
     ...(trend === undefined ? [] : [trend]),
     ...(recorded.complete ? [] : ['The record is longer than is read: older resources were left out.']),

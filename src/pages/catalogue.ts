@@ -18,6 +18,7 @@ import {
 } from '../risk/manifest.ts';
 import { versionsOnDisk } from '../risk/models.ts';
 import { loadScores, type ScoreFile } from '../risk/score-file.ts';
+import { spanOf, withSpan } from '../risk/simultaneity.ts';
 
 interface Entry {
   readonly id: string;
@@ -70,14 +71,19 @@ export interface CatalogueFolders {
 
 /**
  * Every version on disk, by `id/version`, in order of kind and id.
+ * @param within how far apart the site lets inputs lie, `news2=90`
  * @throws Error naming a file that is missing or malformed
  */
-export function readCatalogue(folders: CatalogueFolders): ReadonlyMap<string, CatalogueEntry> {
+export function readCatalogue(
+  folders: CatalogueFolders,
+  within: readonly string[] = [],
+): ReadonlyMap<string, CatalogueEntry> {
   const schemas = loadSchemas(folders.models);
+  const spans = new Map(within.map(spanOf));
   const entries = [
-    ...graphEntries(folders.models, schemas),
+    ...graphEntries(folders.models, schemas).map((one) => ({ ...one, manifest: withSpan(one.manifest, spans) })),
     ...esiEntries(folders.models, schemas),
-    ...scoreEntries(folders.models, schemas),
+    ...scoreEntries(folders.models, schemas).map((one) => ({ ...one, file: withSpan(one.file, spans) })),
     knowledgeEntry(folders),
   ];
   return new Map(entries.map((entry) => [`${entry.id}/${entry.version}`, entry]));

@@ -1,5 +1,6 @@
 /** The inputs of a model or score, and whom it is for, as tables. Shapes: models/schema.json. */
 import type { EligibilityRule, FeatureSpec, ModelManifest } from '../risk/manifest.ts';
+import { spanText } from '../risk/simultaneity.ts';
 import { type Html, html, list, table, type Value } from './html.ts';
 import { hoursText, numberText, unitText, words } from './words.ts';
 
@@ -64,7 +65,7 @@ export function eligibilityList({ intendedPopulation, eligibility = [], simultan
     ...(simultaneity === undefined
       ? []
       : [
-          `Values older than ${simultaneity.hours} h before ${simultaneity.of === 'now' ? 'the instant judged at' : 'the newest of them'} count as missing`,
+          `Values older than ${spanText(simultaneity.hours)} before ${simultaneity.of === 'now' ? 'the instant judged at' : 'the newest of them'} count as missing`,
         ]),
     `No statement at all when more than ${maxMissing} needed input${maxMissing === 1 ? ' is' : 's are'} missing`,
   ]);

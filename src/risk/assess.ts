@@ -7,9 +7,8 @@ import type { Feature } from './observation.ts';
 import type { Knowledge } from './pick.ts';
 import { fallbackOutputs } from './scores.ts';
 import type { ModelSession, Tensors } from './session.ts';
+import { ofOneMoment } from './simultaneity.ts';
 import type { Explainer } from './tree-shap.ts';
-
-const HOUR_MS = 3_600_000;
 
 /** A model as loaded: the session that answers, or why it does not. */
 export interface ReadyModel {
@@ -23,21 +22,12 @@ export interface ReadyModel {
 
 /** The inputs of a model in the manifest's order, those that are too old beside the others left out. */
 export function featuresOf(
-  { features, simultaneity }: Pick<ModelManifest, 'features' | 'simultaneity'>,
+  file: Pick<ModelManifest, 'features' | 'simultaneity'>,
   evidence: Evidence,
   knowledge: Knowledge,
 ): readonly Feature[] {
-  const read = features.map((spec) => readFeature(spec, evidence, knowledge));
-  if (simultaneity === undefined) return read;
-  const { hours, of } = simultaneity;
-  const dated = features.map(({ windowHours }, index) => (windowHours === undefined ? undefined : read[index]?.at));
-  const newest = of === 'now' ? evidence.at : Math.max(...dated.filter((at) => at !== undefined));
-  const than = of === 'now' ? 'the instant judged at' : 'the newest input';
-  return read.map((feature, index) => {
-    const at = dated[index];
-    if (at === undefined || at >= newest - hours * HOUR_MS) return feature;
-    return { value: Number.NaN, reason: `measured more than ${hours} h before ${than}` };
-  });
+  const read = file.features.map((spec) => readFeature(spec, evidence, knowledge));
+  return ofOneMoment(file, read, evidence.at);
 }
 
 /** Years of age at which the population begins or ends; the specification of the age that decides it. */

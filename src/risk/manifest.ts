@@ -151,7 +151,7 @@ export interface ModelManifest extends Manifest {
   /** Judged in order after `intendedPopulation`; the first that is not met is the reason. Absent: nothing more is asked. */
   readonly eligibility?: readonly EligibilityRule[];
   /** Dated inputs older than `hours` before the instant judged at (`now`) or before the newest of them (`each-other`) are missing. */
-  readonly simultaneity?: { readonly hours: number; readonly of: 'now' | 'each-other' };
+  readonly simultaneity?: { readonly hours: number; readonly of: 'now' | 'each-other' } | undefined;
   /** Row of scores.ts that stands in. */
   readonly fallback: string;
 }

@@ -26,6 +26,7 @@ import { assessScore } from './score.ts';
 import { loadScores, type Score } from './score-file.ts';
 import { isFallback } from './scores.ts';
 import { type ModelSession, openSession, type RunnerContract, type SessionOptions } from './session.ts';
+import { type InputSpans, inputSpans, withSpan } from './simultaneity.ts';
 import { treeEnsembleOf } from './tree-ensemble.ts';
 import { type Explainer, explainerOf } from './tree-shap.ts';
 
@@ -33,8 +34,10 @@ import { type Explainer, explainerOf } from './tree-shap.ts';
 const VECTOR_TOLERANCE = 1e-6;
 const OUTPUT_TOLERANCE = 1e-5;
 
-/** What loading needs: the clock (ms since 1970), and how sessions run. */
-export type ModelOptions = SessionOptions;
+/** What loading needs: the clock (ms since 1970), how sessions run, and how far apart the site lets inputs lie (`news2=90`). */
+export interface ModelOptions extends SessionOptions {
+  readonly within?: readonly string[];
+}
 
 export interface LoadedModels extends Models {
   /** Source attributes by `id|version`, every version on disk whose card is complete. */
@@ -199,6 +202,11 @@ async function loadEntry(
   }
 }
 
+/** The golden cases have proven the folder as delivered; from here on it answers as the site has set it. */
+const spannedEntry = (entry: Entry, model: ReadyModel, spans: InputSpans): Entry => {
+  return { ...entry, model: { ...model, manifest: withSpan(model.manifest, spans) } };
+};
+
 /** Cards of every version on disk that are complete; the links on cards name the version they were made with. */
 function loadCards(root: string, schemas: Schemas, knowledge: Knowledge): ReadonlyMap<string, ModelCard> {
   const cards = new Map<string, ModelCard>();
@@ -233,7 +241,7 @@ function silent({ id, version, reason }: Entry): Assessment {
 /**
  * Loads the highest version of each model of a folder. A folder that fails any check (schema, card, hash, external data, tensors, golden
  * cases) does not stop the others: its stand-in answers, and `status()` says why.
- * @throws Error when the folder, its schemas, vocabulary.json or units.json are missing or malformed
+ * @throws Error when the folder, its schemas, vocabulary.json or units.json are missing or malformed; TypeError for a span of a model that is not there
  */
 export async function loadModels(folder: string, options: ModelOptions): Promise<LoadedModels> {
   const schemas = loadSchemas(folder);
@@ -246,10 +254,14 @@ export async function loadModels(folder: string, options: ModelOptions): Promise
     }
   }
   const scores = existsSync(join(folder, 'scores'))
-    ? loadScores(join(folder, 'scores'), schemas.score, knowledge.vocabulary)
+    ? new Map(loadScores(join(folder, 'scores'), schemas.score, knowledge.vocabulary))
     : new Map<string, Score>();
   const twice = [...scores.keys()].find((id) => entries.has(id));
   if (twice !== undefined) throw new Error(`Model \`${twice}\` is both a graph and a score file.`);
+  const spans = inputSpans(options.within ?? [], new Set([...entries.keys(), ...scores.keys()]));
+  for (const [id, entry] of entries)
+    if (entry.model !== undefined) entries.set(id, spannedEntry(entry, entry.model, spans));
+  for (const [id, score] of scores) scores.set(id, { ...score, file: withSpan(score.file, spans) });
   const loaded = [...entries.values()].flatMap(({ model }) => (model === undefined ? [] : [model]));
   return {
     manifests: new Map([

@@ -18,10 +18,17 @@ test(
     await there.settled();
     there.advance(MINUTE);
     for (const each of baseline('p1', there.now())) await there.put(each);
+    await there.settled();
+    there.advance(MINUTE);
     await there.put(breathing('p1', 'b1', 25, there.now()));
     await there.settled();
-    const [first, second, ...others] = await there.all('RiskAssessment');
+    const [first, whole, second, ...others] = await there.all('RiskAssessment');
     assert.deepEqual(others, [], 'one for each time; nothing without any input');
+    assert.deepEqual(
+      [first, whole].map((each) => at(each, 'note.0.text')),
+      ['Trend: none is given, since inputs are missing.', 'Trend: no earlier total of this patient in the last 24 h.'],
+      'a lower bound is neither compared nor compared with',
+    );
     assert.equal(at(second, 'subject.reference'), 'Patient/p1');
     assert.deepEqual(
       [at(second, 'method.coding.0.code'), at(second, 'method.coding.0.version'), at(second, 'method.coding.1.code')],

@@ -121,6 +121,26 @@ const scenarios: readonly (readonly [name: string, steps: readonly Step[]])[] = 
     ],
   ],
   [
+    'an input that lies more than an hour before the newest is no recovery',
+    [
+      [1, 5, UP, 'raised'],
+      [
+        61,
+        [measured(P, 'hr-61', '8867-4', 80, '/min', START + 61 * MINUTE)],
+        ['cleared urgent'],
+        'breathing still counts: 3',
+      ],
+      [63, 5, ['raised urgent', 'told urgent'], 'raised again after the quiet time'],
+      [
+        124,
+        [measured(P, 'hr-124', '8867-4', 80, '/min', START + 124 * MINUTE)],
+        [],
+        'breathing lies 61 minutes before',
+      ],
+      [125, 0, ['cleared urgent'], 'all measured again'],
+    ],
+  ],
+  [
     'late data: an older value never hides a newer one',
     [
       [60, 0, [], 'control'],

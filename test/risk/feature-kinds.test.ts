@@ -210,7 +210,7 @@ const simultaneous: readonly (readonly [
   ['now', [1.001, 0.5], ['pulse']],
   ['now', [5, 5], ['pulse', 'spo2']],
 ];
-test('score@simultaneity: inputs of one moment, where a site asks for it: within 1 h, the end included', () => {
+test('score@simultaneity: inputs of one moment, where a file or a site asks for it: within 1 h, the end included', () => {
   for (const [of, [first, second], missing] of simultaneous) {
     const resources = [pulse(80, first), measured('59408-5', 97, '%', { effectiveDateTime: ago(second) })];
     const manifest = { features: [PULSE, SPO2], ...(of === undefined ? {} : { simultaneity: { hours: 1, of } }) };
