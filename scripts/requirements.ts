@@ -35,6 +35,8 @@ const TITLES: Readonly<Record<string, string>> = {
   'fhir-r4-operations': 'FHIR R4 operations (operations.html and the operations that are served)',
   'fhir-r4-search': 'FHIR R4 search (search.html)',
   'cds-hooks-2.0': 'CDS Hooks 2.0.1, what a service does',
+  'cds-clauses':
+    'CDS Hooks clause by clause: the specification, what clients do, what cards must hold, what goes wrong',
   balp: 'Audit: FHIR R4 AuditEvent, IHE BALP, ITI-20 and ITI-81, and our own patterns',
   reliability: 'Reliability: promises of this project',
   scores: 'Published scores: inputs, eligibility, points',

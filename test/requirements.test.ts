@@ -23,6 +23,7 @@ test('ledger: the sets, and ids that name their set and are unique', () => {
       'fhir-r4-operations',
       'fhir-r4-search',
       'cds-hooks-2.0',
+      'cds-clauses',
       'balp',
       'reliability',
       'scores',

@@ -4,7 +4,6 @@ import { join } from 'node:path';
 import { type FhirError, fhirError } from '../fhir/outcome.ts';
 import { localCaller, localFacts } from '../rest/caller.ts';
 import type { Ambient, Caller, RestContext } from '../rest/context.ts';
-import type { Models } from '../risk/assessment.ts';
 import type { DrugSafety } from '../risk/finding.ts';
 import type { Triage } from '../risk/triage.ts';
 import { Answered } from './answered.ts';
@@ -13,6 +12,7 @@ import { basisHandles } from './basis-link.ts';
 import { type Bearer, type BearerOptions, bearerReason, cdsBearer, type Verified } from './bearer.ts';
 import { type CdsClient, demonstrationClient, type LoadedClients, loadClients, mayCall } from './client.ts';
 import { aesSeal } from './decision-record.ts';
+import { type CardedModels, unlabelledServices } from './demonstration.ts';
 import { type ReportPage, type ReportQuery, report, reportPage } from './feedback-report.ts';
 import { invoke } from './invoke.ts';
 import { overrideMemory } from './override-memory.ts';
@@ -36,7 +36,7 @@ export interface CdsOptions {
   readonly attested?: ((model: string, version: string) => boolean) | undefined;
   /** Fetches key sets of clients, under the rules of all outbound calls. */
   readonly fetchKeys: BearerOptions['fetchKeys'];
-  readonly models: Models;
+  readonly models: CardedModels;
   readonly drugSafety: DrugSafety;
   readonly triage: Triage;
   readonly context: RestContext;
@@ -165,7 +165,7 @@ export function buildCds(options: CdsOptions): Cds {
   };
   const quota = new Quota(() => ambient.now());
   return {
-    problems: [...problems, ...registered.problems],
+    problems: [...problems, ...unlabelledServices(all, models), ...registered.problems],
     origins: new Set([...options.origins, ...registered.clients.flatMap(({ origins }) => origins)]),
     services,
     withheld,

@@ -346,7 +346,7 @@ export function userTypeOf(userId: string | undefined): string | undefined {
 }
 
 /** Ids of the models that a service asks. */
-function modelsOf({ engine }: Service): readonly string[] {
+export function modelsOf({ engine }: Service): readonly string[] {
   switch (engine.kind) {
     case 'scores':
       return engine.models;

@@ -54,7 +54,7 @@ for (const [interaction, action, client, server, userType, profile] of rows)
         [499, '4'],
         [500, '8'],
       ] as const) {
-        const name = `balp ${interaction}, ${patients.length} patients, ${user ?? 'no user'}, ${status}`;
+        const name = `§8.12 balp ${interaction}, ${patients.length} patients, ${user ?? 'no user'}, ${status}`;
         test(name, () => {
           const query = interaction.startsWith('search') ? 'GET /fhir/Observation?code=x' : undefined;
           const resource = { type: 'Observation', id: 'o1', version: 3 };
@@ -84,7 +84,7 @@ for (const [interaction, action, client, server, userType, profile] of rows)
 /** Rules every AuditEvent of ours keeps, also failures and our own patterns. */
 const everywhere: readonly [rule: string, holds: (event: AuditEvent) => boolean][] = [
   [
-    'client and server agents have a network address of type 1, 2 or 5',
+    '§5.6.2 client and server agents have a network address of type 1, 2 or 5',
     ({ agent }) =>
       agent.slice(0, 2).every(({ network }) => !!network?.address && ['1', '2', '5'].includes(network.type ?? '')),
   ],

@@ -5,7 +5,7 @@ import { auditRow, renderAuditEvent, verifyCommitment } from '../../src/audit.ts
 import { accessOf, caller, entriesOf, keyMint, rendered, rowOf, SALT, SAMPLES, SOURCE, stored } from './world.ts';
 
 for (const [name, access] of Object.entries(SAMPLES)) {
-  test(`bytes identify nobody: ${name}`, () => {
+  test(`§8.13 bytes identify nobody: ${name}`, () => {
     const row = rowOf(access);
     assert.doesNotMatch(row.bytes, /canary/i);
     assert.doesNotMatch(row.bytes, new RegExp(SALT));
@@ -36,7 +36,7 @@ for (const [name, access] of Object.entries(SAMPLES)) {
   });
 }
 
-test('one event per entry and patient in order, the envelope last', () => {
+test('§8.12 one event per entry and patient in order, the envelope last', () => {
   const events = rendered(rowOf(SAMPLES.transaction ?? accessOf([])));
   const seen = events.map(({ id, subtype, entity }) => [
     id,
@@ -93,7 +93,7 @@ test('a patient who is the user is a subject of every event', () => {
   assert.deepEqual(row.events[0]?.subjects, ['subject-key-0']);
 });
 
-test('a hook call tells instance, service, drafts, model and cards, and drops what is no reference', () => {
+test('§5.6.1 §5.6.3 §8.15 a hook call tells instance, service, drafts, model and cards, and drops what is no reference', () => {
   const [event] = rendered(rowOf(SAMPLES['hook call'] ?? accessOf([])));
   assert.deepEqual(
     event?.subtype?.map(({ code }) => code),

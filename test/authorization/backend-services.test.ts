@@ -147,7 +147,7 @@ test('smart-server@jwks-url: keys at a registered URL are fetched, also when jku
   assert.ok(lost.status >= 400 && lost.status < 500, `${lost.status}: keys that cannot be had are no fault of ours`);
 });
 
-test('smart-server@introspection: active with what the token says; revoked or unknown is inactive and nothing more', async () => {
+test('§8.14 smart-server@introspection: active with what the token says; revoked or unknown is inactive and nothing more', async () => {
   const { json } = await world.backendToken('bulk', es, 'system/Patient.rs');
   const token = String(json.access_token);
   const asked = async (text: string) =>

@@ -112,7 +112,7 @@ const refused: readonly [why: string, changes: Record<string, string | undefined
   ['a request object', { request: 'a.b.c' }, 'request_not_supported'],
 ];
 for (const [why, changes, error] of refused) {
-  test(`smart-server@authorize-refused: ${why}`, async () => {
+  test(`§8.14 smart-server@authorize-refused: ${why}`, async () => {
     const authorized = await world.authorize(somebody('patient-1'), changes);
     assert.equal(authorized.error, error, authorized.answer.text);
     assert.equal(authorized.code, undefined);

@@ -30,7 +30,7 @@ const rows: readonly [
   [false, clients, ['icu-mortality-24h', VERSION], 'another model'],
 ];
 for (const [isThere, clientsFolder, held, why] of rows) {
-  test(`cds-attestation@sepsis: ${why}`, () => {
+  test(`§6.2.6 §8.15 cds-attestation@sepsis: ${why}`, () => {
     const attested = (model: string, version: string) => held?.[0] === model && held[1] === version;
     const { cds } = world({ ...(clientsFolder === undefined ? {} : { clientsFolder }), attested });
     assert.deepEqual(cds.problems, [], 'a client may be registered for it all the same');

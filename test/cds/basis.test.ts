@@ -54,7 +54,7 @@ const notFound = (error: unknown): boolean => error instanceof FhirError && erro
 const pageOf = async ({ cds }: World, handle: string): Promise<string> =>
   document(basisPage(await cds.basis(handle, CALLER), CATALOGUE), false);
 
-test('card-content@basis: inputs with dates, units and points, what is missing, threshold, model, on a page', async () => {
+test('§6.2.4 card-content@basis: inputs with dates, units and points, what is missing, threshold, model, on a page', async () => {
   const { one, handle } = await shown();
   const page = await pageOf(one, handle);
   for (const part of [
@@ -71,7 +71,7 @@ test('card-content@basis: inputs with dates, units and points, what is missing, 
     assert.ok(page.includes(part), `${part}\n---\n${page}`);
 });
 
-test('card-content@basis-audit: every look is recorded with the patient', async () => {
+test('§5.6.5 card-content@basis-audit: every look is recorded with the patient', async () => {
   const { one, handle } = await shown();
   const before = one.audits.length;
   await one.cds.basis(handle, CALLER);
@@ -98,7 +98,7 @@ const rows: readonly [opens: boolean, why: string, passed: number][] = [
   [false, 'the instant it expires', 1e8],
 ];
 for (const [opens, why, passed] of rows) {
-  test(`card-content@basis-expires: ${why}`, async () => {
+  test(`§1.6.14 card-content@basis-expires: ${why}`, async () => {
     let now = AT;
     const { one, handle } = await shown({ ...HIGH, now: () => now });
     now += passed;

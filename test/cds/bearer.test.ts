@@ -75,19 +75,19 @@ async function call(token: string | undefined, { app, there } = server(), path =
 }
 
 const good: readonly [name: string, make: () => Promise<string>][] = [
-  ['ES384', () => signed()],
-  ['RS384 with a kid of Base64 characters', () => signed(PAYLOAD, rs, { alg: 'RS384', kid: 'a+b/c==' })],
+  ['§1.8.2 ES384 with a kid', () => signed()],
+  ['§2.2 RS384 with a kid of Base64 characters', () => signed(PAYLOAD, rs, { alg: 'RS384', kid: 'a+b/c==' })],
   ['no kid, one key of that algorithm', () => signed(PAYLOAD, es, { kid: undefined })],
-  ['aud as array', () => signed({ ...PAYLOAD, aud: ['https://other.example', AUDIENCE] })],
-  ['aud of a registered alias', () => signed({ ...PAYLOAD, aud: `${ALIAS}/triage` })],
+  ['§1.8.3 aud as array', () => signed({ ...PAYLOAD, aud: ['https://other.example', AUDIENCE] })],
+  ['§1.8.4 aud of a registered alias', () => signed({ ...PAYLOAD, aud: `${ALIAS}/triage` })],
   ['exp just reached, within the skew', () => signed({ ...PAYLOAD, iat: NOW - 300, exp: NOW - 59 })],
   ['iat ahead by the skew', () => signed({ ...PAYLOAD, iat: NOW + 60 })],
-  ['nbf before iat, as Epic sends', () => signed({ ...PAYLOAD, nbf: NOW - 5, sub: 'client-id' })],
-  ['the longest lifetime', () => signed({ ...PAYLOAD, exp: NOW + 1200 })],
+  ['§2.2 nbf before iat, as Epic sends', () => signed({ ...PAYLOAD, nbf: NOW - 5, sub: 'client-id' })],
+  ['§1.8.6 the longest lifetime', () => signed({ ...PAYLOAD, exp: NOW + 1200 })],
   ['a tenant nobody registered by', () => signed({ ...PAYLOAD, tenant: 'x' })],
 ];
 for (const [name, make] of good) {
-  test(`cds-hooks-2.0@jwt accepted: ${name}`, async () => {
+  test(`${name} (cds-hooks-2.0@jwt accepted)`, async () => {
     const { answer, audit } = await call(`Bearer ${await make()}`);
     assert.equal(answer.status, 200, answer.text);
     assert.deepEqual(audit?.caller.client, { system: ISSUER, value: 'ehr' });
@@ -96,14 +96,14 @@ for (const [name, make] of good) {
 }
 
 const bad: readonly [name: string, make: () => Promise<string | undefined>, reason: string][] = [
-  ['none sent', async () => undefined, 'no-token'],
+  ['§1.8.1 none sent', async () => undefined, 'no-token'],
   ['Basic', async () => 'Basic YTpi', 'not-a-jwt'],
   ['two parts', async () => 'Bearer a.b', 'not-a-jwt'],
   ['not Base64', async () => 'Bearer a.b.c', 'not-a-jwt'],
   ['longer than 8 KB', async () => `Bearer ${await signed({ ...PAYLOAD, x: 'x'.repeat(9000) })}`, 'not-a-jwt'],
-  ['alg none', async () => `Bearer ${new UnsecuredJWT(PAYLOAD).encode()}x`, 'signature'],
+  ['§1.8.2 alg none', async () => `Bearer ${new UnsecuredJWT(PAYLOAD).encode()}x`, 'signature'],
   [
-    'HMAC with the public key as secret',
+    '§1.8.2 HMAC with the public key as secret',
     async () => {
       const secret = new TextEncoder().encode(JSON.stringify(es.jwk));
       return `Bearer ${await new SignJWT(PAYLOAD).setProtectedHeader({ alg: 'HS384', kid: 'es', typ: 'JWT' }).sign(secret)}`;
@@ -119,10 +119,14 @@ const bad: readonly [name: string, make: () => Promise<string | undefined>, reas
     },
     'signature',
   ],
-  ['RS384 key named, ES384 signature', async () => `Bearer ${await signed(PAYLOAD, es, { kid: 'a+b/c==' })}`, 'keys'],
-  ['unknown kid', async () => `Bearer ${await signed(PAYLOAD, es, { kid: 'other' })}`, 'keys'],
   [
-    'unknown issuer',
+    '§1.8.2 RS384 key named, ES384 signature',
+    async () => `Bearer ${await signed(PAYLOAD, es, { kid: 'a+b/c==' })}`,
+    'keys',
+  ],
+  ['§1.8.3 unknown kid', async () => `Bearer ${await signed(PAYLOAD, es, { kid: 'other' })}`, 'keys'],
+  [
+    '§1.8.3 unknown issuer',
     async () => `Bearer ${await signed({ ...PAYLOAD, iss: 'https://evil.example' })}`,
     'unknown-issuer',
   ],
@@ -133,40 +137,40 @@ const bad: readonly [name: string, make: () => Promise<string | undefined>, reas
   ],
   ['a jku nobody allowed', async () => `Bearer ${await signed(PAYLOAD, es, { jku: JKU })}`, 'unknown-jku'],
   ['typ missing', async () => `Bearer ${await signed(PAYLOAD, es, { typ: undefined })}`, 'claims'],
-  ['typ of an access token', async () => `Bearer ${await signed(PAYLOAD, es, { typ: 'at+jwt' })}`, 'claims'],
+  ['§1.8.2 typ of an access token', async () => `Bearer ${await signed(PAYLOAD, es, { typ: 'at+jwt' })}`, 'claims'],
   [
-    'aud of another service',
+    '§1.8.4 aud of another service',
     async () => `Bearer ${await signed({ ...PAYLOAD, aud: AUDIENCE.replace('triage', 'x') })}`,
     'claims',
   ],
   [
-    'aud of discovery',
+    '§1.8.4 aud of discovery',
     async () => `Bearer ${await signed({ ...PAYLOAD, aud: AUDIENCE.replace('/triage', '') })}`,
     'claims',
   ],
-  ['aud with a slash more', async () => `Bearer ${await signed({ ...PAYLOAD, aud: `${AUDIENCE}/` })}`, 'claims'],
+  ['§1.8.4 aud with a slash more', async () => `Bearer ${await signed({ ...PAYLOAD, aud: `${AUDIENCE}/` })}`, 'claims'],
   ...['iss', 'aud', 'exp', 'iat', 'jti'].map((claim): [string, () => Promise<string>, string] => [
-    `${claim} missing`,
+    `§1.8.3 ${claim} missing`,
     async () => `Bearer ${await signed(without(claim))}`,
     claim === 'iss' ? 'unknown-issuer' : 'claims',
   ]),
   ['jti empty', async () => `Bearer ${await signed({ ...PAYLOAD, jti: '' })}`, 'claims'],
   [
-    'expired beyond the skew',
+    '§1.8.3 expired beyond the skew',
     async () => `Bearer ${await signed({ ...PAYLOAD, iat: NOW - 300, exp: NOW - 61 })}`,
     'lifetime',
   ],
-  ['iat beyond the skew', async () => `Bearer ${await signed({ ...PAYLOAD, iat: NOW + 61 })}`, 'lifetime'],
+  ['§1.8.3 iat beyond the skew', async () => `Bearer ${await signed({ ...PAYLOAD, iat: NOW + 61 })}`, 'lifetime'],
   ['nbf to come', async () => `Bearer ${await signed({ ...PAYLOAD, nbf: NOW + 61 })}`, 'lifetime'],
   [
-    'a lifetime of a second too much',
+    '§1.8.6 a lifetime of a second too much',
     async () => `Bearer ${await signed({ ...PAYLOAD, exp: NOW + 1201 })}`,
     'lifetime',
   ],
 ];
 const texts = new Set<string>();
 for (const [name, make, reason] of bad) {
-  test(`cds-hooks-2.0@jwt refused: ${name}`, async () => {
+  test(`${name} (cds-hooks-2.0@jwt refused)`, async () => {
     const { answer, audit } = await call(await make());
     assert.equal(answer.status, 401);
     assert.equal(answer.headers['www-authenticate'], 'Bearer');
@@ -177,7 +181,7 @@ for (const [name, make, reason] of bad) {
   });
 }
 
-test('cds-hooks-2.0@jwt a token holds once: again, at once, and after a restart', async () => {
+test('§1.8.3 §1.8.6 cds-hooks-2.0@jwt a token holds once: again, at once, and after a restart', async () => {
   const used: WorldOptions['used'] = new Map();
   const first = server({ used });
   const token = `Bearer ${await signed()}`;
@@ -194,13 +198,13 @@ test('cds-hooks-2.0@jwt a token holds once: again, at once, and after a restart'
   );
 });
 
-test('cds-hooks-2.0@jwt discovery asks for none, and ignores one that does not hold', async () => {
+test('§1.8.1 cds-hooks-2.0@jwt discovery asks for none, and ignores one that does not hold', async () => {
   const { app } = server();
   assert.equal((await request(app).get('/cds-services')).status, 200);
   assert.equal((await request(app).get('/cds-services').set('Authorization', 'Bearer nonsense')).status, 200);
 });
 
-test('cds-hooks-2.0@call-allow-list a client calls the services it is registered for, and no others', async () => {
+test('§1.8.7 cds-hooks-2.0@call-allow-list a client calls the services it is registered for, and no others', async () => {
   const audience = 'http://127.0.0.1:8080/cds-services/deterioration-sepsis';
   const { answer, audit } = await call(
     `Bearer ${await signed({ ...PAYLOAD, aud: audience })}`,
@@ -218,7 +222,7 @@ test('cds-hooks-2.0@call-allow-list a client calls the services it is registered
   assert.equal((await call(undefined, server(), '/cds-services/nothing')).answer.status, 401, 'a stranger is not');
 });
 
-test('cds-hooks-2.0@jwt-jku keys come from allowed addresses only; a new key is found; a known set is not fetched again', async () => {
+test('§1.8.5 §2.3 §8.6 cds-hooks-2.0@jwt-jku keys come from allowed addresses only; a new key is found; a known set is not fetched again', async () => {
   const fetched: string[] = [];
   let keys = [es.jwk];
   const fetchKeys: NonNullable<WorldOptions['fetchKeys']> = async (url, { redirect }) => {
@@ -242,7 +246,7 @@ test('cds-hooks-2.0@jwt-jku keys come from allowed addresses only; a new key is 
   assert.deepEqual(fetched, [JKU]);
 });
 
-test('cds-hooks-2.0@jwt a client asks no more than its quota; a place comes back', async () => {
+test('§1.8.7 §1.8.9 cds-hooks-2.0@jwt a client asks no more than its quota; a place comes back', async () => {
   let now = AT;
   const one = server({ now: () => now, clientsFolder: registered({ ...CLIENT, callsPerMinute: 2 }) });
   const ask = async (jti: string) => (await call(`Bearer ${await signed({ ...PAYLOAD, jti })}`, one)).answer;
@@ -257,7 +261,7 @@ test('cds-hooks-2.0@jwt a client asks no more than its quota; a place comes back
 const ORIGIN = 'https://sandbox.example';
 const paths = ['/cds-services', '/cds-services/triage', '/cds-services/triage/feedback'];
 for (const path of paths) {
-  test(`cds-hooks-2.0@cors preflight of ${path}`, async () => {
+  test(`§1.8.8 §2.1 §8.10 cds-hooks-2.0@cors preflight of ${path}`, async () => {
     const { app } = server({ clientsFolder: registered({ ...CLIENT, origins: [ORIGIN] }) });
     const answer = await request(app).options(path).set('Origin', ORIGIN).set('Access-Control-Request-Method', 'POST');
     assert.equal(answer.status, 204);
@@ -272,7 +276,7 @@ for (const path of paths) {
   });
 }
 
-test('cds-hooks-2.0@cors answers and refusals can be read by a registered page, and by no other', async () => {
+test('§1.8.8 cds-hooks-2.0@cors answers and refusals can be read by a registered page, and by no other', async () => {
   const { app } = server({ origins: [ORIGIN] });
   const listed = await request(app).get('/cds-services').set('Origin', ORIGIN);
   assert.equal(listed.headers['access-control-allow-origin'], ORIGIN);
@@ -288,26 +292,26 @@ const files: readonly [name: string, clients: readonly object[], problem: RegExp
   ['a symmetric key', [{ ...CLIENT, jwks: { keys: [{ kty: 'oct', kid: 'k', k: 'x' }] } }], /must NOT be valid/],
   ['no keys at all', [{ name: 'a', issuer: 'i', services: ['*'] }], /jwks/],
   [
-    'a key address without TLS',
+    '§1.8.5 a key address without TLS',
     [{ name: 'a', issuer: 'i', services: ['*'], jwksUrl: 'http://ehr.example/jwks' }],
     /format "uri"/,
   ],
-  ['an algorithm with a shared secret', [{ ...CLIENT, algorithms: ['HS256'] }], /allowed values/],
-  ['alg none', [{ ...CLIENT, algorithms: ['none'] }], /allowed values/],
+  ['§1.8.2 an algorithm with a shared secret', [{ ...CLIENT, algorithms: ['HS256'] }], /allowed values/],
+  ['the algorithm none', [{ ...CLIENT, algorithms: ['none'] }], /allowed values/],
   ['an unknown service', [{ ...CLIENT, services: ['triage', 'x'] }], /`x` is not known/],
   ['an unknown field', [{ ...CLIENT, service: 'triage' }], /additional properties/],
   ['one name twice', [CLIENT, { ...CLIENT, issuer: 'https://b.example' }], /name is used/],
   ['one issuer twice', [CLIENT, { ...CLIENT, name: 'b' }], /has this issuer/],
-  ['any origin', [{ ...CLIENT, origins: ['https://*'] }], /never|pattern/],
+  ['§1.8.8 any origin', [{ ...CLIENT, origins: ['https://*'] }], /never|pattern/],
 ];
 for (const [name, clients, problem] of files) {
-  test(`cds-hooks-2.0@jwt a registration is refused at start: ${name}`, () => {
+  test(`${name} (cds-hooks-2.0@jwt a registration is refused at start)`, () => {
     const { problems } = world({ clientsFolder: registered(...clients) }).cds;
     assert.match(problems.join(' '), problem);
   });
 }
 
-test('cds-hooks-2.0@jwt tenants of one issuer are told apart', async () => {
+test('§1.8.7 cds-hooks-2.0@jwt tenants of one issuer are told apart', async () => {
   const one = server({
     clientsFolder: registered(
       { ...CLIENT, tenant: 'a' },

@@ -55,14 +55,14 @@ const rows: readonly [
     undefined,
     undefined,
     { news2: { outputs: { total: 4 }, atLeast: true, missing: MISSING } },
-    'a lower bound that reaches none: silent',
+    '§6.3.3 §8.2 a lower bound that reaches none: silent',
   ],
   [undefined, undefined, { news2: { outputs: {}, band: undefined, missing: MISSING } }, 'no statement: silent'],
   [
     undefined,
     undefined,
     { news2: { outputs: { total: 9 }, band: 'high', outsidePopulation: 'age is below 16 years' } },
-    'outside the population: silent',
+    '§6.3.3 outside the population: silent',
   ],
   [
     'NEWS2 9, high: emergency response threshold; qSOFA 2; SIRS 3',
@@ -82,14 +82,14 @@ const rows: readonly [
   ],
 ];
 for (const [summary, indicator, changes, why] of rows) {
-  test(`cds-card@score: ${why}`, async () => {
+  test(`${why} (cds-card@score)`, async () => {
     const { cards, one } = await scores(changes);
     assert.deepEqual([cards[0]?.summary, cards[0]?.indicator, one.events], [summary, indicator, []]);
     assert.ok(cards.length <= 1);
   });
 }
 
-test('cds-card@score-detail: inputs with unit, points and date; what is missing; fallback; population; source', async () => {
+test('§1.4.5 §2.6 §6.2.2 §6.2.5 §6.3.1 §8.15 cds-card@score-detail: inputs with unit, points and date; what is missing; fallback; population; source', async () => {
   const { cards } = await scores({
     news2: {
       outputs: { total: 7 },
@@ -125,7 +125,7 @@ test('cds-card@score-detail: inputs with unit, points and date; what is missing;
   assert.ok(links.some(({ url }) => url === MANIFESTS.get('news2')?.citation.url));
 });
 
-test('cds-card@engine: a model that fails or never answers is left out; none answering is 200 without cards, audited as failed', async () => {
+test('§1.6.12 cds-card@engine: a model that fails or never answers is left out; none answering is 200 without cards, audited as failed', async () => {
   const high = { outputs: { total: 8 }, band: 'high' };
   const some = world({
     deadlineMs: 50,
@@ -152,13 +152,13 @@ const severities: readonly [severity: Finding['severity'], indicator: string | u
   ['low', undefined],
 ];
 for (const [severity, indicator] of severities) {
-  test(`cds-card@finding: ${severity} -> ${indicator ?? 'silent'}`, async () => {
+  test(`§1.6.4 cds-card@finding: ${severity} -> ${indicator ?? 'silent'}`, async () => {
     const { cards, one } = await drug([{ ...FINDING, severity }]);
     assert.deepEqual([cards[0]?.indicator, one.events], [indicator, []]);
   });
 }
 
-test('cds-card@finding: names, effect, source and removal of the draft order', async () => {
+test('§2.6 §6.2.2 §6.3.2 cds-card@finding: names, effect, source and removal of the draft order', async () => {
   const { cards } = await drug([FINDING]);
   const [card] = cards;
   assert.equal(
@@ -202,7 +202,7 @@ test('cds-card@finding: the same pair in either order is one card', async () => 
   assert.equal((await drug([FINDING, swapped])).cards.length, 1);
 });
 
-test('cds-card@selections: advice concerns selected orders only; a dangling selection is counted and ignored', async () => {
+test('§1.9.1 §8.11 cds-card@selections: advice concerns selected orders only; a dangling selection is counted and ignored', async () => {
   const entries = [{ resource: ORDER }, { resource: { ...ORDER, id: 'background' } }];
   const between = { ...FINDING, draft: { ...FINDING.draft, source: 'MedicationRequest/background' } };
   const call = async (selections: readonly string[], findings: readonly Finding[]) => {
@@ -236,11 +236,11 @@ const received: readonly [resourceId: string | undefined, entry: object, source:
     undefined,
     { fullUrl: 'urn:uuid:7', resource: { ...ORDER, id: undefined } },
     'MedicationRequest/draft-0',
-    'only a urn: a card without removal',
+    '§1.9.3 only a urn: a card without removal',
   ],
 ];
 for (const [resourceId, entry, source, why] of received) {
-  test(`cds-card@delete: ${why}`, async () => {
+  test(`§1.9.3 cds-card@delete: ${why}`, async () => {
     const { cards, one } = await drug([{ ...FINDING, draft: { ...FINDING.draft, source } }], {}, [entry]);
     assert.deepEqual(
       [cards.length, cards[0]?.suggestions?.[0]?.actions[0]?.resourceId, one.events],
@@ -267,7 +267,7 @@ test('cds-card@incomplete: unrecognised drugs and a failed check are said', asyn
   );
 });
 
-test('cds-card@order: critical first, then by key; the cap says how many are left out', async () => {
+test('§1.6.13 cds-card@order: critical first, then by key; the cap says how many are left out', async () => {
   const many = Array.from({ length: 14 }, (_one, index) => ({
     ...FINDING,
     key: `k${String(index).padStart(2, '0')}`,
@@ -281,7 +281,7 @@ test('cds-card@order: critical first, then by key; the cap says how many are lef
   assert.equal(again.text, (await drug(many)).text);
 });
 
-test('cds-card@uuid: the same call gives the same uuids, another call others', async () => {
+test('§1.3.7 cds-card@uuid: the same call gives the same uuids, another call others', async () => {
   const ids = async (hookInstance: string) => {
     const { cards } = await world({ findings: [FINDING] }).call('drug-interactions-sign', orderSign({ hookInstance }));
     return [cards[0]?.uuid, cards[0]?.suggestions?.[0]?.uuid];
@@ -290,7 +290,7 @@ test('cds-card@uuid: the same call gives the same uuids, another call others', a
   assert.equal(new Set([...(await ids(INSTANCE)), ...(await ids(INSTANCE.replace('d', 'e')))]).size, 4);
 });
 
-test('cds-card@audit: cards by uuid, indicator and topic; no text, value or score', async () => {
+test('§5.6.3 cds-card@audit: cards by uuid, indicator and topic; no text, value or score', async () => {
   const { one, cards } = await drug([FINDING]);
   assert.deepEqual(one.audits[0]?.hook?.cards, [{ uuid: cards[0]?.uuid, indicator: 'critical', topic: 'drug-safety' }]);
   assert.deepEqual(one.audits[0]?.hook?.draftOrders, ['MedicationRequest/new']);
@@ -315,7 +315,7 @@ const HOSTILE = [
   ' '.repeat(500),
 ];
 for (const hostile of HOSTILE) {
-  test(`cds-card@injection: ${JSON.stringify(hostile).slice(0, 50)}`, async () => {
+  test(`§1.6.3 §8.9 cds-card@injection: ${JSON.stringify(hostile).slice(0, 50)}`, async () => {
     const mention = { ...FINDING.draft, display: hostile, ingredients: [hostile] };
     const { cards, one } = await drug(
       [{ ...FINDING, draft: mention, effect: hostile, rule: { id: hostile, citation: hostile, url: hostile } }],
@@ -340,7 +340,7 @@ for (const hostile of HOSTILE) {
   });
 }
 
-test('cds-card@summary: the longest names still end on a word within 139 characters', async () => {
+test('§1.6.2 cds-card@summary: the longest names still end on a word within 139 characters', async () => {
   const long = 'hydrochlorothiazide/olmesartan medoxomil/amlodipine besylate 40 mg-10 mg-25 mg oral tablet';
   const { cards } = await drug([
     {

@@ -35,12 +35,12 @@ const body = (
   hook = 'order-sign',
 ) => shaped(profile, { cards, systemActions }, HOOKS.get(hook));
 
-test('cds-hooks-2.0@profile generic loses nothing and adds nothing', () => {
+test('§1.6.11 §2.4 cds-hooks-2.0@profile generic loses nothing and adds nothing', () => {
   assert.deepEqual(body('generic'), { cards: [CARD, TOLD] });
   assert.deepEqual(body('generic', [removal]), { cards: [CARD, TOLD], systemActions: [removal] });
 });
 
-test('cds-hooks-2.0@profile sandbox is as generic, and finds system actions where it looks for them', () => {
+test('§2.1 cds-hooks-2.0@profile sandbox is as generic, and finds system actions where it looks for them', () => {
   assert.deepEqual(body('sandbox'), body('generic'));
   assert.deepEqual(body('sandbox', [removal]), {
     ...body('generic', [removal]),
@@ -48,7 +48,7 @@ test('cds-hooks-2.0@profile sandbox is as generic, and finds system actions wher
   });
 });
 
-test('cds-hooks-2.0@profile epic: one action a suggestion, any, a plain topic code; several actions are left out, not cut, and counted', () => {
+test('§2.2 cds-hooks-2.0@profile epic: one action a suggestion, any, a plain topic code; several actions are left out, not cut, and counted', () => {
   const [first, second] = body('epic').cards;
   assert.deepEqual(first?.suggestions, [suggestion('one', removal)]);
   assert.equal(first?.selectionBehavior, 'any');
@@ -68,7 +68,7 @@ const actions: readonly [why: string, action: Action, kept: boolean][] = [
   ['an update of another type', { ...annotation, resource: { resourceType: 'Task', id: '1' } }, false],
 ];
 for (const [why, action, kept] of actions) {
-  test(`cds-hooks-2.0@profile epic system actions, ${why}: ${kept ? 'kept' : 'left out'}`, () =>
+  test(`§2.2 cds-hooks-2.0@profile epic system actions, ${why}: ${kept ? 'kept' : 'left out'}`, () =>
     assert.deepEqual(body('epic', [action]).systemActions, kept ? [action] : undefined));
 }
 
@@ -81,7 +81,7 @@ const lists: readonly [hook: string, there: boolean][] = [
   ['encounter-start', false],
 ];
 for (const [hook, there] of lists) {
-  test(`cds-hooks-2.0@profile crd ${hook}: ${there ? 'a list of system actions, though empty' : 'no list'}`, () =>
+  test(`§1.6.11 cds-hooks-2.0@profile crd ${hook}: ${there ? 'a list of system actions, though empty' : 'no list'}`, () =>
     assert.deepEqual(body('crd', [], [], hook), there ? { cards: [], systemActions: [] } : { cards: [] }));
 }
 
@@ -91,7 +91,7 @@ test('cds-hooks-2.0@profile crd names the orders of a card; a notice is an instr
   assert.deepEqual([first?.links, second?.links, second?.extension], [CARD.links, undefined, undefined]);
 });
 
-test('cds-hooks-2.0@profile each client is answered in its own shape, also when there is nothing to say', async () => {
+test('§2.4 cds-hooks-2.0@profile each client is answered in its own shape, also when there is nothing to say', async () => {
   const one = world({ findings: [FINDING] });
   const admitted = await one.cds.admit({ path: '/x', service: undefined }, PEER);
   const ask = async (profile: ClientProfile, id: string, call: object): Promise<HookBody> => {
@@ -106,7 +106,7 @@ test('cds-hooks-2.0@profile each client is answered in its own shape, also when 
   assert.equal((await ask('epic', 'drug-interactions-sign', orderSign())).cards[0]?.source.topic.code, 'drugsafety');
 });
 
-test('cds-hooks-2.0@ballot versions are told when the setting is on, and only then', () => {
+test('§1.2.6 cds-hooks-2.0@ballot versions are told when the setting is on, and only then', () => {
   const listed = (hooks3: boolean): readonly Record<string, unknown>[] =>
     JSON.parse(world({ hooks3 }).cds.discover().body).services;
   const sign = (services: readonly Record<string, unknown>[]) => services.find(({ hook }) => hook === 'order-sign');

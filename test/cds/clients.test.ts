@@ -53,7 +53,7 @@ test("cds-hooks-2.0@example order-select: the specification's two orders, one se
   assert.deepEqual([status, cards.length, one.checks[0]?.drafts.length], [200, 1, 2]);
 });
 
-test('cds-hooks-2.0@sandbox: no Bundle type, keys it could not fetch left out, null authorization, no encounter', async () => {
+test('§1.9.2 §2.1 cds-hooks-2.0@sandbox: no Bundle type, keys it could not fetch left out, null authorization, no encounter', async () => {
   const one = world({
     stored: { '/Patient/1288992': { resourceType: 'Patient', id: '1288992' } },
     findings: [FINDING],
@@ -79,7 +79,7 @@ test('cds-hooks-2.0@sandbox: no Bundle type, keys it could not fetch left out, n
   });
 });
 
-test('cds-hooks-2.0@epic: own prefetch keys, vendor extensions, PractitionerRole, scopes of its own', async () => {
+test('§1.8.10 §2.2 §8.5 cds-hooks-2.0@epic: own prefetch keys, vendor extensions, PractitionerRole, scopes of its own', async () => {
   const one = world();
   const { status } = await one.call('deterioration-sepsis', {
     ...patientView(),

@@ -66,7 +66,7 @@ const rows: readonly Row[] = [
     said: /Not received:\*\* .*medications/,
   },
   {
-    why: "the caller's server never answers",
+    why: "§1.5.2 the caller's server never answers",
     slow: { readOutside: never, findings: [MAJOR] },
     service: SIGN,
     body: orderSign(AWAY),
@@ -117,9 +117,16 @@ const rows: readonly Row[] = [
     audited: 200,
     said: /[Ff]allback|stand-in|rules/,
   },
-  { why: 'no model answers', slow: { assess: never }, service: SCORES, body: patientView(), cards: [], audited: 500 },
   {
-    why: 'the drug check fails',
+    why: '§1.6.12 no model answers',
+    slow: { assess: never },
+    service: SCORES,
+    body: patientView(),
+    cards: [],
+    audited: 500,
+  },
+  {
+    why: '§1.6.12 the drug check fails',
     slow: {
       check: () => {
         throw new Error('broken');
@@ -156,7 +163,7 @@ const rows: readonly Row[] = [
   },
 ];
 for (const { why, slow, service, body, cards, audited, said } of rows) {
-  test(`cds-hooks-2.0@call-deadline 200: ${why}`, { timeout: 20_000 }, async () => {
+  test(`§1.3.6 cds-hooks-2.0@call-deadline 200: ${why}`, { timeout: 20_000 }, async () => {
     const one = world({ deadlineMs: 100, ...slow });
     const admitted = await one.cds.admit({ path: '/x', service: undefined }, PEER);
     const sender = { ...admitted, client: { ...admitted.client, fhirServers: [OUTSIDE] } };

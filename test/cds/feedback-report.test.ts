@@ -26,7 +26,7 @@ const told = (change: Partial<Told> = {}): Told => ({
   ...change,
 });
 
-test('cds-hooks-2.0@feedback-report rates have all cards shown as denominator; a card counts once, by the last that was said', () => {
+test('§1.7.5 cds-hooks-2.0@feedback-report rates have all cards shown as denominator; a card counts once, by the last that was said', () => {
   const [group] = tally([
     told(),
     told({ feedback: [given('overridden', 'known'), given('accepted')] }),
@@ -63,7 +63,7 @@ for (const [key, fact] of facts) {
   test(`cds-hooks-2.0@feedback-report a fact names no order: ${key}`, () => assert.equal(factOf(key), fact));
 }
 
-test('cds-hooks-2.0@feedback-report rows: one for each thing said, one for a card about which nothing was', () => {
+test('§1.7.4 §6.1.4 cds-hooks-2.0@feedback-report rows: one for each thing said, one for a card about which nothing was', () => {
   const rows = exportRows(
     told({ feedback: [{ ...given('overridden', 'known'), comment: 'seen' }, given('accepted')] }),
   );

@@ -20,22 +20,22 @@ const rows: readonly [status: number, body: unknown, why: string][] = [
   [400, '{', 'not JSON'],
   [400, [], 'a list'],
   [400, 'null', 'null'],
-  [400, '{"__proto__":{}}', 'prototype pollution'],
+  [400, '{"__proto__":{}}', '§1.1.5 prototype pollution'],
   [400, without('hook'), 'hook is required'],
-  [400, patientView({ hook: 'order-sign' }), 'hook of another service'],
-  [400, patientView({ hook: null }), 'a required field may not be null'],
-  [400, without('hookInstance'), 'hookInstance is required'],
-  [400, patientView({ hookInstance: 'not-a-uuid' }), 'hookInstance is a UUID'],
+  [400, patientView({ hook: 'order-sign' }), '§1.3.1 hook of another service'],
+  [400, patientView({ hook: null }), '§1.1.3 a required field may not be null'],
+  [400, without('hookInstance'), '§1.3.1 hookInstance is required'],
+  [400, patientView({ hookInstance: 'not-a-uuid' }), '§1.3.1 hookInstance is a UUID'],
   [400, patientView({ hookInstance: `${INSTANCE}0` }), 'hookInstance one character too long'],
   [200, patientView({ hookInstance: INSTANCE.toUpperCase() }), 'hookInstance in upper case'],
   [400, without('context'), 'context is required'],
-  [400, patientView({ context: [] }), 'context is an object'],
-  [400, patientView({ context: { patientId: '1' } }), 'userId is required'],
-  [400, patientView({ context: { userId: 'Practitioner/1' } }), 'patientId is required'],
+  [400, patientView({ context: [] }), '§1.3.1 context is an object'],
+  [400, patientView({ context: { patientId: '1' } }), '§1.9 userId is required'],
+  [400, patientView({ context: { userId: 'Practitioner/1' } }), '§1.9 patientId is required'],
   [400, patientView(context({ patientId: null })), 'patientId may not be null'],
   [400, patientView(context({ patientId: '' })), 'patientId may not be empty'],
   [400, patientView(context({ patientId: 7 })), 'patientId is a string'],
-  [400, patientView(context({ patientId: '../Observation' })), 'patientId as path'],
+  [400, patientView(context({ patientId: '../Observation' })), '§1.3.4 patientId as path'],
   [400, patientView(context({ patientId: '1,2' })), 'patientId as list'],
   [400, patientView(context({ patientId: '*' })), 'patientId as wildcard'],
   [400, patientView(context({ patientId: 'x'.repeat(65) })), 'patientId of 65 characters'],
@@ -47,9 +47,9 @@ const rows: readonly [status: number, body: unknown, why: string][] = [
     }),
     'patientId of 64 characters',
   ],
-  [200, patientView(context({ patientId: 'Patient/1288992' })), 'Patient/ before the id is tolerated'],
-  [400, patientView(context({ patientId: 'Group/1288992' })), 'another type before the id is not'],
-  [400, patientView(context({ userId: 'example' })), 'userId is Type/id'],
+  [200, patientView(context({ patientId: 'Patient/1288992' })), '§1.3.4 Patient/ before the id is tolerated'],
+  [400, patientView(context({ patientId: 'Group/1288992' })), '§1.3.4 another type before the id is not'],
+  [400, patientView(context({ userId: 'example' })), '§1.3.4 userId is Type/id'],
   [200, patientView(context({ userId: 'PractitionerRole/7' })), 'a role as user'],
   [200, patientView(context({ encounterId: null })), 'null optional in context'],
   [200, patientView(context({ encounterId: 'Encounter/7' })), 'Encounter/ before the id'],
@@ -60,11 +60,11 @@ const rows: readonly [status: number, body: unknown, why: string][] = [
     patientView({ fhirServer: `${SERVER}/`, fhirAuthorization: AUTHORIZATION }),
     'with authorization and trailing slash',
   ],
-  [400, patientView({ fhirAuthorization: AUTHORIZATION }), 'fhirAuthorization without fhirServer'],
+  [400, patientView({ fhirAuthorization: AUTHORIZATION }), '§1.3.2 fhirAuthorization without fhirServer'],
   [
     400,
     patientView({ fhirServer: SERVER, fhirAuthorization: { ...AUTHORIZATION, expires_in: 'soon' } }),
-    'expires_in is an integer',
+    '§1.3.3 expires_in is an integer',
   ],
   [
     200,
@@ -74,12 +74,12 @@ const rows: readonly [status: number, body: unknown, why: string][] = [
   [
     400,
     patientView({ fhirServer: SERVER, fhirAuthorization: { ...AUTHORIZATION, token_type: 'mac' } }),
-    'token_type is Bearer',
+    '§1.3.3 token_type is Bearer',
   ],
   [
     400,
     patientView({ fhirServer: SERVER, fhirAuthorization: { ...AUTHORIZATION, subject: undefined } }),
-    'subject is required',
+    '§1.3.3 subject is required',
   ],
   [
     200,
@@ -89,15 +89,19 @@ const rows: readonly [status: number, body: unknown, why: string][] = [
   [
     400,
     patientView({ fhirServer: SERVER, fhirAuthorization: { ...AUTHORIZATION, patient: '2' } }),
-    'token of another patient',
+    '§1.3.3 §1.5.3 token of another patient',
   ],
   [400, patientView({ fhirServer: 'ehr/fhir' }), 'fhirServer relative'],
   [400, patientView({ fhirServer: 'file:///etc' }), 'fhirServer not http'],
   [400, patientView({ fhirServer: 'http://u:p@ehr/fhir' }), 'fhirServer with user information'],
   [400, patientView({ fhirServer: 'http://ehr/fhir#x' }), 'fhirServer with fragment'],
-  [200, patientView({ fhirServer: null, fhirAuthorization: null, extension: null }), 'null optionals'],
-  [200, patientView({ fhirServer: '', fhirAuthorization: {} }), 'empty optionals'],
-  [200, patientView({ extension: { 'com.example': { a: 1 } }, user: 'x', more: [1] }), 'extension and unknown fields'],
+  [200, patientView({ fhirServer: null, fhirAuthorization: null, extension: null }), '§1.1.3 null optionals'],
+  [200, patientView({ fhirServer: '', fhirAuthorization: {} }), '§1.1.3 empty optionals'],
+  [
+    200,
+    patientView({ extension: { 'com.example': { a: 1 } }, user: 'x', more: [1] }),
+    '§1.1.5 §1.8.10 extension and unknown fields',
+  ],
   [400, patientView({ prefetch: 'none' }), 'prefetch is an object'],
 ];
 
@@ -106,14 +110,14 @@ function orderPrefetch() {
 }
 
 for (const [status, body, why] of rows) {
-  test(`cds-hooks-2.0@request ${status}: ${why}`, async () => {
+  test(`${why} (cds-hooks-2.0@request ${status})`, async () => {
     assert.equal((await world().call('deterioration-sepsis', body)).status, status);
   });
 }
 
 const orderRows: readonly [status: number, change: object, why: string][] = [
   [200, { draftOrders: { resourceType: 'Bundle', entry: [] } }, 'control: empty draft'],
-  [400, {}, 'draftOrders is required'],
+  [400, {}, '§1.9 draftOrders is required'],
   [400, { draftOrders: {} }, 'draftOrders is a Bundle'],
   [400, { draftOrders: { resourceType: 'Patient' } }, 'draftOrders of another type'],
   [400, { draftOrders: { resourceType: 'Bundle', entry: [1] } }, 'entries are objects'],
@@ -131,12 +135,12 @@ const orderRows: readonly [status: number, change: object, why: string][] = [
   ],
 ];
 for (const [status, change, why] of orderRows) {
-  test(`cds-hooks-2.0@order-sign ${status}: ${why}`, async () => {
+  test(`${why} (cds-hooks-2.0@order-sign ${status})`, async () => {
     assert.equal((await world().call('drug-interactions-sign', orderSign(context(change)))).status, status);
   });
 }
 
-test('cds-hooks-2.0@order-select: selections are required, and strings', async () => {
+test('§1.9 cds-hooks-2.0@order-select: selections are required, and strings', async () => {
   const draftOrders = { resourceType: 'Bundle', entry: [{ resource: ORDER }] };
   const call = (change: object) =>
     world().call('drug-interactions-select', {
@@ -158,7 +162,7 @@ test('cds-hooks-2.0@order-select: selections are required, and strings', async (
   );
 });
 
-test('cds-hooks-2.0@errors: a refusal is an OperationOutcome that repeats nothing of the request', async () => {
+test('§1.3.5 cds-hooks-2.0@errors: a refusal is an OperationOutcome that repeats nothing of the request', async () => {
   const canary = 'Zyxwvut-Canary';
   for (const body of [
     patientView({ hook: canary }),
@@ -175,7 +179,7 @@ test('cds-hooks-2.0@errors: a refusal is an OperationOutcome that repeats nothin
   }
 });
 
-test('cds-hooks-2.0@authorization: the access token is in no answer, audit row or event', async () => {
+test('§1.5.1 §1.8.9 cds-hooks-2.0@authorization: the access token is in no answer, audit row or event', async () => {
   for (const change of [{}, { fhirAuthorization: { ...AUTHORIZATION, expires_in: 'soon' } }]) {
     const one = world();
     const body = patientView({ fhirServer: SERVER, fhirAuthorization: AUTHORIZATION, ...change });
@@ -191,7 +195,7 @@ test('cds-hooks-2.0@unknown-service: 404, audited', async () => {
   assert.equal(audits[0]?.status, 404);
 });
 
-test('cds-hooks-2.0@audit: every call leaves one row before the answer, refused ones too; without it 503', async () => {
+test('§8.12 cds-hooks-2.0@audit: every call leaves one row before the answer, refused ones too; without it 503', async () => {
   const one = world();
   await one.call('deterioration-sepsis', patientView());
   await one.call('deterioration-sepsis', patientView({ hookInstance: 'x' }));
@@ -212,7 +216,7 @@ test('cds-hooks-2.0@audit: every call leaves one row before the answer, refused 
   assert.deepEqual([failing.status, JSON.parse(failing.text).resourceType], [503, 'OperationOutcome']);
 });
 
-test('cds-hooks-2.0@roles: cards are for professionals; a patient as user gets none and nothing is read', async () => {
+test('§6.2.3 cds-hooks-2.0@roles: cards are for professionals; a patient as user gets none and nothing is read', async () => {
   const { call, reads, evidence } = world();
   const { status, cards } = await call(
     'deterioration-sepsis',

@@ -55,7 +55,7 @@ const rows: readonly [hook: string, status: number, context: object, why: string
   ['problem-list-item-create', 400, PEOPLE, 'the problems are required'],
 ];
 for (const [hook, status, context, why] of rows) {
-  test(`cds-hooks-2.0@hook-context ${hook} ${status}: ${why}`, async () => {
+  test(`§1.9 cds-hooks-2.0@hook-context ${hook} ${status}: ${why}`, async () => {
     const { call } = world({ folder });
     assert.equal((await call(hook, patientView({ hook, context }))).status, status);
   });

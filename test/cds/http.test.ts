@@ -36,16 +36,16 @@ const rows: readonly [
   path: string,
   why: string,
 ][] = [
-  [200, 'get', '/cds-services', 'discovery'],
-  [200, 'get', '/cds-services/', 'discovery with trailing slash'],
-  [200, 'head', '/cds-services', 'HEAD'],
-  [204, 'options', '/cds-services', 'OPTIONS'],
+  [200, 'get', '/cds-services', '§1.2.1 discovery'],
+  [200, 'get', '/cds-services/', '§1.2.5 discovery with trailing slash'],
+  [200, 'head', '/cds-services', '§1.2.5 HEAD'],
+  [204, 'options', '/cds-services', '§1.2.5 OPTIONS'],
   [204, 'options', '/cds-services/triage', 'OPTIONS of a service'],
   [405, 'post', '/cds-services', 'POST of the list'],
-  [405, 'get', '/cds-services/triage', 'GET of a service'],
+  [405, 'get', '/cds-services/triage', '§1.3.1 GET of a service'],
   [405, 'put', '/cds-services/triage', 'PUT of a service'],
   [405, 'delete', '/cds-services/triage', 'DELETE of a service'],
-  [404, 'post', '/cds-services/unknown', 'unknown service'],
+  [404, 'post', '/cds-services/unknown', '§1.3.1 unknown service'],
   [400, 'post', '/cds-services/triage/feedback', 'feedback without a body'],
   [404, 'post', '/cds-services/unknown/feedback', 'feedback for no service'],
   [405, 'get', '/cds-services/triage/feedback', 'GET of feedback'],
@@ -55,7 +55,7 @@ const rows: readonly [
   [404, 'post', '/cds-services/%2e%2e%2ftriage', 'an id that is a path'],
 ];
 for (const [status, method, path, why] of rows) {
-  test(`cds-http ${status} ${method} ${path}: ${why}`, async () => {
+  test(`${why} (cds-http ${status} ${method} ${path})`, async () => {
     const server = app();
     const answer = await request(server)[method](path);
     assert.equal(answer.status, status);
@@ -75,11 +75,11 @@ const types: readonly [status: number, type: string][] = [
   [415, 'application/x-www-form-urlencoded'],
 ];
 for (const [status, type] of types) {
-  test(`cds-http ${status} Content-Type ${type}`, async () =>
+  test(`§1.1.4 §2.1 cds-http ${status} Content-Type ${type}`, async () =>
     assert.equal((await call('/cds-services/deterioration-sepsis', GOOD, type)).status, status));
 }
 
-test('cds-http: an answer is JSON in UTF-8, not stored, and whole cards', async () => {
+test('§1.1.4 §1.6.1 §8.1 cds-http: an answer is JSON in UTF-8, not stored, and whole cards', async () => {
   const answer = await call('/cds-services/drug-interactions-sign/', JSON.stringify(orderSign()));
   assert.deepEqual(
     [answer.status, answer.headers['content-type'], answer.headers['cache-control'], answer.body.cards.length],
@@ -89,7 +89,7 @@ test('cds-http: an answer is JSON in UTF-8, not stored, and whole cards', async 
   assert.equal(none.text, '{"cards":[]}');
 });
 
-test('cds-http: discovery may be kept for a while, and asked again by ETag', async () => {
+test('§1.2.5 cds-http: discovery may be kept for a while, and asked again by ETag', async () => {
   const { headers } = await request(app()).get('/cds-services');
   assert.match(headers['cache-control'] ?? '', /max-age=\d+/);
   assert.equal(
@@ -102,7 +102,7 @@ test('cds-http: discovery may be kept for a while, and asked again by ETag', asy
   );
 });
 
-test('cds-http: 5 MB is read, one byte more is 413', async () => {
+test('§1.1.4 cds-http: 5 MB is read, one byte more is 413', async () => {
   const filled = (size: number) => GOOD + ' '.repeat(size - GOOD.length);
   assert.equal((await call('/cds-services/deterioration-sepsis', filled(CDS_BODY_LIMIT))).status, 200);
   assert.equal((await call('/cds-services/deterioration-sepsis', filled(CDS_BODY_LIMIT + 1))).status, 413);

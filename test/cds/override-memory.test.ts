@@ -50,7 +50,7 @@ async function selected(there: Stay, body: unknown = select()): Promise<string> 
 const signed = async (there: Stay, body: unknown = orderSign()) =>
   (await there.one.call('drug-interactions-sign', body)).cards.length;
 
-test('cds-hooks-2.0@override-memory an overridden finding is not told again when its order is signed; that is counted and audited', async () => {
+test('§1.6.13 cds-hooks-2.0@override-memory an overridden finding is not told again when its order is signed; that is counted and audited', async () => {
   const there = stay();
   assert.equal(await signed(there, orderSign({ hookInstance: LATER })), 1, 'control: without an override it is told');
   const card = await selected(there);

@@ -71,7 +71,7 @@ async function call(change: object, { client = {}, ...options }: Given = {}) {
 }
 const WITH = { fhirServer: EHR, fhirAuthorization: AUTHORIZATION };
 
-test('cds-hooks-2.0@fetch absent keys are read from the registered server with its token, each once, and used', async () => {
+test('§1.4.3 §2.2 §8.5 cds-hooks-2.0@fetch absent keys are read from the registered server with its token, each once, and used', async () => {
   const { answer, asked, evidence, reads, audits } = await call(WITH);
   assert.equal(answer.status, 200);
   assert.deepEqual([...new Set(asked.map(({ server, token }) => `${server} ${token}`))], [`${EHR} tok`]);
@@ -87,12 +87,12 @@ const stored = { '/Patient/1288992': PATIENT, '/Observation': bundle(VITAL) };
 const nowhere: readonly [name: string, change: object, given: Given, says: RegExp][] = [
   ['no fhirServer', {}, {}, /names no `fhirServer`/],
   [
-    'a server that is not registered',
+    '§1.3.2 §1.8.7 §8.6 a server that is not registered',
     { ...WITH, fhirServer: 'https://evil.example/fhir' },
     {},
     /not registered with that/,
   ],
-  ['a server that only begins like it', { ...WITH, fhirServer: `${EHR}2` }, {}, /not registered with that/],
+  ['§1.5.3 a server that only begins like it', { ...WITH, fhirServer: `${EHR}2` }, {}, /not registered with that/],
   ['no token', { fhirServer: EHR }, {}, /no `fhirAuthorization`/],
   [
     'two patients, one id: ours is not theirs',
@@ -103,7 +103,7 @@ const nowhere: readonly [name: string, change: object, given: Given, says: RegEx
   ['two patients, one id, without server', {}, { stored }, /names no/],
 ];
 for (const [name, change, given, says] of nowhere) {
-  test(`cds-hooks-2.0@fetch 412, and nobody is asked: ${name}`, async () => {
+  test(`${name} (cds-hooks-2.0@fetch 412, and nobody is asked)`, async () => {
     const { answer, asked, reads } = await call(change, given);
     assert.equal(answer.status, 412);
     assert.match(answer.body, says);
@@ -174,7 +174,7 @@ const answers: readonly [
       ),
   ],
   [
-    'at most five pages',
+    '§1.5.2 at most five pages',
     async ({ path }) => ({
       status: 200,
       body: path.startsWith('Patient/')
@@ -224,14 +224,14 @@ const answers: readonly [
   ],
 ];
 for (const [name, readOutside, status, check] of answers) {
-  test(`cds-hooks-2.0@fetch ${name}`, async () => {
+  test(`${name} (cds-hooks-2.0@fetch)`, async () => {
     const got = await call(WITH, { readOutside, deadlineMs: 300 });
     assert.equal(got.answer.status, status);
     check(got);
   });
 }
 
-test('cds-hooks-2.0@fetch a token is not used once it has expired', async () => {
+test('§1.5.1 cds-hooks-2.0@fetch a token is not used once it has expired', async () => {
   const expired = { ...WITH, fhirAuthorization: { ...AUTHORIZATION, expires_in: 0 } };
   const { answer, asked } = await call(expired);
   assert.deepEqual([answer.status, asked], [200, []]);

@@ -38,17 +38,32 @@ interface Expected {
   readonly reads?: number;
 }
 const rows: readonly [vitals: unknown, request: object, expected: Expected, why: string][] = [
-  [bundle(vital('a'), vital('b')), {}, { status: 200, seen: ['a', 'b'], state: 'given', reads: 0 }, 'Bundle: used'],
+  [
+    bundle(vital('a'), vital('b')),
+    {},
+    { status: 200, seen: ['a', 'b'], state: 'given', reads: 0 },
+    '§1.4.3 Bundle: used',
+  ],
   [vital('a'), {}, { status: 200, seen: ['a'], state: 'given', reads: 0 }, 'single resource for a search: used'],
-  [null, {}, { status: 200, seen: [], state: 'given', reads: 0 }, 'null: looked, nothing there; no query'],
-  [bundle(), {}, { status: 200, seen: [], state: 'given', reads: 0 }, 'empty Bundle: same'],
+  [
+    null,
+    {},
+    { status: 200, seen: [], state: 'given', reads: 0 },
+    '§1.1.3 §1.4.3 §8.3 null: looked, nothing there; no query',
+  ],
+  [bundle(), {}, { status: 200, seen: [], state: 'given', reads: 0 }, '§1.4.3 empty Bundle: same'],
   [{ resourceType: 'Bundle' }, {}, { status: 200, seen: [], state: 'given', reads: 0 }, 'Bundle without entry: same'],
-  [ERROR, {}, { status: 200, seen: [], state: 'missing', reads: 0 }, 'OperationOutcome: failed, not asked again'],
+  [
+    ERROR,
+    {},
+    { status: 200, seen: [], state: 'missing', reads: 0 },
+    '§1.4.3 §8.3 OperationOutcome: failed, not asked again',
+  ],
   [
     bundle(ERROR),
     {},
     { status: 200, seen: [], state: 'missing', reads: 0 },
-    'OperationOutcome alone in a Bundle: failed',
+    '§1.4.3 OperationOutcome alone in a Bundle: failed',
   ],
   [
     bundle(vital('a'), ERROR),
@@ -63,12 +78,17 @@ const rows: readonly [vitals: unknown, request: object, expected: Expected, why:
     { status: 200, seen: [], state: 'missing', reads: 0 },
     'another type: failed',
   ],
-  [JSON.stringify(bundle(vital('a'))), {}, { status: 200, seen: ['a'], state: 'given', reads: 0 }, 'JSON in a string'],
+  [
+    JSON.stringify(bundle(vital('a'))),
+    {},
+    { status: 200, seen: ['a'], state: 'given', reads: 0 },
+    '§1.4.3 JSON in a string',
+  ],
   [
     undefined,
     { fhirServer: FHIR_BASE },
     { status: 200, seen: ['own'], state: 'fetched', reads: 2 },
-    'absent, our server: read here',
+    '§1.4.3 absent, our server: read here',
   ],
   [
     undefined,
@@ -84,7 +104,7 @@ const rows: readonly [vitals: unknown, request: object, expected: Expected, why:
   ],
   ['not json', {}, { status: 200, seen: ['own'], state: 'fetched', reads: 2 }, 'string that is not JSON: absent'],
   [{}, {}, { status: 200, seen: ['own'], state: 'fetched', reads: 2 }, 'empty object: absent'],
-  [undefined, { fhirServer: FOREIGN }, { status: 412, reads: 0 }, 'absent, foreign server: 412, nothing read'],
+  [undefined, { fhirServer: FOREIGN }, { status: 412, reads: 0 }, '§1.4.4 absent, foreign server: 412, nothing read'],
   [
     undefined,
     { fhirServer: `${FHIR_BASE}.evil.example` },
@@ -99,7 +119,7 @@ const rows: readonly [vitals: unknown, request: object, expected: Expected, why:
   ],
 ];
 for (const [vitals, request, { status, seen, state, reads }, why] of rows) {
-  test(`cds-hooks-2.0@prefetch ${status}: ${why}`, async () => {
+  test(`${why} (cds-hooks-2.0@prefetch ${status})`, async () => {
     const one = world({ stored: STORED });
     const answer = await one.call(
       'deterioration-sepsis',
@@ -117,14 +137,14 @@ for (const [vitals, request, { status, seen, state, reads }, why] of rows) {
   });
 }
 
-test('cds-hooks-2.0@412: no server named and the patient not known here', async () => {
+test('§1.4.4 cds-hooks-2.0@412: no server named and the patient not known here', async () => {
   const one = world();
   const { status, text } = await one.call('deterioration-sepsis', patientView({ prefetch: {} }));
   assert.deepEqual([status, one.audits[0]?.status, one.evidence.length], [412, 412, 0]);
   assert.ok(!text.includes('1288992'));
 });
 
-test('cds-hooks-2.0@412: data that is asked and empty is 200; an optional key that cannot be had is 200 and said', async () => {
+test('§1.4.4 §1.4.5 §8.2 cds-hooks-2.0@412: data that is asked and empty is 200; an optional key that cannot be had is 200 and said', async () => {
   const prefetch = { patient: PATIENT, vitals: null };
   const one = world();
   assert.equal((await one.call('deterioration-sepsis', patientView({ fhirServer: FOREIGN, prefetch }))).status, 200);
@@ -159,8 +179,20 @@ const page = (next: string | undefined, ...resources: readonly object[]) => ({
 });
 const medication = (id: string) => ({ ...ORDER, id, status: 'active' });
 const pages: readonly [next: string, request: object, seen: readonly string[], complete: boolean, why: string][] = [
-  [`${FHIR_BASE}/MedicationRequest?_cursor=p2`, {}, ['m1', 'm2'], true, 'own next link is followed through the door'],
-  [`${FOREIGN}/MedicationRequest?p=2`, { fhirServer: FOREIGN }, ['m1'], false, 'foreign next link is not followed'],
+  [
+    `${FHIR_BASE}/MedicationRequest?_cursor=p2`,
+    {},
+    ['m1', 'm2'],
+    true,
+    '§1.4.3 §8.3 own next link is followed through the door',
+  ],
+  [
+    `${FOREIGN}/MedicationRequest?p=2`,
+    { fhirServer: FOREIGN },
+    ['m1'],
+    false,
+    '§1.4.3 foreign next link is not followed',
+  ],
   [
     `${FHIR_BASE}/MedicationRequest?_cursor=p2`,
     { fhirServer: FOREIGN },
@@ -172,7 +204,7 @@ const pages: readonly [next: string, request: object, seen: readonly string[], c
   [`${FHIR_BASE}/MedicationRequest?_cursor=loop`, {}, ['m1', 'm3'], false, 'pages without end stop at the cap'],
 ];
 for (const [next, request, seen, complete, why] of pages) {
-  test(`cds-hooks-2.0@paging: ${why}`, async () => {
+  test(`${why} (cds-hooks-2.0@paging)`, async () => {
     const one = world({
       stored: {
         '/MedicationRequest?_cursor=p2': page(undefined, medication('m2')),
@@ -206,12 +238,12 @@ test('cds-hooks-2.0@paging: a full page of the newest is all that was asked for'
 
 const patients: readonly [status: number, patient: unknown, why: string][] = [
   [200, PATIENT, 'control'],
-  [400, { ...PATIENT, id: 'other' }, 'another Patient'],
+  [400, { ...PATIENT, id: 'other' }, '§1.4.6 another Patient'],
   [400, bundle({ ...PATIENT, id: 'other' }), 'another Patient in a Bundle'],
-  [400, bundle(PATIENT, { ...PATIENT, id: 'other' }), 'another Patient beside the right one'],
+  [400, bundle(PATIENT, { ...PATIENT, id: 'other' }), '§1.4.6 another Patient beside the right one'],
 ];
 for (const [status, patient, why] of patients) {
-  test(`cds-hooks-2.0@foreign-patient ${status}: ${why}`, async () => {
+  test(`${why} (cds-hooks-2.0@foreign-patient ${status})`, async () => {
     const body = patientView({ prefetch: { ...FULL_PREFETCH, patient } });
     assert.equal((await world().call('deterioration-sepsis', body)).status, status);
   });
@@ -223,13 +255,13 @@ const subjects: readonly [used: boolean, subject: object, why: string][] = [
   [true, { subject: { reference: 'Patient/1288992/_history/3' } }, 'versioned'],
   [true, { subject: undefined }, 'no subject'],
   [true, { subject: { display: 'by name only' } }, 'subject without reference'],
-  [false, { subject: { reference: 'Patient/12889921' } }, 'an id that only begins like it'],
+  [false, { subject: { reference: 'Patient/12889921' } }, '§1.4.6 an id that only begins like it'],
   [false, { subject: { reference: 'Group/1288992' } }, 'a group'],
   [false, { subject: { reference: 'urn:uuid:d1577c69-dfbe-44ad-ba6d-3e05e953b2ea' } }, 'an unknown urn'],
   [false, { subject: undefined, patient: { reference: 'Patient/other' } }, 'patient instead of subject'],
 ];
 for (const [used, subject, why] of subjects) {
-  test(`cds-hooks-2.0@foreign-subject ${used ? 'used' : 'dropped'}: ${why}`, async () => {
+  test(`${why} (cds-hooks-2.0@foreign-subject ${used ? 'used' : 'dropped'})`, async () => {
     const one = world();
     const vitals = bundle(vital('a'), vital('b', subject), { ...PATIENT, id: 'included' });
     const { status } = await one.call('deterioration-sepsis', patientView({ prefetch: { ...FULL_PREFETCH, vitals } }));
@@ -259,7 +291,7 @@ for (const [used, link, why] of linked) {
   });
 }
 
-test('cds-hooks-2.0@medication-reference: contained, by fullUrl, by Type/id in the draft, in prefetch, in our own store', async () => {
+test('§1.9.2 §8.11 cds-hooks-2.0@medication-reference: contained, by fullUrl, by Type/id in the draft, in prefetch, in our own store', async () => {
   const { medicationCodeableConcept: _none, ...bare } = ORDER;
   const named = (text: string, id?: string) => ({
     resourceType: 'Medication',

@@ -17,7 +17,7 @@ const AUTHORIZATION = {
   subject: 'cds',
 };
 
-test('cds-hooks-2.0@call-idempotent within the window the same call is answered as before, audited each time; then it is judged anew', async () => {
+test('§1.3.7 cds-hooks-2.0@call-idempotent within the window the same call is answered as before, audited each time; then it is judged anew', async () => {
   let now = AT;
   const findings = [FINDING];
   const check = () => ({ findings, unresolved: [], considered: [] });
@@ -87,7 +87,7 @@ test('cds-hooks-2.0@call-idempotent a refusal and a failed engine are not kept: 
   assert.equal(after_.cards.length, 1);
 });
 
-test('cds-hooks-2.0@access-token once a call is answered its token is held nowhere', async () => {
+test('§1.5.1 §1.5.3 cds-hooks-2.0@access-token once a call is answered its token is held nowhere', async () => {
   const used = new Map();
   const one = world({ used, findings: [FINDING], stored: { '/Patient/1288992': PATIENT } });
   const { text } = await one.call('drug-interactions-sign', orderSign({ ...OWN, fhirAuthorization: AUTHORIZATION }));
@@ -114,7 +114,7 @@ const servers: readonly [server: string, demonstration: number, registered: numb
   ['ftp://ehr.example/fhir', 400, 400],
 ];
 for (const [fhirServer, demonstration, registered] of servers) {
-  test(`cds-hooks-2.0@call-server-https ${fhirServer}: ${demonstration} in a demonstration, ${registered} of a registered client`, async () => {
+  test(`§1.1.1 §1.3.2 cds-hooks-2.0@call-server-https ${fhirServer}: ${demonstration} in a demonstration, ${registered} of a registered client`, async () => {
     const body = JSON.stringify(patientView({ fhirServer, prefetch: { ...(patientView().prefetch as object) } }));
     const open = world();
     assert.equal((await open.call('deterioration-sepsis', body)).status, demonstration);
@@ -133,7 +133,7 @@ const duplicates: readonly [why: string, body: string][] = [
   ['escaped', JSON.stringify(patientView()).replace('"userId":', '"patient\\u0049d":"1","userId":')],
 ];
 for (const [why, body] of duplicates) {
-  test(`cds-hooks-2.0@json-duplicate a property name twice is 400: ${why}`, async () => {
+  test(`§1.1.5 cds-hooks-2.0@json-duplicate a property name twice is 400: ${why}`, async () => {
     const one = world({ stored: { '/Patient/1288992': bundle() } });
     assert.equal((await one.call('deterioration-sepsis', JSON.stringify(patientView()))).status, 200, 'control');
     assert.equal((await one.call('deterioration-sepsis', body)).status, 400);

@@ -61,25 +61,33 @@ const ordering = (change: object, output = 'sepsis') =>
 const rows: readonly [problem: RegExp | undefined, file: Json | string, why: string][] = [
   [undefined, SCORES, 'control'],
   [undefined, DRUGS, 'control'],
-  [undefined, template('Encounter/{{context.encounterId}}'), 'optional field as token'],
-  [undefined, template('Practitioner/{{userPractitionerId}}'), 'user token'],
-  [undefined, template('Observation?patient={{context.patientId}}&date=ge2020-01-01'), 'date with ge'],
-  [/token `context.draftOrders`/, template('Patient/{{context.draftOrders}}'), 'no token'],
-  [/token `context.patientId.id`/, template('Patient/{{context.patientId.id}}'), 'deeper than the root'],
-  [/token `today\(\)`/, template('Observation?patient={{context.patientId}}&date=ge{{today()}}'), 'a token of 3.0'],
+  [undefined, template('Encounter/{{context.encounterId}}'), '§1.4.1 optional field as token'],
+  [undefined, template('Practitioner/{{userPractitionerId}}'), '§1.4.1 user token'],
+  [undefined, template('Observation?patient={{context.patientId}}&date=ge2020-01-01'), '§1.4.2 date with ge'],
+  [/token `context.draftOrders`/, template('Patient/{{context.draftOrders}}'), '§1.2.4 §1.4.1 no token'],
+  [
+    /token `context.patientId.id`/,
+    template('Patient/{{context.patientId.id}}'),
+    '§1.2.4 §1.4.1 §8.4 deeper than the root',
+  ],
+  [
+    /token `today\(\)`/,
+    template('Observation?patient={{context.patientId}}&date=ge{{today()}}'),
+    '§1.2.4 §1.4.1 §8.4 a token of 3.0',
+  ],
   [/braces/, template('Patient/{{context.patientId}'), 'broken braces'],
   [/neither/, template('Patient'), 'neither read nor search'],
   [/does not exist/, template('Patients/{{context.patientId}}'), 'no resource type'],
   [
     /`_include`/,
     template('MedicationRequest?patient={{context.patientId}}&_include=MedicationRequest:medication'),
-    '_include',
+    '§1.4.2 an include',
   ],
-  [/`_has`|_has/, template('Patient?_has:Observation:patient:code=1'), '_has'],
-  [/chains/, template('Observation?subject.identifier=1'), 'a chain'],
-  [/only reference, token and date/, template('Patient?name=x'), 'a string parameter'],
-  [/modifier `:not`/, template('Observation?code:not=1'), 'a modifier'],
-  [/prefix/, template('Observation?patient={{context.patientId}}&date=sa2020'), 'prefix sa'],
+  [/`_has`|_has/, template('Patient?_has:Observation:patient:code=1'), '§1.4.2 a reverse chain'],
+  [/chains/, template('Observation?subject.identifier=1'), '§1.4.2 a chain'],
+  [/only reference, token and date/, template('Patient?name=x'), '§1.4.2 a string parameter'],
+  [/modifier `:not`/, template('Observation?code:not=1'), '§1.4.2 a modifier'],
+  [/prefix/, template('Observation?patient={{context.patientId}}&date=sa2020'), '§1.4.2 prefix sa'],
   [/no search parameter/, template('Observation?nonsense=1'), 'an unknown parameter'],
   [/`_count`/, template('Observation?patient={{context.patientId}}&_count=many'), '_count that is no number'],
   [/hook `patient-veiw` is not known/, { ...SCORES, hook: 'patient-veiw' }, 'unknown hook'],
@@ -114,7 +122,7 @@ const rows: readonly [problem: RegExp | undefined, file: Json | string, why: str
   [/score `sepsis-3` has no result `guess`/, ordering({}, 'guess'), 'orders by a result that the score does not have'],
   [/has no band `severe`/, rule({ band: 'severe' }), 'a band the model does not have'],
   [/unknown token/, rule({ summary: '{probability}' }), 'an unknown summary token'],
-  [/engine/, rule({ indicator: 'critical' }), 'critical from a score'],
+  [/engine/, rule({ indicator: 'critical' }), '§6.2.6 critical from a score'],
   [/never gives `critical`/, { ...SCORES, ceiling: 'critical' }, 'a ceiling of critical for scores'],
   [
     /engine/,
@@ -130,13 +138,13 @@ const rows: readonly [problem: RegExp | undefined, file: Json | string, why: str
   [
     /repeats a code/,
     { ...SCORES, overrideReasons: [1, 2].map(() => ({ system: 'urn:x', code: 'a', display: 'A' })) },
-    'override reasons twice',
+    '§1.6.9 override reasons twice',
   ],
   [/additional/, { ...SCORES, colour: 'red' }, 'an unknown field'],
   [/JSON/, '{', 'not JSON'],
 ];
 for (const [problem, file, why] of rows) {
-  test(`cds-service@start-up ${problem === undefined ? 'accepts' : 'refuses'}: ${why}`, () => {
+  test(`${why} (cds-service@start-up ${problem === undefined ? 'accepts' : 'refuses'})`, () => {
     const problems = problemsOf({ one: file });
     if (problem === undefined) assert.deepEqual(problems, []);
     else
@@ -147,7 +155,7 @@ for (const [problem, file, why] of rows) {
   });
 }
 
-test('cds-service@start-up: every problem of every file is listed; two files may not share an id', () => {
+test('§1.2.3 cds-service@start-up: every problem of every file is listed; two files may not share an id', () => {
   const problems = problemsOf({ a: { ...template('Patients/1'), ceiling: 'critical' }, b: SCORES, c: SCORES });
   assert.deepEqual(
     problems.map((text) => text.split(':')[0]),
@@ -155,7 +163,7 @@ test('cds-service@start-up: every problem of every file is listed; two files may
   );
 });
 
-test('cds-hooks-2.0@discovery: our services, each with hook, description and id, nothing empty; ETag', () => {
+test('§1.1.2 §1.2.2 §1.4.2 cds-hooks-2.0@discovery: our services, each with hook, description and id, nothing empty; ETag', () => {
   const { cds } = world();
   assert.deepEqual(cds.problems, []);
   const { status, headers, body } = cds.discover();
@@ -190,7 +198,7 @@ test('cds-hooks-2.0@discovery: our services, each with hook, description and id,
   assert.equal(cds.discover({ 'if-none-match': '"other"' }).status, 200);
 });
 
-test('cds-service@disabled: checked but neither discovered nor callable', async () => {
+test('§1.1.2 §1.2.1 cds-service@disabled: checked but neither discovered nor callable', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'cds-'));
   try {
     cpSync(join(FOLDER, 'schema.json'), join(folder, 'schema.json'));

@@ -55,7 +55,7 @@ const offer = (card: Card | undefined, start: string): Suggestion => {
   return found;
 };
 
-test('cds-suggestion@alternative: creates a draft of the other drug without dosage and deletes the one that conflicts', async () => {
+test('§1.6.7 cds-suggestion@alternative: creates a draft of the other drug without dosage and deletes the one that conflicts', async () => {
   const dosed = ordered('clarithromycin 500 MG Oral Tablet', {
     dosageInstruction: [daily(500, 2, { text: '500 mg twice' })],
   });
@@ -121,7 +121,7 @@ test('cds-suggestion@recommended: the removal of the one contraindicated order, 
   assert.ok(!offers(both).some(({ isRecommended }) => isRecommended));
 });
 
-test('cds-suggestion@dose: gives the whole order back with the lowered dose, and the check has no finding left', async () => {
+test('§1.6.8 §8.8 cds-suggestion@dose: gives the whole order back with the lowered dose, and the check has no finding left', async () => {
   const order = ordered('citalopram', {
     dosageInstruction: [daily(40, 1, { text: 'take 40 mg daily' })],
     priority: 'routine',

@@ -6,6 +6,7 @@ import type { Access } from '../../src/audit.ts';
 import type { Card, CardKind } from '../../src/cds/card.ts';
 import { HEADINGS, lintCard } from '../../src/cds/card-lint.ts';
 import { buildCds, type Cds, type CdsOptions } from '../../src/cds/cds.ts';
+import type { CardedModels } from '../../src/cds/demonstration.ts';
 import { draftOrders } from '../../src/cds/draft-orders.ts';
 import type { CdsEvent } from '../../src/cds/parts.ts';
 import { loadCapability } from '../../src/fhir/capability.ts';
@@ -128,6 +129,8 @@ export interface WorldOptions {
   readonly check?: DrugSafety['check'];
   /** Real ones in place of the stand-ins. */
   readonly models?: Models;
+  /** Source attributes of models, by `id|version`. */
+  readonly cards?: CardedModels['cards'];
   readonly drugSafety?: DrugSafety;
   /** Answers of our own store by `path?query` prefix; anything else is an empty searchset, a read is 404. */
   readonly stored?: Readonly<Record<string, Resource>>;
@@ -177,7 +180,8 @@ export function world(options: WorldOptions = {}): World {
     const issues = fhirError('not-found', 'Not known.').issues;
     return { status: 404, headers: {}, body: JSON.stringify(operationOutcome(issues)) };
   };
-  const models: Models = options.models ?? {
+  const models: CardedModels = options.models ?? {
+    ...(options.cards === undefined ? {} : { cards: options.cards }),
     manifests: MANIFESTS,
     assess: (id, seen) => {
       evidence.push(seen);

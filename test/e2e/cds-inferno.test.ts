@@ -57,7 +57,7 @@ const AUTHORIZATION = {
   subject: 'cds',
 };
 
-test('Inferno (b) discovery answers 200 JSON: without JWT, with ES384, with RS384', async () => {
+test('§1.2.1 Inferno (b) discovery answers 200 JSON: without JWT, with ES384, with RS384', async () => {
   const answers = await Promise.all([one.ask('', undefined, { authorization: null }), one.ask(''), other.ask('')]);
   for (const { status, headers } of answers) {
     assert.equal(status, 200);
@@ -65,7 +65,7 @@ test('Inferno (b) discovery answers 200 JSON: without JWT, with ES384, with RS38
   }
 });
 
-test('Inferno (c) every service has hook, description and id, and each listed id can be called', async () => {
+test('§1.2.2 §1.2.3 Inferno (c) every service has hook, description and id, and each listed id can be called', async () => {
   const { json } = await one.ask('');
   assert.deepEqual(discoveryProblems(json), []);
   const services = (json?.services ?? []) as readonly { readonly id: string; readonly hook: string }[];
@@ -78,7 +78,7 @@ test('Inferno (c) every service has hook, description and id, and each listed id
 });
 
 for (const id of IDS) {
-  test(`Inferno (d) a call of ${id} with its JWT is 200 JSON, under ES384 and RS384`, async () => {
+  test(`§1.6.1 Inferno (d) a call of ${id} with its JWT is 200 JSON, under ES384 and RS384`, async () => {
     for (const client of [one, other]) {
       const answer = await client.ask(`/${id}`, goodCall(id));
       assert.deepEqual(
@@ -134,7 +134,7 @@ for (const id of IDS) {
     });
   }
 
-  test(`Inferno (h)(i) the answer of ${id} breaks no rule, and it has cards`, async () => {
+  test(`§8.7 Inferno (h)(i) the answer of ${id} breaks no rule, and it has cards`, async () => {
     const answer = await one.ask(`/${id}`, goodCall(id));
     assert.deepEqual(answerProblems(answer.json), []);
     assert.ok(cardsOf(answer).length > 0, 'without cards nothing was looked at');
@@ -145,7 +145,7 @@ const all = (): readonly Card[] => [...shown.values()].flat();
 test('Inferno (j)(s) External Reference: a card whose links are all absolute', () => {
   assert.ok(all().some(({ links = [] }) => links.length > 0 && links.every(({ type }) => type === 'absolute')));
 });
-test('Inferno (h)(l)(t) a CRD client gets a list of system actions, and Instructions: a card without links and suggestions', async () => {
+test('§1.6.11 Inferno (h)(l)(t) a CRD client gets a list of system actions, and Instructions: a card without links and suggestions', async () => {
   const answer = await crd.ask('/drug-interactions-sign', goodCall('drug-interactions-sign'));
   assert.deepEqual(answer.json?.systemActions, []);
   assert.ok(cardsOf(answer).some(({ links, suggestions }) => links === undefined && suggestions === undefined));
@@ -175,7 +175,7 @@ test('Inferno (d) one hook instance may call several services, and the cards of 
   assert.equal(new Set(uuids).size, uuids.length);
 });
 
-test('cds-hooks-2.0@metrics calls, cards and feedback are counted by names of the deployment, and nothing of a request is among them', async () => {
+test('§1.7.4 §8.16 cds-hooks-2.0@metrics calls, cards and feedback are counted by names of the deployment, and nothing of a request is among them', async () => {
   const item = { card: HOOK_INSTANCE, outcome: 'overridden', outcomeTimestamp: '2026-01-15T12:00:00Z' };
   assert.equal((await one.ask('/triage/feedback', { feedback: [item] })).status, 200);
   const response = await fetch(`${there.server.url}/metrics`);

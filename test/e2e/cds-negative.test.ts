@@ -101,12 +101,15 @@ const tokens: readonly [name: string, sent: () => Sent | Promise<Sent>][] = [
     () => ({ claims: { [name]: undefined } }),
   ]),
   ['2 aud of discovery', () => ({ claims: { aud: AUD('') } })],
-  ['2 aud a prefix', () => ({ claims: { aud: AUD('/drug-interactions') } })],
+  ['§8.6 2 aud a prefix', () => ({ claims: { aud: AUD('/drug-interactions') } })],
   ['2 aud with a slash more', () => ({ claims: { aud: AUD(`/${SIGN}/`) } })],
   ['2 aud of another service', () => ({ claims: { aud: AUD('/triage') } })],
   ['2 aud of its feedback', () => ({ claims: { aud: AUD(`/${SIGN}/feedback`) } })],
   ['2 aud an array of others', () => ({ claims: { aud: [AUD('/triage'), AUD('')] } })],
-  ['2 aud by another name of the host', () => ({ claims: { aud: AUD(`/${SIGN}`).replace('127.0.0.1', 'localhost') } })],
+  [
+    '§1.8.4 §8.6 2 aud by another name of the host',
+    () => ({ claims: { aud: AUD(`/${SIGN}`).replace('127.0.0.1', 'localhost') } }),
+  ],
   ['3 alg none', () => ({ authorization: `Bearer ${new UnsecuredJWT({ iss: ISSUER }).encode()}` })],
   [
     '3 HS256 with the public key',
@@ -126,13 +129,13 @@ const tokens: readonly [name: string, sent: () => Sent | Promise<Sent>][] = [
   ['4 unknown kid', () => ({ header: { kid: 'unknown' } })],
   ['4 another key under a known kid', () => ({ key: strange })],
   ['6 a jku that is not listed', () => ({ header: { jku: 'https://evil.example/jwks.json' } })],
-  ['6 a jku of a private address', () => ({ header: { jku: 'https://10.0.0.1/jwks.json' } })],
+  ['§1.8.5 6 a jku of a private address', () => ({ header: { jku: 'https://10.0.0.1/jwks.json' } })],
   ['6 a jku of the metadata service', () => ({ header: { jku: 'http://169.254.169.254/jwks.json' } })],
   ['6 a jku that reaches this server', () => ({ header: { jku: `${trapUrl}/jwks.json` } })],
 ];
 const texts = new Set<string>();
 for (const [name, sent] of tokens) {
-  test(`cds-negative ${name}: 401, one text for all, one AuditEvent`, async () => {
+  test(`§1.8.3 cds-negative ${name}: 401, one text for all, one AuditEvent`, async () => {
     const before_ = asked;
     const { status, text, left } = await audited(async () => one.ask(`/${SIGN}`, SIGNED(), await sent()));
     assert.deepEqual([status, left, asked - before_], [401, 1, 0], text);
@@ -146,7 +149,7 @@ test('cds-negative 2: aud as an array that holds the address is right', async ()
   );
 });
 
-test('cds-negative 6: a listed jku that redirects is not followed: 401', async () => {
+test('§1.8.5 cds-negative 6: a listed jku that redirects is not followed: 401', async () => {
   const keys = ehr(there.server.url, 'https://keys.example/fhir', es);
   const { status, left } = await audited(() =>
     keys.ask(`/${SIGN}`, SIGNED(), { header: { jku: `${trapUrl}/jwks.json` } }),
@@ -188,7 +191,7 @@ const table: readonly [received: string, prefetch: Json, status: number, said: R
   ['another Patient', { ...EMPTY, patient: FOREIGN_PATIENT }, 400, undefined],
 ];
 for (const [received, prefetch, expected, said] of table) {
-  test(`cds-negative 8: ${received}: ${expected}, one AuditEvent`, async () => {
+  test(`§1.4.3 cds-negative 8: ${received}: ${expected}, one AuditEvent`, async () => {
     const before_ = asked;
     const body = JSON.stringify(SIGNED({ prefetch })).replace('TRAP', `${trapUrl}/fhir/MedicationRequest?page=2`);
     const { status, text, json, left } = await audited(() => one.ask(`/${SIGN}`, body));
@@ -199,7 +202,7 @@ for (const [received, prefetch, expected, said] of table) {
   });
 }
 
-test('cds-negative 9: resources about somebody else are dropped and said', async () => {
+test('§1.4.6 cds-negative 9: resources about somebody else are dropped and said', async () => {
   const theirs = { ...CLARITHROMYCIN, id: 'theirs', status: 'active', subject: { reference: 'Patient/somebody-else' } };
   const medications = { ...EMPTY_BUNDLE, entry: [{ resource: theirs }] };
   const { text } = await one.ask(`/${SIGN}`, SIGNED({ prefetch: { ...EMPTY, medications } }));
@@ -218,7 +221,7 @@ const HOSTILE = [
   '&lt;script&gt; &#60;b&#62;',
 ];
 for (const [index, name] of HOSTILE.entries()) {
-  test(`cds-negative 11: a drug named by hostile text ${index} gives cards of at most 139 characters, without markup`, async () => {
+  test(`§8.9 cds-negative 11: a drug named by hostile text ${index} gives cards of at most 139 characters, without markup`, async () => {
     const order = {
       ...CLARITHROMYCIN,
       medicationCodeableConcept: { ...CLARITHROMYCIN.medicationCodeableConcept, text: name },
@@ -267,7 +270,7 @@ test('cds-negative 14: a FHIR server that does not give data: 200, said, within 
   assert.match(text, /Not received:\*\* medications/);
 });
 
-test('cds-negative 15: feedback again and again changes nothing; what is unusable is 400; another aud is 401', async () => {
+test('§1.7.1 §1.7.3 cds-negative 15: feedback again and again changes nothing; what is unusable is 400; another aud is 401', async () => {
   const item = {
     card: '00000000-0000-4000-8000-00000000000a',
     outcome: 'overridden',
@@ -292,13 +295,13 @@ const elsewhere: readonly [name: string, path: string, body: unknown, sent: Sent
   ['an explanation of nothing', '/explain/00000000-0000-4000-8000-000000000000', undefined, {}, 404],
 ];
 for (const [name, path, body, sent, expected] of elsewhere) {
-  test(`cds-negative 16: ${name} is ${expected} with an OperationOutcome and one AuditEvent`, async () => {
+  test(`§5.6.1 cds-negative 16: ${name} is ${expected} with an OperationOutcome and one AuditEvent`, async () => {
     const { status, json, left } = await audited(() => one.ask(path, body, sent));
     assert.deepEqual([status, json?.resourceType, left], [expected, 'OperationOutcome', 1]);
   });
 }
 
-test('cds-negative 5, 7: after a restart a used jti is refused, a key that was taken away too, and the new key holds', async () => {
+test('§1.8.6 cds-negative 5, 7: after a restart a used jti is refused, a key that was taken away too, and the new key holds', async () => {
   const path = `/${SIGN}`;
   const token = `Bearer ${await one.jwt(path)}`;
   assert.equal((await one.ask(path, SIGNED(), { authorization: token })).status, 200);

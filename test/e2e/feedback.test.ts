@@ -26,7 +26,7 @@ const client = (name: string, more: Json = {}) => ({
   ...more,
 });
 
-test('cds-hooks-2.0@feedback is kept as one Communication an item, joined to its card, once, and audited', async (context) => {
+test('§1.7.1 §1.7.3 §1.7.4 §5.6.4 §5.6.5 cds-hooks-2.0@feedback is kept as one Communication an item, joined to its card, once, and audited', async (context) => {
   const folder = mkdtempSync(join(tmpdir(), 'firewatch-feedback-'));
   const clients = join(folder, 'clients');
   mkdirSync(clients);
@@ -179,14 +179,17 @@ const refusals: readonly [name: string, body: unknown][] = [
   ['not an object', []],
   ['no list', { feedback: {} }],
   ['an empty list', { feedback: [] }],
-  ['no item that can be used', { feedback: [{ card: UNKNOWN, outcome: 'ignored', outcomeTimestamp: SENT }] }],
-  ['accepted without suggestions', { feedback: [{ card: UNKNOWN, outcome: 'accepted', outcomeTimestamp: SENT }] }],
+  ['§1.7.2 no item that can be used', { feedback: [{ card: UNKNOWN, outcome: 'ignored', outcomeTimestamp: SENT }] }],
   [
-    'accepted suggestions without id',
+    '§1.7.2 accepted without suggestions',
+    { feedback: [{ card: UNKNOWN, outcome: 'accepted', outcomeTimestamp: SENT }] },
+  ],
+  [
+    '§1.7.2 accepted suggestions without id',
     { feedback: [{ card: UNKNOWN, outcome: 'accepted', outcomeTimestamp: SENT, acceptedSuggestions: [{}] }] },
   ],
   [
-    'a time without zone',
+    '§1.7.2 a time without zone',
     { feedback: [{ card: UNKNOWN, outcome: 'overridden', outcomeTimestamp: '2026-01-15T12:00:00' }] },
   ],
   ['a date', { feedback: [{ card: UNKNOWN, outcome: 'overridden', outcomeTimestamp: '2026-01-15' }] }],
@@ -195,7 +198,7 @@ const refusals: readonly [name: string, body: unknown][] = [
     { feedback: Array.from({ length: 201 }, () => ({ card: UNKNOWN, outcome: 'overridden', outcomeTimestamp: SENT })) },
   ],
 ];
-test('cds-hooks-2.0@feedback that cannot be used is 400 with an OperationOutcome, and nothing is kept', async (context) => {
+test('§1.7.3 cds-hooks-2.0@feedback that cannot be used is 400 with an OperationOutcome, and nothing is kept', async (context) => {
   const server = await start();
   context.after(() => server.stop().then(() => removeFolder(server.folder)));
   for (const [name, body] of refusals) {

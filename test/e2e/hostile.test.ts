@@ -156,7 +156,7 @@ test('a slow client is cut off, others are served', { timeout: 60_000 }, async (
   assert.doesNotMatch(await ended, /HTTP\/1\.1 [25]/, 'refused or cut, not answered');
 });
 
-test('no PHI in logs: canaries sent in every place do not appear', async () => {
+test('§1.8.9 §8.16 no PHI in logs: canaries sent in every place do not appear', async () => {
   const canary = 'Canary7f3a';
   await fetch(`${server.url}/fhir/Patient`, {
     method: 'POST',

@@ -173,7 +173,7 @@ test('pages@sandbox-keyboard: the same by keyboard alone, every control with a n
   assert.deepEqual(faults, []);
 });
 
-test('pages@hostile: names and drug texts with markup stay text, on the sandbox, on cards and on the basis', {
+test('§8.9 pages@hostile: names and drug texts with markup stay text, on the sandbox, on cards and on the basis', {
   skip: NO_BROWSER,
   timeout: TIMEOUT,
 }, async () => {

@@ -66,7 +66,7 @@ test('a first start seeds, prints three requests that work, and the next start k
   }
 });
 
-test('without identity provider it does not listen beyond loopback', () => {
+test('§1.1.1 without identity provider it does not listen beyond loopback', () => {
   const { status, stderr } = spawnSync(process.execPath, ['src/main.ts', 'serve'], {
     env: { ...process.env, HOST: '0.0.0.0', SEED: 'none', DATA_DIR: newFolder() },
     encoding: 'utf8',

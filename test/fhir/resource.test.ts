@@ -41,7 +41,7 @@ const refused: readonly (readonly [text: string, kind: string, why: string])[] =
   ['{"a":01}', 'structure', 'a leading zero'],
   ['{"a":1e999}', 'value', 'a number out of range'],
   [`{"a":1.${'0'.repeat(JSON_LIMITS.numberLength)}}`, 'value', 'a number of too many characters'],
-  [`${'['.repeat(JSON_LIMITS.depth + 1)}${']'.repeat(JSON_LIMITS.depth + 1)}`, 'too-long', 'one level too deep'],
+  [`${'['.repeat(JSON_LIMITS.depth + 1)}${']'.repeat(JSON_LIMITS.depth + 1)}`, 'too-long', '§1.1.5 one level too deep'],
 ];
 for (const [text, kind, why] of refused) {
   test(`fhir-json refused: ${why}`, () => {

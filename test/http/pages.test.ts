@@ -32,7 +32,7 @@ const unescaped = (markup: string): string =>
     .replaceAll('&#39;', "'")
     .replaceAll('&amp;', '&');
 
-test('card-content@page: every model has its 31 attributes on a page, word for word, "not available" said', () => {
+test('§6.1 §8.15 card-content@page: every model has its 31 attributes on a page, word for word, "not available" said', () => {
   assert.ok(graphs.length >= 9, 'control: the folders are found');
   for (const { id, version, path } of graphs) {
     const page = unescaped(text(path));
@@ -78,7 +78,7 @@ test('card-content@page-scores: every score file has a page with its points, eve
   assert.match(lace, /up to 0<\/th><td>0<\/td>[\s\S]*above 13<\/th><td>7<\/td>/, 'ends of bands in words');
 });
 
-test('card-content@page-knowledge: the drug tables with source, version, licence', () => {
+test('§6.1.3 card-content@page-knowledge: the drug tables with source, version, licence', () => {
   const manifest = JSON.parse(readFileSync(join(ROOT, 'knowledge', 'manifest.json'), 'utf8'));
   const page = unescaped(text(`/models/drug-safety/${manifest.version}`));
   for (const { file, licence, source } of manifest.files) {
@@ -88,7 +88,7 @@ test('card-content@page-knowledge: the drug tables with source, version, licence
     assert.ok(page.includes(name), name);
 });
 
-test('card-content@page-data: the same as JSON; the list names every page', () => {
+test('§6.1 §6.1.6 card-content@page-data: the same as JSON; the list names every page', () => {
   const list = JSON.parse(text('/models.json')).models;
   assert.equal(list.length, graphs.length + scores.length + 3, 'and two editions of ESI, and the drug tables');
   for (const { page } of list) {

@@ -48,7 +48,7 @@ const open = (context: { after(work: () => Promise<void>): void }, allow: string
   return (path: string, timeoutMs = 2000, at = base) => servers.read({ server: at, token: 'tok', path, timeoutMs });
 };
 
-test('outbound@fhir: reads with the token, by fhir-kit-client, and says what came back', async (context) => {
+test('§1.5.1 §1.5.2 outbound@fhir: reads with the token, by fhir-kit-client, and says what came back', async (context) => {
   const read = open(context);
   assert.deepEqual(JSON.parse(JSON.stringify(await read('Patient/1'))), { status: 200, body: JSON.parse(PATIENT) });
   const headers = seen.at(-1)?.headers;
@@ -71,7 +71,7 @@ const faults: readonly [fault: CallFault, path: string][] = [
   ['not-allowed', 'HTTPS://evil.example/fhir/Patient/1'],
 ];
 for (const [fault, path] of faults) {
-  test(`outbound@fhir ${fault}: ${path}`, async (context) => {
+  test(`§1.5.2 outbound@fhir ${fault}: ${path}`, async (context) => {
     const read = open(context);
     await assert.rejects(read(path, 300), (error) => error instanceof OutboundError && error.fault === fault);
   });

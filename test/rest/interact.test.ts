@@ -96,7 +96,7 @@ test('a refusal is audited by what it wanted', async () => {
   assert.ok(there.accesses.every(({ outcomeDescription = '' }) => !/Smith/.test(outcomeDescription)));
 });
 
-test('no answer without audit: 503, Retry-After, and none of the data', async () => {
+test('§8.12 no answer without audit: 503, Retry-After, and none of the data', async () => {
   const there = world();
   await there.send('PUT', '/Patient/p', { body: { resourceType: 'Patient', id: 'p', active: true } });
   there.store.fails = { commit: new StoreError('unavailable', 'disk full') };

@@ -62,7 +62,7 @@ test('one commit: answers in the order sent, links rewritten, versions and insta
   );
 });
 
-test('audit: one row in the commit with an entry for each write; reads have rows of their own', async () => {
+test('§8.12 audit: one row in the commit with an entry for each write; reads have rows of their own', async () => {
   const w = world();
   await send(
     w,

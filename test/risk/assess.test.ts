@@ -276,7 +276,7 @@ const lowerBounds: readonly (readonly [
   ['SIRS at least 0 without leukocytes', 'sirs', WELL, 0, undefined, ['leukocytes']],
 ];
 for (const [why, id, resources, total, band, missing] of lowerBounds) {
-  test(`missing inputs of ${id}: ${why}`, async () => {
+  test(`§1.4.5 missing inputs of ${id}: ${why}`, async () => {
     const found = await score(id, resources);
     assert.deepEqual([found.outputs.total, found.band, found.atLeast], [total, band, true]);
     assert.deepEqual(

@@ -141,7 +141,7 @@ test('order@severity then key: most severe first, the same list in any order of 
   assert.deepEqual(facts(context.toReversed()), given);
 });
 
-test('finding@text: a plain sentence, a citation, a link, names of the ingredients', () => {
+test('§6.1.3 finding@text: a plain sentence, a citation, a link, names of the ingredients', () => {
   const [finding] = safety.check(
     [draft(coded('312961', 'Simvastatin 20 MG Oral Tablet'))],
     [active(named('Biaxin'))],

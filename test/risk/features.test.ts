@@ -113,13 +113,13 @@ const unitRows: readonly UnitRow[] = [
   [TEMPERATURE, {}, 'no numeric value'],
 ];
 for (const [spec, valueQuantity, expected] of unitRows) {
-  test(`ucum ${spec.name} ${JSON.stringify(valueQuantity)} is ${expected}`, () => {
+  test(`§6.3.7 ucum ${spec.name} ${JSON.stringify(valueQuantity)} is ${expected}`, () => {
     const found = read(spec, [observation(spec.codes?.[0] ?? '', { valueQuantity })]);
     if (typeof expected === 'string') assert.deepEqual(found, { value: Number.NaN, reason: expected });
     else assert.ok(Math.abs(found.value - expected) < 1e-9, `${found.value}`);
   });
 }
-test('units: every row of the table converts there and back within 0.1 %', () => {
+test('§6.3.7 units: every row of the table converts there and back within 0.1 %', () => {
   for (const { analyte, from, to } of knowledge.units.analytes) {
     const there = convertAnalyte(10, from, to, analyte, knowledge.units) ?? Number.NaN;
     const back = convertAnalyte(there, to, from, analyte, knowledge.units);
@@ -175,6 +175,14 @@ const dates: readonly Pick[] = [
     'timing by its last event',
     { effectiveDateTime: undefined, effectiveTiming: { event: [iso(AT - 30 * HOUR), iso(AT - HOUR)] } },
     70,
+  ],
+  [
+    '§6.2.1 a waveform is read by no score',
+    {
+      valueQuantity: undefined,
+      valueSampledData: { origin: { value: 0 }, period: 4, dimensions: 1, data: '70 71 70' },
+    },
+    'no numeric value',
   ],
   ['amended', { status: 'amended' }, 70],
   ['corrected', { status: 'corrected' }, 70],

@@ -73,7 +73,11 @@ const failures: readonly (readonly [why: string, change: (folder: string) => voi
   ['cut-off file', replaceOnnx(bytesOf('qsofa').slice(0, 900)), /not an ONNX file/],
   ['a tensor in another file', replaceOnnx(onnxBytes(EXTERNAL)), /external data is refused/],
   ['another model', replaceOnnx(bytesOf('sirs')), /not of shape \[1, 3\]/],
-  ['golden vector differs', edit('golden.json', (text) => text.replace(/25,/, '24,')), /give another vector/],
+  [
+    '§2.5 §8.17 golden vector differs',
+    edit('golden.json', (text) => text.replace(/25,/, '24,')),
+    /give another vector/,
+  ],
   [
     'golden output differs',
     edit('golden.json', (text) => text.replace(/"total": \[\s*3/, '"total": [2')),
@@ -99,7 +103,7 @@ const failures: readonly (readonly [why: string, change: (folder: string) => voi
   ],
 ];
 for (const [why, change, reason] of failures) {
-  test(`refused, the stand-in answers: ${why}`, async () => {
+  test(`§2.5 §8.17 refused, the stand-in answers: ${why}`, async () => {
     const models = await loadModels(tampered(change), { now: () => AT });
     const [status] = models.status();
     assert.equal(status?.ready, false);
@@ -149,7 +153,7 @@ for (const [why, change, reason] of broken) {
   });
 }
 
-test('a model whose answer is not finite is answered by the stand-in', async () => {
+test('§6.3.7 a model whose answer is not finite is answered by the stand-in', async () => {
   // Sums its inputs: right for the golden cases, NaN when one is missing.
   const contract = manifestOf('qsofa');
   const outputs = contract.outputs.map(({ tensor, columns }) => ({ name: tensor, width: columns.length }));
@@ -212,7 +216,7 @@ const schemas = loadSchemas(MODELS);
 const card = readChecked(join(MODELS, 'news2', '1.0.0'), 'card.json', schemas.card);
 const OPTIONAL = [17, 18, 19, 20, 23, 24, 25, 27, 29, 30, 31];
 for (let number = 1; number <= 31; number++) {
-  test(`hti-1@source-attributes ${number} may ${OPTIONAL.includes(number) ? '' : 'not '}be "not available"`, () => {
+  test(`§6.1.1 hti-1@source-attributes ${number} may ${OPTIONAL.includes(number) ? '' : 'not '}be "not available"`, () => {
     const changed: ModelCard = {
       ...card,
       attributes: card.attributes.map((one) => (one.number === number ? { ...one, value: 'not available' } : one)),

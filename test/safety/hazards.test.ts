@@ -26,7 +26,7 @@ test('hazards@rows: ids in order without gaps, every cell filled, harm S3 to S5'
   for (const [id, , , harm = ''] of rows) assert.match(harm, /^S[3-5]$/, id);
 });
 
-test('hazards@tests: each control names a test, and each named test exists', () => {
+test('§6.1.5 hazards@tests: each control names a test, and each named test exists', () => {
   const missing = rows.flatMap(([id = '', , , , , tests = '']) => {
     const named = [...tests.matchAll(/`([^`]+?) :: ([^`]+)`/g)].map(([, path = '', name = '']) => ({ path, name }));
     return named.length === 0

@@ -255,7 +255,7 @@ for (const [scope, patients, url, ids, total] of searches) {
   });
 }
 
-test('smart@include-filtered: what is included is read under its own scope', async () => {
+test('§8.14 smart@include-filtered: what is included is read under its own scope', async () => {
   const url = '/Patient?_id=a&_include=Patient:general-practitioner&_revinclude=Observation:patient';
   const included = async (scope: string) => idsOf(json(await ask([scope, ['a'], 'GET', url])), 'include').toSorted();
   assert.deepEqual(await included('patient/Patient.rs'), []);
@@ -270,7 +270,7 @@ test('smart@include-filtered: what is included is read under its own scope', asy
 const own = async () => idsOf(json(await w.send('GET', '/Observation?patient=a&_count=50'))).toSorted();
 const added = (ids: readonly string[]) => ids.filter((id) => !['a-lab', 'a-vital', 'a2-lab'].includes(id));
 
-test('smart@absent-alike: what is not visible has the body, headers and audit of what was never there', async () => {
+test('§8.14 smart@absent-alike: what is not visible has the body, headers and audit of what was never there', async () => {
   const same = async (method: string, of: (id: string) => [url: string, sent?: Sent]) => {
     const told = async (id: string) => {
       const { status, headers, body: text } = await ask(['patient/Observation.cruds', A, method, ...of(id)]);

@@ -307,7 +307,7 @@ test('sqlite: new definitions index again, also when stopped half-way', async (c
   assert.equal((await open(context, { indexHash: 'two' }, folder)).needsReindex, false);
 });
 
-test('sqlite: a changed, removed or inserted audit row breaks the chain where it lies', async (context) => {
+test('§8.13 sqlite: a changed, removed or inserted audit row breaks the chain where it lies', async (context) => {
   const breaks: readonly (readonly [string, number])[] = [
     ["UPDATE audit SET bytes='x' WHERE key % 1000 = (SELECT max(key) FROM audit) % 1000 - 2", 3],
     ['UPDATE audit SET at=at+1 WHERE key=(SELECT min(key) FROM audit)', 1],
