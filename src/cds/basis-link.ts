@@ -3,7 +3,7 @@
  * A handle is a keyed hash of the decision record and the card: unguessable without the key of the installation, other for every call, no id inside.
  * The store keeps its digest only, so that who reads the store cannot open a page. Source: CDS Hooks 2.0.1 "Link"; docs/decisions/0026-pages.md.
  */
-import { createHash, createHmac, hkdfSync } from 'node:crypto';
+import { createHmac, createSecretKey, hash, hkdfSync } from 'node:crypto';
 
 export interface CardLinks {
   /** Address of the basis of a card. */
@@ -25,10 +25,10 @@ export const BASIS_PATH = '/cds-basis';
 
 /** @param secret at least 16 bytes */
 export function basisHandles(secret: Uint8Array): BasisHandles {
-  const key = new Uint8Array(hkdfSync('sha256', secret, '', 'firewatch basis handle', 32));
+  const key = createSecretKey(Buffer.from(hkdfSync('sha256', secret, '', 'firewatch basis handle', 32)));
   return {
     of: (record, card) => createHmac('sha256', key).update(`${record}\n${card}`).digest('base64url'),
-    keyOf: (handle) => (HANDLE.test(handle) ? createHash('sha256').update(handle).digest('base64url') : undefined),
+    keyOf: (handle) => (HANDLE.test(handle) ? hash('sha256', handle, 'base64url') : undefined),
   };
 }
 

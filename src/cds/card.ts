@@ -1,5 +1,5 @@
 /** A card as it goes out. Source: CDS Hooks 2.0.1 "Card Attributes". */
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import type { Resource } from '../fhir/resource.ts';
 
 export type Indicator = 'info' | 'warning' | 'critical';
@@ -79,7 +79,7 @@ export function inOrder(cards: readonly BuiltCard[]): readonly BuiltCard[] {
  */
 export function factUuid(hookInstance: string, service: string, key: string): string {
   const namespace = Buffer.from(hookInstance.replaceAll('-', ''), 'hex');
-  const bytes = createHash('sha1').update(namespace).update(`${service}\n${key}`).digest().subarray(0, 16);
+  const bytes = hash('sha1', Buffer.concat([namespace, Buffer.from(`${service}\n${key}`)]), 'buffer').subarray(0, 16);
   bytes[6] = ((bytes[6] ?? 0) & 0x0f) | 0x50;
   bytes[8] = ((bytes[8] ?? 0) & 0x3f) | 0x80;
   const hex = bytes.toString('hex');

@@ -2,7 +2,7 @@
  * What a card stood on, kept encrypted under the card's uuid: so that feedback finds its card, and a score can be explained and computed again.
  * Source: 45 CFR 170.315(b)(11) (feedback export, source attributes); docs/cds-hooks.md.
  */
-import { createCipheriv, createDecipheriv, hkdfSync, randomBytes } from 'node:crypto';
+import { createCipheriv, createDecipheriv, createSecretKey, hkdfSync, randomBytes } from 'node:crypto';
 import { deflateRawSync, inflateRawSync } from 'node:zlib';
 import type { Assessment } from '../risk/assessment.ts';
 import type { Finding } from '../risk/finding.ts';
@@ -74,15 +74,17 @@ export interface Seal {
 
 const IV_BYTES = 12;
 const TAG_BYTES = 16;
+/** A record deflates to some kilobytes: one small chunk. */
+const QUICK = { level: 1, chunkSize: 4096 } as const;
 
 /** AES-256-GCM over deflated text; a fresh nonce each. @param secret at least 16 bytes */
 export function aesSeal(secret: Uint8Array): Seal {
-  const key = new Uint8Array(hkdfSync('sha256', secret, '', 'firewatch decision record', 32));
+  const key = createSecretKey(Buffer.from(hkdfSync('sha256', secret, '', 'firewatch decision record', 32)));
   return {
     seal: (text, name) => {
       const iv = randomBytes(IV_BYTES);
       const cipher = createCipheriv('aes-256-gcm', key, iv).setAAD(Buffer.from(name));
-      const body = Buffer.concat([cipher.update(deflateRawSync(text, { level: 1 })), cipher.final()]);
+      const body = Buffer.concat([cipher.update(deflateRawSync(text, QUICK)), cipher.final()]);
       return Buffer.concat([iv, cipher.getAuthTag(), body]).toString('base64');
     },
     open: (sealed, name) => {

@@ -1,5 +1,5 @@
 /** What a finding rests on, as a digest: the same as long as nothing that a clinician would look at has changed. Decision 0027. */
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { canonicalText } from '../rest/change.ts';
 import type { DrugMention, DrugSafety, Finding } from '../risk/finding.ts';
 import type { Concerned } from './suggestion.ts';
@@ -18,7 +18,5 @@ export function inputsOf(
   });
   const drugs = [draft, other, ...further].map(undated);
   const inputs = JSON.stringify([version, severity, rule.id, drugs, allergy, facts, context, orders]);
-  return createHash('sha256')
-    .update(canonicalText(JSON.parse(inputs)))
-    .digest('base64url');
+  return hash('sha256', canonicalText(JSON.parse(inputs)), 'base64url');
 }

@@ -2,7 +2,7 @@
  * Overrides that are remembered: what a user overrode for an order is not told to the same user again when the order is signed, as long as
  * nothing that it rests on has changed. Contraindications are always told. Source: docs/cds-hooks.md#cards; docs/alert-burden.md.
  */
-import { createHmac, hkdfSync } from 'node:crypto';
+import { createHmac, createSecretKey, hkdfSync } from 'node:crypto';
 import type { Command, ResourceStore } from '../store/port.ts';
 import type { BuiltCard } from './card.ts';
 import type { DecisionRecord } from './decision-record.ts';
@@ -40,7 +40,7 @@ const MOST_LOOKED_UP = 100;
  * @param forMs how long an override is remembered, from its time on; 0: nothing is
  */
 export function overrideMemory(secret: Uint8Array, forMs: number): OverrideMemory {
-  const key = new Uint8Array(hkdfSync('sha256', secret, '', 'firewatch override memory', 32));
+  const key = createSecretKey(Buffer.from(hkdfSync('sha256', secret, '', 'firewatch override memory', 32)));
   const digest = (...parts: readonly (string | undefined)[]): string =>
     createHmac('sha256', key)
       .update(JSON.stringify(parts.map((part) => part ?? '')))

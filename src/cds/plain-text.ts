@@ -8,9 +8,20 @@ const INVISIBLE =
   /[\p{Cc}\p{Cf}\p{Co}\p{Cn}\u2028\u2029\u115f\u1160\u3164\uffa0]|[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/gu;
 const SPACE = /\s+/gu;
 
+/** Most data: the answer to what is asked of every character is known without looking at Unicode classes. */
+const PRINTABLE_ASCII = /^[ -~]*$/;
+const ONE_LINE_OF_ASCII = /^[!-~]+(?: [!-~]+)*$/;
+
+/** One line of visible characters, single spaces between. */
+function visible(data: string): string {
+  if (ONE_LINE_OF_ASCII.test(data)) return data;
+  return data.replace(SPACE, ' ').replace(INVISIBLE, '').replace(SPACE, ' ').trim();
+}
+
 /** True when text holds a character that is invisible or changes the direction of others; line feeds are allowed on request. */
 export function hasInvisible(text: string, lineFeeds: boolean): boolean {
-  return (lineFeeds ? text.replaceAll('\n', '') : text).search(INVISIBLE) >= 0;
+  const line = lineFeeds ? text.replaceAll('\n', '') : text;
+  return !PRINTABLE_ASCII.test(line) && line.search(INVISIBLE) >= 0;
 }
 
 /**
@@ -27,17 +38,20 @@ export function cut(text: string, limit: number): string {
 
 /** Data for a plain-text field (summary, label): one line, visible characters only, angle brackets replaced, at most `limit` units. */
 export function plain(data: string, limit: number = DATA_LIMIT): string {
-  const visible = data.replace(SPACE, ' ').replace(INVISIBLE, '').replace(SPACE, ' ').trim();
-  return cut(visible.replaceAll('<', '‹').replaceAll('>', '›'), limit);
+  return cut(visible(data).replaceAll('<', '‹').replaceAll('>', '›'), limit);
 }
+
+/** Every character that `escaped` replaces, and `www.`. */
+const MAY_BE_MARKUP = /[@\\`*_[\]|~#!{}&<>]|:\/\/|www\./i;
 
 /**
  * Data for the markdown detail: as `plain`, with every character of markdown and HTML escaped, and addresses broken so that no renderer
  * makes links of them (GFM turns `www.`, `://` and `@` in plain text into links). Data never begins a line of a card, so list markers stay.
  */
 export function escaped(data: string, limit: number = DATA_LIMIT): string {
-  const visible = data.replace(SPACE, ' ').replace(INVISIBLE, '').replace(SPACE, ' ').trim();
-  return cut(visible, limit)
+  const text = cut(visible(data), limit);
+  if (!MAY_BE_MARKUP.test(text)) return text;
+  return text
     .replaceAll('@', ' at ')
     .replaceAll('://', ': //')
     .replace(/\bwww\./giu, 'www .')

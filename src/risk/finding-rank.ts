@@ -67,6 +67,25 @@ function quietened(finding: Finding, priority: number): Finding {
   return { ...finding, severity: 'low', context, priority };
 }
 
+/** Vectors whose answer is kept: inputs are few and coarse, so that most findings have been ranked before. */
+const MOST_REMEMBERED = 2000;
+
+/** The same vector gives the same answer; a failure is not kept. */
+function remembered(
+  run: (vector: Float32Array) => Promise<readonly number[]>,
+): (vector: Float32Array) => Promise<readonly number[]> {
+  const known = new Map<string, readonly number[]>();
+  return async (vector) => {
+    const name = vector.join();
+    const before = known.get(name);
+    if (before !== undefined) return before;
+    const found = await run(vector);
+    if (known.size >= MOST_REMEMBERED) known.clear();
+    known.set(name, found);
+    return found;
+  };
+}
+
 export type Rank = (findings: readonly Finding[], ageYears: number | undefined) => Promise<readonly Finding[]>;
 
 /**
@@ -86,6 +105,7 @@ export async function openRanker(folder: string): Promise<Rank> {
     input: { tensor: 'findings', width: RANKED_AT_ONCE * WIDTH },
     outputs: [{ tensor: 'priority', width: RANKED_AT_ONCE }],
   });
+  const prioritiesOf = remembered(async (vector) => (await runner.run(vector)).priority ?? []);
   return async (findings, ageYears) => {
     // Nothing to order and nothing to quieten.
     if (findings.length < 2 && findings[0]?.severity !== 'moderate') return findings;
@@ -94,7 +114,7 @@ export async function openRanker(folder: string): Promise<Rank> {
       const vector = new Float32Array(RANKED_AT_ONCE * WIDTH);
       const some = findings.slice(from, from + RANKED_AT_ONCE);
       vector.set(some.flatMap((finding) => rankFeatures(finding, ageYears)));
-      priorities.push(...((await runner.run(vector)).priority ?? []).slice(0, some.length));
+      priorities.push(...(await prioritiesOf(vector)).slice(0, some.length));
     }
     return ranked(findings, priorities);
   };

@@ -95,6 +95,7 @@ export class Committer {
     try {
       this.#statements.run('BEGIN IMMEDIATE');
       const result = work();
+      this.#keyed.sweep(this.#now());
       this.#pending.flush();
       this.#pendingKeys.clear();
       this.#statements.run('COMMIT');
@@ -120,7 +121,7 @@ export class Committer {
     commands.forEach((command, index) => {
       if (command[0] === 'put' || command[0] === 'delete') this.#write(command, judged[index], at);
       else if (command[0] === 'keep') this.#statements.run('INSERT INTO kept VALUES(?,?,?)', [...command.slice(1), at]);
-      else if (command[0] === 'set') this.#keyed.set(command, at);
+      else if (command[0] === 'set') this.#keyed.set(command);
     });
     const firstAudit = this.#audit.append(audit, at);
     return [STATUS.done, at, first, firstAudit];

@@ -5,7 +5,7 @@ import { type Row, type Statements, sql } from './sqlite-sql.ts';
 
 type SetCommand = Extract<WireCommand, readonly ['set', ...unknown[]]>;
 
-/** Expired values removed by one `set` that itself expires: more than come in, so that what has expired does not pile up. */
+/** Expired values removed for each `set` that itself expires: more than come in, so that what has expired does not pile up. */
 const SWEPT = 4;
 
 const keyedOf = ([key, value, expires]: Row): Keyed => ({
@@ -30,6 +30,8 @@ export function keyedPage(statements: Statements, space: string, after: string, 
 /** Judges and writes `set` commands inside the writer's transaction. */
 export class KeyedValues {
   readonly #statements: Statements;
+  /** How many expired values the transaction may remove. */
+  #due = 0;
 
   constructor(statements: Statements) {
     this.#statements = statements;
@@ -50,15 +52,19 @@ export class KeyedValues {
     return found === undefined || (found.expiresAt ?? Number.POSITIVE_INFINITY) <= now ? null : found.value;
   }
 
-  set([, space, key, value, , expires]: SetCommand, now: number): void {
+  set([, space, key, value, , expires]: SetCommand): void {
     if (value === null) this.#statements.run('DELETE FROM keyed WHERE space=? AND key=?', [space, key]);
     else this.#statements.run('INSERT OR REPLACE INTO keyed VALUES(?,?,?,?)', [space, key, value, expires]);
-    if (expires !== null) this.#sweep(now);
+    if (expires !== null) this.#due += SWEPT;
   }
 
-  #sweep(now: number): void {
+  /** Once at the end of a transaction: one look at the index of expiry for all its `set` commands. */
+  sweep(now: number): void {
+    const most = this.#due;
+    this.#due = 0;
+    if (most === 0) return;
     const old = this.#statements.all(
-      sql`SELECT space, key FROM keyed WHERE expires IS NOT NULL AND expires<=${now} ORDER BY expires LIMIT ${SWEPT}`,
+      sql`SELECT space, key FROM keyed WHERE expires IS NOT NULL AND expires<=${now} ORDER BY expires LIMIT ${most}`,
     );
     for (const [space = '', key = ''] of old) {
       this.#statements.run('DELETE FROM keyed WHERE space=? AND key=?', [space, key]);
