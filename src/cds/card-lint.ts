@@ -62,7 +62,7 @@ export interface LintFacts {
 /** Every rule the card breaks, in words; empty = may be sent. Messages hold no card text. */
 export function lintCard(card: Card, facts: LintFacts): readonly string[] {
   return [
-    ...emptyFields(card, 'card'),
+    ...emptyFields(card, ['card']),
     ...Object.keys(card)
       .filter((key) => !CARD_KEYS.has(key))
       .map(() => 'card has an unknown field'),
@@ -86,17 +86,23 @@ export function lintCard(card: Card, facts: LintFacts): readonly string[] {
 const isText = (value: unknown): value is string => typeof value === 'string' && value.trim() !== '';
 
 /** null, "", [] and {} are never sent. */
-function emptyFields(value: unknown, path: string): readonly string[] {
-  if (value === null || value === '') return [`${path} is null or empty`];
-  if (Array.isArray(value)) {
-    return value.length === 0 ? [`${path} is an empty array`] : value.flatMap((item) => emptyFields(item, `${path}[]`));
+function emptyFields(value: unknown, path: readonly string[]): readonly string[] {
+  if (value === null || value === '') return [`${path.join('.')} is null or empty`];
+  if (typeof value !== 'object') return NONE;
+  const isList = Array.isArray(value);
+  if (!isList && !isJsonObject(value)) return NONE;
+  let isBare = true;
+  let found = NONE;
+  for (const [name, field] of Object.entries(value)) {
+    if (field === undefined && !isList) continue;
+    isBare = false;
+    // Most fields are text; a path is made only where there is something to look into, or to say.
+    if (typeof field === 'string' && field !== '') continue;
+    found = [...found, ...emptyFields(field, [...path, isList ? '[]' : name])];
   }
-  if (!isJsonObject(value)) return [];
-  const fields = Object.entries(value).filter(([, field]) => field !== undefined);
-  return fields.length === 0
-    ? [`${path} is an empty object`]
-    : fields.flatMap(([name, field]) => emptyFields(field, `${path}.${name}`));
+  return isBare ? [`${path.join('.')} is an empty ${isList ? 'array' : 'object'}`] : found;
 }
+const NONE: readonly string[] = [];
 
 function summaryProblems({ summary }: Card): readonly string[] {
   if (!isText(summary)) return ['summary is missing'];
@@ -228,7 +234,23 @@ function linkProblems({ links }: Card, kind: CardKind): readonly string[] {
 
 /** True for an absolute http or https URL without user information. */
 export function isWebAddress(url: unknown): url is string {
-  if (typeof url !== 'string' || !URL.canParse(url)) return false;
+  if (typeof url !== 'string') return false;
+  const [, origin] = PLAIN_ADDRESS.exec(url) ?? [];
+  if (origin === undefined) return isWebUrl(url);
+  // Almost every address of ours has one of a few origins, and a path that cannot be wrong.
+  if (KNOWN_ORIGINS.has(origin)) return true;
+  if (!isWebUrl(origin)) return false;
+  if (KNOWN_ORIGINS.size >= MOST_ORIGINS) KNOWN_ORIGINS.clear();
+  KNOWN_ORIGINS.add(origin);
+  return true;
+}
+
+const PLAIN_ADDRESS = /^(https?:\/\/[A-Za-z0-9.:[\]-]+)(?:\/[A-Za-z0-9._~/-]*)?$/;
+const MOST_ORIGINS = 100;
+const KNOWN_ORIGINS = new Set<string>();
+
+function isWebUrl(url: string): boolean {
+  if (!URL.canParse(url)) return false;
   const { protocol, username, password } = new URL(url);
   return (protocol === 'https:' || protocol === 'http:') && username === '' && password === '';
 }

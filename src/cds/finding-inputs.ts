@@ -17,6 +17,7 @@ export function inputsOf(
     return order;
   });
   const drugs = [draft, other, ...further].map(undated);
-  const inputs = JSON.stringify([version, severity, rule.id, drugs, allergy, facts, context, orders]);
-  return hash('sha256', canonicalText(JSON.parse(inputs)), 'base64url');
+  // What is made here has its members in one order; an order has them as its client wrote them.
+  const made = JSON.stringify([version, severity, rule.id, drugs, allergy, facts, context]);
+  return hash('sha256', `${made}${orders.map(canonicalText).join()}`, 'base64url');
 }

@@ -40,10 +40,15 @@ export function parseTemplate(text: string): Template | undefined {
   }
   const search = /^([A-Z][A-Za-z]+)\?(.+)$/.exec(text);
   if (search?.[1] === undefined || search[2] === undefined) return undefined;
-  const parameters = new URLSearchParams(search[2]);
+  return { type: search[1], id: undefined, query: search[2], newest: newestOf(search[2]) };
+}
+
+/** Size of the page of a search that is sorted newest first. */
+function newestOf(query: string): number | undefined {
+  if (!query.includes('_sort=-')) return undefined;
+  const parameters = new URLSearchParams(query);
   const count = Number(parameters.get('_count') ?? Number.NaN);
-  const newest = parameters.get('_sort')?.startsWith('-') === true && Number.isInteger(count) ? count : undefined;
-  return { type: search[1], id: undefined, query: search[2], newest };
+  return parameters.get('_sort')?.startsWith('-') === true && Number.isInteger(count) ? count : undefined;
 }
 
 const ALLOWED_TYPES = new Set(['reference', 'token', 'date']);
