@@ -24,6 +24,7 @@ export async function serve(config: Config): Promise<void> {
   const demo = authorization === undefined ? [] : await openDemo(config, authorization);
   const server = await listen(system.app, config);
   server.on('upgrade', (...asked) => system.sockets.upgrade(...asked));
+  await system.cds.rehearse();
   system.setListening(true);
   console.log([welcome(system.url, config.SEED === 'demo', system.needsToken), ...demo].join('\n'));
 

@@ -20,6 +20,7 @@ import type { CdsAnswer, CdsEvent, CdsParts, CdsSample } from './parts.ts';
 import { Quota } from './quota.ts';
 import type { Door, ReadOutside } from './reader.ts';
 import { refuse } from './refusal.ts';
+import { rehearse } from './rehearsal.ts';
 import { explain, takeFeedback } from './reply.ts';
 import { discoveryEntry, loadServices, type Service, unattestedServices } from './service.ts';
 
@@ -94,6 +95,8 @@ export interface Cds {
   report(query: URLSearchParams, admitted: Admitted): Promise<CdsAnswer>;
   /** A page of everybody's cards, for who runs the server. */
   reportPage(query: ReportQuery, caller: Caller): Promise<ReportPage>;
+  /** Calls that nobody sent, for the sake of the first real ones; leaves no trace and never rejects. */
+  rehearse(): Promise<void>;
   /** The answer to a request that reaches no service, audited. */
   refuse(error: FhirError, caller: Caller): Promise<CdsAnswer>;
 }
@@ -202,6 +205,7 @@ export function buildCds(options: CdsOptions): Cds {
     report: async (query, admitted) => report(query, admitted, parts),
     reportPage: async (query, caller) => reportPage(query, undefined, caller, parts),
     basis: (handle, caller) => basisOf(handle, caller, parts),
+    rehearse: () => rehearse([...services.values()], parts),
     refuse: (error, caller) => refuse(error, caller, parts, bearerReason(error)),
   };
 }
