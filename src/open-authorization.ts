@@ -19,7 +19,7 @@ import type { Caller, RestContext } from './rest/context.ts';
 import type { FhirResponse, WireRequest } from './rest/request.ts';
 import { callerOf } from './smart/access.ts';
 import { embeddedMetadata } from './smart/discovery.ts';
-import { type Issuer, issuerOf } from './smart/issuer.ts';
+import { type Issuer, issuerOf, type OwnIssuer } from './smart/issuer.ts';
 import { type Rights, scopesOf } from './smart/scopes.ts';
 import type { AuditRow, ResourceStore } from './store/port.ts';
 
@@ -53,11 +53,16 @@ export async function openAccess(
 }
 
 /** Its tokens are looked up besides: what was revoked is over at once. */
-function ownIssuer({ issuer, tokens }: AuthorizationServer, fhirBase: string): Issuer {
+function ownIssuer({ issuer, tokens, clients }: AuthorizationServer, fhirBase: string): Issuer {
   const keys = tokens.jwks.keys.map((key) => ({ ...key, kty: key.kty ?? '' }));
   const file = { issuer, audience: [fhirBase], jwks: { keys }, algorithms: ['ES384'], maxTokenSeconds: 3600 };
   const metadata = embeddedMetadata(issuer, ROUTES);
-  return { ...issuerOf({ ...file, metadata }), isActive: (id) => tokens.isActive(id) };
+  const own: OwnIssuer = {
+    standing: (id) => tokens.standing(id),
+    lasts: async (client, grant) =>
+      (await clients.find(client)) !== undefined && (grant === undefined || (await tokens.lasts(grant))),
+  };
+  return { ...issuerOf({ ...file, metadata }), own };
 }
 
 function openAuthorization(

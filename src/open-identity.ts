@@ -6,7 +6,7 @@ import { fhirError } from './fhir/outcome.ts';
 import { type Guard, loopbackGuard } from './http/access.ts';
 import { allowList } from './outbound/allow-list.ts';
 import { Outbound } from './outbound/outbound.ts';
-import type { RestContext, RestSettings } from './rest/context.ts';
+import type { Caller, RestContext, RestSettings, Term } from './rest/context.ts';
 import { tokenVerifier } from './smart/bearer.ts';
 import { embeddedMetadata, smartConfiguration, speaker } from './smart/discovery.ts';
 import { type Identify, identityOf } from './smart/identity.ts';
@@ -22,6 +22,8 @@ export interface OpenIdentity {
   readonly issuers: readonly Issuer[];
   /** JSON of smart-configuration, when an issuer says where tokens are got. */
   readonly smart: string | undefined;
+  /** Whether what a caller was granted still holds when they do not ask. Without an issuer there is nobody to be granted anything. */
+  stands(client: Caller['client'], term: Term | undefined): Promise<boolean>;
   close(): void;
 }
 export interface IdentityParts {
@@ -47,7 +49,15 @@ export function openIdentity({ ISSUERS_DIR, PUBLIC_URL }: Config, parts: Identit
   const issuers = [...own, ...found.issuers];
   if (issuers.length === 0) {
     const guard = (origins?: ReadonlySet<string>): Guard => loopbackGuard(PUBLIC_URL, origins);
-    return { identify: undefined, guard, pageGuard: guard(), issuers, smart: undefined, close: () => undefined };
+    return {
+      identify: undefined,
+      guard,
+      pageGuard: guard(),
+      issuers,
+      smart: undefined,
+      stands: async () => true,
+      close: () => undefined,
+    };
   }
   const outbound = new Outbound({ allow: allowList(placesOf(issuers).join(',')) });
   const verifier = tokenVerifier({
@@ -61,8 +71,26 @@ export function openIdentity({ ISSUERS_DIR, PUBLIC_URL }: Config, parts: Identit
     guard: () => () => undefined,
     pageGuard: () => fhirError('login', 'This page is for requests with an access token.'),
     identify: identityOf({ verifier, fhirBase, context: current }),
+    stands: (client, term) => stillStands(issuers, client, term, now()),
     close: () => outbound.close(),
   };
+}
+
+/** By the issuer the client is of, which must still be configured. */
+async function stillStands(
+  issuers: readonly Issuer[],
+  client: Caller['client'],
+  term: Term | undefined,
+  now: number,
+): Promise<boolean> {
+  const issuer = issuers.find((each) => each.issuer === client.system);
+  if (issuer === undefined || term === undefined) return false;
+  const { until, token, grant } = term;
+  if (until !== undefined && until <= now) return false;
+  if (issuer.own === undefined) return until !== undefined;
+  return until === undefined
+    ? issuer.own.lasts(client.value, grant)
+    : (await issuer.own.standing(token ?? '')) !== undefined;
 }
 
 /** What the CapabilityStatement says of tokens, on any thread; undefined: there are none. @param url PUBLIC_URL */

@@ -1,36 +1,58 @@
 /** Subscriptions as configured: what they may call, what they mean, with the real time and randomness. */
 import { randomBytes, randomInt } from 'node:crypto';
 import type { Config } from './config.ts';
+import type { AccessFilter } from './fhir/search/algebra.ts';
+import type { OpenIdentity } from './open-identity.ts';
 import { outboundList } from './open-outside.ts';
 import { Outbound } from './outbound/outbound.ts';
-import { localCaller, localFacts } from './rest/caller.ts';
 import type { RestContext } from './rest/context.ts';
+import { personOf } from './rest/patient-links.ts';
+import { callerOf } from './smart/access.ts';
 import { type SubscriptionSettings, Subscriptions } from './subscriptions/desk.ts';
+import type { Owner } from './subscriptions/owner.ts';
 import type { Understanding } from './subscriptions/subscription.ts';
 import { loadTopics } from './subscriptions/topic.ts';
 
 /**
- * What a Subscription can mean here. Until an identity provider is configured, its subscriber may see everything.
+ * What a Subscription can mean here.
  * @param folder profiles/topic
  */
 export function understanding(config: Config, context: RestContext, folder: string): Understanding {
   const { capability, parseSearch, planSearch } = context;
   const meaning = { capability, parseSearch, planSearch };
   const { refusal } = outboundList(config);
-  const { access } = localCaller(localFacts('', ''));
-  return { ...meaning, topics: loadTopics(folder, meaning), access, refusal };
+  return { ...meaning, topics: loadTopics(folder, meaning), refusal };
+}
+
+/** Nothing is asked over a line in the name of an owner. */
+const NOBODY = { address: '', requestId: '' };
+const EVERYTHING: AccessFilter = { principal: '', visible: () => ({ kind: 'all' }) };
+
+/** Which records are the patient of the launch is asked each time: links come and go. */
+async function rightsNow(
+  { rights }: Owner,
+  { current }: Pick<SubscriptionSettings, 'current'>,
+): Promise<Owner['rights']> {
+  const [patient] = rights.kind === 'granted' ? rights.patients : [];
+  if (rights.kind !== 'granted' || patient === undefined) return rights;
+  return { ...rights, patients: await personOf(patient, EVERYTHING, current()) };
 }
 
 /** Longest wait between two attempts at a notification, ms. */
 const BACKOFF_MOST_MS = 300_000;
 
-export function openSubscriptions(
-  config: Config,
-  parts: Pick<SubscriptionSettings, 'context' | 'current' | 'how' | 'guard' | 'onFailed' | 'url'>,
-): Subscriptions {
+type SubscriptionParts = Pick<SubscriptionSettings, 'context' | 'current' | 'how' | 'guard' | 'onFailed' | 'url'> & {
+  readonly identity: Pick<OpenIdentity, 'identify' | 'stands'>;
+};
+
+export function openSubscriptions(config: Config, { identity, ...parts }: SubscriptionParts): Subscriptions {
   const { now } = parts.context.ambient;
   return new Subscriptions({
     ...parts,
+    isOpen: identity.identify === undefined,
+    stands: ({ client, term }) => identity.stands(client, term),
+    callerOf: async (owner) =>
+      callerOf({ ...owner, ...NOBODY, rights: await rightsNow(owner, parts) }, parts.current()),
     outbound: new Outbound({ allow: outboundList(config) }),
     timing: {
       now,

@@ -247,8 +247,7 @@ export async function buildSystem(
     context: { ...base, store },
     current: () => live.current,
     how: understanding(config, base, FOLDERS.topics),
-    guard,
-    url: publicUrl(config),
+    ...{ identity, guard, url: publicUrl(config) },
     onFailed: (id, count) => early.event('subscription-failed', { requestId: id, count }),
   });
   const files = { ...base, ...jobs.context, risk: riskDesk(models, ambient.now), subscriptions };

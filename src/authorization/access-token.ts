@@ -4,7 +4,7 @@
  */
 import { compactVerify, createLocalJWKSet, importJWK, type JWK, type JWTPayload, jwtVerify, SignJWT } from 'jose';
 import type { ResourceStore } from '../store/port.ts';
-import { grantOf, spaceOf } from './adapter.ts';
+import { grantOf, isRefreshable, spaceOf } from './adapter.ts';
 import { publicPart, type SigningKeys } from './keys.ts';
 import { hashed } from './token-id.ts';
 
@@ -76,15 +76,26 @@ export class AccessTokens {
 
   /** Whether the token with this `jti` was neither revoked nor ended, nor the grant it is of: a look into the store or three. */
   async isActive(jti: string): Promise<boolean> {
+    return (await this.standing(jti)) !== undefined;
+  }
+
+  /** The grant of a token that is active; clients by themselves have none. undefined: it is not active. */
+  async standing(jti: string): Promise<{ readonly grant: string | undefined } | undefined> {
     const { store, now } = this.#ground;
     for (const model of MODELS) {
       const kept = await store.keyed(spaceOf(model), jti);
       if (kept === undefined) continue;
-      if ((kept.expiresAt ?? Number.POSITIVE_INFINITY) <= now()) return false;
+      if ((kept.expiresAt ?? Number.POSITIVE_INFINITY) <= now()) return undefined;
       const grant = grantOf(kept.value);
-      return grant === undefined || (await store.keyed(spaceOf('Grant'), hashed(grant))) !== undefined;
+      const isGranted = grant === undefined || (await store.keyed(spaceOf('Grant'), hashed(grant))) !== undefined;
+      return isGranted ? { grant } : undefined;
     }
-    return false;
+    return undefined;
+  }
+
+  /** Whether a grant can still be refreshed: not after it was revoked, its user disabled or its client removed. */
+  lasts(grant: string): Promise<boolean> {
+    return isRefreshable(grant, this.#ground);
   }
 
   /** `jti` of a JWT that we signed, whether it is still good or not; undefined for any other text. */

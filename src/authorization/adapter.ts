@@ -17,10 +17,26 @@ export const spaceOf = (model: string): string => `oauth.${model}`;
 const MEMBERS = 'oauth.grant-member';
 const SESSIONS = 'oauth.session-uid';
 
+const isPayload = (value: unknown): value is AdapterPayload => isObject(value);
+const isText = (value: unknown): value is string => typeof value === 'string';
+
 /** The grant that what is kept belongs to, from its text; undefined for what has none. */
 export function grantOf(text: string): string | undefined {
   const payload: unknown = JSON.parse(text.replaceAll(ID_PLACE, ''));
   return isPayload(payload) ? payload.grantId : undefined;
+}
+
+/** Whether some refresh token of a grant is still good. Cost: a look at each token that the grant was given and that is not forgotten. */
+export async function isRefreshable(
+  grantId: string,
+  { store, now }: { readonly store: ResourceStore; now(): number },
+): Promise<boolean> {
+  const members = new Records(store, MEMBERS, isText, now);
+  for (const { value: hash } of await members.list(`${grantId}:RefreshToken:`)) {
+    const kept = await store.keyed(spaceOf('RefreshToken'), hash);
+    if (kept !== undefined && (kept.expiresAt ?? Number.POSITIVE_INFINITY) > now()) return true;
+  }
+  return false;
 }
 
 const TOKENS = ['AccessToken', 'ClientCredentials', 'RefreshToken', 'AuthorizationCode'] as const;
@@ -56,9 +72,6 @@ export interface AdapterGround {
   /** Registrations are kept in a form of their own. */
   findClient(id: string): Promise<AdapterPayload | undefined>;
 }
-
-const isPayload = (value: unknown): value is AdapterPayload => isObject(value);
-const isText = (value: unknown): value is string => typeof value === 'string';
 
 /** The adapter of one model. */
 export function storeAdapter(model: string, { store, ids, now, findClient }: AdapterGround): Adapter {

@@ -17,7 +17,7 @@ import { instantText } from '../fhir/time.ts';
 import type { AuditRow, Body, Command, StoredVersion } from '../store/port.ts';
 import { namesVersion } from './conditions.ts';
 import type { Caller, RestContext } from './context.ts';
-import { assertInScope, assertMayPut, assertSeesEverything, permits, seesAll } from './permission.ts';
+import { assertInScope, assertMayPut, permits, seesAll } from './permission.ts';
 import { isApart, localTarget } from './references.ts';
 import { assertWhole, respond, storedResource, versionHeaders } from './represent.ts';
 import type { FhirResponse, Preconditions, Representation } from './request.ts';
@@ -82,8 +82,7 @@ export function put(
   if (method === 'PUT') assertWhole(resource);
   const named = withServerMeta(resource, key.id);
   assertMayPut(named, key, current, method === 'PUT', caller, context);
-  if (DELIVERS.has(key.type)) assertSeesEverything(`A ${key.type} delivers without a filter.`, caller, context);
-  const { prepared, findings, also } = ruled(named, current, context);
+  const { prepared, findings, also } = ruled(named, current, caller, context);
   const exists = current !== undefined && !current.deleted;
   const told = permits('read', prepared, { id: key.id, at: context.ambient.now() }, caller, context);
   const common = { ...NOTHING, interaction: INTERACTIONS[method], key, findings, also, told } as const;
@@ -109,9 +108,6 @@ export function put(
     patients: exists ? [...new Set([...patients, ...current.patients])] : patients,
   };
 }
-
-/** Types whose resources make the server send what it holds, whoever may see it. */
-const DELIVERS: ReadonlySet<string> = new Set(['Subscription']);
 
 /**
  * A deletion of `key`; nothing to write when it is deleted already or never was.
@@ -263,11 +259,11 @@ function following(members: { readonly [name: string]: Json | undefined }): stri
 }
 
 /** The resource as its type's rules have it, when it is valid and they permit it. */
-function ruled(resource: Resource, current: StoredVersion | undefined, context: RestContext) {
+function ruled(resource: Resource, current: StoredVersion | undefined, caller: Caller, context: RestContext) {
   const warnings = accepted(context.validate(resource));
   const rules = context.rules?.get(resource.resourceType);
   if (rules === undefined) return { prepared: resource, findings: warnings, also: [] };
-  const { resource: prepared, findings, also } = rules(resource, current);
+  const { resource: prepared, findings, also } = rules(resource, current, caller);
   return { prepared, findings: [...warnings, ...accepted(findings)], also };
 }
 

@@ -18,6 +18,16 @@ import type { RiskDesk } from './risk-desk.ts';
 import type { SubscriptionDesk } from './subscription-desk.ts';
 import type { SurveillanceDesk } from './surveillance-desk.ts';
 
+/** How long what a caller may do can be done in their name when they do not ask: by subscriptions. Plain data. */
+export interface Term {
+  /** ms since 1970; absent: as long as the grant or the client lasts at the server's own issuer. */
+  readonly until?: number;
+  /** `jti` of the token; with `until` it must not be revoked either. */
+  readonly token?: string;
+  /** Grant at the server's own issuer. */
+  readonly grant?: string;
+}
+
 /** Who makes a request and what they may see. Without an identity provider there is one permit-all caller, on loopback only. */
 export interface Caller {
   /** Stable opaque name of the principal; 'local' without identity provider. */
@@ -32,6 +42,8 @@ export interface Caller {
   readonly requestId: string;
   /** What the token says, as data. */
   readonly rights: Rights;
+  /** Absent: of a demonstration, and of the server itself. */
+  readonly term?: Term;
   /** What follows from the rights, on this thread. */
   readonly access: AccessFilter;
 }
@@ -94,7 +106,10 @@ export interface RestContext {
   /** Every finding against base R4 and the profiles the resource claims; empty = valid. `asked` is for `$validate`. */
   validate(resource: Resource, asked?: Asked): readonly Issue[];
   /** Rules of rooms that act on resources, by type; judged after validation, for writes of clients only. `resource` has its id. */
-  readonly rules?: ReadonlyMap<string, (resource: Resource, current: StoredVersion | undefined) => Ruled>;
+  readonly rules?: ReadonlyMap<
+    string,
+    (resource: Resource, current: StoredVersion | undefined, caller: Caller) => Ruled
+  >;
   /** Index rows of a resource by the claimed search parameters of its type. */
   indexEntries(resource: Resource): readonly IndexEntry[];
   /** Ids of the Patients in whose compartment the resource lies; a Patient names itself. */

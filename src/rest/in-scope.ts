@@ -8,7 +8,7 @@ import type { Verb } from '../fhir/search/algebra.ts';
 import { mayBulk } from '../smart/scopes.ts';
 import { claimedOperation } from './claimed.ts';
 import type { Caller, RestContext } from './context.ts';
-import { assertInScope, assertSeesEverything } from './permission.ts';
+import { assertInScope } from './permission.ts';
 import type { FhirRequest, Interaction } from './request.ts';
 
 type Judged = Exclude<Interaction, 'operation'>;
@@ -49,8 +49,6 @@ interface Need {
   readonly instance?: readonly Verb[];
   /** For system clients: what it reads or writes is bound by no screen. */
   readonly bulk?: true;
-  /** For callers who may search everything: what it gives was never cut by a filter. */
-  readonly everything?: true;
 }
 
 /** THE table of operations: an operation without a row does not compile. */
@@ -79,8 +77,8 @@ const OPERATIONS = {
   'SearchParameter-status': { verbs: ['read'] },
   'RiskAssessment-evaluate': { of: 'Patient', verbs: ['search'] },
   'Subscription-status': { verbs: ['read'] },
-  'Subscription-events': { verbs: ['read'], everything: true },
-  'Subscription-get-ws-binding-token': { verbs: ['read'], everything: true },
+  'Subscription-events': { verbs: ['read'] },
+  'Subscription-get-ws-binding-token': { verbs: ['read'] },
   // Names many types: it judges each of them itself.
   'System-surveillance': {},
 } as const satisfies Record<OperationId, Need>;
@@ -123,8 +121,5 @@ function assertOperation(
   if (type !== undefined) assertInScope(type, verbs, caller);
   if (need.bulk && !mayBulk(caller.rights)) {
     throw fhirError('insufficient-scope', 'Bulk work is for clients with `system/` scopes.');
-  }
-  if (need.everything) {
-    assertSeesEverything('What a subscription gives was not cut by a filter.', caller, context);
   }
 }

@@ -27,10 +27,9 @@ export function assertSeesAll(type: string, verbs: readonly Verb[], why: string,
   if (!seesAll(type, verbs, caller)) throw fhirError('insufficient-scope', why);
 }
 
-/** @throws FhirError `insufficient-scope` (403) for a caller who may not search everything: what is asked is not cut by a filter */
-export function assertSeesEverything(why: string, caller: Caller, { capability }: RestContext): void {
-  const all = searchableTypes(capability).every((type) => seesAll(type, ['search'], caller));
-  if (!all) throw fhirError('insufficient-scope', why);
+/** Whether the caller may search everything. */
+export function seesEverything(caller: Caller, { capability }: Pick<RestContext, 'capability'>): boolean {
+  return searchableTypes(capability).every((type) => seesAll(type, ['search'], caller));
 }
 
 /** Whether the caller may do this with a resource as it is here. Cost: its index rows, for callers with a narrow view only. */

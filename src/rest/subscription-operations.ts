@@ -6,8 +6,9 @@ import type { Caller, Performed, RestContext } from './context.ts';
 import type { Operation, OperationCall } from './operation.ts';
 import { textOf } from './operation-input.ts';
 import { answered, parametersText } from './operation-output.ts';
+import { permitsVersion, seesAll } from './permission.ts';
 import { mayRead } from './read.ts';
-import type { SubscriptionDesk } from './subscription-desk.ts';
+import type { EventVersion, SubscriptionDesk } from './subscription-desk.ts';
 
 /** Most subscriptions of one answer. */
 const MOST = 1000;
@@ -43,6 +44,7 @@ export const SUBSCRIPTION_EVENTS: Operation = {
       from: numberOf(call, 'eventsSinceNumber', 1),
       until: numberOf(call, 'eventsUntilNumber', Number.MAX_SAFE_INTEGER),
       content: textOf(call.input, 'content'),
+      sees: (version) => seesEvent(version, caller, context),
     });
     if (found === undefined)
       throw fhirError('not-found', 'This subscription has not been served yet: it has no events.');
@@ -57,12 +59,12 @@ export const SUBSCRIPTION_TOKEN: Operation = {
     const desk = deskOf(context);
     const named = call.key !== undefined || call.input.has('id');
     const all = await asked(call, desk, caller, context);
-    const ids = named ? all : all.filter((id) => desk.isWebsocket(id));
-    const made = ids.length === 0 ? undefined : desk.token(ids);
+    const ids = named ? all : all.filter((id) => desk.mayBind(id, caller));
+    const made = ids.length === 0 ? undefined : desk.token(ids, caller);
     if (made === undefined) {
       throw fhirError(
         'business-rule',
-        'A token binds websockets: subscriptions to topics on this channel that are not off.',
+        'A token binds websockets: subscriptions of yours on this channel that are not off.',
       );
     }
     const outs = [
@@ -74,6 +76,14 @@ export const SUBSCRIPTION_TOKEN: Operation = {
     return answered(call, parametersText(call.definition, outs), [], context);
   },
 };
+
+/** By the version that triggered, and as vread does by the one that is current. A deletion is judged by what was deleted. */
+async function seesEvent({ type, id, version }: EventVersion, caller: Caller, context: RestContext): Promise<boolean> {
+  if (seesAll(type, ['read'], caller)) return true;
+  const held = await context.store.read({ type, id }, version);
+  if (held === undefined || !(await permitsVersion(['read'], held, caller, context))) return false;
+  return mayRead({ type, id }, caller, context);
+}
 
 /** Only the main thread has the desk; what comes to another is a large body, or part of a batch. */
 function deskOf({ subscriptions }: RestContext): SubscriptionDesk {

@@ -14,6 +14,9 @@ export interface AccessToken {
   readonly subject: string | undefined;
   readonly client: string;
   readonly id: string | undefined;
+  /** Of this server's own issuer; then `grant` is the grant it is of, if any. */
+  readonly isOwn: boolean;
+  readonly grant: string | undefined;
   readonly scope: string;
   /** One FHIR id; undefined when absent or anything else. */
   readonly patient: string | undefined;
@@ -82,9 +85,11 @@ export function tokenVerifier({ issuers, now, call }: VerifierOptions): TokenVer
   };
   /** What an issuer in this process has revoked is over, however long its proof is remembered. */
   const current = async (token: AccessToken): Promise<AccessToken> => {
-    const { isActive } = sources.get(token.issuer)?.issuer ?? {};
-    if (isActive !== undefined && !(await isActive(token.id ?? ''))) throw refuseToken();
-    return token;
+    const { own } = sources.get(token.issuer)?.issuer ?? {};
+    if (own === undefined) return token;
+    const standing = await own.standing(token.id ?? '');
+    if (standing === undefined) throw refuseToken();
+    return { ...token, isOwn: true, grant: standing.grant };
   };
   return {
     verify: async (authorization) => {
@@ -210,6 +215,8 @@ function said(claims: Claims, { issuer, claims: names }: Issuer, exp: number): A
     subject: textIn(claims.sub),
     client,
     id: textIn(claims.jti),
+    isOwn: false,
+    grant: undefined,
     scope,
     patient: patient !== undefined && ID.test(patient) ? patient : undefined,
     fhirUser: textIn(claims[names.fhirUser]),

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import type { AccessFilter } from '../fhir/search/algebra.ts';
 import { ALL } from '../fhir/search/simplify.ts';
 import { type CallerFacts, strangerFacts } from '../rest/caller.ts';
-import type { RestContext } from '../rest/context.ts';
+import type { RestContext, Term } from '../rest/context.ts';
 import { personOf } from '../rest/patient-links.ts';
 import type { AccessToken, TokenVerifier } from './bearer.ts';
 import { type Scope, type Situation, scopesOf } from './scopes.ts';
@@ -22,7 +22,7 @@ export interface IdentityOptions {
   /** Base of our own references, no trailing slash. */
   readonly fhirBase: string;
   /** Whose links say which records are one person. */
-  readonly context: () => Pick<RestContext, 'store' | 'capability' | 'settings'>;
+  readonly context: () => Pick<RestContext, 'store' | 'capability' | 'settings' | 'ambient'>;
 }
 
 /** Who asks by the tokens of issuers. */
@@ -40,6 +40,7 @@ export function identityOf({ verifier, fhirBase, context }: IdentityOptions): Id
       client: { system: token.issuer, value: token.client },
       user,
       rights: { kind: 'granted', scopes, patients, situation },
+      term: termOf(token, scopes, context().ambient.now()),
     };
   };
 }
@@ -51,6 +52,23 @@ const EVERYTHING: AccessFilter = { principal: '', visible: () => ALL };
 function situationOf({ purposes }: AccessToken, user: string | undefined): Situation {
   return { purposes, actors: user === undefined ? [] : [user] };
 }
+
+/** Longest time that an issuer outside is trusted to stand by what it granted, ms: as long as grants last here. */
+const LASTING_MS = 90 * 86_400_000;
+
+/**
+ * Clients by themselves, and apps that may refresh while their user is away, may be acted for after the token has ended; others until then. Of
+ * the server's own issuer the grant is asked each time; of others nothing is known, so it ends by itself.
+ */
+function termOf(token: AccessToken, scopes: readonly Scope[], now: number): Term {
+  const isLasting = isOfClient(scopes) || token.scope.split(' ').includes('offline_access');
+  if (isLasting && token.isOwn) return token.grant === undefined ? {} : { grant: token.grant };
+  const until = isLasting ? now + LASTING_MS : token.expiresAt;
+  return token.id === undefined ? { until } : { until, token: token.id };
+}
+
+const isOfClient = (scopes: readonly Scope[]): boolean =>
+  scopes.length > 0 && scopes.every(({ context }) => context === 'system');
 
 /** Opaque and stable; another for other rights, so that cursors and jobs of wider tokens stay with these. */
 function principalOf(
@@ -69,6 +87,5 @@ function principalOf(
 /** The human, when there is one: their resource here, or elsewhere, or the subject of the token. Clients by themselves have none. */
 function userOf({ fhirUser, subject, client }: AccessToken, scopes: readonly Scope[], base: string) {
   if (fhirUser !== undefined) return fhirUser.startsWith(`${base}/`) ? fhirUser.slice(base.length + 1) : fhirUser;
-  const isClient = scopes.length > 0 && scopes.every(({ context }) => context === 'system');
-  return isClient || subject === client ? undefined : subject;
+  return isOfClient(scopes) || subject === client ? undefined : subject;
 }

@@ -34,6 +34,14 @@ export interface IssuerMetadata {
   readonly capabilities: readonly string[];
 }
 
+/** What can be asked of the server's own issuer besides its keys. */
+export interface OwnIssuer {
+  /** The token with this `jti`, and the grant it is of, if any; undefined: revoked or ended. Asked at every use. */
+  standing(id: string): Promise<{ readonly grant: string | undefined } | undefined>;
+  /** Whether a client is registered, and the grant, if any, can still be refreshed. */
+  lasts(client: string, grant: string | undefined): Promise<boolean>;
+}
+
 /** One issuer, with its defaults. */
 export interface Issuer {
   readonly issuer: string;
@@ -49,8 +57,8 @@ export interface Issuer {
   /** Undefined: apps are not led to it. */
   readonly metadata?: IssuerMetadata | undefined;
   readonly claims: ClaimNames;
-  /** Of an issuer in this process: whether the token with this `jti` was not revoked. Asked at every use. */
-  isActive?(id: string): Promise<boolean>;
+  /** Of an issuer in this process. */
+  readonly own?: OwnIssuer;
 }
 
 /** One file of the folder ISSUERS_DIR; every field is described in issuers/schema.json. */

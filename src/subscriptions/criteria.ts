@@ -23,31 +23,28 @@ const CRITERIA = /^([A-Z][A-Za-z]{1,63})(?:\?(.*))?$/s;
 /** Their changes are not in the feed: the audit is a log of its own. */
 const NOT_FED: ReadonlySet<string> = new Set(['AuditEvent']);
 
+/** What is asked, whoever asks: whether they may see what satisfies it is judged apart, on each change. */
+const EVERYTHING: AccessFilter = { principal: 'criteria', visible: () => ({ kind: 'all' }) };
+
 /**
  * `Observation?code=http://loinc.org|1975-2`; without `?` every resource of the type.
  * @throws FhirError of status 422 that names `expression`, for everything a search of the type would refuse, and for what one version cannot answer
  */
-export function criteriaOf(text: string, expression: string, access: AccessFilter, meaning: SearchMeaning): Criteria {
+export function criteriaOf(text: string, expression: string, meaning: SearchMeaning): Criteria {
   const [, type = '', query = ''] = CRITERIA.exec(text) ?? [];
   if (type === '') throw fhirError('profile-value', 'The criteria are not of the form `Type?search`.', { expression });
-  return queryCriteria(type, query, expression, access, meaning);
+  return queryCriteria(type, query, expression, meaning);
 }
 
 /** The same from a query string alone. */
-export function queryCriteria(
-  type: string,
-  query: string,
-  expression: string,
-  access: AccessFilter,
-  meaning: SearchMeaning,
-): Criteria {
+export function queryCriteria(type: string, query: string, expression: string, meaning: SearchMeaning): Criteria {
   if (!meaning.capability.types.has(type)) {
     throw fhirError('profile-value', 'The criteria name a resource type that is not served.', { expression });
   }
   if (NOT_FED.has(type)) throw fhirError('business-rule', `Changes of ${type} are not notified.`, { expression });
   const parsed = refusedAs(expression, () => meaning.parseSearch(type, query, 'strict'));
   assertOnlyCriteria(parsed, expression);
-  const { where } = refusedAs(expression, () => meaning.planSearch(parsed, access));
+  const { where } = refusedAs(expression, () => meaning.planSearch(parsed, EVERYTHING));
   if (needsOthers(where)) {
     throw fhirError(
       'business-rule',

@@ -1,14 +1,17 @@
 /** Subscriptions as the server runs them: the recorder, a lane for each, the websockets, and what operations ask. Main thread only. */
 import { serialize } from '../fhir/resource.ts';
 import type { Outbound } from '../outbound/outbound.ts';
+import { localCaller, localFacts } from '../rest/caller.ts';
 import type { Caller, RestContext } from '../rest/context.ts';
 import { answer } from '../rest/interact.ts';
+import { permitsVersion, seesEverything } from '../rest/permission.ts';
 import { storedResource } from '../rest/represent.ts';
 import type { BindingToken, EventsAsked, EventsFound, SubscriptionDesk } from '../rest/subscription-desk.ts';
-import type { CommitSignal, ResourceStore } from '../store/port.ts';
+import type { CommitSignal, ResourceStore, StoredVersion } from '../store/port.ts';
 import { originOf } from './header.ts';
 import { Lane, type LaneTools, type Patience, type Timing } from './lane.ts';
 import { notification, type Status, statusParameters } from './notification.ts';
+import type { Owner } from './owner.ts';
 import { bundle, type Parcel } from './parcel.ts';
 import { eventsFrom } from './record.ts';
 import { type Entry, Recorder, SUBSCRIPTION } from './recorder.ts';
@@ -28,6 +31,12 @@ export interface SubscriptionSettings {
   /** Unguessable text. */
   newToken(): string;
   guard: SocketSettings['guard'];
+  /** Nobody is known by a token here: everyone who reaches the server may hear everything. */
+  readonly isOpen: boolean;
+  /** Whoever a subscription is served for, on this thread, as of now. */
+  callerOf(owner: Owner): Promise<Caller>;
+  /** Whether what they were granted still holds. */
+  stands(owner: Owner): Promise<boolean>;
   /** For the log: a subscription gave up after so many attempts. */
   onFailed(id: string, attempts: number): void;
 }
@@ -46,7 +55,10 @@ export class Subscriptions implements SubscriptionDesk {
   readonly #recorder: Recorder;
   readonly #hub: SocketHub;
   readonly #lanes = new Map<string, Lane>();
-  readonly #tokens = new Map<string, { readonly ids: readonly string[]; readonly expiresAt: number }>();
+  readonly #tokens = new Map<
+    string,
+    { readonly ids: readonly string[]; readonly caller: Caller; readonly expiresAt: number }
+  >();
   readonly #tools: LaneTools;
   #unlisten: () => void = () => undefined;
   #forget: () => void = () => undefined;
@@ -58,10 +70,16 @@ export class Subscriptions implements SubscriptionDesk {
     this.#settings = settings;
     const { context, timing, how } = settings;
     const { store, indexEntries } = context;
-    this.#recorder = new Recorder({ store, indexEntries, how, onRecorded: (ids) => this.#recorded(ids) });
+    this.#recorder = new Recorder({
+      store,
+      indexEntries,
+      how,
+      mayTell: (owner, version) => this.#mayTell(owner, version),
+      onRecorded: (ids) => this.#recorded(ids),
+    });
     this.#hub = new SocketHub({
       guard: settings.guard,
-      mayBind: (id) => this.#websocket(id)?.trigger.kind === 'criteria',
+      mayBind: (id) => settings.isOpen && this.#websocket(id)?.trigger.kind === 'criteria',
       redeem: (token) => this.#redeem(token),
       handshake: (id) => this.#handshake(id),
       onBound: (id) => this.#lanes.get(id)?.wake(),
@@ -78,6 +96,7 @@ export class Subscriptions implements SubscriptionDesk {
       sockets: this.#hub,
       reachable: ({ id, channel }) => channel.type === 'rest-hook' || this.#hub.isBound(id),
       entryOf: (id) => this.#recorder.entries.get(id),
+      stands: ({ owner }) => this.#stands(owner),
       setStatus: (...change) => this.#setStatus(...change),
       disclosed: (parcel) => this.#disclosed(parcel),
       report: (error) => this.#report(error),
@@ -126,14 +145,15 @@ export class Subscriptions implements SubscriptionDesk {
     });
   }
 
-  async events(id: string, { from, until, content }: EventsAsked): Promise<EventsFound | undefined> {
+  async events(id: string, { from, until, content, sees }: EventsAsked): Promise<EventsFound | undefined> {
     const entry = this.#recorder.entries.get(id);
     const understood = entry?.understood;
     if (entry === undefined || understood === undefined) return undefined;
     const last = Math.min(until, entry.events);
     const first = Math.max(from, entry.since + 1);
     const found = await eventsFrom(id, first, Math.min(EVENTS, last - first + 1), this.#settings.context.store);
-    const events = found.filter(({ number }) => number <= last);
+    const seen = await Promise.all(found.map(sees));
+    const events = found.filter(({ number }, index) => number <= last && seen[index]);
     const given = lesser(content, understood.channel.content);
     const { status } = entry;
     const facts = {
@@ -147,12 +167,15 @@ export class Subscriptions implements SubscriptionDesk {
     return { text: await notification(facts, this.#tools), patients: patientsOf(given, events) };
   }
 
-  isWebsocket(id: string): boolean {
-    return this.#websocket(id) !== undefined;
+  /** Their own, or for callers who may search everything: what it tells was cut for its owner alone. */
+  mayBind(id: string, caller: Caller): boolean {
+    if (this.#websocket(id) === undefined) return false;
+    const { owner } = this.#recorder.entries.get(id) ?? {};
+    return owner?.principal === caller.principal || seesEverything(caller, this.#settings.context);
   }
 
-  token(ids: readonly string[]): BindingToken | undefined {
-    if (!ids.every((id) => this.#websocket(id)?.trigger.kind === 'topic')) return undefined;
+  token(ids: readonly string[], caller: Caller): BindingToken | undefined {
+    if (!ids.every((id) => this.mayBind(id, caller))) return undefined;
     const { timing, newToken, url } = this.#settings;
     const now = timing.now();
     for (const [token, { expiresAt }] of this.#tokens) if (expiresAt <= now) this.#tokens.delete(token);
@@ -160,13 +183,14 @@ export class Subscriptions implements SubscriptionDesk {
     if (this.#tokens.size >= TOKENS && oldest !== undefined) this.#tokens.delete(oldest);
     const token = newToken();
     const expiresAt = now + TOKEN_MS;
-    this.#tokens.set(token, { ids, expiresAt });
+    this.#tokens.set(token, { ids, caller, expiresAt });
     return { token, expiresAt, url: socketUrl(url) };
   }
 
   #redeem(token: string): readonly string[] | undefined {
     const found = this.#tokens.get(token);
-    return found === undefined || found.expiresAt <= this.#settings.timing.now() ? undefined : found.ids;
+    if (found === undefined || found.expiresAt <= this.#settings.timing.now()) return undefined;
+    return found.ids.every((id) => this.mayBind(id, found.caller)) ? found.ids : undefined;
   }
 
   #websocket(id: string): Understood | undefined {
@@ -177,7 +201,21 @@ export class Subscriptions implements SubscriptionDesk {
   async #handshake(id: string): Promise<string | undefined> {
     const entry = this.#recorder.entries.get(id);
     const understood = this.#websocket(id);
+    if (understood?.trigger.kind === 'criteria') return `bound ${id}`;
     return entry && understood && bundle('handshake', entry, understood, [], this.#tools);
+  }
+
+  async #stands(owner: Owner | undefined): Promise<boolean> {
+    const { isOpen, stands } = this.#settings;
+    if (owner === undefined || owner.rights.kind === 'everything') return isOpen;
+    return stands(owner);
+  }
+
+  /** As a search and a read would show it to the owner: the version that triggers, a deletion by what was deleted. */
+  async #mayTell(owner: Owner | undefined, version: StoredVersion): Promise<boolean> {
+    const { isOpen, callerOf, current } = this.#settings;
+    if (owner === undefined || owner.rights.kind === 'everything') return isOpen;
+    return permitsVersion(['search', 'read'], version, await callerOf(owner), current());
   }
 
   /** One run at a time; a commit meanwhile asks for another. */
@@ -259,18 +297,11 @@ export class Subscriptions implements SubscriptionDesk {
     if (!result.ok) throw new Error('An audit row was refused.');
   }
 
+  /** The server itself; what it tells was judged in the name of the owner. */
   #caller(client: string, requestId: string): Caller {
-    const { access } = this.#settings.how;
     const address = URL.canParse(client) ? new URL(client).hostname : 'localhost';
-    return {
-      principal: 'subscriptions',
-      rights: { kind: 'everything' },
-      client: { system: undefined, value: client },
-      user: undefined,
-      address,
-      requestId,
-      access,
-    };
+    const facts = localFacts(requestId, address);
+    return localCaller({ ...facts, principal: 'subscriptions', client: { system: undefined, value: client } });
   }
 
   #report(error: unknown): void {

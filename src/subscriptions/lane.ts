@@ -6,6 +6,7 @@
 import { OutboundError } from '../outbound/outbound.ts';
 import type { ResourceStore } from '../store/port.ts';
 import type { Status } from './notification.ts';
+import { OVER } from './owner.ts';
 import { type Attempted, handshakeOf, heartbeatOf, type Parcel, parcelOf, type Sending } from './parcel.ts';
 import { type DeliveryRow, deliveryRow, eventsFrom, SPACES, type SubscriptionEvent, setDelivery } from './record.ts';
 import type { Entry } from './recorder.ts';
@@ -35,6 +36,8 @@ export interface LaneTools extends Sending {
   readonly patience: Patience;
   /** The subscription as of the cursor; undefined: none. */
   entryOf(id: string): Entry | undefined;
+  /** Whether it may still be served in its owner's name. */
+  stands(entry: Entry): Promise<boolean>;
   /** Writes status and error, if the version of the entry still is the current one. */
   setStatus(entry: Entry, status: Status, error?: string): Promise<void>;
   /** Makes the disclosure durable in the audit. */
@@ -115,12 +118,17 @@ export class Lane {
       await this.#decide(entry, 'off');
       return undefined;
     }
+    if (!(await this.#tools.stands(entry))) {
+      await this.#decide(entry, 'off', OVER);
+      return undefined;
+    }
     if (entry.status === 'requested') {
       await this.#begin(entry, understood);
       return undefined;
     }
     const wait = await this.#serve(entry, understood);
-    return soonest(wait, understood.end === undefined ? undefined : understood.end - timing.now());
+    const end = soonest(understood.end, entry.owner?.term?.until);
+    return soonest(wait, end === undefined ? undefined : Math.max(1, end - timing.now()));
   }
 
   /** A handshake that fails is an error at once: backport, channels. */

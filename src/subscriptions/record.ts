@@ -7,6 +7,7 @@
  */
 import { isJsonObject, type JsonObject, parseOwnJson } from '../fhir/resource.ts';
 import type { Command, Keyed, ResourceStore } from '../store/port.ts';
+import { type Owner, ownerIn } from './owner.ts';
 import type { ChangeKind } from './topic.ts';
 
 export const SPACES = {
@@ -29,6 +30,8 @@ export interface SubscriptionRow {
   readonly since: number;
   /** Events are recorded: from when it is asked for until it is off or deleted. */
   readonly on: boolean;
+  /** In whose name; undefined of those from before this was kept. */
+  readonly owner: Owner | undefined;
 }
 /** One event of one subscription. Numbers start at 1 and have no gaps. */
 export interface SubscriptionEvent {
@@ -105,7 +108,8 @@ function eventOf({ key, value }: Keyed): SubscriptionEvent {
 export function subscriptionRow(value: string): SubscriptionRow {
   const row = objectOf(value);
   const [version, events, since] = ['version', 'events', 'since'].map((name) => numberOf(row, name));
-  return { version: version ?? 0, events: events ?? 0, since: since ?? 0, on: row.on === true };
+  const owner = ownerIn(row.owner);
+  return { version: version ?? 0, events: events ?? 0, since: since ?? 0, on: row.on === true, owner };
 }
 
 /** What a subscription starts with when nothing is kept. */

@@ -4,11 +4,12 @@
  * and events are one commit.
  */
 import { setImmediate as pause } from 'node:timers/promises';
-import type { Resource } from '../fhir/resource.ts';
+import { parseOwnJson, type Resource } from '../fhir/resource.ts';
 import { storedResource } from '../rest/represent.ts';
 import type { Command, ResourceStore, StoredVersion } from '../store/port.ts';
 import { forgetHeaders } from './header.ts';
 import type { Status } from './notification.ts';
+import { OWNERS, type Owner, ownerIn, ownerKey, rightsOf } from './owner.ts';
 import {
   CURSOR_KEY,
   SPACES,
@@ -39,6 +40,8 @@ export interface Entry extends SubscriptionRow {
 export interface RecorderSettings extends ChangeContext {
   readonly store: ResourceStore;
   readonly how: Understanding;
+  /** Whether a version may be told of in somebody's name. */
+  mayTell(owner: Owner | undefined, version: StoredVersion): Promise<boolean>;
   /** After a commit: the subscriptions that have changed, or have new events. */
   onRecorded(ids: ReadonlySet<string>): void;
 }
@@ -122,6 +125,7 @@ export class Recorder {
       const change = new Change(version, this.#settings);
       for (const entry of concerned) {
         if (entry.understood === undefined || !(await triggers(entry.understood, change))) continue;
+        if (!(await this.#settings.mayTell(entry.owner, version))) continue;
         const number = entry.events + 1;
         touched.set(entry.id, { ...entry, events: number });
         commands.push(setEvent(entry.id, await eventOf(number, change)));
@@ -159,9 +163,15 @@ export class Recorder {
     }
     const before = touched.has(id) ? touched.get(id) : this.#entries.get(id);
     const { events = 0, since = 0, on: wasOn = false } = before ?? {};
-    const entry = this.#entryOf(version, { version: version.version, events, since, on: wasOn });
+    const key = ownerKey(id, version.version);
+    const kept = await this.#settings.store.keyed(OWNERS, key);
+    if (kept !== undefined) commands.push({ op: 'set', space: OWNERS, key, value: undefined });
+    const owner = kept === undefined ? before?.owner : ownerIn(parseOwnJson(kept.value));
+    const entry = this.#entryOf(version, { version: version.version, events, since, on: wasOn, owner });
     const on = entry.status !== 'off' && (wasOn || entry.status !== 'error');
-    touched.set(id, { ...entry, on, since: on && !wasOn ? events : since });
+    // What was recorded under other rights is not for these: neither delivered nor replayed.
+    const isAnew = (on && !wasOn) || rightsOf(owner) !== rightsOf(before?.owner);
+    touched.set(id, { ...entry, on, since: isAnew ? events : since });
   }
 
   #entryOf(version: StoredVersion, row: SubscriptionRow): Entry {
@@ -198,7 +208,13 @@ async function eventOf(number: number, change: Change): Promise<SubscriptionEven
   return { number, kind: await change.kind(), type: key.type, id: key.id, version, at, patients };
 }
 
-const rowOf = ({ version, events, since, on }: Entry): SubscriptionRow => ({ version, events, since, on });
+const rowOf = ({ version, events, since, on, owner }: Entry): SubscriptionRow => ({
+  version,
+  events,
+  since,
+  on,
+  owner,
+});
 
 const STATUSES: ReadonlySet<string> = new Set(['requested', 'active', 'error', 'off'] satisfies Status[]);
 

@@ -2,17 +2,18 @@
 import type { Issue } from '../fhir/outcome.ts';
 import { isJsonObject, parseOwnJson, type Resource } from '../fhir/resource.ts';
 import { canonicalText } from '../rest/change.ts';
-import type { Ruled } from '../rest/context.ts';
+import type { Caller, Ruled } from '../rest/context.ts';
 import type { StoredVersion } from '../store/port.ts';
 import { withheld } from './header.ts';
+import { assertMayHear, setOwner } from './owner.ts';
 import { type Understanding, understand } from './subscription.ts';
 
 /**
  * The rules of writes by clients. A subscription that asks to be served (`requested`, `active`) is checked entirely; one that is `off` or in
- * `error` is stored and never served. Only the server makes one `active`: from a client that is a request.
+ * `error` is stored and never served. Only the server makes one `active`: from a client that is a request. Who asks is kept with what they may see.
  */
 export function subscriptionRules(how: Understanding, now: () => number) {
-  return (resource: Resource, current: StoredVersion | undefined): Ruled => {
+  return (resource: Resource, current: StoredVersion | undefined, caller: Caller): Ruled => {
     const { resource: kept, keeps } = withheld(resource, resource.id ?? '');
     const { status } = resource;
     if (status !== 'requested' && status !== 'active') return { resource: kept, findings: [], also: keeps };
@@ -20,7 +21,9 @@ export function subscriptionRules(how: Understanding, now: () => number) {
     const found = understand(resource, how);
     const isOver = 'understood' in found && found.understood.end !== undefined && found.understood.end <= now();
     const findings: readonly Issue[] = isOver ? [OVER] : found.issues;
-    return { resource: { ...kept, status: 'requested' }, findings, also: keeps };
+    if ('understood' in found) assertMayHear(found.understood, caller);
+    const owner = setOwner(resource.id ?? '', (current?.version ?? 0) + 1, caller);
+    return { resource: { ...kept, status: 'requested' }, findings, also: [...keeps, owner] };
   };
 }
 

@@ -4,7 +4,6 @@
  */
 import { FhirError, type Issue } from '../fhir/outcome.ts';
 import { isJsonObject, isNumber, type Json, type JsonObject, numberOf, type Resource } from '../fhir/resource.ts';
-import type { AccessFilter } from '../fhir/search/algebra.ts';
 import { intervalOf } from '../fhir/time.ts';
 import { type Criteria, criteriaOf, type SearchMeaning } from './criteria.ts';
 import { type Header, headerFault, headersOf } from './header.ts';
@@ -44,8 +43,6 @@ export interface Understood {
 
 export interface Understanding extends SearchMeaning {
   readonly topics: ReadonlyMap<string, Topic>;
-  /** What the subscriber may see. */
-  readonly access: AccessFilter;
   /** Why an endpoint may not be called; undefined when it may. */
   refusal(url: string): string | undefined;
 }
@@ -102,7 +99,7 @@ function triggerOf(resource: Resource, how: Understanding, issues: Issue[]): Tri
     if (filters.length > 0) {
       issues.push(issue('business-rule', 'Filter criteria belong to a topic.', 'Subscription.criteria.extension[0]'));
     }
-    return { kind: 'criteria', criteria: criteriaOf(criteria, 'Subscription.criteria', how.access, how) };
+    return { kind: 'criteria', criteria: criteriaOf(criteria, 'Subscription.criteria', how) };
   }
   const [url = '', version] = criteria.split('|');
   const topic = how.topics.get(url);
@@ -124,7 +121,7 @@ function triggerOf(resource: Resource, how: Understanding, issues: Issue[]): Tri
 }
 
 function filterOf(text: Json, place: string, topic: Topic, how: Understanding, issues: Issue[]): Criteria {
-  const criteria = criteriaOf(textOf(text) ?? '', place, how.access, how);
+  const criteria = criteriaOf(textOf(text) ?? '', place, how);
   const allowed = topic.filters.get(criteria.type);
   for (const name of criteria.names) {
     const [parameter = '', modifier] = name.split(':');

@@ -6,7 +6,6 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { FhirError } from '../fhir/outcome.ts';
 import { isJsonObject, type Json, type JsonObject } from '../fhir/resource.ts';
-import type { AccessFilter } from '../fhir/search/algebra.ts';
 import { type Criteria, queryCriteria, type SearchMeaning } from './criteria.ts';
 
 export type ChangeKind = 'create' | 'update' | 'delete';
@@ -37,7 +36,6 @@ const TYPE_URL = 'http://hl7.org/fhir/StructureDefinition/';
 const KINDS: ReadonlySet<string> = new Set(['create', 'update', 'delete'] satisfies ChangeKind[]);
 /** Elements of a topic that change what is sent and are not supported. */
 const UNSUPPORTED = ['eventTrigger', 'notificationShape', 'trigger'] as const;
-const EVERYTHING: AccessFilter = { principal: 'topic', visible: () => ({ kind: 'all' }) };
 
 /**
  * Topics by canonical URL.
@@ -79,9 +77,7 @@ function triggerOf(trigger: JsonObject, meaning: SearchMeaning): ResourceTrigger
   const query = isJsonObject(trigger.queryCriteria) ? trigger.queryCriteria : {};
   const compiled = (name: 'previous' | 'current'): Criteria | undefined => {
     const text = textOf(query[name]);
-    return text === undefined
-      ? undefined
-      : queryCriteria(type, text.replace(/^[A-Za-z]+\?/, ''), name, EVERYTHING, meaning);
+    return text === undefined ? undefined : queryCriteria(type, text.replace(/^[A-Za-z]+\?/, ''), name, meaning);
   };
   if (!meaning.capability.types.has(type)) throw new Error(`the resource ${type} of a trigger is not served`);
   return {

@@ -7,13 +7,15 @@ import { auditRow, postedAuditRow, renderAuditEvent } from '../../src/audit.ts';
 import type { JsonObject } from '../../src/fhir/resource.ts';
 import { allowList } from '../../src/outbound/allow-list.ts';
 import { Outbound } from '../../src/outbound/outbound.ts';
-import { localCaller, localFacts } from '../../src/rest/caller.ts';
+import { type CallerFacts, localCaller, localFacts } from '../../src/rest/caller.ts';
 import type { RestContext } from '../../src/rest/context.ts';
 import { answer } from '../../src/rest/interact.ts';
 import type { FhirResponse } from '../../src/rest/request.ts';
+import { callerOf } from '../../src/smart/access.ts';
 import { openSqlite, type SqliteStore } from '../../src/store/sqlite.ts';
 import { Subscriptions } from '../../src/subscriptions/desk.ts';
 import type { Patience } from '../../src/subscriptions/lane.ts';
+import type { Owner } from '../../src/subscriptions/owner.ts';
 import { subscriptionRules } from '../../src/subscriptions/rules.ts';
 import type { Understanding } from '../../src/subscriptions/subscription.ts';
 import { loadTopics } from '../../src/subscriptions/topic.ts';
@@ -34,7 +36,8 @@ export interface SubscriptionWorld {
   readonly waiting: readonly number[];
   /** In [0, 1); what the back-off draws. */
   random: number;
-  send(method: string, url: string, sent?: Sent): Promise<FhirResponse>;
+  /** @param facts who asks; default who may do everything */
+  send(method: string, url: string, sent?: Sent, facts?: CallerFacts): Promise<FhirResponse>;
   /** Id of a resource that must be accepted. */
   create(resource: JsonObject): Promise<string>;
   status(id: string): Promise<string>;
@@ -51,12 +54,15 @@ export interface Options {
   readonly patience?: Partial<Patience>;
   readonly allow?: string;
   readonly resetMs?: number;
+  /** Present: callers are known by tokens, and this says whether what one was granted still holds. */
+  stands?(owner: Owner, now: number): boolean;
 }
 
 export async function subscriptionWorld({
   patience = {},
   allow,
   resetMs = 1,
+  stands,
 }: Options = {}): Promise<SubscriptionWorld> {
   const folder = mkdtempSync(join(tmpdir(), 'subscriptions-'));
   const outline = world();
@@ -83,8 +89,7 @@ export async function subscriptionWorld({
     const subjects = (patients: readonly string[]) => store.subjectKeys(patients);
     const meaning = { capability, parseSearch, planSearch };
     const { refusal } = allowList(allow);
-    const { access } = localCaller(localFacts('', ''));
-    const how: Understanding = { ...meaning, topics: loadTopics(TOPICS, meaning), access, refusal };
+    const how: Understanding = { ...meaning, topics: loadTopics(TOPICS, meaning), refusal };
     const common = {
       ...outline.context,
       store,
@@ -105,6 +110,9 @@ export async function subscriptionWorld({
       url: 'http://127.0.0.1:8080',
       newToken: () => `token-${++tokens}`,
       guard: () => undefined,
+      isOpen: stands === undefined,
+      stands: async (owner) => stands?.(owner, clock.now) ?? true,
+      callerOf: async (owner) => callerOf({ ...owner, address: '', requestId: '' }, common),
       onFailed: (id) => void failed.push(id),
     });
     await desk.start();
@@ -113,8 +121,12 @@ export async function subscriptionWorld({
 
   let opened = await open();
   const caller = localCaller(localFacts('request-1', '127.0.0.1'));
-  const send: SubscriptionWorld['send'] = (method, url, sent) =>
-    answer(outline.wire(method, url, sent), caller, opened.context);
+  const send: SubscriptionWorld['send'] = (method, url, sent, facts) =>
+    answer(
+      outline.wire(method, url, sent),
+      facts === undefined ? caller : callerOf(facts, opened.context),
+      opened.context,
+    );
   const status = async (id: string) => String(json(await send('GET', `/Subscription/${id}`)).status);
   const create = async (resource: JsonObject) => {
     const response = await send('POST', `/${String(resource.resourceType)}`, { body: resource });
