@@ -3,13 +3,11 @@ import { createHash } from 'node:crypto';
 import { isJsonObject, type JsonObject, type Resource } from '../fhir/resource.ts';
 import { instantText } from '../fhir/time.ts';
 import type { Assessment, Manifest } from '../risk/assessment.ts';
-import { riskAssessment } from '../risk/risk-assessment.ts';
+import { deviceOf, HASH_SYSTEM, riskAssessment } from '../risk/risk-assessment.ts';
 import type { Alert, MonitorRule } from './rule.ts';
 
 export const MONITOR_SYSTEM = 'urn:firewatch:monitor';
 const ALERT_SYSTEM = 'urn:firewatch:alert';
-const MODEL_SYSTEM = 'urn:firewatch:model';
-const HASH_SYSTEM = 'urn:firewatch:model-sha256';
 const FLAG_CATEGORY = 'http://terminology.hl7.org/CodeSystem/flag-category';
 const PARTICIPANT = 'http://terminology.hl7.org/CodeSystem/provenance-participant-type';
 
@@ -28,11 +26,6 @@ export function idOf({ rule, patient, through }: Occasion, kind: string): string
 }
 
 const subjectOf = ({ patient }: Occasion): JsonObject => ({ reference: `Patient/${patient}` });
-const deviceOf = ({ id, version, title }: Manifest): JsonObject => ({
-  type: 'Device',
-  identifier: { system: MODEL_SYSTEM, value: `${id}|${version}` },
-  display: title,
-});
 
 /** The assessment, with the model's hash, the rule, the occasion and what else must be said. */
 export function assessmentOf(

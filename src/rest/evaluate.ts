@@ -9,12 +9,13 @@ import { planOf } from '../fhir/search/plan.ts';
 import { instantText, intervalOf } from '../fhir/time.ts';
 import type { StoredVersion } from '../store/port.ts';
 import type { Caller, Performed, RestContext } from './context.ts';
+import { assertMayStore, assertStorable, storeEvaluations } from './evaluation-store.ts';
 import { PATIENT } from './export-operation.ts';
 import type { Operation, OperationCall, OperationInput } from './operation.ts';
-import { textOf } from './operation-input.ts';
+import { textOf, truthOf } from './operation-input.ts';
 import { answered } from './operation-output.ts';
 import { storedResource } from './represent.ts';
-import type { RiskDesk } from './risk-desk.ts';
+import type { Evaluation, RiskDesk } from './risk-desk.ts';
 
 /** Most patients, and most models, of one request. */
 const PATIENT_LIMIT = 100;
@@ -27,18 +28,21 @@ const TOGETHER = 4;
 
 export const EVALUATE: Operation = {
   levels: ['type'],
-  takes: ['subject', 'model', 'at'],
+  takes: ['subject', 'model', 'at', 'store'],
   perform: (call, caller, context) => performed(call, caller, context),
 };
 
 async function performed(call: OperationCall, caller: Caller, context: RestContext): Promise<Performed> {
   const desk = deskOf(context);
+  const isStored = truthOf(call.input, 'store') === true;
+  if (isStored) assertMayStore(caller, context);
   const models = modelsOf(call.input, desk);
   const subjects = subjectsOf(call.input);
+  if (isStored) assertStorable(subjects.length, models.length);
   const now = context.ambient.now();
   const at = instantAsked(call.input) ?? now;
   const patients = await heldPatients(subjects, caller, context);
-  const found: Resource[] = [];
+  const found: Evaluation[] = [];
   for (let from = 0; from < patients.length; from += TOGETHER) {
     const records: { readonly patient: Resource; readonly resources: readonly Resource[]; readonly at: number }[] = [];
     for (const patient of patients.slice(from, from + TOGETHER)) {
@@ -48,15 +52,23 @@ async function performed(call: OperationCall, caller: Caller, context: RestConte
     const evaluate = (each: (typeof records)[number]) => desk.evaluate(models, each, context.ambient.newId, now);
     found.push(...(await Promise.all(records.map(evaluate))).flat());
   }
+  const resources = isStored
+    ? await storeEvaluations(found, call.request.wire, caller, context)
+    : found.flatMap(({ assessment, observations }) => [assessment, ...observations]);
   const text = serialize({
     resourceType: 'Bundle',
     id: context.ambient.newId(),
     type: 'collection',
     timestamp: instantText(now),
-    entry: found.map((resource) => ({ fullUrl: `urn:uuid:${resource.id ?? ''}`, resource })),
+    entry: resources.map((resource) => ({ fullUrl: fullUrl(resource, context), resource })),
   });
   const touched = patients.flatMap((patient) => patient.patients);
   return answered(call, text, touched, context);
+}
+
+/** What is held has a version and an address; what is only answered has neither. */
+function fullUrl({ resourceType, id = '', meta }: Resource, { settings }: RestContext): string {
+  return meta === undefined ? `urn:uuid:${id}` : `${settings.fhirBase}/${resourceType}/${id}`;
 }
 
 /** Only the main thread has the models; what comes to another is a large body, or part of a batch. */

@@ -106,6 +106,8 @@ export interface Manifest {
     readonly unit: string;
     readonly loinc?: string;
   }[];
+  /** Items of a score file, whose points add up. */
+  readonly items?: readonly { readonly name: string; readonly display: string }[];
   readonly limits: readonly string[];
   readonly citation: { readonly text: string; readonly url: string };
   /** Highest first: a band holds when its output is at least `from`. */

@@ -1,22 +1,25 @@
-/** Assessments as FHIR: RiskAssessment, and Observation for results with a LOINC code. Source: FHIR R4 riskassessment.html, observation.html. */
-import { UCUM } from '../fhir/quantity.ts';
+/** Assessments as FHIR RiskAssessments. Source: FHIR R4 riskassessment.html. */
 import type { JsonObject, Resource } from '../fhir/resource.ts';
 import { instantText } from '../fhir/time.ts';
-import type { Assessment, Evidence, Manifest, Models } from './assessment.ts';
-import { LOINC } from './observation.ts';
+import type { Assessment, Manifest } from './assessment.ts';
 
-const MODEL_SYSTEM = 'urn:firewatch:model';
-const BAND_SYSTEM = 'urn:firewatch:band';
-/** Time that one model may take for one patient, ms; then its stand-in answers. */
-const DEADLINE_MS = 2000;
-
+export const MODEL_SYSTEM = 'urn:firewatch:model';
+export const HASH_SYSTEM = 'urn:firewatch:model-sha256';
+export const BAND_SYSTEM = 'urn:firewatch:band';
 /** References of what was used: `Type/id`, each once. */
-function basisOf({ used }: Assessment): readonly JsonObject[] {
+export function basisOf({ used }: Assessment): readonly JsonObject[] {
   const sources = used.flatMap(({ source }) =>
     source !== undefined && /^[A-Z][A-Za-z]+\/[^/]+$/.test(source) ? [source] : [],
   );
   return [...new Set(sources)].map((reference) => ({ reference }));
 }
+
+/** A version of a model, as who made something. */
+export const deviceOf = ({ id, version, title }: Manifest): JsonObject => ({
+  type: 'Device',
+  identifier: { system: MODEL_SYSTEM, value: `${id}|${version}` },
+  display: title,
+});
 
 /** Sentences for people: results with "at least", what was missing and why, why nothing was computed, who answered. */
 function notesOf(assessment: Assessment, { limits, citation }: Manifest): readonly string[] {
@@ -54,7 +57,8 @@ function predictionOf({ outputs, band }: Assessment, { title, bands }: Manifest)
   };
 }
 
-interface Frame {
+/** Which resource, about whom (`Patient/[id]`), judged at when (ms). */
+export interface Frame {
   readonly id: string;
   readonly subject: string;
   readonly at: number;
@@ -75,81 +79,5 @@ export function riskAssessment(assessment: Assessment, manifest: Manifest, { id,
     ...(basis.length === 0 ? {} : { basis }),
     ...(prediction === undefined ? {} : { prediction: [prediction] }),
     note: notesOf(assessment, manifest).map((text) => ({ text })),
-  };
-}
-
-/** A result with a LOINC code as Observation; a lower bound is no result. */
-function observations(
-  assessment: Assessment,
-  manifest: Manifest,
-  { subject, at }: Frame,
-  newId: () => string,
-  issuedAt: number,
-) {
-  const derivedFrom = basisOf(assessment).filter(({ reference }) => String(reference).startsWith('Observation/'));
-  return (manifest.results ?? []).flatMap(({ name, display, unit, loinc }): readonly Resource[] => {
-    const value = assessment.outputs[name];
-    if (loinc === undefined || value === undefined || assessment.atLeast) return [];
-    return [
-      {
-        resourceType: 'Observation',
-        id: newId(),
-        status: 'final',
-        code: { coding: [{ system: LOINC, code: loinc }], text: display },
-        subject: { reference: subject },
-        effectiveDateTime: instantText(at),
-        issued: instantText(issuedAt),
-        valueQuantity: { value, unit, system: UCUM, code: unit },
-        ...(derivedFrom.length === 0 ? {} : { derivedFrom }),
-      },
-    ];
-  });
-}
-
-/** What inputs and rules of eligibility are read from. */
-const READS = [
-  'Observation',
-  'Condition',
-  'Encounter',
-  'MedicationRequest',
-  'MedicationAdministration',
-  'MedicationStatement',
-  'Procedure',
-  'ServiceRequest',
-  'DiagnosticReport',
-  'Specimen',
-  'CarePlan',
-  'Flag',
-  'Goal',
-];
-
-/** Lets other requests be answered between two models: with thousands of Observations each takes some ms. */
-const breathe = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
-
-/** The models as the operation `$evaluate` asks them; `now` in ms. */
-export function riskDesk(models: Models, now: () => number) {
-  return {
-    models: new Set(models.manifests.keys()),
-    reads: READS,
-    follows: ['Medication', 'Location'],
-    async evaluate(
-      ids: readonly string[],
-      { patient, resources, at }: Evidence & { readonly patient: Resource },
-      newId: () => string,
-      issuedAt: number,
-    ): Promise<readonly Resource[]> {
-      const subject = `Patient/${patient.id ?? ''}`;
-      const found: Resource[] = [];
-      for (const id of ids) {
-        const manifest = models.manifests.get(id);
-        if (manifest === undefined) continue;
-        await breathe();
-        const assessment = await models.assess(id, { patient, resources, at }, now() + DEADLINE_MS);
-        const frame = { id: newId(), subject, at };
-        found.push(riskAssessment(assessment, manifest, frame));
-        found.push(...observations(assessment, manifest, frame, newId, issuedAt));
-      }
-      return found;
-    },
   };
 }

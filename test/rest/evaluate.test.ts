@@ -5,8 +5,8 @@ import { after, before, test } from 'node:test';
 import { isJsonObject, type JsonObject, type Resource } from '../../src/fhir/resource.ts';
 import { localCaller, localFacts } from '../../src/rest/caller.ts';
 import { answer } from '../../src/rest/interact.ts';
+import { riskDesk } from '../../src/risk/desk.ts';
 import { type LoadedModels, loadModels } from '../../src/risk/models.ts';
-import { riskDesk } from '../../src/risk/risk-assessment.ts';
 import { json, world } from '../world.ts';
 import { type OperationsWorld, operationsWorld, parameters } from './operations-world.ts';
 
@@ -59,7 +59,7 @@ const notes = ({ note }: JsonObject): readonly string[] =>
 const URL = '/RiskAssessment/$evaluate';
 
 test('evaluate@risk: method, basis, prediction, and notes with "at least" and what is missing', async () => {
-  const response = await send('GET', `${URL}?subject=Patient/ann&model=mews&at=${AT}`);
+  const response = await send('POST', `${URL}?subject=Patient/ann&model=mews&at=${AT}`);
   assert.equal(response.status, 200, response.body);
   const [risk = {}] = entries(response);
   assert.deepEqual(
@@ -77,7 +77,7 @@ test('evaluate@risk: method, basis, prediction, and notes with "at least" and wh
 });
 
 test('evaluate@observation: a result with a LOINC code is an Observation derived from its inputs; what is answered is valid', async () => {
-  const found = entries(await send('GET', `${URL}?subject=Patient/ann&model=ckd-epi-2021&at=${AT}`));
+  const found = entries(await send('POST', `${URL}?subject=Patient/ann&model=ckd-epi-2021&at=${AT}`));
   assert.deepEqual(
     found.map(({ resourceType }) => resourceType),
     ['RiskAssessment', 'Observation'],
@@ -114,7 +114,7 @@ test('evaluate@patients: several patients and models at once; outside the popula
 
 test('evaluate@stored: nothing is stored, and the audit names the patients', async () => {
   const before = w.accesses.length;
-  await send('GET', `${URL}?subject=Patient/ann&model=mews&at=${AT}`);
+  await send('POST', `${URL}?subject=Patient/ann&model=mews&at=${AT}`);
   assert.equal(json(await w.send('GET', '/RiskAssessment?_summary=count')).total, 0);
   const access = w.accesses[before];
   assert.match(JSON.stringify(access), /"operation":"evaluate","patients":\["ann"\]/);
@@ -131,13 +131,13 @@ const refused: readonly (readonly [status: number, query: string, why: string])[
   [404, 'subject=Patient/nobody&model=mews', 'unknown patient'],
   [400, 'subject=Patient/ann&model=mews&at=2026-01-02', 'a day is no instant'],
   [400, 'subject=Patient/ann&model=mews&at=yesterday', 'no date'],
-  [400, 'subject=Patient/ann&model=mews&store=true', 'an unknown parameter'],
+  [400, 'subject=Patient/ann&model=mews&keep=true', 'an unknown parameter'],
   [400, `${many}&model=mews`, '101 patients'],
 ];
 test('evaluate@refused: what is asked wrongly, too much or of nobody', async () => {
   const wrong: string[] = [];
   for (const [status, query, why] of refused) {
-    const response = await send('GET', `${URL}?${query}`);
+    const response = await send('POST', `${URL}?${query}`);
     if (response.status !== status) wrong.push(`${why}: ${response.status} ${response.body?.slice(0, 200)}`);
   }
   assert.deepEqual(wrong, []);
@@ -155,12 +155,12 @@ test('evaluate@access: what the caller may not see is neither found nor used', a
     },
   });
   const asked = `${URL}?subject=Patient/ann&model=mews&at=${AT}`;
-  assert.equal((await answer(wire('GET', asked), narrow('Patient'), context)).status, 403);
-  const [risk = {}] = entries(await answer(wire('GET', asked), narrow('Observation'), context));
+  assert.equal((await answer(wire('POST', asked), narrow('Patient'), context)).status, 403);
+  const [risk = {}] = entries(await answer(wire('POST', asked), narrow('Observation'), context));
   assert.deepEqual([risk.status, risk.basis], ['cancelled', undefined]);
 });
 
 test('evaluate@elsewhere: a thread without models refuses', async () => {
-  const response = await w.send('GET', `${URL}?subject=Patient/ann&model=mews`);
+  const response = await w.send('POST', `${URL}?subject=Patient/ann&model=mews`);
   assert.equal(response.status, 413);
 });

@@ -1,0 +1,80 @@
+/** Models and scores as the operation `$evaluate` asks them. */
+import type { Resource } from '../fhir/resource.ts';
+import type { Assessment, Evidence, Manifest, Models } from './assessment.ts';
+import { EVALUATION_SYSTEM, evaluationIdentity, evaluationProvenance } from './kept-evaluation.ts';
+import { deviceOf, type Frame, HASH_SYSTEM, riskAssessment } from './risk-assessment.ts';
+import { scoreObservations } from './score-observation.ts';
+
+/** Time that one model may take for one patient, ms; then its stand-in answers. */
+const DEADLINE_MS = 2000;
+
+/** What inputs and rules of eligibility are read from. */
+const READS = [
+  'Observation',
+  'Condition',
+  'Encounter',
+  'MedicationRequest',
+  'MedicationAdministration',
+  'MedicationStatement',
+  'Procedure',
+  'ServiceRequest',
+  'DiagnosticReport',
+  'Specimen',
+  'CarePlan',
+  'Flag',
+  'Goal',
+];
+
+/** Lets other requests be answered between two models: with thousands of Observations each takes some ms. */
+const breathe = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+/** An assessment as it is answered, and how it is stored; what was not computed is not. */
+function evaluation(
+  assessment: Assessment,
+  manifest: Manifest,
+  frame: Frame,
+  resources: readonly Resource[],
+  newId: () => string,
+  issuedAt: number,
+) {
+  const isComputed = Object.keys(assessment.outputs).length > 0;
+  const identity = () => ({
+    identifier: { system: EVALUATION_SYSTEM, value: evaluationIdentity(frame.subject, assessment) },
+    sha256: { system: HASH_SYSTEM, code: manifest.sha256 },
+    performer: deviceOf(manifest),
+    provenance: evaluationProvenance(assessment, manifest, resources, issuedAt),
+  });
+  return {
+    assessment: riskAssessment(assessment, manifest, frame),
+    observations: scoreObservations(assessment, manifest, frame, newId, issuedAt),
+    kept: isComputed ? identity() : undefined,
+  };
+}
+type Evaluation = ReturnType<typeof evaluation>;
+
+/** The models as the operation `$evaluate` asks them; `now` in ms. */
+export function riskDesk(models: Models, now: () => number) {
+  return {
+    models: new Set(models.manifests.keys()),
+    reads: READS,
+    follows: ['Medication', 'Location'],
+    async evaluate(
+      ids: readonly string[],
+      { patient, resources, at }: Evidence & { readonly patient: Resource },
+      newId: () => string,
+      issuedAt: number,
+    ): Promise<readonly Evaluation[]> {
+      const subject = `Patient/${patient.id ?? ''}`;
+      const found: Evaluation[] = [];
+      for (const id of ids) {
+        const manifest = models.manifests.get(id);
+        if (manifest === undefined) continue;
+        await breathe();
+        const assessment = await models.assess(id, { patient, resources, at }, now() + DEADLINE_MS);
+        const frame = { id: newId(), subject, at };
+        found.push(evaluation(assessment, manifest, frame, [patient, ...resources], newId, issuedAt));
+      }
+      return found;
+    },
+  };
+}
