@@ -60,7 +60,7 @@ const ROOMS: readonly Room[] = [
   },
   {
     prefix: 'cds/',
-    rooms: ['fhir/', 'risk/', 'rest/', 'audit', 'store/port'],
+    rooms: ['fhir/', 'risk/', 'rest/', 'smart/access', 'smart/scopes', 'audit', 'store/port'],
     packages: ['node:zlib', 'jose', 'ajv', 'ajv/dist/2020.js', 'node:fs', 'node:path', 'node:crypto', 'fhir/r4.d.ts'],
   },
   {

@@ -11,6 +11,7 @@ import type { FhirResponse, WireRequest } from '../rest/request.ts';
 import type { CdsClient } from './client.ts';
 import { within } from './deadline.ts';
 import type { HookRequest } from './hook-request.ts';
+import { patientCaller } from './patient-caller.ts';
 import { type Entry, type Received, received } from './received.ts';
 import { linkedPatients } from './subject.ts';
 import type { Template } from './template.ts';
@@ -98,10 +99,17 @@ function noReader(request: HookRequest, source: Source): Reader {
   };
 }
 
-/** Reads of our own store on behalf of the caller: claimed, filtered and audited like any other access. */
+/** Reads of our own store in the name of the client: claimed, cut to the patient of the call, audited like any other access. */
 function ownReader(request: HookRequest, source: Source): Reader {
   const patient: Template = { type: 'Patient', id: request.patientId, query: '', newest: undefined };
-  const readOnce = once((asked) => within(throughDoor(asked, source), source.remainingMs(), FAILED));
+  const asking = patientCaller(request.patientId, source);
+  const readOnce = once((asked) =>
+    within(
+      asking.then((caller) => throughDoor(asked, { ...source, caller })),
+      source.remainingMs(),
+      FAILED,
+    ),
+  );
   return {
     from: 'store',
     why: 'the patient is not known to this server',

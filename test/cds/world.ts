@@ -15,7 +15,7 @@ import { fhirError, operationOutcome } from '../../src/fhir/outcome.ts';
 import { conformanceValidator } from '../../src/fhir/profile-validator.ts';
 import type { Resource } from '../../src/fhir/resource.ts';
 import { parseSearch } from '../../src/fhir/search/query.ts';
-import type { RestContext } from '../../src/rest/context.ts';
+import type { Caller, RestContext } from '../../src/rest/context.ts';
 import type { FhirResponse, WireRequest } from '../../src/rest/request.ts';
 import type { Assessment, Evidence, Manifest, Models } from '../../src/risk/assessment.ts';
 import type { DrugSafety, Finding } from '../../src/risk/finding.ts';
@@ -134,7 +134,7 @@ export interface WorldOptions {
   readonly drugSafety?: DrugSafety;
   /** Answers of our own store by `path?query` prefix; anything else is an empty searchset, a read is 404. */
   readonly stored?: Readonly<Record<string, Resource>>;
-  readonly door?: (wire: WireRequest) => Promise<FhirResponse>;
+  readonly door?: (wire: WireRequest, caller: Caller) => Promise<FhirResponse>;
   readonly auditFails?: boolean;
   readonly deadlineMs?: number;
   readonly overrideMs?: number;
@@ -170,10 +170,10 @@ export function world(options: WorldOptions = {}): World {
   const events: [CdsEvent, number][] = [];
   const evidence: Evidence[] = [];
   const checks: { drafts: readonly Resource[]; context: readonly Resource[] }[] = [];
-  const door = async (wire: WireRequest): Promise<FhirResponse> => {
+  const door = async (wire: WireRequest, caller: Caller): Promise<FhirResponse> => {
     const name = `${wire.path}${wire.query === '' ? '' : `?${wire.query}`}`;
     reads.push(name);
-    if (options.door !== undefined) return options.door(wire);
+    if (options.door !== undefined) return options.door(wire, caller);
     const found = Object.entries(options.stored ?? {}).find(([prefix]) => name.startsWith(prefix))?.[1];
     if (found !== undefined) return { status: 200, headers: {}, body: JSON.stringify(found) };
     if (wire.query !== '') return { status: 200, headers: {}, body: JSON.stringify(bundle()) };
