@@ -162,7 +162,7 @@ export const SETTINGS = {
   CDS_BODY_LIMIT_MB: whole(5, 1, 64, 'Largest body of a CDS Hooks call in MB; above it 413.'),
   CDS_HOOKS_3: flag(
     false,
-    'Features of the CDS Hooks 3.0 ballot: discovery tells the versions of specification and hooks.',
+    'Features of the CDS Hooks 3.0 ballot: versions in discovery, tokens in prefetch templates, actionSelectionBehavior for clients that are registered for it.',
   ),
   CDS_OVERRIDE_HOURS: whole(
     24,

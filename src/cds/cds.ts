@@ -128,7 +128,7 @@ const NOT_JSON = /xml|form|multipart|html|image|audio|video|octet-stream/i;
 /** Loads and cross-checks services and clients; problems are returned, not thrown, so that the composition root lists them with all others. */
 export function buildCds(options: CdsOptions): Cds {
   const { models, drugSafety, context, interact, settings, ambient, folder, fetchKeys } = options;
-  const { services: all, problems } = loadServices(folder, models.manifests, context);
+  const { services: all, problems } = loadServices(folder, models.manifests, context, settings.hooks3);
   const registered = clientsOf(options, new Set(all.keys()));
   const withheld = registered.demonstration
     ? []
@@ -155,6 +155,7 @@ export function buildCds(options: CdsOptions): Cds {
     readOutside: options.readOutside,
     fhirBase: settings.fhirBase.replace(/\/+$/, ''),
     deadlineMs: settings.deadlineMs,
+    hooks3: settings.hooks3,
     seal: aesSeal(options.secret),
     recordMs: settings.recordMs,
     handles: basisHandles(options.secret),

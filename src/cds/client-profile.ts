@@ -12,8 +12,13 @@ export interface HookAnswer {
   readonly systemActions: readonly Action[];
 }
 /** A card with what a profile adds. */
-type SentCard = Omit<Card, 'links'> &
-  Partial<Pick<Card, 'links'>> & { readonly extension?: Readonly<Record<string, unknown>> };
+type SentCard = Omit<Card, 'links' | 'suggestions'> &
+  Partial<Pick<Card, 'links'>> & {
+    readonly suggestions?: readonly SentSuggestion[];
+    readonly extension?: Readonly<Record<string, unknown>>;
+  };
+/** The 3.0 ballot says how many of a suggestion's actions are meant; ours are always meant together. */
+type SentSuggestion = Suggestion & { readonly actionSelectionBehavior?: 'all' };
 export interface HookBody {
   readonly cards: readonly SentCard[];
   readonly systemActions?: readonly Action[];
@@ -50,9 +55,29 @@ const SHAPES = {
   }),
 } as const satisfies Record<ClientProfile, Shape>;
 
+/** Who reads the body. */
+export interface Reading {
+  readonly profile: ClientProfile;
+  /** Known to read what the 3.0 ballot adds to suggestions. */
+  readonly hooks3: boolean;
+}
+
 /** The body for a client. @param hook its row of the table of hooks; {} when there is none */
-export function shaped(profile: ClientProfile, answer: HookAnswer, hook: Partial<Hook> = {}): HookBody {
-  return SHAPES[profile](answer, hook);
+export function shaped({ profile, hooks3 }: Reading, answer: HookAnswer, hook: Partial<Hook> = {}): HookBody {
+  const body = SHAPES[profile](answer, hook);
+  return hooks3 ? { ...body, cards: body.cards.map(withSelection) } : body;
+}
+
+/** Of one action there is nothing to choose. */
+function withSelection(card: SentCard): SentCard {
+  const { suggestions } = card;
+  if (suggestions === undefined) return card;
+  return {
+    ...card,
+    suggestions: suggestions.map((one) =>
+      one.actions.length > 1 ? { ...one, actionSelectionBehavior: 'all' as const } : one,
+    ),
+  };
 }
 
 /** How many suggestions the body has lost: said in the AuditEvent. */

@@ -22,6 +22,7 @@ interface ClientFile {
   readonly fhirServers?: readonly string[];
   readonly ownPatients?: boolean;
   readonly profile?: ClientProfile;
+  readonly hooks3?: boolean;
   readonly callsPerMinute?: number;
   readonly callsAtOnce?: number;
   readonly origins?: readonly string[];
@@ -56,6 +57,7 @@ function withDefaults(file: ClientFile): CdsClient {
     fhirServers: (file.fhirServers ?? []).map(bare),
     ownPatients: file.ownPatients ?? false,
     profile: file.profile ?? 'generic',
+    hooks3: file.hooks3 ?? false,
     callsPerMinute: file.callsPerMinute ?? 600,
     callsAtOnce: file.callsAtOnce ?? 32,
     origins: file.origins ?? [],

@@ -27,6 +27,8 @@ export interface HookRequest {
   readonly userId: string | undefined;
   /** String fields of the context, bare ids: what tokens stand for. */
   readonly values: Readonly<Record<string, string | undefined>>;
+  /** As received, for the tokens of the 3.0 ballot. */
+  readonly context: JsonObject;
   /** undefined when the hook has none. */
   readonly selections: readonly string[] | undefined;
   /** Bundle of the orders to judge; undefined when the hook has none. */
@@ -131,6 +133,7 @@ export function parseHookRequest(text: string, hook: string): HookRequest {
     patientId: values.patientId ?? '',
     userId: values.userId,
     values,
+    context,
     selections: Array.isArray(context.selections) ? context.selections.map(String) : undefined,
     draftOrders: bundleOf(context[orders]),
     recorded: recorded.flatMap((field) => resourcesIn(context[field])),

@@ -98,7 +98,7 @@ async function outcomeOf(
     }
     parts.context.report(error, from.caller.requestId);
     parts.observe('engine-failed', 1);
-    const body = emptyBody(service, from);
+    const body = emptyBody(service, from, parts);
     return { ...NOTHING_KNOWN, request, status: 200, body, auditStatus: 500, remarks: ['the service failed'] };
   }
 }
@@ -125,7 +125,7 @@ async function answerCall(
   const dangling = danglingSelections > 0 ? [`${danglingSelections} dangling selections`] : [];
   if (isSilent) {
     const remarks = isShown ? dangling : [...dangling, 'role is not shown cards'];
-    return { ...NOTHING_KNOWN, ...common, auditStatus: 200, body: emptyBody(service, from), remarks };
+    return { ...NOTHING_KNOWN, ...common, auditStatus: 200, body: emptyBody(service, from, parts), remarks };
   }
   const { ambient, deadlineMs, context, door, readOutside, fhirBase } = parts;
   const remaining = (share: number) => startedAt + deadlineMs * share - ambient.now();
@@ -162,7 +162,7 @@ async function answerCall(
   if (overridden > 0) parts.observe('override-remembered', overridden);
   const sent = sendable(frame, untold, new Set(common.drafts), parts);
   const shown = { cards: service.shadow === true ? [] : sent, systemActions: [] };
-  const body = shaped(client.profile, shown, HOOKS.get(service.hook));
+  const body = shaped(readingOf(client, parts), shown, HOOKS.get(service.hook));
   const lost = suggestionsLost(shown, body);
   return {
     ...common,
@@ -185,9 +185,13 @@ async function answerCall(
   };
 }
 
+const readingOf = ({ profile, hooks3 }: CdsClient, parts: CdsParts) => ({ profile, hooks3: hooks3 && parts.hooks3 });
+
 /** No cards, as the client reads it. */
-function emptyBody(service: Service | undefined, { client }: Sender): string {
-  return JSON.stringify(shaped(client.profile, { cards: [], systemActions: [] }, HOOKS.get(service?.hook ?? '')));
+function emptyBody(service: Service | undefined, { client }: Sender, parts: CdsParts): string {
+  return JSON.stringify(
+    shaped(readingOf(client, parts), { cards: [], systemActions: [] }, HOOKS.get(service?.hook ?? '')),
+  );
 }
 
 /** What this user has not overridden yet; all of it on hooks without memory, and when the memory cannot be read. */

@@ -54,6 +54,8 @@ export interface CdsParts {
   readonly readOutside: ReadOutside;
   readonly fhirBase: string;
   readonly deadlineMs: number;
+  /** Features of the CDS Hooks 3.0 ballot are on. */
+  readonly hooks3: boolean;
   readonly memory: OverrideMemory;
   /** Answers of the last moments. */
   readonly answered: Answered;

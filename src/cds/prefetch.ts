@@ -13,7 +13,7 @@ import { type Reader, readerFor, type Source } from './reader.ts';
 import { type Entry, received } from './received.ts';
 import { isRequiredKey, type Service } from './service.ts';
 import { isAbout } from './subject.ts';
-import { askedBy, type Template } from './template.ts';
+import { askedBy, keysNamed, type Template } from './template.ts';
 
 /** Most resources looked at in one call. */
 const RESOURCE_LIMIT = 5000;
@@ -50,9 +50,13 @@ interface Obtained {
  */
 export async function prefetch(service: Service, request: HookRequest, source: Source): Promise<Prefetched> {
   const reader = readerFor(request, source);
-  const obtained = await Promise.all(
-    Object.entries(service.prefetch).map(([key, template]) => obtain(service, key, template, request, reader)),
-  );
+  const today = new Date(source.startedAt).toISOString().slice(0, 10);
+  const pending = new Map<string, Promise<Obtained>>();
+  for (const [key, template] of Object.entries(service.prefetch)) {
+    const asked = askedAfter(template, request, today, pending);
+    pending.set(key, obtain(service, key, asked, request, reader));
+  }
+  const obtained = await Promise.all(pending.values());
   const given = request.recorded.map((resource) => ({ fullUrl: undefined, resource }));
   const entries = [...given, ...obtained.flatMap(({ entries: found }) => found)];
   const patients = entries.filter(({ resource }) => resource.resourceType === 'Patient');
@@ -87,14 +91,30 @@ export async function prefetch(service: Service, request: HookRequest, source: S
   };
 }
 
+/** What a template asks for, once the reads that its tokens name are there. */
+async function askedAfter(
+  template: string,
+  { values, context }: HookRequest,
+  today: string,
+  pending: ReadonlyMap<string, Promise<Obtained>>,
+): Promise<Template | undefined> {
+  const named = await Promise.all(
+    keysNamed(template).map(async (key) => {
+      const read = await pending.get(key);
+      return [key, (read?.entries ?? []).map(({ resource }) => resource)] as const;
+    }),
+  );
+  return askedBy(template, values, { context, today, earlier: new Map(named) });
+}
+
 async function obtain(
   service: Service,
   key: string,
-  template: string,
+  template: Promise<Template | undefined>,
   request: HookRequest,
   reader: Reader,
 ): Promise<Obtained> {
-  const asked = askedBy(template, request.values);
+  const asked = await template;
   const absent = { key, from: undefined, failed: false, entries: [], complete: true } as const;
   if (asked === undefined) return absent;
   const given = received(Object.hasOwn(request.prefetch, key) ? request.prefetch[key] : undefined, asked);

@@ -109,11 +109,13 @@ export interface LoadedServices {
 /**
  * Reads every `*.json` of the folder except schema.json.
  * Disabled services are checked like the others, but not served.
+ * @param isBallot templates may hold what the 3.0 ballot adds
  */
 export function loadServices(
   folder: string,
   manifests: ReadonlyMap<string, Manifest>,
   context: RestContext,
+  isBallot: boolean,
 ): LoadedServices {
   const isService = new Ajv({ allErrors: true, allowUnionTypes: true }).compile<Service>(
     JSON.parse(readFileSync(join(folder, 'schema.json'), 'utf8')),
@@ -136,7 +138,7 @@ export function loadServices(
     const own = [
       ...(ids.has(found.id) ? ['the id is used by another file'] : []),
       ...(RESERVED.has(found.id) ? ['the id is a path of the server'] : []),
-      ...serviceProblems(found, manifests, context),
+      ...serviceProblems(found, manifests, context, isBallot),
     ];
     ids.add(found.id);
     problems.push(...own.map((reason) => `cds-services/${file}: ${reason}.`));
@@ -160,14 +162,17 @@ function serviceProblems(
   service: Service,
   manifests: ReadonlyMap<string, Manifest>,
   context: RestContext,
+  isBallot: boolean,
 ): readonly string[] {
   const hook = HOOKS.get(service.hook);
   if (hook === undefined) return [`hook \`${service.hook}\` is not known`];
   const urls = [service.source.url, ...(service.links ?? []).map((link) => link.url)];
   return [
-    ...Object.entries(service.prefetch).flatMap(([key, template]) =>
-      templateProblems(template, hook, context).map((problem) => `prefetch \`${key}\` ${problem}`),
-    ),
+    ...Object.entries(service.prefetch).flatMap(([key, template], at, all) => {
+      const earlier = new Set(all.slice(0, at).flatMap(([name, before]) => (before.includes('?') ? [] : [name])));
+      const problems = templateProblems(template, hook, context, isBallot ? { earlier } : undefined);
+      return problems.map((problem) => `prefetch \`${key}\` ${problem}`);
+    }),
     ...(service.optionalPrefetch ?? [])
       .filter((key) => !Object.hasOwn(service.prefetch, key))
       .map((key) => `optionalPrefetch names \`${key}\`, which is not a prefetch key`),

@@ -71,7 +71,7 @@ test('§6.2.4 card-content@basis: inputs with dates, units and points, what is m
     assert.ok(page.includes(part), `${part}\n---\n${page}`);
 });
 
-test('§5.6.5 card-content@basis-audit: every look is recorded with the patient', async () => {
+test('§5.6.5 §1.11.4 card-content@basis-audit: every look is recorded with the patient', async () => {
   const { one, handle } = await shown();
   const before = one.audits.length;
   await one.cds.basis(handle, CALLER);

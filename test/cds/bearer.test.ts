@@ -222,7 +222,7 @@ test('§1.8.7 cds-hooks-2.0@call-allow-list a client calls the services it is re
   assert.equal((await call(undefined, server(), '/cds-services/nothing')).answer.status, 401, 'a stranger is not');
 });
 
-test('§1.8.5 §2.3 §8.6 cds-hooks-2.0@jwt-jku keys come from allowed addresses only; a new key is found; a known set is not fetched again', async () => {
+test('§1.8.5 §2.3 §8.6 §1.10.4 cds-hooks-2.0@jwt-jku keys come from allowed addresses only; a new key is found; a known set is not fetched again', async () => {
   const fetched: string[] = [];
   let keys = [es.jwk];
   const fetchKeys: NonNullable<WorldOptions['fetchKeys']> = async (url, { redirect }) => {

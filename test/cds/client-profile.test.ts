@@ -33,7 +33,7 @@ const body = (
   systemActions: readonly Action[] = [],
   cards = [built, notice],
   hook = 'order-sign',
-) => shaped(profile, { cards, systemActions }, HOOKS.get(hook));
+) => shaped({ profile, hooks3: false }, { cards, systemActions }, HOOKS.get(hook));
 
 test('§1.6.11 §2.4 cds-hooks-2.0@profile generic loses nothing and adds nothing', () => {
   assert.deepEqual(body('generic'), { cards: [CARD, TOLD] });
@@ -85,7 +85,7 @@ for (const [hook, there] of lists) {
     assert.deepEqual(body('crd', [], [], hook), there ? { cards: [], systemActions: [] } : { cards: [] }));
 }
 
-test('cds-hooks-2.0@profile crd names the orders of a card; a notice is an instruction without links', () => {
+test('§1.11.2 cds-hooks-2.0@profile crd names the orders of a card; a notice is an instruction without links', () => {
   const [first, second] = body('crd').cards;
   assert.deepEqual(first?.extension, { 'davinci-crd.associated-resource': ['MedicationRequest/new'] });
   assert.deepEqual([first?.links, second?.links, second?.extension], [CARD.links, undefined, undefined]);

@@ -163,7 +163,7 @@ const rows: readonly Row[] = [
   },
 ];
 for (const { why, slow, service, body, cards, audited, said } of rows) {
-  test(`§1.3.6 cds-hooks-2.0@call-deadline 200: ${why}`, { timeout: 20_000 }, async () => {
+  test(`§1.3.6 §1.11.3 cds-hooks-2.0@call-deadline 200: ${why}`, { timeout: 20_000 }, async () => {
     const one = world({ deadlineMs: 100, ...slow });
     const admitted = await one.cds.admit({ path: '/x', service: undefined }, PEER);
     const sender = { ...admitted, client: { ...admitted.client, fhirServers: [OUTSIDE] } };

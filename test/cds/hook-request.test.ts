@@ -60,7 +60,7 @@ const rows: readonly [status: number, body: unknown, why: string][] = [
     patientView({ fhirServer: `${SERVER}/`, fhirAuthorization: AUTHORIZATION }),
     'with authorization and trailing slash',
   ],
-  [400, patientView({ fhirAuthorization: AUTHORIZATION }), '§1.3.2 fhirAuthorization without fhirServer'],
+  [400, patientView({ fhirAuthorization: AUTHORIZATION }), '§1.3.2 §1.10.10 fhirAuthorization without fhirServer'],
   [
     400,
     patientView({ fhirServer: SERVER, fhirAuthorization: { ...AUTHORIZATION, expires_in: 'soon' } }),
@@ -162,7 +162,7 @@ test('§1.9 cds-hooks-2.0@order-select: selections are required, and strings', a
   );
 });
 
-test('§1.3.5 cds-hooks-2.0@errors: a refusal is an OperationOutcome that repeats nothing of the request', async () => {
+test('§1.3.5 §1.10.3 cds-hooks-2.0@errors: a refusal is an OperationOutcome that repeats nothing of the request', async () => {
   const canary = 'Zyxwvut-Canary';
   for (const body of [
     patientView({ hook: canary }),

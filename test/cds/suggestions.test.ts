@@ -121,10 +121,11 @@ test('cds-suggestion@recommended: the removal of the one contraindicated order, 
   assert.ok(!offers(both).some(({ isRecommended }) => isRecommended));
 });
 
-test('§1.6.8 §8.8 cds-suggestion@dose: gives the whole order back with the lowered dose, and the check has no finding left', async () => {
+test('§1.6.8 §8.8 §1.10.8 cds-suggestion@dose: gives the whole order back with the lowered dose, and the check has no finding left', async () => {
   const order = ordered('citalopram', {
     dosageInstruction: [daily(40, 1, { text: 'take 40 mg daily' })],
     priority: 'routine',
+    meta: { versionId: '7' },
   });
   const [card] = await sign([order], []);
   const { label, actions } = offer(card, 'Lower the dose');

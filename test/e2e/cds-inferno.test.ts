@@ -78,7 +78,7 @@ test('§1.2.2 §1.2.3 Inferno (c) every service has hook, description and id, an
 });
 
 for (const id of IDS) {
-  test(`§1.6.1 Inferno (d) a call of ${id} with its JWT is 200 JSON, under ES384 and RS384`, async () => {
+  test(`§1.6.1 §1.11.5 Inferno (d) a call of ${id} with its JWT is 200 JSON, under ES384 and RS384`, async () => {
     for (const client of [one, other]) {
       const answer = await client.ask(`/${id}`, goodCall(id));
       assert.deepEqual(

@@ -26,7 +26,7 @@ const client = (name: string, more: Json = {}) => ({
   ...more,
 });
 
-test('§1.7.1 §1.7.3 §1.7.4 §5.6.4 §5.6.5 cds-hooks-2.0@feedback is kept as one Communication an item, joined to its card, once, and audited', async (context) => {
+test('§1.7.1 §1.7.3 §1.7.4 §5.6.4 §5.6.5 §1.10.6 §1.11.4 cds-hooks-2.0@feedback is kept as one Communication an item, joined to its card, once, and audited', async (context) => {
   const folder = mkdtempSync(join(tmpdir(), 'firewatch-feedback-'));
   const clients = join(folder, 'clients');
   mkdirSync(clients);
@@ -181,7 +181,7 @@ const refusals: readonly [name: string, body: unknown][] = [
   ['an empty list', { feedback: [] }],
   ['§1.7.2 no item that can be used', { feedback: [{ card: UNKNOWN, outcome: 'ignored', outcomeTimestamp: SENT }] }],
   [
-    '§1.7.2 accepted without suggestions',
+    '§1.7.2 §1.10.10 accepted without suggestions',
     { feedback: [{ card: UNKNOWN, outcome: 'accepted', outcomeTimestamp: SENT }] },
   ],
   [
