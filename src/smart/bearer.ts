@@ -6,7 +6,7 @@ import { createHash } from 'node:crypto';
 import { createLocalJWKSet, decodeJwt, decodeProtectedHeader, type JWTVerifyGetKey, jwtVerify } from 'jose';
 import { type FhirError, fhirError } from '../fhir/outcome.ts';
 import type { Issuer } from './issuer.ts';
-import { remoteKeys } from './key-set.ts';
+import { KeysUnavailable, remoteKeys } from './key-set.ts';
 
 /** What a token that holds says, by its issuer's names of claims. */
 export interface AccessToken {
@@ -61,6 +61,11 @@ const ID = /^[A-Za-z0-9\-.]{1,64}$/;
 /** The same for every reason. */
 export function refuseToken(cause?: unknown): FhirError {
   return fhirError('token-invalid', 'The access token does not hold.', { cause });
+}
+
+/** Nothing is known of the token: neither that it holds nor that it does not. */
+function cannotAsk(cause?: unknown): FhirError {
+  return fhirError('transient', 'The issuer of the token cannot be asked. Try again.', { cause });
 }
 
 interface Proof {
@@ -147,7 +152,7 @@ async function byKeys(token: string, issuer: Issuer, keys: JWTVerifyGetKey, at: 
     currentDate: new Date(at),
   };
   const { payload } = await jwtVerify(token, keys, options).catch((error: unknown) => {
-    throw refuseToken(error);
+    throw error instanceof KeysUnavailable ? cannotAsk(error) : refuseToken(error);
   });
   const { exp = 0, iat = 0 } = payload;
   if (exp <= iat || exp - iat > issuer.maxTokenSeconds || iat > at / 1000 + SKEW_S) throw refuseToken();
@@ -178,9 +183,9 @@ async function byIntrospection(token: string, issuer: Issuer, at: number, call: 
   };
   const body = new URLSearchParams({ token, token_type_hint: 'access_token' }).toString();
   const reply = await call({ method: 'POST', url: endpoint, headers, body }).catch((cause: unknown) => {
-    throw fhirError('transient', 'The issuer of the token cannot be asked. Try again.', { cause });
+    throw cannotAsk(cause);
   });
-  if (reply.status !== 200) throw fhirError('transient', 'The issuer of the token cannot be asked. Try again.');
+  if (reply.status !== 200) throw cannotAsk();
   const claims = claimsIn(reply.body);
   if (claims.active !== true) throw refuseToken();
   const { iss, aud, exp, nbf } = claims;

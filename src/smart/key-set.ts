@@ -1,12 +1,14 @@
 /**
  * The keys of an issuer: fetched, believed for ten minutes, fetched again for a `kid` that is not known (once a minute), and kept for a day
- * while they cannot be fetched. Source: RFC 7517; docs/threat-model.md (JWKS outage or poisoning).
+ * while they cannot be fetched. While there are none at all the source is tried every five seconds, whoever asks.
+ * Source: RFC 7517; docs/threat-model.md (JWKS outage or poisoning).
  */
 import { createLocalJWKSet, errors, type JSONWebKeySet, type JWTVerifyGetKey } from 'jose';
 
 const BELIEVED_MS = 600_000;
 const COOLDOWN_MS = 60_000;
 const STALE_MS = 86_400_000;
+const RETRY_MS = 5000;
 
 export interface KeySource {
   now(): number;
@@ -14,7 +16,10 @@ export interface KeySource {
   fetchText(url: string): Promise<string>;
 }
 
-/** Keys by header of a token. Rejects with an error of jose, or of the source. */
+/** There are no keys to judge by: nothing is said of the token. */
+export class KeysUnavailable extends Error {}
+
+/** Keys by header of a token. Rejects with an error of jose, or with KeysUnavailable. */
 export function remoteKeys(url: string, { now, fetchText }: KeySource): JWTVerifyGetKey {
   let held: { readonly keys: JWTVerifyGetKey; readonly at: number } | undefined;
   let tried = Number.NEGATIVE_INFINITY;
@@ -31,17 +36,22 @@ export function remoteKeys(url: string, { now, fetchText }: KeySource): JWTVerif
   };
   return async (header, token) => {
     const age = now() - (held?.at ?? Number.NEGATIVE_INFINITY);
-    if (age > BELIEVED_MS && (running !== undefined || held === undefined || now() - tried > COOLDOWN_MS)) {
+    const pause = age > STALE_MS ? RETRY_MS : COOLDOWN_MS;
+    let cause: unknown;
+    if (age > BELIEVED_MS && (running !== undefined || now() - tried > pause)) {
       await renew().catch((error: unknown) => {
-        if (held === undefined || age > STALE_MS) throw error;
+        cause = error;
       });
     }
-    if (held === undefined || now() - held.at > STALE_MS) throw new errors.JWKSTimeout();
+    if (held === undefined || now() - held.at > STALE_MS) {
+      throw new KeysUnavailable('The keys of an issuer cannot be had.', { cause });
+    }
     try {
       return await held.keys(header, token);
     } catch (error) {
       if (!(error instanceof errors.JWKSNoMatchingKey) || now() - tried <= COOLDOWN_MS) throw error;
-      await renew();
+      // What the source answers to is no word on this token: without a key that fits it does not hold.
+      await renew().catch(() => undefined);
       return held.keys(header, token);
     }
   };

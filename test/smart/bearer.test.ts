@@ -52,6 +52,9 @@ const rows: readonly [why: string, authorization: string | undefined, outcome: s
     'token-invalid',
   ],
   ['exp past the leeway', `Bearer ${await signed(claims(AT, { iat: NOW - 300, exp: NOW - 61 }))}`, 'token-invalid'],
+  ['nbf within the leeway', `Bearer ${await signed(claims(AT, { nbf: NOW + 60 }))}`, 'app'],
+  ['iat within the leeway', `Bearer ${await signed(claims(AT, { iat: NOW + 60 }))}`, 'app'],
+  ['lives an hour', `Bearer ${await signed(claims(AT, { exp: NOW + 3600 }))}`, 'app'],
   ['nbf in the future', `Bearer ${await signed(claims(AT, { nbf: NOW + 61 }))}`, 'token-invalid'],
   ['iat in the future', `Bearer ${await signed(claims(AT, { iat: NOW + 61 }))}`, 'token-invalid'],
   ['lives longer than an hour', `Bearer ${await signed(claims(AT, { exp: NOW + 3601 }))}`, 'token-invalid'],
@@ -121,7 +124,14 @@ test('smart@jwks-rotation: a new kid is fetched once a minute; keys outlive an o
   at += 3_600_000;
   assert.equal(await ask(next, 'b'), 'app', 'an outage of an hour');
   at += 86_400_000;
-  assert.equal(await ask(next, 'c'), 'token-invalid', 'keys are not believed for longer than a day');
+  const before = calls;
+  assert.equal(await ask(next, 'c'), 'transient', 'keys are not believed for longer than a day: nothing is known then');
+  at += 4000;
+  assert.equal(await ask(next, 'd'), 'transient');
+  assert.equal(calls, before + 1, 'their source is tried every five seconds');
+  at += 2000;
+  works = true;
+  assert.equal(await ask(next, 'd'), 'app', 'and believed again when it answers');
 });
 
 test('smart@introspection: active tokens hold for as long as their issuer says; it is asked once in ten seconds', async () => {
