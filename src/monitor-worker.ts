@@ -22,6 +22,8 @@ export type FromMonitor = { readonly events: readonly MonitorEvent[] } | { reado
 
 const SETTLE_MS = 20;
 const BACKLOG_MS = 500;
+/** A set of observations comes in a few writes; the first that crosses must not wait for the interval. */
+const SCORINGS_AT_ONCE = 3;
 
 const { config, channel, parameters, blocked } = workerData as MonitorThreadData;
 const port = parentPort;
@@ -42,7 +44,7 @@ const monitor = new Monitor({
   follow: sepsisFollow(models, ambient.now),
   now: ambient.now,
   newId: ambient.newId,
-  pace: { settleMs: SETTLE_MS, intervalMs: config.MONITORING_INTERVAL_MS },
+  pace: { settleMs: SETTLE_MS, intervalMs: config.MONITORING_INTERVAL_MS, atOnce: SCORINGS_AT_ONCE },
   after: (ms, run) => {
     const timer = setTimeout(run, ms);
     return () => clearTimeout(timer);

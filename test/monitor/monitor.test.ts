@@ -2,7 +2,18 @@
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
 import { at } from '../world.ts';
-import { baseline, breathing, inpatient, MINUTE, models, monitorWorld, PACE, ruleNamed, START } from './world.ts';
+import {
+  baseline,
+  breathing,
+  inpatient,
+  MINUTE,
+  models,
+  monitorWorld,
+  PACE,
+  ruleNamed,
+  START,
+  until,
+} from './world.ts';
 
 const LIMIT = { timeout: 30_000 };
 after(() => models.close());
@@ -121,8 +132,38 @@ test(
   },
 );
 
+test(
+  'monitoring@pace: a calm patient is scored three times at once, then once an interval; rested, three times again',
+  LIMIT,
+  async () => {
+    const there = await monitorWorld({ pace: { settleMs: 20, intervalMs: 5000, atOnce: 3 } });
+    await inpatient(there, 'p1');
+    await there.settled();
+    there.advance(MINUTE);
+    /** Whether a change is scored once it has settled, without waiting for the interval. */
+    const scoredSoon = async (id: string): Promise<boolean> => {
+      const before = (await there.all('RiskAssessment')).length;
+      await there.put(breathing('p1', id, 18, there.now()));
+      await there.read();
+      there.advance(20);
+      await until(() => there.monitor.backlog.scoring === 0);
+      return (await there.all('RiskAssessment')).length > before;
+    };
+    const found: boolean[] = [];
+    for (const id of ['a', 'b', 'c', 'd']) found.push(await scoredSoon(id));
+    assert.deepEqual(found, [true, true, true, false]);
+    there.advance(5000);
+    await until(() => there.monitor.backlog.patients === 0);
+    assert.equal(await scoredSoon('e'), false, 'one interval gives one scoring');
+    await there.settled();
+    there.advance(20_000);
+    assert.deepEqual([await scoredSoon('f'), await scoredSoon('g'), await scoredSoon('h')], [true, true, true]);
+    await there.close();
+  },
+);
+
 test('monitoring@once: closed at any moment, each change is accounted for once, in order', LIMIT, async () => {
-  const there = await monitorWorld({ pace: { settleMs: 0, intervalMs: 0 } });
+  const there = await monitorWorld({ pace: { settleMs: 0, intervalMs: 0, atOnce: 1 } });
   await inpatient(there, 'p1');
   await inpatient(there, 'p2');
   for (let round = 0; round < 12; round++) {

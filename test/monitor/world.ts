@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { auditRow, postedAuditRow, renderAuditEvent } from '../../src/audit.ts';
 import { isJsonObject, type JsonObject, type Resource } from '../../src/fhir/resource.ts';
-import { Monitor } from '../../src/monitor/monitor.ts';
+import { Monitor, type Pace } from '../../src/monitor/monitor.ts';
 import type { Follow, MonitorEvent } from '../../src/monitor/rescore.ts';
 import { loadRules, type MonitorRule } from '../../src/monitor/rule.ts';
 import { localCaller, localFacts } from '../../src/rest/caller.ts';
@@ -19,7 +19,7 @@ import { BASE, json, type Sent, world } from '../world.ts';
 
 export const START = Date.UTC(2026, 2, 1, 12);
 export const MINUTE = 60_000;
-export const PACE = { settleMs: 20, intervalMs: 5000 } as const;
+export const PACE: Pace = { settleMs: 20, intervalMs: 5000, atOnce: 1 };
 export const MONITORING = join(import.meta.dirname, '..', '..', 'monitoring');
 
 const clock = { now: START };
@@ -56,7 +56,7 @@ export interface MonitorWorld {
 export interface Options {
   readonly rules?: readonly MonitorRule[];
   readonly follow?: Follow;
-  readonly pace?: { readonly settleMs: number; readonly intervalMs: number };
+  readonly pace?: Pace;
 }
 
 export async function monitorWorld({
