@@ -6,8 +6,9 @@
  * 2. Preconditions are judged inside that order: no other request's write lies between judgement and write.
  * 3. Reads see every commit that was acknowledged before they started.
  * 4. Search pages are keyset pages: a resource that does not change meanwhile appears exactly once.
- * 5. `changes` gives every version ever written, in the one order of writes, each exactly once to a reader that goes on from the last sequence it saw.
- * 6. AuditEvents are appended in the same commit, hash-chained and gapless, and there is no command that changes or removes one.
+ * 5. `changes` gives every version ever written and not purged, in the one order of writes, each exactly once to a reader that goes on from the last sequence it saw.
+ * 6. AuditEvents are appended in the same commit, hash-chained and gapless, and there is no command that changes what the chain holds of one.
+ * 7. What `purge` removed is nowhere in the answers of the engine; about whom `forget` forgot, nothing can be written again.
  */
 
 import type { ResourceKey } from '../fhir/resource.ts';
@@ -74,7 +75,28 @@ export type Command =
       readonly value: string | undefined;
       readonly expect?: string | null | undefined;
       readonly expiresAt?: number | undefined;
-    };
+    }
+  /**
+   * Removes versions for good, with their index rows and words: nothing reads, lists, finds or counts them any more, and `changes` leaves them out.
+   * `version` must be the current one (a deletion counts), else the commit conflicts. `versions`: these superseded ones only; undefined: every
+   * version, so that the resource is as if it never was.
+   */
+  | {
+      readonly op: 'purge';
+      readonly key: ResourceKey;
+      readonly version: number;
+      readonly versions?: readonly number[] | undefined;
+    }
+  /**
+   * Forgets patients. Conflicts while a version about one of them is held whose sequence is above `through`: the caller looks again. From then on
+   * a `put` about one of them conflicts, and audit rows keep no mapping for them. The log keeps its chain: the subject keys they had lose their
+   * mapping, rows about them their `erasable`, agents facets that name them as a user those entries.
+   * `keyed(FORGOTTEN, patient)` is `value` afterwards.
+   */
+  | { readonly op: 'forget'; readonly patients: readonly string[]; readonly through: number; readonly value: string };
+
+/** Space of the keyed values that `forget` sets: the patients who are forgotten. No `set` may name it. */
+export const FORGOTTEN = 'forgotten';
 
 /** What `set` committed. An expired value may still be there: the reader, who has a clock, compares. */
 export interface Keyed {
@@ -196,7 +218,12 @@ export interface ResourceStore {
   ): Promise<readonly Keyed[]>;
   /** Versions of all types (but AuditEvents, which are not versioned) with a sequence above `after`, ascending, at most `count`. */
   changes(after: number, count: number): Promise<readonly StoredVersion[]>;
-  /** Sequence of the newest write; 0 when there is none. */
+  /**
+   * Versions (current, superseded, deletions) with a sequence in (after, until] whose `patients` name one of these, ascending. May cost a look at
+   * each version of the range: the caller keeps it short.
+   */
+  versionsAbout(patients: readonly string[], after: number, until: number): Promise<readonly StoredVersion[]>;
+  /** Sequence of the newest write, also of one that was purged since; 0 when there is none. */
   latestSequence(): Promise<number>;
   /** Opaque, stable audit keys for patients, in order; unknown ones are minted (persisted by the commit that uses them). */
   subjectKeys(patients: readonly string[]): readonly string[];

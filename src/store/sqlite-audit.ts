@@ -1,14 +1,14 @@
 /** Audit rows on the writer: chained, gapless, with their facet, subject and entity rows. And the walk that proves the chain. */
 import { CHAIN_START, chainHash } from './audit-chain.ts';
+import { HOME } from './sqlite-audit-home.ts';
 import type { WireAudit, WireFacet } from './sqlite-message.ts';
+import type { Purger } from './sqlite-purge.ts';
 import type { PendingRows } from './sqlite-rows.ts';
 import { CHAIN_SPAN, FACETS, TYPE_SPAN } from './sqlite-schema.ts';
 import { type Row, type Statements, sql } from './sqlite-sql.ts';
 
 /** The one chain there is. */
 export const CHAIN = 1;
-/** `audit_index.home`: what `value` is. Facet numbers, subject numbers, `Type/id`. Never renumbered. */
-export const HOME = { kind: 1, agents: 2, subject: 3, entity: 4 } as const;
 /** `audit_event.has`: bit set of what an event has rows for. */
 export const HAS = { subject: 1, entity: 2 } as const;
 const CACHE = 50_000;
@@ -21,9 +21,12 @@ export class AuditAppender {
   #sequence = 0;
   #previous: Buffer = CHAIN_START;
 
-  constructor(statements: Statements, pending: PendingRows) {
+  readonly #purger: Purger;
+
+  constructor(statements: Statements, pending: PendingRows, purger: Purger) {
     this.#statements = statements;
     this.#pending = pending;
+    this.#purger = purger;
   }
 
   /** Takes up the chain where the file ends. @returns the last row's `at`, 0 when there is none */
@@ -57,7 +60,9 @@ export class AuditAppender {
       bytes,
       erasable ?? null,
     ]);
-    for (const [subject, patient] of subjects) this.#subject(subject, patient);
+    for (const [subject, patient] of subjects) {
+      this.#subject(subject, this.#purger.isForgotten(patient) ? null : patient);
+    }
     events.forEach(([kind, agents, keys, entities], index) => {
       const event = index + 1;
       const has = (keys.length > 0 ? HAS.subject : 0) | (entities.length > 0 ? HAS.entity : 0);

@@ -5,16 +5,19 @@ import { AuditAppender } from './sqlite-audit.ts';
 import { MintingDictionary } from './sqlite-dictionary.ts';
 import { KeyedValues } from './sqlite-keyed.ts';
 import { OUTCOME_WIDTH, type ReindexRow, STATUS, type WireCommand, type WireRequest } from './sqlite-message.ts';
+import { Purger } from './sqlite-purge.ts';
 import { PendingRows } from './sqlite-rows.ts';
 import { type Connection, TYPE_SPAN } from './sqlite-schema.ts';
 import { Searcher } from './sqlite-search.ts';
 import { Statements, sql } from './sqlite-sql.ts';
+import { purgedSequence } from './sqlite-versions.ts';
 
 /** Test clocks are fixed; the system clock is read once a request. */
 export type Clock = 'system' | { readonly fixed: number };
 
 type Outcome = readonly [status: number, a: number, b: number, c: number];
 type Write = Extract<WireCommand, readonly ['put' | 'delete', ...unknown[]]>;
+type Purge = Extract<WireCommand, readonly ['purge', ...unknown[]]>;
 
 /** What the judgement found: the row to replace, if any. */
 interface Current {
@@ -47,6 +50,7 @@ export class Committer {
   readonly #searcher: Searcher;
   readonly #audit: AuditAppender;
   readonly #keyed: KeyedValues;
+  readonly #purger: Purger;
   readonly #clock: Clock;
   readonly #counters = new Map<number, number>();
   readonly #pendingKeys = new Set<string>();
@@ -60,7 +64,8 @@ export class Committer {
     this.#dictionary = new MintingDictionary(this.#statements);
     this.#pending = new PendingRows(this.#statements, this.#dictionary);
     this.#searcher = new Searcher(this.#statements, this.#dictionary, budgetMs);
-    this.#audit = new AuditAppender(this.#statements, this.#pending);
+    this.#purger = new Purger(this.#statements, this.#pending);
+    this.#audit = new AuditAppender(this.#statements, this.#pending, this.#purger);
     this.#keyed = new KeyedValues(this.#statements);
     this.#resume();
   }
@@ -70,7 +75,8 @@ export class Committer {
     const last = (table: string) =>
       this.#statements.get({ text: `SELECT seq, at FROM ${table} ORDER BY seq DESC LIMIT 1`, values: [] }) ?? [0, 0];
     const [resource, history] = [last('resource'), last('history')];
-    this.#sequence = Math.max(Number(resource[0]), Number(history[0]));
+    this.#sequence = Math.max(Number(resource[0]), Number(history[0]), purgedSequence(this.#statements));
+    this.#purger.resume();
     this.#at = Math.max(Number(resource[1]), Number(history[1]), this.#audit.resume());
     this.#pending.clear();
     this.#pendingKeys.clear();
@@ -99,6 +105,7 @@ export class Committer {
       this.#pending.flush();
       this.#pendingKeys.clear();
       this.#statements.run('COMMIT');
+      this.#purger.done();
       return result;
     } catch (error) {
       if (this.#connection.inTransaction) this.#connection.exec('ROLLBACK');
@@ -122,6 +129,8 @@ export class Committer {
       if (command[0] === 'put' || command[0] === 'delete') this.#write(command, judged[index], at);
       else if (command[0] === 'keep') this.#statements.run('INSERT INTO kept VALUES(?,?,?)', [...command.slice(1), at]);
       else if (command[0] === 'set') this.#keyed.set(command);
+      else if (command[0] === 'purge') this.#purge(command, judged[index]);
+      else if (command[0] === 'forget') this.#forget(command);
     });
     const firstAudit = this.#audit.append(audit, at);
     return [STATUS.done, at, first, firstAudit];
@@ -150,12 +159,23 @@ export class Committer {
         found.push(undefined);
         continue;
       }
+      if (command[0] === 'forget') {
+        if (this.#purger.isAbout(command[1], command[2])) return index;
+        found.push(undefined);
+        continue;
+      }
+      if (command[0] === 'put' && this.#purger.isForgotten(command[8])) return index;
       const [, type, id, version] = command;
       const key = `${type}/${id}`;
       const current = within.get(key) ?? this.#current(type, id);
       if (command[0] === 'hold') {
         if (version !== current?.version) return index;
         found.push(undefined);
+        continue;
+      }
+      if (command[0] === 'purge') {
+        if (version !== current?.version) return index;
+        found.push(current);
         continue;
       }
       const deletes = command[0] === 'delete';
@@ -269,6 +289,19 @@ export class Committer {
     );
     this.#pending.replace(Math.abs(rid), new Map());
     this.#pending.words(Math.abs(rid), [], true);
+  }
+
+  #purge([, type, , , versions]: Purge, current: Current | undefined): void {
+    if (current === undefined) throw new TypeError('A purge was not judged.');
+    this.#flush();
+    this.#purger.purge(current.rid, versions, this.#sequence);
+    this.#dictionary.forget();
+    if (versions === null) this.#counters.delete(this.#dictionary.mint('type', type));
+  }
+
+  #forget([, patients, , value]: Extract<WireCommand, readonly ['forget', ...unknown[]]>): void {
+    this.#flush();
+    this.#purger.forget(patients, value);
   }
 
   #supersede(rid: number): void {

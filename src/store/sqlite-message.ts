@@ -1,6 +1,13 @@
 /** What crosses between a store and the writer thread: one JSON text a batch (cheaper than structured clone of small objects), numbers back. */
 import type { IndexEntry, SearchPlan } from '../fhir/search/algebra.ts';
-import type { AuditFacet, AuditRow, Command, CommitRequest, WriteMethod } from './port.ts';
+import {
+  type AuditFacet,
+  type AuditRow,
+  type Command,
+  type CommitRequest,
+  FORGOTTEN,
+  type WriteMethod,
+} from './port.ts';
 
 /** Numbers of the entry kinds in the `entry` table. Never renumbered. */
 export const KIND = { token: 0, string: 1, reference: 2, date: 3, quantity: 4, uri: 5, text: 6 } as const;
@@ -38,7 +45,10 @@ export type WireCommand =
       value: string | null,
       expect: readonly string[] | null,
       expiresAt: number | null,
-    ];
+    ]
+  /** `versions`: null for all. */
+  | readonly [op: 'purge', type: string, id: string, version: number, versions: readonly number[] | null]
+  | readonly [op: 'forget', patients: readonly string[], through: number, value: string];
 /** A facet's entries are left out once the writer is known to have it. */
 export type WireFacet = readonly [key: string, entries?: readonly WireEntry[]];
 export interface WireAudit {
@@ -121,7 +131,13 @@ function wireCommand(command: Command): WireCommand {
       return ['hold', command.key.type, command.key.id, command.version];
     case 'keep':
       return ['keep', command.key, command.value];
+    case 'purge':
+      if (command.key.type === 'AuditEvent') throw new TypeError('AuditEvents are never purged.');
+      return ['purge', command.key.type, command.key.id, command.version, command.versions ?? null];
+    case 'forget':
+      return ['forget', command.patients, command.through, command.value];
     case 'set': {
+      if (command.space === FORGOTTEN) throw new TypeError('Only `forget` says who is forgotten.');
       const { space, key, value, expect, expiresAt } = command;
       const before = expect === undefined ? null : [expect].filter((text) => text !== null);
       return ['set', space, key, value ?? null, before, expiresAt ?? null];

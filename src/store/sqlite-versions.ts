@@ -9,6 +9,23 @@ const COLUMNS = raw('type, id, version, seq, at, method, patients, text');
 
 const METHODS: readonly WriteMethod[] = ['POST', 'PUT', 'PATCH', 'DELETE'];
 
+/** Name in `meta` of the newest sequence at the last purge: sequences are never used again. */
+export const PURGED = 'purged';
+
+/** The newest sequence when something was purged last; 0 when nothing ever was. */
+export function purgedSequence(statements: Statements): number {
+  return statements.number(sql`SELECT value FROM meta WHERE name=${PURGED}`) ?? 0;
+}
+
+/** Rows whose `patients`, ids joined by spaces, name one of these. */
+export function aboutAny(patients: readonly string[]): Sql {
+  const each = patients.map((patient) => sql`instr(' '||patients||' ', ${` ${patient} `})>0`);
+  return {
+    text: `(${each.map(({ text }) => text).join(' OR ') || '0'})`,
+    values: each.flatMap(({ values }) => values),
+  };
+}
+
 export class Versions {
   readonly #statements: Statements;
   readonly #dictionary: Dictionary;
@@ -81,9 +98,19 @@ export class Versions {
       .slice(0, count);
   }
 
+  /** Versions of a range of sequences about one of these patients; the texts of others are not read. */
+  about(patients: readonly string[], after: number, until: number): readonly StoredVersion[] {
+    const named = aboutAny(patients);
+    const part = (table: string) =>
+      this.#statements.all(sql`SELECT ${COLUMNS} FROM ${raw(table)} WHERE seq>${after} AND seq<=${until} AND ${named}`);
+    return [...part('resource'), ...part('history')]
+      .map((row) => this.#version(row))
+      .sort((a, b) => a.sequence - b.sequence);
+  }
+
   latestSequence(): number {
     const last = (table: string) => this.#statements.number(sql`SELECT max(seq) FROM ${raw(table)}`) ?? 0;
-    return Math.max(last('resource'), last('history'));
+    return Math.max(last('resource'), last('history'), purgedSequence(this.#statements));
   }
 
   #scope({ type, id }: HistoryScope, table: string): Sql {

@@ -175,6 +175,10 @@ export class SqliteReader implements ResourceStore {
     return this.#snapshot.read(() => this.#versions.changes(after, count));
   }
 
+  async versionsAbout(patients: readonly string[], after: number, until: number): Promise<readonly StoredVersion[]> {
+    return this.#snapshot.read(() => this.#versions.about(patients, after, until));
+  }
+
   async latestSequence(): Promise<number> {
     return this.#snapshot.read(() => this.#versions.latestSequence());
   }

@@ -230,6 +230,7 @@ export function world(options: WorldOptions = {}): World {
           .toSorted((a, b) => (a.key < b.key ? -1 : 1))
           .slice(0, count),
       changes: noRoom,
+      versionsAbout: noRoom,
       latestSequence: noRoom,
       subjectKeys: noRoom,
       ping: noRoom,

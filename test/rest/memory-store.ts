@@ -110,6 +110,9 @@ export class MemoryStore implements ResourceStore {
   async changes(): Promise<readonly StoredVersion[]> {
     throw new TypeError('Nothing here reads the feed.');
   }
+  async versionsAbout(): Promise<readonly StoredVersion[]> {
+    throw new TypeError('Nothing here purges.');
+  }
   async latestSequence(): Promise<number> {
     throw new TypeError('Nothing here reads the feed.');
   }

@@ -79,7 +79,8 @@ export class MemoryStore implements ResourceStore {
       undo.push(() => this.#kept.delete(key));
       return true;
     }
-    if (command.op === 'set') throw new TypeError('No interaction sets values.');
+    if (command.op === 'set' || command.op === 'purge' || command.op === 'forget')
+      throw new TypeError('No interaction sets values or purges.');
     const name = label(command.key);
     if (command.op === 'hold') return command.version === this.#held.get(name)?.versions.length;
     const held = this.#held.get(name) ?? { versions: [], entries: [] };
@@ -128,6 +129,9 @@ export class MemoryStore implements ResourceStore {
   }
   subjectKeys(patients: readonly string[]): readonly string[] {
     return patients;
+  }
+  async versionsAbout(): Promise<never> {
+    throw new TypeError('Writes do not purge.');
   }
   async kept(key: string): Promise<string | undefined> {
     return this.#kept.get(key);

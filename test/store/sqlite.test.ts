@@ -9,6 +9,7 @@ import { StoreError } from '../../src/store/port.ts';
 import { attachSqlite, openSqlite, type SqliteOptions, type SqliteStore } from '../../src/store/sqlite.ts';
 import { connect } from '../../src/store/sqlite-schema.ts';
 import { plan, SCANS_ALLOWED, storeContract } from './contract.ts';
+import { purgeContract } from './purge-contract.ts';
 import { searchContract } from './search-contract.ts';
 import { auditRow, IDS, put } from './world.ts';
 
@@ -51,6 +52,7 @@ const watched = async (context: TestContext, at?: number): Promise<SqliteStore> 
 };
 storeContract('sqlite', watched);
 searchContract('sqlite', watched);
+purgeContract('sqlite', watched);
 // Small worlds made to take the ways of large ones.
 for (const collect of [0, 3, 20]) {
   searchContract(`sqlite, collecting at most ${collect}`, async (context, at) => {
