@@ -90,6 +90,9 @@ export const SETTINGS = {
   INCLUDE_LIMIT: whole(2000, 1, 100_000, 'Most resources added to a page by `_include` and `_revinclude`.'),
   SEARCH_BUDGET_MS: whole(2000, 50, 60_000, 'Longest time one search may take; then it is refused with advice.'),
   REFERENTIAL_INTEGRITY: flag(false, 'Refuse references to resources of this server that are not held.'),
+  ERASURE_REGISTER: optionalText(
+    'File of the register of erasures; better outside DATA_DIR and its backups. Unset: erasures.ndjson in DATA_DIR.',
+  ),
   EXPORT_EXPIRY_HOURS: whole(24, 1, 720, 'Hours that the files of a finished bulk export or import are kept.'),
   IMPORT_LIMIT_MB: whole(20_480, 1, 1_048_576, 'Largest NDJSON body of one `$import` in MB; above it 413.'),
   EXPORT_UNENCRYPTED: flag(

@@ -11,6 +11,7 @@ import { Uploads } from './import/uploads.ts';
 import { startJobThread } from './job-thread.ts';
 import { JobFolders } from './jobs/desk.ts';
 import { openLater } from './jobs/later.ts';
+import { isBefore, openPurges, reapply } from './open-privacy.ts';
 import { ASYNC_KIND, answerLater } from './rest/async-job.ts';
 import type { RestContext } from './rest/context.ts';
 import type { ExportOrder } from './rest/export-job.ts';
@@ -18,8 +19,10 @@ import { EXPORT_KIND } from './rest/export-status.ts';
 import type { ImportOrder, ImportResult } from './rest/import-job.ts';
 import { IMPORT_KIND } from './rest/import-status.ts';
 import type { JobResult } from './rest/job.ts';
+import { PURGE_KIND } from './rest/purge-job.ts';
 import { callerOf } from './smart/access.ts';
 import type { Identify } from './smart/identity.ts';
+import type { ResourceStore } from './store/port.ts';
 
 export interface JobParts {
   readonly config: Config;
@@ -62,7 +65,18 @@ export async function openJobs(parts: JobParts) {
     prepared: async ({ upload }, folder) => (upload === undefined ? undefined : uploads.give(upload, folder)),
   });
   const asyncs = await openLater({ ...settings('async', 'async', 'async'), most: MOST_ASYNC });
-  const desks = [exports, imports, asyncs.jobs];
+  const purges = await openPurges({
+    ...parts,
+    discard: async (patients, at) => {
+      const isOld = isBefore(at);
+      const isElse = ({ scope }: ExportOrder) =>
+        scope.kind === 'members' && !scope.members.some((member) => patients.has(member));
+      await exports.discard((job) => isOld(job) && !isElse(job));
+      // What writes is not cut short; its answer goes when it has ended.
+      await asyncs.jobs.discard((job, hasEnded) => isOld(job) && (hasEnded || job.wire.method === 'GET'));
+    },
+  });
+  const desks = [exports, imports, asyncs.jobs, purges];
   const place = {
     limitBytes: config.IMPORT_LIMIT_MB * 1_048_576,
     newId,
@@ -73,7 +87,7 @@ export async function openJobs(parts: JobParts) {
     for (const desk of desks) desk.sweep().catch(report);
   }, SWEEP_MS).unref();
   return {
-    context: { exports, imports: { desk: imports, fileOf: (name: string) => fileIn(files, name) } },
+    context: { exports, purges, imports: { desk: imports, fileOf: (name: string) => fileIn(files, name) } },
     /** What the handler of `/fhir` needs. Where files are refused, everybody is answered at once: a preference may be ignored. */
     http: (context: RestContext): Pick<FhirHandlerParts, 'uploads' | 'later'> => ({
       uploads: place,
@@ -86,10 +100,13 @@ export async function openJobs(parts: JobParts) {
       new Map([
         ['/async', jobHandler({ mount: '/async', desk: asyncs.desk, kind: ASYNC_KIND, context, guard, identify })],
         ['/export', jobHandler({ mount: '/export', desk: exports, kind: EXPORT_KIND, context, guard, identify })],
+        ['/purge', jobHandler({ mount: '/purge', desk: purges, kind: PURGE_KIND, context, guard, identify })],
         ['/import', jobHandler({ mount: '/import', desk: imports, kind: IMPORT_KIND, context, guard, identify })],
       ]),
-    resume: () => {
+    /** Runs what has not ended. Resolves when whoever was erased before a backup was restored is erased again. */
+    resume: async (store: ResourceStore) => {
       for (const desk of desks) desk.resume();
+      await reapply(purges, store, parts);
     },
     close: async () => {
       clearInterval(sweeping);

@@ -17,6 +17,7 @@ export type JobReply = 'complete' | 'stopped' | 'failed';
 const ENTRIES = {
   export: './export-worker',
   import: './import-worker',
+  purge: './purge-worker',
   async: './async-worker',
   surveillance: './surveillance-worker',
 } as const;

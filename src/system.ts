@@ -313,7 +313,7 @@ export async function buildSystem(
   }
   const log = openLog(config, ground, models.manifests.keys(), cds);
   for (const service of cds.withheld) log.event('service-not-attested', { service });
-  jobs.resume();
+  await jobs.resume(store);
   const surveillance = openSurveillance(config, { now: ambient.now, store, parametersPort, log });
   parameters.run(threads);
   const followed = config.SEARCH_PARAMETERS_DIR ?? FOLDERS.searchParameters;

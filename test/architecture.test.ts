@@ -79,6 +79,11 @@ const ROOMS: readonly Room[] = [
     packages: ['node:fs', 'node:fs/promises', 'node:path', 'node:crypto', 'node:stream/promises', 'node:url'],
   },
   {
+    prefix: 'privacy/',
+    rooms: ['fhir/', 'rest/', 'store/port', 'jobs/'],
+    packages: ['node:fs/promises', 'node:path'],
+  },
+  {
     prefix: 'outbound/',
     rooms: [],
     packages: ['fhir-kit-client', 'undici', 'opossum', 'node:dns', 'node:http', 'node:https', 'node:net'],
@@ -184,7 +189,9 @@ test('architecture@top: nothing below imports the composition root', () => {
 const UNFILTERED = [
   'fhir/search/plan.ts',
   'parameters.ts',
+  'privacy/purge.ts',
   'rest/integrity.ts',
+  'rest/legal-hold.ts',
   'rest/parameter-claim.ts',
   'rest/patient-links.ts',
 ];

@@ -7,7 +7,7 @@ import { deflateRawSync, inflateRawSync } from 'node:zlib';
 import type { Assessment } from '../risk/assessment.ts';
 import type { Finding } from '../risk/finding.ts';
 import type { TriageAssessment } from '../risk/triage.ts';
-import type { Command, ResourceStore } from '../store/port.ts';
+import type { Command, Keyed, ResourceStore } from '../store/port.ts';
 import type { BasisHandles } from './basis-link.ts';
 import type { Card, CardKind } from './card.ts';
 import type { Service } from './service.ts';
@@ -108,6 +108,15 @@ const cardKey = (client: string, uuid: string): string => `${client} ${uuid.toLo
 const CALLS = 'cds.call';
 /** Digest of a handle -> record and card. */
 const BASES = 'cds.basis';
+
+/** Where records are, and what leads to them. */
+export const DECISION_SPACES = { calls: CALLS, cards: CARDS, bases: BASES };
+
+/** Id of the patient of this server that a kept record is about; undefined for another server's, and for what cannot be opened. */
+export function ownPatientOf({ key, value }: Keyed, seal: Seal): string | undefined {
+  const record = decoded(seal.open(value, key));
+  return record?.ownPatients ? record.patient.replace(/^Patient\//, '') : undefined;
+}
 
 /** How long a record is kept and how long its pages can be opened, ms since 1970, and what makes their handles. */
 export interface Keeping {

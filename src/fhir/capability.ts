@@ -48,6 +48,7 @@ export const OPERATION_IDS = [
   'Resource-validate',
   'Patient-everything',
   'Patient-merge',
+  'Patient-purge',
   'Encounter-everything',
   'Observation-lastn',
   'Observation-stats',

@@ -149,6 +149,14 @@ export class JobFolders<O extends JobOrder, R extends JobResult> implements JobD
     }
   }
 
+  /** Cancels every job, of whomever, that the test names. */
+  async discard(names: (job: Job<O>, hasEnded: boolean) => boolean): Promise<void> {
+    for (const [id, { endedAt }] of [...this.#known]) {
+      const job = await readWhole<Job<O>>(this.#path(id, FILES.job));
+      if (job !== undefined && names(job, endedAt !== undefined)) await this.cancel(id);
+    }
+  }
+
   /** Resolves when no job runs or waits. */
   async idle(): Promise<void> {
     await this.#pump;

@@ -7,7 +7,7 @@ import type { AlertState } from './crossing.ts';
 export type Element = 'lactate' | 'blood-cultures' | 'antibiotic' | 'fluids';
 
 const CURSOR_SPACE = 'monitor.cursor';
-const PATIENT_SPACE = 'monitor.patient';
+export const PATIENT_SPACE = 'monitor.patient';
 const CURSOR_KEY = 'changes';
 
 export interface RuleState {

@@ -13,6 +13,7 @@ import type { Rights } from '../smart/scopes.ts';
 import type { AuditRow, Command, ResourceStore, StoredVersion } from '../store/port.ts';
 import type { ExportDesk } from './export-job.ts';
 import type { ImportRoom } from './import-job.ts';
+import type { PurgeDesk } from './purge-job.ts';
 import type { FhirResponse } from './request.ts';
 import type { RiskDesk } from './risk-desk.ts';
 import type { SubscriptionDesk } from './subscription-desk.ts';
@@ -99,6 +100,8 @@ export interface RestContext {
   readonly risk?: RiskDesk;
   /** Where imports are kept; the main thread only. */
   readonly imports?: ImportRoom;
+  /** Where purges are kept; the main thread only. */
+  readonly purges?: PurgeDesk;
   /** Subscriptions as they are served; the main thread only. */
   readonly subscriptions?: SubscriptionDesk;
   /** Definitions of surveillance; on every thread but the main one. */

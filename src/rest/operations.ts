@@ -16,6 +16,7 @@ import { META, META_ADD, META_DELETE } from './meta-operation.ts';
 import type { Operation, OperationLevel, OperationRequest } from './operation.ts';
 import { inputsOf } from './operation-input.ts';
 import { STATUS } from './parameter-status.ts';
+import { PURGE } from './purge-operation.ts';
 import { STATS } from './stats.ts';
 import { SUBSCRIPTION_EVENTS, SUBSCRIPTION_STATUS, SUBSCRIPTION_TOKEN } from './subscription-operations.ts';
 import { SURVEILLANCE } from './surveillance-operation.ts';
@@ -28,6 +29,7 @@ export const OPERATIONS = {
   'Resource-validate': VALIDATE,
   'Patient-everything': PATIENT_EVERYTHING,
   'Patient-merge': MERGE,
+  'Patient-purge': PURGE,
   'Encounter-everything': ENCOUNTER_EVERYTHING,
   'Observation-lastn': LASTN,
   'Observation-stats': STATS,

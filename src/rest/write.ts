@@ -10,6 +10,7 @@ import { rawRequest } from './access-entry.ts';
 import { accessOf, answer, assertPreconditions, type Change, deletion, put, unchanged } from './change.ts';
 import { criteriaOf, deletable, matched, single } from './conditional.ts';
 import type { Caller, Perform, Performed, RestContext } from './context.ts';
+import { assertNotForgotten } from './forgotten.ts';
 import { integrityOf } from './integrity.ts';
 import { isDefinition, soleClaims } from './parameter-claim.ts';
 import { assertSeesAll, heldFor, seesAll, unknown } from './permission.ts';
@@ -65,7 +66,10 @@ export async function committed(
     const row = context.audit({ caller, entries, status, ...(envelope === undefined ? {} : { envelope }) });
     const posted = changes.flatMap((change) => change.posted ?? []);
     const result = await context.store.commit({ commands, audit: [...posted, row] });
-    if (!result.ok) continue;
+    if (!result.ok) {
+      await assertNotForgotten(all, context);
+      continue;
+    }
     if (changes.some(isDefinition)) await context.parametersWritten?.();
     return { changes: await named(changes, result, context), entries, at: result.at };
   }

@@ -17,11 +17,11 @@ export function purgedSequence(statements: Statements): number {
   return statements.number(sql`SELECT value FROM meta WHERE name=${PURGED}`) ?? 0;
 }
 
-/** Rows whose `patients`, ids joined by spaces, name one of these. */
+/** Rows whose `patients`, ids joined by spaces, name one of these, at least one. */
 export function aboutAny(patients: readonly string[]): Sql {
   const each = patients.map((patient) => sql`instr(' '||patients||' ', ${` ${patient} `})>0`);
   return {
-    text: `(${each.map(({ text }) => text).join(' OR ') || '0'})`,
+    text: `(${each.map(({ text }) => text).join(' OR ')})`,
     values: each.flatMap(({ values }) => values),
   };
 }
@@ -100,6 +100,7 @@ export class Versions {
 
   /** Versions of a range of sequences about one of these patients; the texts of others are not read. */
   about(patients: readonly string[], after: number, until: number): readonly StoredVersion[] {
+    if (patients.length === 0) return [];
     const named = aboutAny(patients);
     const part = (table: string) =>
       this.#statements.all(sql`SELECT ${COLUMNS} FROM ${raw(table)} WHERE seq>${after} AND seq<=${until} AND ${named}`);

@@ -1,0 +1,155 @@
+/**
+ * The work of a purge. All versions are looked through in small steps, which change nothing; then one commit removes everything, so that nobody
+ * ever sees a part of it: a crash before it leaves all, a crash after it nothing. Source: docs/decisions/0038-erasure.md.
+ */
+import { join } from 'node:path';
+import type { Predicate } from '../fhir/search/algebra.ts';
+import { unfilteredPlan } from '../fhir/search/plan.ts';
+import { FILES } from '../jobs/desk.ts';
+import { readWhole, writeWhole } from '../jobs/files.ts';
+import { holdPlan, noHold } from '../rest/legal-hold.ts';
+import type { Purged, PurgeJob } from '../rest/purge-job.ts';
+import { type AuditRow, type Command, FORGOTTEN, type ResourceStore, type StoredVersion } from '../store/port.ts';
+import { beside, binariesIn } from './beside.ts';
+import { type TraceSpace, traceCommands } from './traces.ts';
+
+export interface PurgeTools {
+  readonly store: ResourceStore;
+  readonly spaces: readonly TraceSpace[];
+  /** The AuditEvent of the removal, of the caller who ordered it. */
+  audit(patients: readonly string[]): AuditRow;
+  now(): number;
+  /** Between two steps: lets others work. */
+  pause(): Promise<void>;
+  /** True when the job is to stop where it is. */
+  stopped(): boolean;
+  /** Sequences looked through in a step. */
+  readonly span: number;
+}
+
+/** What the thread leaves for the main thread, which removes files and writes the result. */
+export const PURGED_FILE = 'purged.json';
+export interface PurgedFile {
+  readonly purged: Purged | undefined;
+  /** Instant of the removal. */
+  readonly at: string;
+}
+
+/** Most times it begins anew because somebody wrote about the patient meanwhile. */
+const TRIES = 20;
+const MOST_PERCENT = 99;
+
+/** @returns false when it was stopped: run it again, and it looks again. @throws Error after too many lost races */
+export async function runPurge(folder: string, job: PurgeJob, tools: PurgeTools): Promise<boolean> {
+  if ((await readWhole<PurgedFile>(join(folder, PURGED_FILE))) !== undefined) return true;
+  const { store } = tools;
+  const persons = new Set(job.patients);
+  const found: Found = { keys: new Map(), binaries: new Map(), until: 0 };
+  for (let count = 0; count < TRIES; count++) {
+    if (!(await look(folder, persons, found, tools))) return false;
+    const known = await Promise.all(job.patients.map((patient) => store.keyed(FORGOTTEN, patient)));
+    if (known.every((each) => each !== undefined)) {
+      // The commit of before a crash: what it said is in the result only, which is lost.
+      return finish(folder, { purged: NOTHING, at: known[0]?.value ?? '' }, persons, tools);
+    }
+    if (!job.isRepeated && (await store.search(holdPlan(job.patients), { count: 1 })).matches.length > 0) {
+      return finish(folder, { purged: undefined, at: '' }, new Set(), tools);
+    }
+    const { commands, purged } = await decided(persons, found, tools);
+    const at = new Date(tools.now()).toISOString();
+    const forget = { op: 'forget', patients: job.patients, through: found.until, value: at } as const;
+    const traces = await traceCommands(persons, tools.spaces, store, tools.pause);
+    const holds = job.isRepeated ? [] : [noHold(job.patients)];
+    const all = [...holds, ...commands, ...traces, forget];
+    const result = await store.commit({ commands: all, audit: [tools.audit(job.patients)] });
+    if (result.ok) return finish(folder, { purged, at }, persons, tools);
+  }
+  throw new Error('The record changed too often while it was to be purged.');
+}
+
+const NOTHING: Purged = { resources: 0, versions: 0, shared: [] };
+
+/** What requests that were in work left behind is removed once more; nothing new can be written about a patient who is forgotten. */
+async function finish(folder: string, said: PurgedFile, persons: ReadonlySet<string>, tools: PurgeTools) {
+  const traces = persons.size === 0 ? [] : await traceCommands(persons, tools.spaces, tools.store, tools.pause);
+  if (traces.length > 0) await tools.store.commit({ commands: traces, audit: [] });
+  await writeWhole(join(folder, PURGED_FILE), said);
+  return true;
+}
+
+interface Found {
+  /** `Type/id` -> superseded or current versions about the person. */
+  readonly keys: Map<string, readonly StoredVersion[]>;
+  /** Id of a Binary -> names of the resources that point at it. */
+  readonly binaries: Map<string, Set<string>>;
+  /** Everything up to this sequence is looked through. */
+  until: number;
+}
+
+const nameOf = ({ key }: Pick<StoredVersion, 'key'>): string => `${key.type}/${key.id}`;
+
+/** Looks through what was written since it looked last. @returns false when it was stopped */
+async function look(folder: string, persons: ReadonlySet<string>, found: Found, tools: PurgeTools): Promise<boolean> {
+  const { store, span, pause, stopped } = tools;
+  const last = await store.latestSequence();
+  const from = found.until;
+  while (found.until < last) {
+    if (stopped()) return false;
+    const until = Math.min(found.until + span, last);
+    for (const version of await store.versionsAbout([...persons], found.until, until)) {
+      const name = nameOf(version);
+      found.keys.set(name, [...(found.keys.get(name) ?? []), { ...version, text: undefined }]);
+      for (const id of binariesIn(version.text)) {
+        found.binaries.set(id, (found.binaries.get(id) ?? new Set()).add(name));
+      }
+    }
+    found.until = until;
+    const percent = Math.min(MOST_PERCENT, Math.floor((100 * (until - from)) / Math.max(1, last - from)));
+    await writeWhole(join(folder, FILES.progress), { percent });
+    await pause();
+  }
+  return true;
+}
+
+/** What is to be removed of what was found, by the versions that are current now. */
+async function decided(persons: ReadonlySet<string>, { keys, binaries }: Found, { store }: PurgeTools) {
+  const whole = new Map<string, Command>();
+  const parts: Command[] = [];
+  const shared: string[] = [];
+  let versions = 0;
+  const isOnlyTheirs = ({ patients }: StoredVersion) => patients.every((patient) => persons.has(patient));
+  const isTheirs = ({ patients }: StoredVersion) => patients.some((patient) => persons.has(patient));
+  for (const [name, seen] of keys) {
+    const current = seen[0] && (await store.read(seen[0].key));
+    if (current === undefined) continue;
+    const { key, version } = current;
+    if (isTheirs(current) && isOnlyTheirs(current)) {
+      whole.set(name, { op: 'purge', key, version });
+      continue;
+    }
+    if (isTheirs(current) || !seen.every((each) => each.version === version || isOnlyTheirs(each))) shared.push(name);
+    const old = seen.filter((each) => each.version !== version && isOnlyTheirs(each)).map((each) => each.version);
+    versions += old.length;
+    if (old.length > 0) parts.push({ op: 'purge', key, version, versions: [...new Set(old)] });
+  }
+  const search = async (type: string, where: Predicate) => matchesOf(store, type, where);
+  const read = (type: string, id: string) => store.read({ type, id });
+  for (const { key, version } of await beside(persons, new Set(whole.keys()), binaries, { search, read })) {
+    whole.set(`${key.type}/${key.id}`, { op: 'purge', key, version });
+  }
+  const purged: Purged = { resources: whole.size, versions, shared };
+  return { commands: [...whole.values(), ...parts], purged };
+}
+
+const PAGE = 200;
+
+async function matchesOf(store: ResourceStore, type: string, where: Predicate): Promise<readonly StoredVersion[]> {
+  const found: StoredVersion[] = [];
+  let after: string | undefined;
+  do {
+    const { matches, next } = await store.search(unfilteredPlan(type, where), { count: PAGE, after });
+    found.push(...matches);
+    after = next;
+  } while (after !== undefined);
+  return found;
+}

@@ -1,0 +1,253 @@
+// Patient/$purge: what is removed, what stays, what is refused. FHIR R6 ballot patient-operation-purge.html; GDPR Art. 17; docs/privacy.md
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { FILES } from '../../src/jobs/desk.ts';
+import { readWhole } from '../../src/jobs/files.ts';
+import { PURGED_FILE, type PurgedFile, type PurgeTools, runPurge } from '../../src/privacy/purge.ts';
+import { localCaller, localFacts } from '../../src/rest/caller.ts';
+import type { PurgeJob } from '../../src/rest/purge-job.ts';
+import type { CommitRequest } from '../../src/store/port.ts';
+import { type EngineWorld, engineWorld } from '../rest/engine-world.ts';
+import { json } from '../world.ts';
+
+const LOCAL = localCaller(localFacts('purge-1', '127.0.0.1'));
+const subject = { reference: 'Patient/p' };
+const other = { reference: 'Patient/q' };
+const CODE = { coding: [{ system: 'http://loinc.org', code: '8867-4' }] };
+const observation = (id: string, of: object) => ({
+  resourceType: 'Observation',
+  id,
+  status: 'final',
+  code: CODE,
+  subject: of,
+});
+const hold = (id: string, status: string, item: object) => ({
+  resourceType: 'List',
+  id,
+  status,
+  mode: 'working',
+  code: { coding: [{ system: 'https://firewatch.example/fhir/CodeSystem/privacy', code: 'legal-hold' }] },
+  entry: [{ item }],
+});
+const RECORD = [
+  { resourceType: 'Patient', id: 'p', name: [{ family: 'Gone' }] },
+  { resourceType: 'Patient', id: 'q', name: [{ family: 'Stays' }] },
+  observation('mine', subject),
+  observation('theirs', other),
+];
+
+interface Ran {
+  readonly said: PurgedFile | undefined;
+  readonly done: boolean;
+}
+
+async function filled(context: TestContext, more: Parameters<typeof engineWorld>[0] = []): Promise<EngineWorld> {
+  const engine = await engineWorld([...RECORD, ...more]);
+  context.after(() => engine.close());
+  return engine;
+}
+
+async function purged(
+  context: TestContext,
+  { context: rest }: EngineWorld,
+  more: Partial<PurgeTools> = {},
+  order: Partial<PurgeJob> = {},
+  folder = newFolder(context),
+): Promise<Ran> {
+  const job = {
+    ...{ id: 'job', caller: LOCAL, request: '', transactionTime: 0, patients: ['p'], isRepeated: false },
+    ...order,
+  };
+  const done = await runPurge(folder, job, {
+    store: rest.store,
+    spaces: [],
+    audit: (patients) =>
+      rest.audit({ caller: LOCAL, entries: [{ interaction: 'operation', operation: 'purge', patients }], status: 200 }),
+    now: () => Date.UTC(2026, 0, 2),
+    pause: async () => undefined,
+    stopped: () => false,
+    span: 2,
+    ...more,
+  });
+  return { done, said: await readWhole<PurgedFile>(join(folder, PURGED_FILE)) };
+}
+
+function newFolder(context: TestContext): string {
+  const folder = mkdtempSync(join(tmpdir(), 'purge-'));
+  context.after(() => rmSync(folder, { recursive: true, force: true }));
+  return folder;
+}
+
+async function statuses(engine: EngineWorld, paths: readonly string[]): Promise<Record<string, number>> {
+  const found: Record<string, number> = {};
+  for (const path of paths) found[path] = (await engine.send('GET', path)).status;
+  return found;
+}
+
+test('privacy@purge-record: current, superseded and deleted versions go, of every kind; another patient stays', async (context) => {
+  const provenance = (id: string, target: readonly object[]) => ({
+    ...{ resourceType: 'Provenance', id, recorded: '2026-01-01T00:00:00Z', target },
+    agent: [{ who: { reference: 'Practitioner/d' } }],
+  });
+  const engine = await filled(context, [
+    observation('deleted', subject),
+    { resourceType: 'Binary', id: 'scan', contentType: 'image/png', data: 'AAAA' },
+    { resourceType: 'Binary', id: 'leaflet', contentType: 'image/png', data: 'AAAA' },
+    {
+      ...{ resourceType: 'DocumentReference', id: 'doc', status: 'current', subject },
+      content: [{ attachment: { url: 'Binary/scan' } }, { attachment: { url: 'Binary/leaflet' } }],
+    },
+    {
+      ...{ resourceType: 'DocumentReference', id: 'doc2', status: 'current', subject: { reference: 'Patient/q' } },
+      content: [{ attachment: { url: 'Binary/leaflet' } }],
+    },
+    { resourceType: 'Device', id: 'pump', patient: subject },
+    { ...{ resourceType: 'Task', id: 'task', status: 'requested', intent: 'order' }, for: subject },
+    provenance('of-mine', [{ reference: 'Observation/mine' }]),
+    provenance('of-both', [{ reference: 'Observation/mine/_history/1' }, { reference: 'Observation/theirs' }]),
+  ]);
+  await engine.send('PUT', '/Observation/mine', { body: { ...observation('mine', subject), status: 'amended' } });
+  await engine.send('DELETE', '/Observation/deleted');
+  const { said } = await purged(context, engine);
+  assert.deepEqual(said?.purged?.shared, []);
+  const gone = ['/Patient/p', '/Observation/mine', '/Observation/deleted', '/DocumentReference/doc', '/Binary/scan'];
+  const also = [
+    '/Device/pump',
+    '/Task/task',
+    '/Provenance/of-mine',
+    '/Observation/mine/_history/1',
+    '/Patient/p/$everything',
+  ];
+  const stays = ['/Patient/q', '/Observation/theirs', '/DocumentReference/doc2', '/Provenance/of-both'];
+  assert.deepEqual(
+    await statuses(engine, [...gone, ...also, ...stays]),
+    Object.fromEntries([...[...gone, ...also].map((path) => [path, 404]), ...stays.map((path) => [path, 200])]),
+  );
+  for (const path of [
+    '/Observation?subject=Patient/p',
+    '/Patient?name=gone',
+    '/Observation?code=8867-4&subject=Patient/p',
+  ]) {
+    assert.equal(json(await engine.send('GET', `${path}&_total=accurate`)).total, 0, path);
+  }
+  const left = await engine.store.versionsAbout(['p'], 0, await engine.store.latestSequence());
+  assert.deepEqual(left, []);
+});
+
+test('privacy@purge-shared: what is about another patient too stays and is named; a version that was about this one goes', async (context) => {
+  const group = {
+    resourceType: 'Group',
+    id: 'both',
+    type: 'person',
+    actual: true,
+    member: [{ entity: subject }, { entity: other }],
+  };
+  const engine = await filled(context, [group, observation('moved', subject)]);
+  await engine.send('PUT', '/Observation/moved', { body: observation('moved', other) });
+  const { said } = await purged(context, engine);
+  assert.deepEqual(said?.purged, { resources: 2, versions: 1, shared: ['Group/both'] });
+  const paths = ['/Group/both', '/Observation/moved', '/Observation/moved/_history/1', '/Observation/moved/_history/2'];
+  assert.deepEqual(Object.values(await statuses(engine, paths)), [200, 200, 404, 200]);
+});
+
+test('privacy@purge-forgotten: nothing about the patient can be written again', async (context) => {
+  const engine = await filled(context);
+  await purged(context, engine);
+  for (const [path, body] of [
+    ['/Patient/p', RECORD[0]],
+    ['/Observation/new', observation('new', subject)],
+  ] as const) {
+    const { status, body: text } = await engine.send('PUT', path, { body });
+    assert.equal(status, 422, path);
+    assert.match(text ?? '', /was erased/);
+  }
+  assert.equal((await engine.send('PUT', '/Observation/new', { body: observation('new', other) })).status, 201);
+});
+
+test('privacy@purge-audit: the chain is whole, no event names the patient any more, the purge is an event', async (context) => {
+  const engine = await filled(context);
+  assert.ok(
+    Number(json(await engine.send('GET', '/AuditEvent?patient=Patient/p&_total=accurate')).total) > 0,
+    'control',
+  );
+  await purged(context, engine);
+  const found = json(await engine.send('GET', '/AuditEvent?patient=Patient/p&_total=accurate'));
+  assert.equal(found.total, 0);
+  const all = (await engine.send('GET', '/AuditEvent?_count=50')).body ?? '';
+  assert.doesNotMatch(all, /Patient\/p"/);
+  assert.match(all, /"name":"\$purge"/);
+  assert.equal(engine.store.verifyAudit().broken, undefined);
+});
+
+for (const [name, list, refused] of [
+  ['a current List', hold('h', 'current', subject), true],
+  ['a List that is over', hold('h', 'retired', subject), false],
+  ['a hold of another patient', hold('h', 'current', other), false],
+] as const) {
+  test(`privacy@purge-hold: ${name} ${refused ? 'refuses' : 'does not refuse'}`, async (context) => {
+    const engine = await filled(context, [list]);
+    const { said } = await purged(context, engine);
+    assert.equal(said?.purged === undefined, refused);
+    assert.equal((await engine.send('GET', '/Patient/p')).status, refused ? 200 : 404);
+  });
+}
+
+test('privacy@purge-hold: the register of erasures asks for no hold', async (context) => {
+  const engine = await filled(context, [hold('h', 'current', subject)]);
+  await purged(context, engine, {}, { isRepeated: true });
+  assert.equal((await engine.send('GET', '/Patient/p')).status, 404);
+});
+
+test('privacy@purge-race: a version written between the look and the commit goes too', async (context) => {
+  const engine = await filled(context);
+  let written = false;
+  const commit = async (request: CommitRequest) => {
+    if (!written) {
+      written = true;
+      assert.equal((await engine.send('PUT', '/Observation/late', { body: observation('late', subject) })).status, 201);
+      assert.equal((await engine.send('PUT', '/Observation/mine', { body: observation('mine', other) })).status, 200);
+    }
+    return engine.store.commit(request);
+  };
+  const store = new Proxy(engine.store, {
+    get: (target, name) => {
+      if (name === 'commit') return commit;
+      const member: unknown = Reflect.get(target, name);
+      return typeof member === 'function' ? member.bind(target) : member;
+    },
+  });
+  await purged(context, engine, { store });
+  const paths = ['/Observation/late', '/Patient/p', '/Observation/mine', '/Observation/mine/_history/1'];
+  assert.deepEqual(Object.values(await statuses(engine, paths)), [404, 404, 200, 404]);
+});
+
+test('privacy@purge-stop: stopped at any step it has changed nothing; run again it is done', async (context) => {
+  const engine = await filled(context);
+  const folder = newFolder(context);
+  for (const steps of [0, 1]) {
+    let count = 0;
+    const { done } = await purged(context, engine, { stopped: () => count++ >= steps }, {}, folder);
+    assert.equal(done, false);
+    assert.equal((await engine.send('GET', '/Patient/p')).status, 200);
+  }
+  assert.ok(((await readWhole<{ percent: number }>(join(folder, FILES.progress)))?.percent ?? 0) > 0);
+  assert.equal((await purged(context, engine, {}, {}, folder)).done, true);
+  assert.equal((await engine.send('GET', '/Patient/p')).status, 404);
+  const again = await purged(context, engine, {}, {}, newFolder(context));
+  assert.deepEqual(again.said?.purged, { resources: 0, versions: 0, shared: [] }, 'after a crash behind the commit');
+});
+
+test('privacy@purge-traces: rows of rooms that tell of the patient go in the same commit', async (context) => {
+  const engine = await filled(context);
+  const set = (key: string, value: string) => ({ op: 'set', space: 'room', key, value }) as const;
+  await engine.store.commit({ commands: [set('p', 'x'), set('q', 'y')], audit: [] });
+  const spaces = [{ space: 'room', tells: ({ key }: { key: string }, of: ReadonlySet<string>) => of.has(key) }];
+  await purged(context, engine, { spaces });
+  assert.deepEqual(
+    (await engine.store.keyedPage('room', { count: 9 })).map(({ key }) => key),
+    ['q'],
+  );
+});
