@@ -46,6 +46,7 @@ const TITLES: Readonly<Record<string, string>> = {
   subscriptions: 'Subscriptions: R4, the R5 backport, and what we promise',
   smart: 'SMART resource server: tokens, scopes, what is not visible',
   'smart-server': 'SMART authorization server: launch, tokens, users, clients',
+  privacy: 'Privacy: erasure, access, disclosures, break-glass',
   surveillance: 'Surveillance: counts by unit and day, signals, the daily run',
   'card-content': 'Content of cards: what a clinician needs to review the basis',
   monitoring: 'Continuous monitoring: what is scored again, told, proposed and followed',

@@ -5,6 +5,7 @@ import { authorizationCommands } from './authorization-commands.ts';
 import { readConfig } from './config.ts';
 import { feedbackReport, type ReportOptions } from './feedback-report.ts';
 import { modelCommands } from './model-commands.ts';
+import { privacyCommands } from './privacy-commands.ts';
 import { progressBar } from './progress.ts';
 import { seed } from './seed.ts';
 import { serve } from './serve.ts';
@@ -69,6 +70,7 @@ program
   });
 
 modelCommands(program);
+privacyCommands(program);
 authorizationCommands(program);
 
 try {

@@ -56,7 +56,7 @@ const OPERATIONS = {
   'Resource-validate': { instance: ['read'] },
   'Patient-everything': { verbs: ['read'] },
   'Patient-merge': { verbs: ['read', 'search', 'update'] },
-  'Patient-purge': { verbs: ['read', 'delete'], bulk: true, everything: true },
+  'Patient-purge': { verbs: ['read'], bulk: true },
   'Encounter-everything': { verbs: ['read'] },
   'Observation-lastn': { verbs: ['search'] },
   'Observation-stats': { verbs: ['search'] },

@@ -4,6 +4,7 @@
  */
 import { fhirError } from '../fhir/outcome.ts';
 import { label } from '../fhir/resource.ts';
+import { searchableTypes } from '../fhir/search/system.ts';
 import { rawRequest } from './access-entry.ts';
 import { factsOf } from './caller.ts';
 import type { Caller, Performed, RestContext } from './context.ts';
@@ -11,6 +12,7 @@ import { busy, kickOffUrl, started } from './job-kick-off.ts';
 import { holdPlan } from './legal-hold.ts';
 import type { Operation, OperationCall } from './operation.ts';
 import { personOf } from './patient-links.ts';
+import { seesAll } from './permission.ts';
 import { HELD, type PurgeDesk } from './purge-job.ts';
 
 export const PURGE: Operation = {
@@ -21,6 +23,7 @@ export const PURGE: Operation = {
 
 /** 202 with the status. A Patient that is deleted can be purged too: its history is what is left to remove. */
 async function kickOff(call: OperationCall, caller: Caller, context: RestContext): Promise<Performed> {
+  assertDeletesAll(caller, context);
   const desk = deskOf(context);
   const { request, definition, key } = call;
   const { store, settings, ambient } = context;
@@ -41,7 +44,13 @@ async function kickOff(call: OperationCall, caller: Caller, context: RestContext
   return started(order, desk, entries, caller, context);
 }
 
+/** @throws FhirError `insufficient-scope` (403): what a purge removes is not cut by a filter */
+function assertDeletesAll(caller: Caller, { capability }: RestContext): void {
+  if (searchableTypes(capability).every((type) => seesAll(type, ['delete'], caller))) return;
+  throw fhirError('insufficient-scope', 'A purge is for callers who may delete every resource.');
+}
+
 function deskOf({ purges }: RestContext): PurgeDesk {
   if (purges !== undefined) return purges;
-  throw fhirError('business-rule', '`$purge` is a request of its own, not a part of a Bundle.');
+  throw fhirError('payload-too-large', '`$purge` takes a small request of its own, not a part of a Bundle.');
 }
