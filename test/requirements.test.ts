@@ -33,6 +33,7 @@ test('ledger: the sets, and ids that name their set and are unique', () => {
       'subscriptions',
       'smart',
       'smart-server',
+      'privacy',
       'surveillance',
       'card-content',
       'monitoring',
