@@ -36,9 +36,9 @@ export async function basisOf(handle: string, caller: Caller, parts: CdsParts): 
 }
 
 /** Records of earlier releases do not hold the drugs of a finding: then by the finding's own key, which begins the card's. */
-function isTold(finding: RecordedFinding, { key }: RecordedCard): boolean {
+function isTold(finding: RecordedFinding, { key, further = [] }: RecordedCard): boolean {
   const { draft, other, allergy } = finding;
   return draft === undefined
     ? key.startsWith(`${finding.key} `)
-    : factKey({ key: finding.key, draft, other, allergy }) === key;
+    : [key, ...further].includes(factKey({ key: finding.key, draft, other, allergy }));
 }

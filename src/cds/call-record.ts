@@ -36,13 +36,14 @@ export const modelName = (model: Outcome['model']): string =>
   model === undefined ? 'none' : `${model.id}|${model.version}`;
 
 /** A card as it goes on record. */
-export function recordedCard({ kind, key, card, overridable }: BuiltCard, shown: boolean): RecordedCard {
+export function recordedCard({ kind, key, further, card, overridable }: BuiltCard, shown: boolean): RecordedCard {
   const { uuid, indicator, summary, source, suggestions = [] } = card;
   return {
     uuid,
     kind,
     key,
     shown,
+    ...(further === undefined ? {} : { further }),
     card: { indicator, summary, source },
     suggestions: suggestions.map(({ uuid: suggestion }) => suggestion),
     ...(overridable === undefined ? {} : { overridable }),

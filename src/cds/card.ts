@@ -47,6 +47,8 @@ export interface BuiltCard {
   readonly kind: CardKind;
   /** Stable for the same fact: order within an indicator. */
   readonly key: string;
+  /** Keys of the other facts of the same harm that it tells. */
+  readonly further?: readonly string[];
   /** 0 to 1: the higher goes first within an indicator; absent is 0. */
   readonly priority?: number | undefined;
   /** Digest of all that the statement rests on; absent when no override may silence it. */

@@ -19,6 +19,8 @@ export interface RecordedCard {
   /** The fact it states: see `BuiltCard.key`. */
   readonly key: string;
   readonly shown: boolean;
+  /** See `BuiltCard.further`. */
+  readonly further?: readonly string[];
   readonly card: Pick<Card, 'indicator' | 'summary' | 'source'>;
   readonly suggestions: readonly string[];
   /** See `BuiltCard.overridable`. */

@@ -1,14 +1,22 @@
-/** Drug-safety findings -> cards: one a finding, with the removal of the draft order as a suggestion. Source: CDS Hooks 2.0.1 "Suggestion", "Action". */
-import { DRUG_SAFETY, type DrugMention, type DrugSafety, type Finding, type Severity } from '../risk/finding.ts';
+/** Drug-safety findings -> cards: one an order and hazard, with the removal of the draft order as a suggestion. Source: CDS Hooks 2.0.1 "Suggestion", "Action". */
+import {
+  DRUG_SAFETY,
+  type DrugMention,
+  type DrugSafety,
+  type Fact,
+  type Finding,
+  type Severity,
+} from '../risk/finding.ts';
+import { byHazard } from '../risk/hazards.ts';
 import type { BuiltCard } from './card.ts';
 import { type Frame, framed } from './card-frame.ts';
 import { HEADINGS } from './card-lint.ts';
 import type { DraftOrder } from './draft-orders.ts';
-import { inputsOf } from './finding-inputs.ts';
+import { concernedBy, type Group, indicatorOf, inputsOfGroup, proposalsOf } from './hazard-group.ts';
 import { dateText, escaped, instantText, plain } from './plain-text.ts';
 import type { DrugSafetyEngine } from './service.ts';
 import { relativeOf } from './subject.ts';
-import { type Concerned, drugName, shortName, suggestionsOf, testsByFinding } from './suggestion.ts';
+import { type Concerned, drugName, shortName, suggestionsOf, type TestProposal, testsByFinding } from './suggestion.ts';
 
 export type Checked = ReturnType<DrugSafety['check']>;
 
@@ -40,35 +48,62 @@ export function findingCards(
   const once = new Map(checked.findings.map((finding) => [factKey(finding), finding]));
   const shown = [...once.values()].flatMap((finding) => {
     const indicator = engine.severities[finding.severity];
-    const concerned = concernedBy(finding, selected);
+    const concerned = selectedOf(finding, selected);
     return indicator === undefined || concerned.length === 0 ? [] : [{ finding, indicator, concerned }];
   });
+  const groups = byHazard(shown);
+  // A test that nothing can be kept for is left to the next card that names it.
+  const kept = groups.filter(({ lead }) => lead.finding.severity !== 'contraindicated');
   const tests = testsByFinding(
-    shown.map(({ finding }) => finding),
+    kept.flatMap(({ lead, further }) => [lead, ...further].map(({ finding }) => finding)),
     frame.drafted,
   );
-  const cards = shown.map(({ finding, indicator, concerned }) => ({
-    ...framed(frame, {
-      kind: 'finding',
-      key: factKey(finding),
-      indicator: indicator === 'critical' && finding.severity !== 'contraindicated' ? 'warning' : indicator,
-      summary: summaryOf(finding),
-      detail: detailOf(finding, checked.unresolved, knowledge),
-      links: [
-        ...(finding.rule.url === undefined ? [] : [{ label: 'Source of this rule', url: finding.rule.url }]),
-        { label: 'About the drug-safety tables', url: frame.links.model(DRUG_SAFETY, knowledge.version) },
-      ],
-      ...suggestionsOf(frame, finding, factKey(finding), concerned, tests.get(finding) ?? []),
-    }),
-    priority: finding.priority,
-    about: concerned.map(({ order }) => order.reference).filter(isRelative),
-    ...(finding.severity === 'contraindicated' ? {} : { overridable: inputsOf(finding, concerned, knowledge) }),
-  }));
+  const cards = groups.map((group) => groupCard(frame, group, tests, checked, knowledge));
   return [...cards, ...uncheckedCards(frame, checked, selected), ...incompleteCard(frame, checked, selected)];
 }
 
+function groupCard(
+  frame: Frame,
+  group: Group,
+  tests: ReadonlyMap<Finding, readonly TestProposal[]>,
+  { unresolved }: Checked,
+  knowledge: DrugSafety['knowledge'],
+): BuiltCard {
+  const { finding } = group.lead;
+  const findings = [finding, ...group.further.map((one) => one.finding)];
+  const key = factKey(finding);
+  const indicator = indicatorOf(group);
+  const concerned = concernedBy(group);
+  const whole = group.further.length === 0 ? finding : { ...finding, proposals: proposalsOf(group) };
+  const urls = findings.flatMap(({ rule }) => rule.url ?? []);
+  return {
+    ...framed(frame, {
+      kind: 'finding',
+      key,
+      indicator: indicator === 'critical' && finding.severity !== 'contraindicated' ? 'warning' : indicator,
+      summary: summaryOf(finding),
+      detail: detailOf(whole, findings.slice(1), unresolved, knowledge),
+      links: [
+        ...urls.map((url) => ({ label: 'Source of this rule', url })),
+        { label: 'About the drug-safety tables', url: frame.links.model(DRUG_SAFETY, knowledge.version) },
+      ],
+      ...suggestionsOf(
+        frame,
+        finding,
+        key,
+        concerned,
+        findings.flatMap((one) => tests.get(one) ?? []),
+      ),
+    }),
+    priority: finding.priority,
+    about: concerned.map(({ order }) => order.reference).filter(isRelative),
+    ...(findings.length === 1 ? {} : { further: findings.slice(1).map(factKey) }),
+    ...inputsOfGroup(group, knowledge),
+  };
+}
+
 /** The selected orders that a finding is about. */
-function concernedBy({ draft, other }: Finding, selected: ReadonlyMap<string, DraftOrder>): readonly Concerned[] {
+function selectedOf({ draft, other }: Finding, selected: ReadonlyMap<string, DraftOrder>): readonly Concerned[] {
   return [draft, other].flatMap((mention) => {
     const order = mention && (selected.get(mention.source) ?? byReceived(selected, mention.source));
     return order === undefined || mention === undefined ? [] : [{ order, mention }];
@@ -118,7 +153,9 @@ export const factKey = ({
   readonly allergy?: Finding['allergy'] | undefined;
 }): string => [key, ...[draft.source, other?.source ?? allergy?.source ?? ''].toSorted()].join(' ');
 
-function summaryOf(finding: Finding): string {
+const summaryOf = (finding: Finding): string => `${titleOf(finding)}. ${hazardOf(finding)}`;
+
+function titleOf(finding: Finding): string {
   const severity = SEVERITY_TEXT[finding.severity];
   const draft = shortName(finding.draft);
   const other = finding.other === undefined ? '' : shortName(finding.other);
@@ -132,7 +169,7 @@ function summaryOf(finding: Finding): string {
     kidney: () => `${severity} for this kidney function: ${draft}`,
     dose: () => `${severity} dose: ${draft}`,
   } as const satisfies Record<Finding['kind'], () => string>;
-  return `${what[finding.kind]()}. ${hazardOf(finding)}`;
+  return what[finding.kind]();
 }
 
 /** The effect without the words that say where it is from: the source is in the detail. */
@@ -148,6 +185,7 @@ function togetherWith({ other, further = [] }: Finding): string {
 
 function detailOf(
   finding: Finding,
+  also: readonly Finding[],
   unresolved: readonly string[],
   knowledge: DrugSafety['knowledge'],
 ): readonly string[] {
@@ -156,7 +194,7 @@ function detailOf(
     mentionLine(draft),
     ...(other === undefined ? [] : [mentionLine(other)]),
     ...further.map(mentionLine),
-    ...facts.map(({ display, at }) => `- ${escaped(display, 120)}${at === undefined ? '' : `, ${instantText(at)}`}`),
+    ...facts.map((fact) => `- ${factText(fact)}`),
     ...(allergy === undefined
       ? []
       : [
@@ -166,14 +204,32 @@ function detailOf(
   return [
     `**${HEADINGS.severity}:** ${SEVERITY_TEXT[finding.severity].toLowerCase()}. ${escaped(finding.effect, 600)}`,
     lines.join('\n'),
-    ...(context === undefined
-      ? []
-      : [`**In this context:** ${escaped(context.reason, 300).replace(/\.$/, '')} (${escaped(context.id)}).`]),
+    ...(context === undefined ? [] : [`**In this context:** ${contextText(context)}.`]),
+    ...alsoLines(finding, also),
     ...considered(finding),
     `**${HEADINGS.evidence}:** ${escaped(rule.citation, 400)} (rule ${escaped(rule.id)}, tables ${escaped(knowledge.version)}).`,
     ...unresolvedNote(unresolved),
   ];
 }
+
+const factText = ({ display, at }: Fact): string =>
+  `${escaped(display, 120)}${at === undefined ? '' : `, ${instantText(at)}`}`;
+
+/** The other findings of the same harm: each with its drugs, what it rests on, and its source. */
+function alsoLines({ hazard }: Finding, also: readonly Finding[]): readonly string[] {
+  if (also.length === 0) return [];
+  const lines = also.map((one) => {
+    const { other, further = [], facts = [], context, rule, effect } = one;
+    const drugs = [...(other === undefined ? [] : [other]), ...further].map(mentionText);
+    const rests = [...drugs, ...facts.map(factText), ...(context === undefined ? [] : [contextText(context)])];
+    const because = rests.length === 0 ? '' : ` ${rests.join('; ')}.`;
+    return `- ${escaped(titleOf(one), 160)}. ${escaped(effect, 600)}${because} ${escaped(rule.citation, 400)} (rule ${escaped(rule.id)}).`;
+  });
+  return [`**Also ${escaped(hazard?.name ?? '')}:**\n${lines.join('\n')}`];
+}
+
+const contextText = ({ id, reason }: NonNullable<Finding['context']>): string =>
+  `${escaped(reason, 300).replace(/\.$/, '')} (${escaped(id)})`;
 
 /** Ceiling, alternatives and what to watch, in words: not every client shows suggestions. */
 function considered({ severity, alternatives = [], proposals = [] }: Finding): readonly string[] {
@@ -189,11 +245,13 @@ function considered({ severity, alternatives = [], proposals = [] }: Finding): r
   ];
 }
 
-function mentionLine({ display, ingredients, state, at, stale }: DrugMention): string {
+const mentionLine = (mention: DrugMention): string => `- ${mentionText(mention)}`;
+
+function mentionText({ display, ingredients, state, at, stale }: DrugMention): string {
   const contains = ingredients.filter((ingredient) => !display.toLowerCase().includes(ingredient.toLowerCase()));
   const contents = contains.length === 0 ? '' : ` (${contains.map((name) => escaped(name)).join(', ')})`;
   const date = at !== undefined ? `, ${dateText(at)}` : state === 'draft' ? '' : ', no date';
-  return `- ${escaped(display, 90)}${contents}: ${STATE_TEXT[state]}${date}${stale === true ? ' (over a year old: may not be taken any more)' : ''}`;
+  return `${escaped(display, 90)}${contents}: ${STATE_TEXT[state]}${date}${stale === true ? ' (over a year old: may not be taken any more)' : ''}`;
 }
 
 function unresolvedNote(unresolved: readonly string[]): readonly string[] {

@@ -2,6 +2,7 @@
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import type { Ingredient } from './drug-knowledge.ts';
 import type { Proposal, Severity } from './finding.ts';
+import { type HazardOf, type HazardRule, hazardIndex } from './hazards.ts';
 import type { UnitTable } from './manifest.ts';
 
 export interface Limits {
@@ -157,6 +158,7 @@ interface MonitoringPair<Drugs> {
 }
 
 interface RuleTables {
+  readonly hazards: readonly HazardRule[];
   readonly classes: Readonly<Record<string, Names>>;
   readonly patient: readonly PatientRule<Names>[];
   readonly renal: readonly RenalRule[];
@@ -182,6 +184,7 @@ export interface Candidate {
 }
 
 export interface DrugRules {
+  readonly hazardOf: HazardOf;
   patientRules(ingredient: Ingredient): readonly PatientRule[];
   renalRules(ingredient: Ingredient): readonly RenalRule[];
   doseRules(ingredient: Ingredient): readonly DoseRule[];
@@ -213,6 +216,7 @@ export const RULE_FILES = {
   monitoring: 'monitoring.json',
   routes: 'routes.json',
   terms: 'patient-terms.json',
+  hazards: 'hazards.json',
 } as const satisfies Record<keyof RuleTables, string>;
 
 function decoded(candidate: unknown, schema: unknown): RuleTables {
@@ -269,6 +273,7 @@ export function compiledRules(candidate: unknown, schema: unknown, idOf: (name: 
     members: members.map(({ drug, note }) => ({ ingredient: idOf(drug), note })),
   }));
   return {
+    hazardOf: hazardIndex(tables.hazards),
     patientRules: indexed(patient, ({ drugs }) => [...drugs]),
     renalRules: indexed(tables.renal, ({ drug }) => [idOf(drug)]),
     doseRules: indexed(doses, ({ drug }) => [idOf(drug)]),

@@ -72,7 +72,7 @@ function checked(
   const judged = inOrder(judge(ordered, chart));
   const known = [...ordered, ...taken];
   return {
-    findings: withAlternatives(judged, ordered, chart),
+    findings: withAlternatives(judged, ordered, chart).map((finding) => withHazard(finding, knowledge)),
     unresolved: [
       ...new Set([
         ...known.filter(({ mention }) => mention.state !== 'washout').flatMap(({ drug }) => drug.unknown),
@@ -103,6 +103,12 @@ function judge(
       ...orderFindings(draft, call),
     ];
   });
+}
+
+function withHazard(finding: Finding, { rules }: DrugKnowledge): Finding {
+  const { kind, rule, effect } = finding;
+  const hazard = rules.hazardOf(rule.id, kind === 'interaction' ? effect : undefined);
+  return hazard === undefined ? finding : { ...finding, hazard: { id: hazard.id, name: hazard.name } };
 }
 
 /** With alternatives, worked out once a draft: each is judged as if it stood in the draft's place. */

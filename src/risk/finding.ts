@@ -76,6 +76,8 @@ export interface Finding {
   readonly evidence?: readonly string[];
   /** Why the severity is not the one of the rule. */
   readonly context?: { readonly id: string; readonly reason: string };
+  /** The harm it tells of; several findings of one order may tell of the same. */
+  readonly hazard?: { readonly id: string; readonly name: string };
   /** 0 to 1, of the ranker: order within a severity. */
   readonly priority?: number;
   readonly alternatives?: readonly Alternative[];
