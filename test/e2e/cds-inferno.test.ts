@@ -69,6 +69,7 @@ test('§1.2.2 §1.2.3 Inferno (c) every service has hook, description and id, an
   const { json } = await one.ask('');
   assert.deepEqual(discoveryProblems(json), []);
   const services = (json?.services ?? []) as readonly { readonly id: string; readonly hook: string }[];
+  assert.deepEqual(services.map(({ id }) => id).toSorted(), IDS.toSorted(), 'every service has a call here');
   for (const id of IDS)
     assert.ok(
       services.some((each) => each.id === id && each.hook === CALLS[id]?.hook),

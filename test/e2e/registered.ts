@@ -87,6 +87,14 @@ export const registration = (name: string, keys: readonly Key[], more: Json = {}
   ...more,
 });
 
+/** A site that accepts the sepsis models in just these versions: their services are there. */
+const ATTESTED = ['sepsis-icu', 'sepsis-3', 'sofa', 'sepsis-hour-1'].map((model) => ({
+  attestedBy: 'Head of intensive care',
+  at: '2026-01-15',
+  model,
+  version: '1.0.0',
+}));
+
 export interface Registered {
   readonly server: Running;
   readonly data: string;
@@ -108,7 +116,8 @@ export async function registeredServer(
   for (const [index, client] of clients.entries()) {
     writeFileSync(join(registrations, `${index}.json`), JSON.stringify(client));
   }
-  const server = await start({ SEED: 'demo', ...environment, CDS_CLIENTS_DIR: registrations }, data);
+  const attested = { SEPSIS_ATTESTATION: JSON.stringify(ATTESTED) };
+  const server = await start({ SEED: 'demo', ...attested, ...environment, CDS_CLIENTS_DIR: registrations }, data);
   return {
     server,
     data,
@@ -151,8 +160,31 @@ const ALLERGY = {
   patient: { reference: 'Patient/demo-polypharmacy' },
   code: { text: 'simvastatin' },
 };
+/** A stay of thirty days with four emergency visits before it: both indices of readmission are high. */
+const DAY_MS = 86_400_000;
+const daysAgo = (days: number): string => new Date(Date.now() - days * DAY_MS).toISOString();
+const ACT = 'http://terminology.hl7.org/CodeSystem/v3-ActCode';
+const stay = (id: string, code: string, status: string, from: number, to?: number) => ({
+  resource: {
+    resourceType: 'Encounter',
+    id,
+    status,
+    class: { system: ACT, code },
+    subject: { reference: 'Patient/demo-heart-failure' },
+    period: { start: daysAgo(from), ...(to === undefined ? {} : { end: daysAgo(to) }) },
+  },
+});
+const STAYS = {
+  resourceType: 'Bundle',
+  type: 'searchset',
+  entry: [
+    stay('stay', 'IMP', 'in-progress', 30),
+    ...[40, 60, 80, 100].map((days) => stay(`visit-${days}`, 'EMER', 'finished', days, days - 0.2)),
+  ],
+};
+
 const PEOPLE = { userId: 'Practitioner/demo-physician', patientId: 'demo-polypharmacy' };
-/** A good call of every service that is shipped, about synthetic patients: nothing is prefetched. */
+/** A good call of every service that is shipped, about synthetic patients; prefetched is only what no synthetic patient has. */
 export const CALLS: Readonly<Record<string, Json>> = {
   'deterioration-sepsis': {
     hook: 'patient-view',
@@ -165,6 +197,18 @@ export const CALLS: Readonly<Record<string, Json>> = {
   },
   'drug-interactions-sign': { hook: 'order-sign', context: { ...PEOPLE, draftOrders } },
   'drug-interactions-refill': { hook: 'medication-refill', context: { ...PEOPLE, medications: draftOrders } },
+  'sepsis-icu': { hook: 'patient-view', context: { ...PEOPLE, patientId: 'demo-septic-shock' } },
+  'sepsis-3-view': { hook: 'patient-view', context: { ...PEOPLE, patientId: 'demo-septic-shock' } },
+  'sepsis-3-start': {
+    hook: 'encounter-start',
+    context: { ...PEOPLE, patientId: 'demo-septic-shock', encounterId: 'enc-1' },
+  },
+  'icu-mortality': { hook: 'patient-view', context: { ...PEOPLE, patientId: 'demo-icu-day2' } },
+  'readmission-discharge': {
+    hook: 'encounter-discharge',
+    context: { ...PEOPLE, patientId: 'demo-heart-failure', encounterId: 'stay' },
+    prefetch: { encounters: STAYS },
+  },
   'allergy-create': { hook: 'allergyintolerance-create', context: { ...PEOPLE, allergyIntolerance: ALLERGY } },
 };
 /** @param id of a shipped service */
