@@ -1,6 +1,7 @@
 /** What every card must satisfy before it is sent: CDS Hooks 2.0.1 "CDS Service Response", and the content a clinician needs to review the basis of a statement (FDA CDS guidance, criterion 4). */
 import { isJsonObject } from '../fhir/resource.ts';
 import type { Card, CardKind } from './card.ts';
+import { inputProblems } from './input-lint.ts';
 import { hasInvisible } from './plain-text.ts';
 
 /** Longest summary, in UTF-16 units and in code points ("less than 140 characters"). */
@@ -38,7 +39,8 @@ const REQUIRED_TEXT = {
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
 const REFERENCE = /^[A-Z][A-Za-z]*\/[A-Za-z0-9\-.]{1,64}$/;
 const TOPIC_CODE = /^[A-Za-z0-9-]{1,100}$/;
-const IMPERATIVE = /(?:^|[.:;]\s+|\n[\s>*-]*)(?:start|give|administer|prescribe|order|stop|begin|initiate)\b/im;
+const IMPERATIVE =
+  /(?:^|[.:;]\s+|\n[\s>*-]*)(?:start|give|administer|prescribe|order|stop|begin|initiate|look|examine|screen|treat|transfer)\b/im;
 /** Ids in an address end in logs and histories. */
 const PATIENT_ADDRESS = /\/Patient\/|[?&](?:patient|subject)=/i;
 const CARD_KEYS = new Set([
@@ -128,6 +130,7 @@ function detailProblems({ detail, summary }: Card, kind: CardKind): readonly str
     ...(kind === 'score' && (IMPERATIVE.test(detail) || IMPERATIVE.test(summary ?? ''))
       ? ['a score gives an order']
       : []),
+    ...(kind === 'score' ? inputProblems(detail, HEADINGS) : []),
   ];
 }
 

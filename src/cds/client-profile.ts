@@ -5,6 +5,7 @@
 import type { Action, BuiltCard, Card, Coding, Suggestion } from './card.ts';
 import type { ClientProfile } from './client.ts';
 import type { Hook } from './hooks.ts';
+import { singleActions } from './single-action.ts';
 
 /** What is to be said, before it is shaped. */
 export interface HookAnswer {
@@ -82,14 +83,15 @@ function withSelection(card: SentCard): SentCard {
 
 /** How many suggestions the body has lost: said in the AuditEvent. */
 export function suggestionsLost({ cards }: HookAnswer, body: HookBody): number {
-  const count = (each: readonly { readonly suggestions?: readonly Suggestion[] }[]) =>
-    each.reduce((sum, { suggestions = [] }) => sum + suggestions.length, 0);
-  return count(cards.map(({ card }) => card)) - count(body.cards);
+  const uuids = (each: readonly { readonly suggestions?: readonly Suggestion[] }[]) =>
+    each.flatMap(({ suggestions = [] }) => suggestions.map(({ uuid }) => uuid));
+  const sent = new Set(uuids(body.cards));
+  return uuids(cards.map(({ card }) => card)).filter((uuid) => !sent.has(uuid)).length;
 }
 
-/** One action a suggestion, `any`, topic codes of letters and digits. A suggestion of several actions means all of them: it is left out, not cut. */
+/** One action a suggestion, `any`, topic codes of letters and digits. */
 function epicCard({ suggestions = [], selectionBehavior: _behavior, source, ...card }: Card): SentCard {
-  const single = suggestions.filter(({ actions }) => actions.length === 1);
+  const single = suggestions.flatMap(singleActions);
   return {
     ...card,
     source: { ...source, topic: plainCode(source.topic) },

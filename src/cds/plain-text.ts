@@ -80,10 +80,13 @@ const UNITS: Readonly<Record<string, string>> = {
   '10*9/L': '×10⁹/L',
 };
 
+/** UCUM writes micro as u. */
+const MICRO = /\bu(?=(?:g|mol|L|\[IU\])(?![A-Za-z]))/g;
+
 /** A unit as charts write it; nothing for counts and scores. */
 export function unitText(unit: string): string {
   if (unit === '1' || unit.startsWith('{')) return '';
-  return Object.hasOwn(UNITS, unit) ? (UNITS[unit] ?? unit) : unit;
+  return Object.hasOwn(UNITS, unit) ? (UNITS[unit] ?? unit) : unit.replace(MICRO, 'µ').replaceAll('[IU]', 'IU');
 }
 
 /** `126 /min`, `65 years`, `breathing difficulty`: at most three digits beyond the point. */

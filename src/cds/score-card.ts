@@ -176,7 +176,17 @@ function resultLine(engine: ScoresEngine, one: Scored): string {
   if (!makesStatement(one)) return `${label}: no statement, inputs are missing`;
   const band = escaped(bandOf(engine, one)?.display ?? one.assessment.band ?? '', 200);
   const score = scoreText(engine, one);
-  return score === undefined ? `**${label}:** ${band}` : `**${label}: ${score}** (${band})`;
+  return score === undefined ? `**${label}:** ${band}` : `**${label}: ${score}** (${band})${partsText(one)}`;
+}
+
+/** Points that stand beside no input, since several inputs decide them: without them the rows do not add up. */
+function partsText({ assessment: { parts = {}, used } }: Scored): string {
+  const inputs = new Set(used.map(({ name }) => name));
+  const told = Object.entries(parts).filter(([name, points]) => points !== 0 && !inputs.has(name));
+  const words = (name: string) => name.replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`);
+  return told.length === 0
+    ? ''
+    : `, of which by several inputs: ${told.map(([name, points]) => `${escaped(words(name))} ${numberText(points)}`).join(', ')}`;
 }
 
 /** The estimate as people out of a hundred, and what the threshold meant where it was measured. */
@@ -219,13 +229,17 @@ function missingLine(scored: readonly Scored[], isPartial: boolean): string {
     for (const { display, reason, optional } of strongest(assessment.missing, assessment)) {
       const isRequired = optional !== true && assessment.contributions === undefined;
       const names = byReason.get(reason) ?? new Set<string>();
-      names.add(`${escaped(display)}${isRequired || assessment.contributions !== undefined ? '' : ' (optional)'}`);
+      names.add(
+        `${escaped(display) || 'unnamed'}${isRequired || assessment.contributions !== undefined ? '' : ' (optional)'}`,
+      );
       byReason.set(reason, names);
     }
   }
   const hidden = scored.reduce((sum, { assessment }) => sum + unnamed(assessment), 0);
   if (byReason.size === 0) return `**${HEADINGS.missing}:** none${isPartial ? ' that these models name' : ''}.`;
-  const lines = [...byReason].map(([reason, names]) => `- ${escaped(reason, 200)}: ${[...names].join(', ')}`);
+  const lines = [...byReason].map(
+    ([reason, names]) => `- ${escaped(reason, 200) || 'no reason given'}: ${[...names].join(', ')}`,
+  );
   const more = hidden === 0 ? [] : [`- ${hidden} further inputs, with less effect`];
   return `**${HEADINGS.missing}** (not replaced by assumed values):\n\n${[...lines, ...more].join('\n')}`;
 }
@@ -238,35 +252,46 @@ function effectText(logOdds: number): string {
   return `${logOdds < 0 ? 'lowers' : 'raises'} risk (odds × ${Math.exp(logOdds).toFixed(2)})`;
 }
 
+/** Inputs of one name, value and instant: what a model makes of them is told as one effect. */
+interface InputRow {
+  readonly input: UsedInput;
+  readonly points: string[];
+  readonly effects: Map<Manifest, number>;
+  total: number;
+}
+
 /** One row for each input and measurement; points by score, or the effect on the risk by trained model. */
 function inputTable(engine: ScoresEngine, scored: readonly Scored[]): string {
-  const rows = new Map<string, { readonly input: UsedInput; readonly points: string[]; total: number }>();
+  const rows = new Map<string, InputRow>();
   const told = scored.filter(({ assessment }) => assessment.used.length > 0);
   const named = (manifest: Manifest, text: string) => (told.length > 1 ? `${labelOf(engine, manifest)} ${text}` : text);
   for (const { manifest, assessment } of told) {
     const effects = effectsOf(assessment);
     for (const input of strongest(assessment.used, assessment)) {
       const key = JSON.stringify([input.display, input.value, input.unit, input.at ?? null]);
-      const row = rows.get(key) ?? { input, points: [], total: 0 };
+      const row: InputRow = rows.get(key) ?? { input, points: [], effects: new Map(), total: 0 };
       if (input.points !== undefined) {
         row.points.push(named(manifest, numberText(input.points)));
         row.total += input.points;
       }
       const effect = effects.get(input.name);
-      if (effect !== undefined) {
-        row.points.push(named(manifest, effectText(effect)));
-        row.total += Math.abs(effect);
-      }
+      if (effect !== undefined) row.effects.set(manifest, (row.effects.get(manifest) ?? 0) + effect);
       rows.set(key, row);
+    }
+  }
+  for (const row of rows.values()) {
+    for (const [manifest, effect] of row.effects) {
+      row.points.push(named(manifest, effectText(effect)));
+      row.total += Math.abs(effect);
     }
   }
   const lines = [...rows.values()]
     .toSorted((one, other) => other.total - one.total)
     .map(({ input, points }) => {
-      const note = input.note === undefined ? '' : ` (${escaped(input.note, 120)})`;
-      const measured = `${input.at === undefined ? '–' : instantText(input.at)}${note}`;
-      const value = escaped(valueText(input.value, input.unit)) || '–';
-      return `| ${escaped(input.display)} | ${value} | ${escaped(points.join(', '), 120) || '–'} | ${measured} |`;
+      const note = escaped(input.note ?? '', 120);
+      const measured = `${input.at === undefined ? '–' : instantText(input.at)}${note === '' ? '' : ` (${note})`}`;
+      const value = escaped(valueText(input.value, input.unit)) || 'not legible';
+      return `| ${escaped(input.display) || 'unnamed'} | ${value} | ${escaped(points.join(', '), 120) || '–'} | ${measured} |`;
     });
   if (lines.length === 0) return 'None.';
   const isTrained = scored.some(({ assessment }) => assessment.contributions !== undefined);

@@ -75,13 +75,13 @@ function summaryOf(
 ): string {
   const { level, reasons, open, strength } = decision;
   const isLow = level === undefined || level > 2;
-  const look = isLow && raised.length > 0 ? 'Look again: learned risk is high. ' : '';
+  const raise = isLow && raised.length > 0 ? 'Learned risk is high. ' : '';
   const estimate = strength === 'consider' || level === undefined ? '' : ' estimate';
   const why = reasons.slice(0, SUMMARY_REASONS).join('; ');
   const taken = isLow && open.length > 0 ? `; not recorded: ${open.map(({ input }) => input).join(', ')}` : '';
   const news = scored.filter(({ manifest }) => engine.scores.includes(manifest.id)).flatMap(scoreWords);
   return plain(
-    `${look}${levelText(decision)}${estimate}: ${why}${news.map((one) => `; ${one}`).join('')}${taken}`,
+    `${raise}${levelText(decision)}${estimate}: ${why}${news.map((one) => `; ${one}`).join('')}${taken}`,
     400,
   );
 }
@@ -222,9 +222,9 @@ function learnedLine(engine: TriageEngine, one: Scored): string {
 function inputTable({ used }: TriageAssessment): string {
   if (used.length === 0) return 'None.';
   const lines = used.map(({ display, value, unit, at, note }) => {
-    const remark = note === undefined ? '' : ` (${escaped(note, 120)})`;
-    const measured = `${at === undefined ? '–' : instantText(at)}${remark}`;
-    return `| ${escaped(display)} | ${escaped(valueText(value, unit), LIST_LIMIT) || '–'} | ${measured} |`;
+    const remark = escaped(note ?? '', 120);
+    const measured = `${at === undefined ? '–' : instantText(at)}${remark === '' ? '' : ` (${remark})`}`;
+    return `| ${escaped(display) || 'unnamed'} | ${escaped(valueText(value, unit), LIST_LIMIT) || 'not legible'} | ${measured} |`;
   });
   return ['| Input | Value | Recorded |', '|---|---|---|', ...lines].join('\n');
 }

@@ -6,7 +6,20 @@ import { lintCard } from '../../src/cds/card-lint.ts';
 
 const UUID = 'd1577c69-dfbe-44ad-ba6d-3e05e953b2ea';
 const DISCLAIMER = 'Supports, and does not replace, clinical judgement; not for patients.';
-const SCORE_DETAIL = `What was computed: x\n\nInputs used\n\nMissing inputs\n\nModel\n\nIntended population\n\nLimits\n\nSource\n\n${DISCLAIMER}`;
+const ROW = '| Pulse | 114 /min | 2 | 2026-01-15 11:00 UTC |';
+const SCORE_DETAIL = [
+  '**What was computed:** x',
+  '**Inputs used** (largest effect first)',
+  `| Input | Value | Points | Measured |\n|---|---|---|---|\n${ROW}\n| Age | 60 years | – | – |`,
+  '**Missing inputs** (not replaced by assumed values):',
+  '- no usable Observation within 24 h: Body temperature',
+  '**Model:** news2 version 1.0.0; qsofa version 1.0.0.',
+  '**Intended population:** adults. Nothing recorded places this patient outside it.',
+  '**Limits:** x',
+  '**Source:** x',
+  DISCLAIMER,
+].join('\n\n');
+const changed = (from: string, to: string) => ({ detail: SCORE_DETAIL.replace(from, to) });
 const DELETE = { type: 'delete', description: 'Removes it', resourceId: 'MedicationRequest/1' } as const;
 const suggestion = { label: 'Remove', uuid: UUID, actions: [DELETE] };
 const BASIS: Link = {
@@ -178,6 +191,46 @@ const rows: readonly [fine: boolean, change: object, why: string, kind?: CardKin
       'score',
     ],
   ),
+  [true, changed(ROW, ROW.replace('| 2 |', '| – |')), 'score with an input without points', 'score'],
+  [true, changed('UTC |', 'UTC (with 40 % oxygen) |'), 'score with a note beside the instant', 'score'],
+  [false, changed('2026-01-15 11:00 UTC', ''), '§6.3.1 score with an input without instant', 'score'],
+  [false, changed('2026-01-15 11:00 UTC', 'today'), '§6.3.1 score with an input of today', 'score'],
+  [false, changed('114 /min', '–'), '§6.3.1 score with an input without value', 'score'],
+  [false, changed('114 /min', ''), 'score with an empty cell', 'score'],
+  [false, changed('| Value |', '| |'), 'score without the column of values', 'score'],
+  [false, changed(`${ROW}\n| Age | 60 years | – | – |`, ''), 'score with a table of no rows', 'score'],
+  [false, changed('Pulse', 'Pulse | heart'), 'score with a cell too many', 'score'],
+  [true, changed('Pulse', 'Pulse \\| heart'), 'score with an escaped bar', 'score'],
+  [
+    false,
+    changed('- no usable Observation within 24 h: Body temperature', 'some'),
+    '§6.3.1 score whose missing inputs have no reason',
+    'score',
+  ],
+  [
+    true,
+    changed(
+      '**Missing inputs** (not replaced by assumed values):\n\n- no usable Observation within 24 h: Body temperature',
+      '**Missing inputs:** none.',
+    ),
+    'score that misses nothing',
+    'score',
+  ],
+  [false, changed('qsofa version 1.0.0', 'qsofa'), '§6.3.1 score with a model without version', 'score'],
+  [true, changed('qsofa version 1.0.0', 'ESI v4 rules'), 'score with rules beside the model', 'score'],
+  [
+    false,
+    changed('Nothing recorded places this patient outside it.', ''),
+    '§6.3.1 score that does not say whether the patient is inside',
+    'score',
+  ],
+  [
+    true,
+    changed('Nothing recorded places this patient outside it.', 'This patient is outside it for qSOFA.'),
+    'score that says where the patient is outside',
+    'score',
+  ],
+  [false, { summary: 'Sepsis 95 %: look at the patient' }, '§6.3.4 score that says what to do', 'score'],
   [false, { indicator: 'critical', detail: DISCLAIMER }, 'critical notice', 'notice'],
 ];
 for (const [fine, change, why, kind = 'finding'] of rows) {

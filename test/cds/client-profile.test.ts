@@ -48,18 +48,60 @@ test('§2.1 cds-hooks-2.0@profile sandbox is as generic, and finds system action
   });
 });
 
-test('§2.2 cds-hooks-2.0@profile epic: one action a suggestion, any, a plain topic code; several actions are left out, not cut, and counted', () => {
+const TEST = (text: string): Action => ({
+  type: 'create',
+  description: `Drafts ${text}, now.`,
+  resource: { resourceType: 'ServiceRequest', status: 'draft', code: { text } },
+});
+test('§2.2 cds-hooks-2.0@profile epic: one action a suggestion, any, a plain topic code', () => {
   const [first, second] = body('epic').cards;
-  assert.deepEqual(first?.suggestions, [suggestion('one', removal)]);
+  assert.deepEqual(first?.suggestions?.[0], suggestion('one', removal));
   assert.equal(first?.selectionBehavior, 'any');
   assert.equal(first?.source.topic.code, 'drugsafety');
   assert.deepEqual(first?.links, CARD.links);
   assert.equal(second?.selectionBehavior, undefined);
-  assert.equal(suggestionsLost({ cards: [built], systemActions: [] }, body('epic')), 1);
-  const all = { ...built, card: { ...CARD, suggestions: [suggestion('two', removal, creation)] } };
-  const [none] = body('epic', [], [all]).cards;
-  assert.deepEqual([none?.suggestions, none?.selectionBehavior], [undefined, undefined]);
 });
+
+const several: readonly [why: string, actions: readonly Action[], sent: readonly (readonly [string, string?])[]][] = [
+  ['a replaced order is changed in place', [creation, removal], [['update', 'MedicationRequest/new']]],
+  ['in either order', [removal, creation], [['update', 'MedicationRequest/new']]],
+  [
+    'tests that were added together are offered one by one',
+    [TEST('INR'), TEST('potassium'), TEST('creatinine')],
+    [['create'], ['create'], ['create']],
+  ],
+  ['two drugs that belong together are left out', [creation, creation], []],
+  ['two removals are left out', [removal, { ...removal, resourceId: 'MedicationRequest/2' }], []],
+  ['a test with a removal is left out', [TEST('INR'), removal], []],
+  ['two replacements are left out', [creation, removal, creation, removal], []],
+  ['a removal of another type is left out', [creation, { ...removal, resourceId: 'ServiceRequest/2' }], []],
+];
+for (const [why, actions_, sent] of several) {
+  test(`§2.2 cds-hooks-2.0@profile epic: of several actions, ${why}`, () => {
+    const card = {
+      ...built,
+      card: { ...CARD, suggestions: [suggestion('a4b1c9e0-1111-4222-8333-444455556666', ...actions_)] },
+    };
+    const told = body('epic', [], [card]);
+    const { suggestions = [], selectionBehavior } = told.cards[0] ?? {};
+    assert.deepEqual(
+      suggestions.map(({ actions: [one], actions }) => [
+        actions.length,
+        one?.type,
+        ...(one?.type === 'update' ? [`${one.resource?.resourceType}/${one.resource?.id}`] : []),
+      ]),
+      sent.map((each) => [1, ...each]),
+    );
+    assert.equal(new Set(suggestions.map(({ uuid }) => uuid)).size, sent.length);
+    assert.equal(selectionBehavior, sent.length === 0 ? undefined : 'any');
+    assert.equal(suggestionsLost({ cards: [card], systemActions: [] }, told), sent.length === 0 ? 1 : 0);
+    assert.deepEqual(
+      body('generic', [], [card]).cards[0]?.suggestions,
+      card.card.suggestions,
+      'generic keeps it whole',
+    );
+  });
+}
 
 const actions: readonly [why: string, action: Action, kept: boolean][] = [
   ['a note on a ServiceRequest', annotation, true],

@@ -202,7 +202,7 @@ for (const [why, reason, change, indicator, level, looks] of learned) {
   test(`triage-card@learned: ${why}`, () => {
     const card = cardWith(reason, change);
     assert.deepEqual(
-      [card?.indicator, levelOf(card), card?.summary.startsWith('Look again')],
+      [card?.indicator, levelOf(card), card?.summary.startsWith('Learned risk is high')],
       [indicator, level, looks],
     );
     assert.ok(card !== undefined);
