@@ -25,6 +25,8 @@ COPY knowledge ./knowledge
 COPY pages ./pages
 COPY seed-data ./seed-data
 COPY issuers ./issuers
+COPY roles ./roles
+COPY security-labels ./security-labels
 RUN mkdir -p /data && chown node:node /data
 ENV NODE_ENV=production
 ENV DATA_DIR=/data

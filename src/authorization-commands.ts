@@ -5,7 +5,7 @@ import { type ClientDraft, Clients } from './authorization/clients.ts';
 import { rotateKeys } from './authorization/keys.ts';
 import { sealWith } from './authorization/seal.ts';
 import type { SecurityInteraction } from './authorization/trail.ts';
-import { isRole, ROLES, Users } from './authorization/users.ts';
+import { Users } from './authorization/users.ts';
 import { readConfig } from './config.ts';
 import { secretOf } from './installation-secret.ts';
 import { securityAudit } from './open-authorization.ts';
@@ -17,7 +17,15 @@ interface Desk {
   readonly users: Users;
   /** Makes new signing keys. */
   rotate(): Promise<readonly string[]>;
+  /** Names of roles that a file defines. */
+  readonly roles: readonly string[];
   audit(interaction: SecurityInteraction, what: string): readonly AuditRow[];
+}
+
+/** @throws TypeError for a role that would permit nothing */
+function assertRoles(named: readonly string[], known: readonly string[]): void {
+  if (named.every((role) => known.includes(role))) return;
+  throw new TypeError(`--role must be one of ${known.join(', ')}.`);
 }
 
 /**
@@ -39,6 +47,7 @@ async function atDesk(run: (desk: Desk) => Promise<void>): Promise<void> {
       clients: new Clients(store, now),
       users: new Users({ store, seal, now, newId }),
       rotate: () => rotateKeys({ store, seal, now }, audit('key-change', 'rotate')),
+      roles: [...(context.policy?.roles.keys() ?? [])],
       audit,
     });
   } finally {
@@ -123,7 +132,8 @@ function clientCommands(program: Command): void {
     .option('--role <role...>', 'roles of a backend service')
     .description('register a client; public with PKCE unless --secret or keys are given')
     .action((id: string, options: ClientOptions) =>
-      atDesk(async ({ clients, audit }) => {
+      atDesk(async ({ clients, roles, audit }) => {
+        assertRoles(options.role ?? [], roles);
         const secret = await clients.add(id, draftOf(id, options), audit('client-change', `add ${id}`));
         console.log(`Client ${id} is registered.`);
         if (secret !== undefined) console.log(`client_secret: ${secret}\nIt is not shown again.`);
@@ -162,12 +172,15 @@ function userCommands(program: Command): void {
   user
     .command('add')
     .argument('<name>', 'what they type to sign in')
-    .requiredOption('--role <role>', Object.keys(ROLES).join(', '))
+    .requiredOption(
+      '--role <role>',
+      'name of a file of roles/ or ROLES_DIR: physician, nurse, pharmacist, administrator, auditor, patient',
+    )
     .requiredOption('--fhir-user <reference>', 'who they are in the record: Practitioner/12, Patient/7')
     .description('add a user; the password and the second factor are made and shown once')
     .action((name: string, { role, fhirUser }: { readonly role: string; readonly fhirUser: string }) =>
-      atDesk(async ({ users, audit }) => {
-        if (!isRole(role)) throw new TypeError(`--role must be one of ${Object.keys(ROLES).join(', ')}.`);
+      atDesk(async ({ users, roles, audit }) => {
+        assertRoles([role], roles);
         const { password, totpUri } = await users.add({ name, role, fhirUser }, audit('user-change', 'add'));
         console.log(`User ${name} is added.\npassword: ${password}`);
         if (totpUri !== undefined) console.log(`second factor: ${totpUri}`);

@@ -120,6 +120,9 @@ export const SETTINGS = {
   ISSUERS_DIR: optionalText(
     'Folder with one JSON file per issuer of access tokens, as issuers/schema.json says; then every FHIR request needs a token (docs/authorization.md). Unset: demonstration, loopback only, everything permitted.',
   ),
+  ROLES_DIR: optionalText(
+    'Folder with one JSON file per role of the site, as roles/schema.json says; they join those of roles/, and take the place of those of the same name (docs/authorization.md).',
+  ),
   CDS_CLIENTS_DIR: optionalText(
     'Folder with one JSON file per CDS client, as cds-services/clients/schema.json says; then every call needs its JWT. Unset: demonstration, whoever reaches the server may call.',
   ),

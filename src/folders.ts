@@ -16,4 +16,6 @@ export const FOLDERS = {
   pages: join(ROOT, 'pages'),
   seedData: join(ROOT, 'seed-data'),
   issuers: join(ROOT, 'issuers'),
+  roles: join(ROOT, 'roles'),
+  labels: join(ROOT, 'security-labels'),
 } as const;

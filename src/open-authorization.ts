@@ -44,7 +44,9 @@ export async function openAccess(
   });
   const authorization = config.AUTHORIZATION === 'off' ? undefined : await openAuthorization(parts, config, outbound);
   const own = authorization === undefined ? [] : [ownIssuer(authorization, fhirBase)];
-  const identity = openIdentity(config, { folder, fhirBase, now: context.ambient.now, current, own });
+  const identity = openIdentity(config, {
+    ...{ folder, fhirBase, now: context.ambient.now, current, own, policy: context.policy },
+  });
   const close = (): void => {
     identity.close();
     outbound.close();
@@ -164,10 +166,11 @@ function patientDesk(ask: AuthorizationParts['ask'], current: IdentityParts['cur
 }
 
 /** Staff see patients as apps in their name may; a patient sees themselves. */
-function rightsOf({ fhirUser }: UserRecord): Rights {
+function rightsOf({ fhirUser, role }: UserRecord): Rights {
   const isPatient = fhirUser.startsWith('Patient/');
   const patients = isPatient ? [fhirUser.slice('Patient/'.length)] : [];
-  return { kind: 'granted', scopes: scopesOf(isPatient ? 'patient/Patient.rs' : 'user/Patient.rs'), patients };
+  const scopes = scopesOf(isPatient ? 'patient/Patient.rs' : 'user/Patient.rs');
+  return { kind: 'granted', scopes, patients, situation: { roles: [role], purposes: [], actors: [fhirUser] } };
 }
 
 const member = (value: unknown, key: string): unknown =>

@@ -11,6 +11,7 @@ import { tokenVerifier } from './smart/bearer.ts';
 import { embeddedMetadata, smartConfiguration, speaker } from './smart/discovery.ts';
 import { type Identify, identityOf } from './smart/identity.ts';
 import { type Issuer, loadIssuers } from './smart/issuer.ts';
+import type { AccessPolicy } from './smart/policy.ts';
 
 export interface OpenIdentity {
   /** Undefined without an issuer: then the server is a demonstration. */
@@ -34,6 +35,8 @@ export interface IdentityParts {
   current(): RestContext;
   /** Issuers that no file names: the server's own. */
   readonly own?: readonly Issuer[];
+  /** Undefined: no role is known. */
+  readonly policy?: AccessPolicy | undefined;
 }
 
 /** Longest wait for keys or an introspection, ms. */
@@ -45,7 +48,8 @@ export function openIdentity({ ISSUERS_DIR, PUBLIC_URL }: Config, parts: Identit
   const { folder, fhirBase, now, current, own = [] } = parts;
   const found =
     ISSUERS_DIR === undefined ? { issuers: [], problems: [] } : loadIssuers(ISSUERS_DIR, join(folder, 'schema.json'));
-  if (found.problems.length > 0) throw new TypeError(`Issuers: ${found.problems.join(' ')}`);
+  const problems = [...found.problems, ...found.issuers.flatMap((issuer) => unknownRoles(issuer, parts.policy))];
+  if (problems.length > 0) throw new TypeError(`Issuers: ${problems.join(' ')}`);
   const issuers = [...own, ...found.issuers];
   if (issuers.length === 0) {
     const guard = (origins?: ReadonlySet<string>): Guard => loopbackGuard(PUBLIC_URL, origins);
@@ -91,6 +95,14 @@ async function stillStands(
   return until === undefined
     ? issuer.own.lasts(client.value, grant)
     : (await issuer.own.standing(token ?? '')) !== undefined;
+}
+
+/** Roles that an issuer's file names and no file defines; a sentence each. */
+function unknownRoles({ issuer, roles, withoutRole }: Issuer, policy: AccessPolicy | undefined): readonly string[] {
+  const named = [...roles.values(), ...(['none', 'scopes'].includes(withoutRole) ? [] : [withoutRole])];
+  return [...new Set(named)]
+    .filter((name) => policy?.roles.has(name) !== true)
+    .map((name) => `Issuer \`${issuer}\` names the role \`${name}\`, which no file defines.`);
 }
 
 /** What the CapabilityStatement says of tokens, on any thread; undefined: there are none. @param url PUBLIC_URL */

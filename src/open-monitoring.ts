@@ -11,6 +11,7 @@ import { cursorOf } from './monitor/patient-row.ts';
 import { loadRules } from './monitor/rule.ts';
 import type { FromMonitor, MonitorThreadData, ToMonitor } from './monitor-worker.ts';
 import type { RestContext } from './rest/context.ts';
+import { seesAll } from './rest/permission.ts';
 import { readAttestations } from './risk/attestation.ts';
 import type { LoadedModels } from './risk/models.ts';
 import { callerOf } from './smart/access.ts';
@@ -132,9 +133,9 @@ function admission({ guard, identify, current }: MonitoringParts): Admit {
     if (refused !== undefined || identify === undefined) return refused;
     try {
       const peer = { requestId, address: request.socket.remoteAddress ?? '' };
-      const { access } = callerOf(await identify(request.headers.authorization, peer), current());
-      const seesAll = ['Flag', 'CommunicationRequest'].every((type) => access.visible(type, 'read').kind === 'all');
-      return seesAll ? undefined : fhirError('forbidden', 'Events are for callers who may read every Flag.');
+      const caller = callerOf(await identify(request.headers.authorization, peer), current());
+      const isWide = ['Flag', 'CommunicationRequest'].every((type) => seesAll(type, ['read'], caller));
+      return isWide ? undefined : fhirError('forbidden', 'Events are for callers who may read every Flag.');
     } catch (error) {
       if (error instanceof FhirError) return error;
       throw error;

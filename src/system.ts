@@ -36,6 +36,7 @@ import { openLog } from './open-log.ts';
 import { openMonitoring } from './open-monitoring.ts';
 import { openOutside } from './open-outside.ts';
 import { openPages } from './open-pages.ts';
+import { withPolicy } from './open-policy.ts';
 import { openSubscriptions, understanding } from './open-subscriptions.ts';
 import { deskOf, openSurveillance } from './open-surveillance.ts';
 import { followedContext, ParameterThreads } from './parameter-channel.ts';
@@ -169,7 +170,7 @@ function restContext(config: Config, store: ResourceStore, ground: Ground, log: 
     report: (error, requestId) => log.failure('request-failed', error, { requestId }),
   };
   const how = understanding(config, context, FOLDERS.topics);
-  return { ...context, rules: new Map([['Subscription', subscriptionRules(how, ambient.now)]]) };
+  return withPolicy(config, { ...context, rules: new Map([['Subscription', subscriptionRules(how, ambient.now)]]) });
 }
 
 function storeOptions(config: Config, { definitions, capability }: Ground) {

@@ -45,7 +45,7 @@ const ROOMS: readonly Room[] = [
   },
   {
     prefix: 'rest/',
-    rooms: ['fhir/', 'store/port', 'audit', 'smart/scopes'],
+    rooms: ['fhir/', 'store/port', 'audit', 'smart/scopes', 'smart/policy'],
     packages: ['node:crypto', 'fhir/r4.d.ts'],
   },
   {
@@ -104,6 +104,7 @@ const ROOMS: readonly Room[] = [
     packages: ['oidc-provider', 'otpauth', 'jose', 'node:crypto', 'node:util'],
   },
   { prefix: 'smart/scopes', rooms: ['fhir/'], packages: [] },
+  { prefix: 'smart/policy', rooms: ['fhir/', 'smart/scopes'], packages: [] },
   {
     prefix: 'smart/',
     rooms: ['fhir/', 'rest/', 'store/port'],

@@ -4,7 +4,7 @@ import type { Attempts } from './attempts.ts';
 import { Records } from './records.ts';
 import { hashed } from './token-id.ts';
 import type { AuditOf, Peer } from './trail.ts';
-import { ROLES, type UserRecord, type Users } from './users.ts';
+import { needsSecondFactor, type UserRecord, type Users } from './users.ts';
 
 export interface SignInGround {
   readonly store: ResourceStore;
@@ -47,7 +47,7 @@ export class SignIn {
     const user = await users.byName(name);
     if (!(await users.proves(user, password)) || user === undefined)
       return this.#refused(client, user, peer, admission === 'locked-now' ? 'lock-out' : 'password');
-    if (!ROLES[user.role].secondFactor) return this.#admitted(client, user, ['pwd'], peer);
+    if (!needsSecondFactor(user.role)) return this.#admitted(client, user, ['pwd'], peer);
     const pending = this.#pending.set(hashed(interaction), user.id, { expiresAt: now() + PENDING_MS });
     await this.#ground.store.commit({ commands: [pending], audit: [] });
     return { state: 'code' };

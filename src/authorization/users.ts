@@ -7,24 +7,17 @@ import { isPassword, PASSWORD_LENGTH, passwordHash } from './password.ts';
 import { isObject, isTextOrAbsent, Records } from './records.ts';
 import type { Seal } from './seal.ts';
 
-/** THE table of roles, and whether a second factor is required. What a role may do is the resource server's to say. */
-export const ROLES = {
-  physician: { secondFactor: true },
-  nurse: { secondFactor: true },
-  pharmacist: { secondFactor: true },
-  administrator: { secondFactor: true },
-  auditor: { secondFactor: true },
-  'integration-engine': { secondFactor: true },
-  patient: { secondFactor: false },
-} as const satisfies Record<string, { readonly secondFactor: boolean }>;
-export type Role = keyof typeof ROLES;
-export const isRole = (text: string): text is Role => Object.hasOwn(ROLES, text);
+/** The role of patients; they sign in without a second factor, everyone else with one. */
+export const PATIENT_ROLE = 'patient';
+export const needsSecondFactor = (role: string): boolean => role !== PATIENT_ROLE;
+const ROLE = /^[a-z][a-z0-9-]{0,63}$/;
 
 export interface UserRecord {
   /** Opaque, never used again: `sub` of tokens. */
   readonly id: string;
   readonly name: string;
-  readonly role: Role;
+  /** A file of roles/ by this name says what it may do. */
+  readonly role: string;
   /** `Practitioner/12`, `Patient/7`: relative to the FHIR base. */
   readonly fhirUser: string;
   readonly passwordHash: string;
@@ -38,7 +31,7 @@ function isUserRecord(value: unknown): value is UserRecord {
     isObject(value) &&
     [value.id, value.name, value.fhirUser, value.passwordHash].every((each) => typeof each === 'string') &&
     typeof value.role === 'string' &&
-    isRole(value.role) &&
+    ROLE.test(value.role) &&
     isTextOrAbsent(value.totp) &&
     typeof value.disabled === 'boolean'
   );
@@ -47,7 +40,7 @@ const isText = (value: unknown): value is string => typeof value === 'string';
 
 export interface NewUser {
   readonly name: string;
-  readonly role: Role;
+  readonly role: string;
   readonly fhirUser: string;
   /** undefined: one is made. */
   readonly password?: string | undefined;
@@ -108,9 +101,10 @@ export class Users {
   async add(user: NewUser, audit: readonly AuditRow[] = []): Promise<Credentials> {
     const { name, role, fhirUser, demo = false } = user;
     if (!NAME.test(name)) throw new TypeError('The name must be 1 to 64 small letters, digits, `.`, `_`, `@` or `-`.');
+    if (!ROLE.test(role)) throw new TypeError('The role must be the name of a file of roles, without `.json`.');
     if (!FHIR_USER.test(fhirUser))
       throw new TypeError('`--fhir-user` must be a reference such as `Practitioner/12` or `Patient/7`.');
-    if ((role === 'patient') !== /^(?:Patient|RelatedPerson|Person)\//.test(fhirUser))
+    if ((role === PATIENT_ROLE) !== /^(?:Patient|RelatedPerson|Person)\//.test(fhirUser))
       throw new TypeError(
         'A patient is a `Patient/`, `RelatedPerson/` or `Person/`; every other role is a `Practitioner/` or `PractitionerRole/`.',
       );
@@ -118,7 +112,7 @@ export class Users {
     if (password.length < PASSWORD_LENGTH.least || password.length > PASSWORD_LENGTH.most)
       throw new TypeError(`The password must have ${PASSWORD_LENGTH.least} to ${PASSWORD_LENGTH.most} characters.`);
     const id = this.#ground.newId();
-    const factor = ROLES[role].secondFactor ? this.#factor(id, name, user.totpSecret) : undefined;
+    const factor = needsSecondFactor(role) ? this.#factor(id, name, user.totpSecret) : undefined;
     const record: UserRecord = {
       ...{ id, name, role, fhirUser, disabled: false, demo },
       passwordHash: await passwordHash(password),
@@ -152,7 +146,7 @@ export class Users {
   /** @returns the URI of the new second factor. @throws TypeError when there is no such user, or the role has none */
   async resetTotp(name: string, audit: readonly AuditRow[] = []): Promise<string> {
     const user = await this.byName(name);
-    if (user !== undefined && !ROLES[user.role].secondFactor)
+    if (user !== undefined && !needsSecondFactor(user.role))
       throw new TypeError('A patient has no second factor here.');
     const factor = this.#factor(user?.id ?? '', name, undefined);
     await this.#change(name, (changed) => ({ ...changed, totp: factor.sealed }), audit);

@@ -5,11 +5,14 @@
 import type { Caller, RestContext } from '../rest/context.ts';
 import { personOf } from '../rest/patient-links.ts';
 import { accessFilter } from '../smart/access.ts';
-import { scopesOf } from '../smart/scopes.ts';
+import { type Situation, scopesOf } from '../smart/scopes.ts';
 import type { CdsClient } from './client.ts';
 
 /** As an app of this patient would be given: their compartment, and what is nobody's. */
 const SCOPES = scopesOf('patient/*.rs');
+
+/** What is restricted is checked too: a danger is no less for being restricted. */
+const CHECKS_ALL: Situation = { purposes: [], actors: [], clearance: ['*', 'R', 'V'] };
 
 /** Linked records are the same person; links that cannot be followed are reported, and the record is read alone. */
 export async function patientCaller(
@@ -21,6 +24,6 @@ export async function patientCaller(
     context.report(error, caller.requestId);
     return [patientId];
   });
-  const rights = { kind: 'granted', scopes: SCOPES, patients } as const;
+  const rights = { kind: 'granted', scopes: SCOPES, patients, situation: CHECKS_ALL } as const;
   return { ...caller, rights, access: accessFilter(rights, caller.principal, context) };
 }

@@ -9,6 +9,7 @@ import type { Resource } from '../fhir/resource.ts';
 import type { AccessFilter, IndexEntry, SearchPlan } from '../fhir/search/algebra.ts';
 import type { PatientLinks } from '../fhir/search/person.ts';
 import type { SearchQuery } from '../fhir/search/query.ts';
+import type { AccessPolicy } from '../smart/policy.ts';
 import type { Rights } from '../smart/scopes.ts';
 import type { AuditRow, Command, ResourceStore, StoredVersion } from '../store/port.ts';
 import type { ExportDesk } from './export-job.ts';
@@ -94,6 +95,8 @@ export interface RestContext {
   readonly capability: Capability;
   readonly settings: RestSettings;
   readonly ambient: Ambient;
+  /** What limits callers beside scopes; undefined: nothing does. */
+  readonly policy?: AccessPolicy;
   /** Where exports are kept; the main thread only. */
   readonly exports?: ExportDesk;
   /** Models and scores for `$evaluate`; the main thread only. */

@@ -6,7 +6,7 @@ import { unfilteredPlan } from '../fhir/search/plan.ts';
 import type { Command } from '../store/port.ts';
 import type { Change } from './change.ts';
 import type { Caller, RestContext } from './context.ts';
-import { heldFor, seesAll } from './permission.ts';
+import { assertSeesAll, heldFor } from './permission.ts';
 import { localTarget } from './references.ts';
 
 /**
@@ -27,7 +27,9 @@ export async function integrityOf(
     if (written.get(target) !== 'put') commands.push(await heldTarget(target, written.has(target), caller, context));
   }
   for (const { key, command } of writes) {
-    if (command?.op === 'delete') commands.push(...(await unreferenced(label(key), written, caller, context)));
+    if (command?.op !== 'delete') continue;
+    assertSeesReferrers(caller, context);
+    commands.push(...(await unreferenced(label(key), written, caller, context)));
   }
   return commands;
 }
@@ -40,6 +42,22 @@ async function heldTarget(target: string, deletedHere: boolean, caller: Caller, 
     throw fhirError('business-rule', `A reference points at \`${target}\`, which is not held.`);
   }
   return expect(key.type, { kind: 'ids', ids: [key.id] }, [key.id], caller);
+}
+
+/**
+ * A refusal by what refers to a resource tells that something does.
+ * @throws FhirError `insufficient-scope` (403) for callers who may not see everything that could
+ */
+function assertSeesReferrers(caller: Caller, { capability }: RestContext): void {
+  for (const { type, searchParameters } of capability.types.values()) {
+    if (type === 'AuditEvent' || ![...searchParameters.values()].some((each) => each.type === 'reference')) continue;
+    assertSeesAll(
+      type,
+      ['search'],
+      'While references are held, deleting is for callers who may see what refers.',
+      caller,
+    );
+  }
 }
 
 async function unreferenced(
@@ -59,8 +77,7 @@ async function unreferenced(
     // What this commit writes itself is judged by its new references, not by its old ones.
     const others = matches.filter(({ key }) => !written.has(label(key)));
     if (others.length > 0) {
-      const by = seesAll(type, ['search'], caller) ? `a ${type}` : 'something';
-      throw fhirError('conflict', `\`${target}\` is referenced by ${by} and stays.`);
+      throw fhirError('conflict', `\`${target}\` is referenced by a ${type} and stays.`);
     }
     commands.push({ op: 'expect', plan, ids: matches.map(({ key }) => key.id) });
   }

@@ -4,9 +4,11 @@
  */
 import { type FhirError, fhirError } from '../fhir/outcome.ts';
 import { isJsonObject, label, type Resource, type ResourceKey, serialize } from '../fhir/resource.ts';
-import type { Verb } from '../fhir/search/algebra.ts';
+import type { Predicate, Verb } from '../fhir/search/algebra.ts';
 import { satisfies } from '../fhir/search/satisfies.ts';
+import { withoutRows } from '../fhir/search/simplify.ts';
 import { searchableTypes } from '../fhir/search/system.ts';
+import { mayRelabel, restrictingCodes } from '../smart/policy.ts';
 import type { StoredVersion } from '../store/port.ts';
 import type { Caller, RestContext } from './context.ts';
 import { storedResource } from './represent.ts';
@@ -17,10 +19,17 @@ export function assertInScope(type: string, verbs: readonly Verb[], caller: Call
   throw fhirError('insufficient-scope', `This is not permitted to this caller for ${type}: ${verbs.join(' and ')}.`);
 }
 
-/** Whether the caller may do this with every resource of the type, so that absence can be told and criteria can be trusted. */
-export function seesAll(type: string, verbs: readonly Verb[], caller: Caller): boolean {
-  return verbs.every((verb) => caller.access.visible(type, verb).kind === 'all');
+/**
+ * Whether the caller may do this with every resource of the type, whatever becomes of it: then absence can be told and criteria can be trusted.
+ * Never of what a patient's Consent could hide, also while there is none.
+ */
+export function seesAll(type: string, verbs: readonly Verb[], { access }: Pick<Caller, 'access'>): boolean {
+  return isOpen(type, verbs, access) && access.isBound?.(type) !== true;
 }
+
+/** Whether nothing of the type is hidden from the caller now. */
+const isOpen = (type: string, verbs: readonly Verb[], access: Caller['access']): boolean =>
+  verbs.every((verb) => access.visible(type, verb).kind === 'all');
 
 /** @throws FhirError `insufficient-scope` (403) for a caller whose view of the type is narrower than everything */
 export function assertSeesAll(type: string, verbs: readonly Verb[], why: string, caller: Caller): void {
@@ -46,6 +55,19 @@ export function permits(
   return satisfies(visible, { type, id, at, entries: context.indexEntries(resource) });
 }
 
+/** A stored text without this has no label: it is written by `serialize`, which escapes nothing of a name. */
+const HAS_LABEL = /"security":/;
+
+const unlabelled = new WeakMap<Predicate, boolean>();
+
+/** Whether labels alone could hide something of the type: most versions have none, and are seen without making their index rows. */
+function isOpenWithoutLabels(type: string, verb: Verb, access: Caller['access']): boolean {
+  const visible = access.visible(type, verb);
+  const known = unlabelled.get(visible) ?? withoutRows(visible, `${type}._security`).kind === 'all';
+  unlabelled.set(visible, known);
+  return known;
+}
+
 /** Whether the caller may do all of this with a version; a deletion is judged by what was deleted. */
 export async function permitsVersion(
   verbs: readonly Verb[],
@@ -54,9 +76,10 @@ export async function permitsVersion(
   context: RestContext,
 ): Promise<boolean> {
   const { key, at } = version;
-  if (seesAll(key.type, verbs, caller)) return true;
+  if (isOpen(key.type, verbs, caller.access)) return true;
   const text = version.text ?? (await context.store.read(key, version.version - 1))?.text;
   if (text === undefined) return false;
+  if (!HAS_LABEL.test(text) && verbs.every((verb) => isOpenWithoutLabels(key.type, verb, caller.access))) return true;
   const resource = storedResource(text);
   return verbs.every((verb) => permits(verb, resource, { id: key.id, at }, caller, context));
 }
@@ -90,7 +113,10 @@ export function assertMayPut(
   const narrow = !seesAll(key.type, [verb], caller);
   if (held === undefined && byId && !seesAll(key.type, ['create', 'update'], caller)) throw unknown(key);
   assertInScope(key.type, [verb], caller);
-  if (!narrow) return;
+  if (!narrow) {
+    assertKeepsLabels(held?.text, resource, caller, context);
+    return;
+  }
   const before = held === undefined ? undefined : storedResource(held.text ?? 'null');
   if (before !== undefined && !permits('update', before, { id: key.id, at: held?.at ?? 0 }, caller, context)) {
     throw unknown(key);
@@ -99,9 +125,30 @@ export function assertMayPut(
   if (!permits(verb, resource, subject, caller, context)) {
     throw fhirError('insufficient-scope', `The ${key.type} as it would be lies outside what this caller may write.`);
   }
+  assertKeepsLabels(held?.text, resource, caller, context);
   if (linksOf(resource) !== linksOf(before)) {
     throw fhirError('insufficient-scope', 'Patient.link is not for this caller to change.');
   }
+}
+
+/** @throws FhirError `insufficient-scope` (403) for a version by which a restricted resource, of stored text `before`, would be so no more */
+function assertKeepsLabels(
+  before: string | undefined,
+  after: Resource,
+  { rights }: Caller,
+  context: RestContext,
+): void {
+  if (before === undefined || !HAS_LABEL.test(before) || mayRelabel(rights, context.policy)) return;
+  const kept = labelsOf(after, context);
+  if (labelsOf(storedResource(before), context).every((code) => kept.includes(code))) return;
+  throw fhirError('insufficient-scope', 'A label that restricts is not for this caller to take off.');
+}
+
+/** Codes by which a resource is restricted. */
+function labelsOf({ meta }: Resource, { policy }: RestContext): readonly string[] {
+  const labels = isJsonObject(meta) && Array.isArray(meta.security) ? meta.security.filter(isJsonObject) : [];
+  const restricting = policy === undefined ? new Set<string>() : restrictingCodes(policy);
+  return labels.flatMap(({ code }) => (typeof code === 'string' && restricting.has(code) ? [code] : []));
 }
 
 /** Patient.link decides whose record it is; no other type's `link` does. */

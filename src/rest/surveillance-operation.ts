@@ -10,6 +10,7 @@ import type { Caller, Performed, RestContext } from './context.ts';
 import type { Operation, OperationCall, OperationInput } from './operation.ts';
 import { textOf } from './operation-input.ts';
 import { answered } from './operation-output.ts';
+import { seesAll } from './permission.ts';
 import type { SurveillanceDesk } from './surveillance-desk.ts';
 
 export const SURVEILLANCE: Operation = {
@@ -47,12 +48,11 @@ async function performed(call: OperationCall, caller: Caller, context: RestConte
 }
 
 /** Counts are of everybody, whoever asks: a part would be taken for the whole. @throws FhirError `forbidden` (403) */
-function assertMayCount({ reads, writes }: SurveillanceDesk, { access }: Caller): void {
-  const seen = reads.find((type) => access.visible(type, 'search').kind !== 'all');
+function assertMayCount({ reads, writes }: SurveillanceDesk, caller: Caller): void {
+  const seen = reads.find((type) => !seesAll(type, ['search'], caller));
   if (seen !== undefined)
     throw fhirError('forbidden', `This caller may not search every ${seen}, of which counts are made.`);
-  const verbs = ['read', 'create', 'update'] as const;
-  const written = writes.find((type) => verbs.some((verb) => access.visible(type, verb).kind !== 'all'));
+  const written = writes.find((type) => !seesAll(type, ['read', 'create', 'update'], caller));
   if (written !== undefined) throw fhirError('forbidden', `Writing ${written} is not permitted to this caller.`);
 }
 

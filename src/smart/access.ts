@@ -6,13 +6,14 @@ import { FhirError } from '../fhir/outcome.ts';
 import type { AccessFilter, Predicate, Verb } from '../fhir/search/algebra.ts';
 import { compartmentPredicate } from '../fhir/search/compartment.ts';
 import { needsOthers } from '../fhir/search/satisfies.ts';
-import { ALL, and, NONE, or } from '../fhir/search/simplify.ts';
+import { ALL, and, NONE, not, or } from '../fhir/search/simplify.ts';
 import type { CallerFacts } from '../rest/caller.ts';
 import type { Caller, RestContext } from '../rest/context.ts';
+import { type AccessPolicy, hiddenLabels, isBoundByConsent, type Permit, type Role, rolesOf } from './policy.ts';
 import { BESIDE_COMPARTMENT, EXPLICIT_ONLY, OPEN_TO_PATIENTS } from './reach.ts';
-import type { Rights, Scope } from './scopes.ts';
+import { NO_SITUATION, type Rights, type Scope, type Situation } from './scopes.ts';
 
-export type AccessContext = Pick<RestContext, 'definitions' | 'capability' | 'parseSearch' | 'planSearch'>;
+export type AccessContext = Pick<RestContext, 'definitions' | 'capability' | 'parseSearch' | 'planSearch' | 'policy'>;
 
 /** The caller on the thread that answers. Facts of before there were rights are those of nobody. */
 export function callerOf(facts: CallerFacts, context: AccessContext): Caller {
@@ -43,15 +44,92 @@ type Granted = Extract<Rights, { kind: 'granted' }>;
 /** Compiled a type and verb at a time, when it is first asked for. */
 function grantedFilter(rights: Granted, principal: string, context: AccessContext): AccessFilter {
   const known = new Map<string, Predicate>();
+  const limits = limitsOf(rights.situation ?? NO_SITUATION, context);
+  const compile = (type: string, verb: Verb): Predicate => {
+    const scoped = or(rights.scopes.map((scope) => granted(scope, type, verb, rights, context)));
+    return scoped.kind === 'none' ? NONE : limits.cut(scoped, type, verb);
+  };
   return {
     principal,
+    isBound: limits.isBound,
     visible: (type, verb) => {
       const key = `${verb} ${type}`;
-      const found = known.get(key) ?? or(rights.scopes.map((scope) => granted(scope, type, verb, rights, context)));
+      const found = known.get(key) ?? compile(type, verb);
       known.set(key, found);
       return found;
     },
   };
+}
+
+interface Limits {
+  /** What is left of what scopes give. */
+  cut(scoped: Predicate, type: string, verb: Verb): Predicate;
+  isBound(type: string): boolean;
+}
+
+/** What narrows scopes: roles for good; labels and consents unless an emergency lifts them for one patient. */
+function limitsOf(situation: Situation, context: AccessContext): Limits {
+  const { policy } = context;
+  if (policy === undefined) return { cut: (scoped) => scoped, isBound: () => false };
+  const roles = rolesOf(situation, policy);
+  const hidden = hiddenLabels(situation, policy);
+  const isBound = isBoundByConsent(situation, policy);
+  const lifted = situation.breakGlass === undefined ? [] : [situation.breakGlass.patient];
+  return {
+    cut: (scoped, type, verb) => {
+      const permitted = and([scoped, roles === undefined ? ALL : permittedBy(roles, type, verb, context)]);
+      if (permitted.kind === 'none' || type === AUDIT_EVENT) return permitted;
+      const limit = unlabelled(type, hidden);
+      const open = limit.kind === 'all' ? ALL : or([limit, compartmentOf(type, lifted, context)]);
+      return and([permitted, open]);
+    },
+    isBound: (type) => isBound && isOfPatients(type, context),
+  };
+}
+
+/** Not versioned, not labelled, and about requests rather than care: roles alone decide. */
+const AUDIT_EVENT = 'AuditEvent';
+
+/** Whether resources of the type can belong to a patient. */
+function isOfPatients(type: string, { definitions }: AccessContext): boolean {
+  return definitions.compartmentParameters('Patient', type).length > 0 || BESIDE_COMPARTMENT.has(type);
+}
+
+function permittedBy(roles: readonly Role[], type: string, verb: Verb, context: AccessContext): Predicate {
+  const permits = roles.flatMap((role) => role.permits);
+  return or(permits.map((permit) => permitted(permit, type, verb, context)));
+}
+
+/** What one line of a role gives of a type. */
+function permitted({ types, verbs, query }: Permit, type: string, verb: Verb, context: AccessContext): Predicate {
+  const isNamed = types.includes(type) || (types.includes('*') && !EXPLICIT_ONLY.has(type));
+  if (!isNamed || !verbs.includes(verb)) return NONE;
+  return query === '' ? ALL : asked(type, query, context);
+}
+
+/** @throws TypeError naming every line of a role that permits nothing, since its type is not served or its criteria are none */
+export function assertRoles(policy: AccessPolicy | undefined, context: AccessContext): void {
+  const problems = policy === undefined ? [] : roleProblems(policy, context);
+  if (problems.length > 0) throw new TypeError(`Roles: ${problems.join(' ')}`);
+}
+
+function roleProblems(policy: AccessPolicy, context: AccessContext): readonly string[] {
+  return [...policy.roles.values()].flatMap(({ name, permits }) =>
+    permits.flatMap(({ types, query }) => {
+      const unknown = types.filter((type) => type !== '*' && !context.capability.types.has(type));
+      const useless =
+        query === '' ? [] : types.filter((type) => type === '*' || asked(type, query, context).kind === 'none');
+      return [
+        ...unknown.map((type) => `${name}.json: ${type} is not served.`),
+        ...useless.map((type) => `${name}.json: the criteria are none of ${type}.`),
+      ];
+    }),
+  );
+}
+
+/** What has none of the labels, of whatever system. */
+function unlabelled(type: string, codes: readonly string[]): Predicate {
+  return not(or(codes.map((code): Predicate => ({ kind: 'token', parameter: `${type}._security`, code }))));
 }
 
 /** What one scope gives of a type. */
@@ -74,8 +152,15 @@ function granted(
 function ofPatients(type: string, verb: Verb, patients: readonly string[], context: AccessContext): Predicate {
   const [first] = patients;
   if (first === undefined || EXPLICIT_ONLY.has(type)) return NONE;
-  if (type === 'Patient') return { kind: 'ids', ids: patients }; // not those that only link to it
   if (OPEN_TO_PATIENTS.has(type)) return verb === 'read' || verb === 'search' ? ALL : NONE;
+  return compartmentOf(type, patients, context);
+}
+
+/** What of a type belongs to the patients. */
+function compartmentOf(type: string, patients: readonly string[], context: AccessContext): Predicate {
+  const [first] = patients;
+  if (first === undefined) return NONE;
+  if (type === 'Patient') return { kind: 'ids', ids: patients }; // not those that only link to it
   const inside = compartmentPredicate({ type: 'Patient', id: first }, type, context.definitions, patients) ?? NONE;
   const targets = patients.map((id) => `Patient/${id}`);
   const beside = (BESIDE_COMPARTMENT.get(type) ?? []).map(

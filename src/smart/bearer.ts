@@ -21,7 +21,10 @@ export interface AccessToken {
   /** One FHIR id; undefined when absent or anything else. */
   readonly patient: string | undefined;
   readonly fhirUser: string | undefined;
+  /** By our names. */
   readonly roles: readonly string[];
+  /** Of its issuer. */
+  readonly withoutRole: string;
   readonly purposes: readonly string[];
   /** ms since 1970. */
   readonly expiresAt: number;
@@ -210,7 +213,7 @@ function claimsIn(body: string): Claims {
 }
 
 /** @throws FhirError `token-invalid` for a token without scopes: an ID token, say, is no access token */
-function said(claims: Claims, { issuer, claims: names }: Issuer, exp: number): AccessToken {
+function said(claims: Claims, { issuer, claims: names, roles, withoutRole }: Issuer, exp: number): AccessToken {
   const scope = textsIn(claims[names.scope]).join(' ');
   const client = textIn(claims[names.client]) ?? textIn(claims.azp);
   if (scope === '' || client === undefined) throw refuseToken();
@@ -225,7 +228,8 @@ function said(claims: Claims, { issuer, claims: names }: Issuer, exp: number): A
     scope,
     patient: patient !== undefined && ID.test(patient) ? patient : undefined,
     fhirUser: textIn(claims[names.fhirUser]),
-    roles: textsIn(claims[names.roles]),
+    roles: textsIn(claims[names.roles]).map((role) => roles.get(role) ?? role),
+    withoutRole,
     purposes: textsIn(claims[names.purpose]),
     expiresAt: exp * 1000,
   };

@@ -6,6 +6,7 @@ import { type CallerFacts, strangerFacts } from '../rest/caller.ts';
 import type { RestContext, Term } from '../rest/context.ts';
 import { personOf } from '../rest/patient-links.ts';
 import type { AccessToken, TokenVerifier } from './bearer.ts';
+import type { AccessPolicy } from './policy.ts';
 import { type Scope, type Situation, scopesOf } from './scopes.ts';
 
 /** Where a request comes from, before it is known from whom. */
@@ -22,7 +23,7 @@ export interface IdentityOptions {
   /** Base of our own references, no trailing slash. */
   readonly fhirBase: string;
   /** Whose links say which records are one person. */
-  readonly context: () => Pick<RestContext, 'store' | 'capability' | 'settings' | 'ambient'>;
+  readonly context: () => Pick<RestContext, 'store' | 'capability' | 'settings' | 'ambient' | 'policy'>;
 }
 
 /** Who asks by the tokens of issuers. */
@@ -33,7 +34,7 @@ export function identityOf({ verifier, fhirBase, context }: IdentityOptions): Id
     const named = token.patient !== undefined && scopes.some(({ context: reach }) => reach === 'patient');
     const patients = named ? await personOf(token.patient ?? '', EVERYTHING, context()) : [];
     const user = userOf(token, scopes, fhirBase);
-    const situation = situationOf(token, user);
+    const situation = situationOf(token, user, scopes, context().policy);
     return {
       ...strangerFacts(peer.requestId, peer.address),
       principal: principalOf(token, scopes, situation),
@@ -49,8 +50,38 @@ export function identityOf({ verifier, fhirBase, context }: IdentityOptions): Id
 const EVERYTHING: AccessFilter = { principal: '', visible: () => ALL };
 
 /** What the token says beside scopes. */
-function situationOf({ purposes }: AccessToken, user: string | undefined): Situation {
-  return { purposes, actors: user === undefined ? [] : [user] };
+function situationOf(
+  token: AccessToken,
+  user: string | undefined,
+  scopes: readonly Scope[],
+  policy: AccessPolicy | undefined,
+): Situation {
+  const roles = rolesIn(token, user, scopes, policy);
+  const actors = user === undefined ? [] : [user];
+  return { purposes: token.purposes, actors, ...(roles === undefined ? {} : { roles }) };
+}
+
+const PATIENT_ROLE = 'patient';
+const STAFF = /^(?:.*\/)?(?:Practitioner|PractitionerRole)\/[^/]*$/;
+
+/**
+ * Who acts as staff needs a role: whoever has `user/` scopes, or is a Practitioner. Patients' own apps and backend clients need none; theirs
+ * narrows them when they have one.
+ */
+function rolesIn(
+  { roles, withoutRole, fhirUser, patient }: AccessToken,
+  user: string | undefined,
+  scopes: readonly Scope[],
+  policy: AccessPolicy | undefined,
+): readonly string[] | undefined {
+  const known = [...new Set(roles)].filter((name) => policy?.roles.has(name));
+  if (known.length > 0 || policy === undefined) return known.length > 0 ? known : undefined;
+  const isOwn = patient !== undefined && user === `Patient/${patient}`;
+  const isPatient = isOwn && scopes.every(({ context }) => context === 'patient');
+  if (isPatient) return policy.roles.has(PATIENT_ROLE) ? [PATIENT_ROLE] : undefined;
+  const isStaff = STAFF.test(fhirUser ?? '') || scopes.some(({ context }) => context === 'user');
+  if (!isStaff || withoutRole === 'scopes') return undefined;
+  return withoutRole === 'none' ? [] : [withoutRole];
 }
 
 /** Longest time that an issuer outside is trusted to stand by what it granted, ms: as long as grants last here. */

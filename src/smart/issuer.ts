@@ -59,6 +59,10 @@ export interface Issuer {
   readonly claims: ClaimNames;
   /** Of an issuer in this process. */
   readonly own?: OwnIssuer;
+  /** Its names of roles -> ours; names that are not here stay what they are. */
+  readonly roles: ReadonlyMap<string, string>;
+  /** What becomes of staff without a role: `none` = nothing is permitted, `scopes` = scopes alone decide, or the role they are taken for. */
+  readonly withoutRole: string;
 }
 
 /** One file of the folder ISSUERS_DIR; every field is described in issuers/schema.json. */
@@ -74,6 +78,8 @@ interface IssuerFile {
   readonly networks?: readonly string[];
   readonly metadata?: IssuerMetadata;
   readonly claims?: Partial<ClaimNames>;
+  readonly roles?: Readonly<Record<string, string>>;
+  readonly withoutRole?: string;
 }
 
 const ALGORITHMS = ['RS256', 'RS384', 'PS256', 'ES256', 'ES384'];
@@ -107,6 +113,8 @@ export function issuerOf(file: Omit<IssuerFile, 'introspection'>, introspection?
     networks: file.networks ?? [],
     metadata: file.metadata,
     claims: { ...CLAIMS, ...file.claims },
+    roles: new Map(Object.entries(file.roles ?? {})),
+    withoutRole: file.withoutRole ?? 'none',
   };
 }
 

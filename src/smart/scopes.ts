@@ -70,9 +70,12 @@ export function scopeOf(text: string): Scope | undefined {
   const old = VERSION_1.get(access);
   // Search parameters are of version 2 only.
   if (access === '' || (old !== undefined && query !== '')) return undefined;
-  const letters = old ?? access;
-  const verbs = Object.entries(LETTERS).flatMap(([letter, verb]) => (letters.includes(letter) ? [verb] : []));
-  return { context, type, verbs, query };
+  return { context, type, verbs: verbsOf(old ?? access), query };
+}
+
+/** `crs` as verbs. */
+export function verbsOf(letters: string): readonly Verb[] {
+  return Object.entries(LETTERS).flatMap(([letter, verb]) => (letters.includes(letter) ? [verb] : []));
 }
 
 /** The scopes of a `scope` claim that this server knows, each once; the others are ignored, as OAuth asks. */

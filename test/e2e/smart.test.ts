@@ -23,8 +23,8 @@ test('smart@server: open documents, 401 for the rest, and scopes on every thread
   const env = { ISSUERS_DIR: issuers, PUBLIC_URL: 'https://fhir.example.org' };
   const there = await start(env, folder);
   try {
-    const bearer = async (scope: string, patient?: string) => ({
-      authorization: `Bearer ${await signed(claims(Date.now(), { aud: BASE, scope, patient }))}`,
+    const bearer = async (scope: string, patient?: string, roles?: readonly string[]) => ({
+      authorization: `Bearer ${await signed(claims(Date.now(), { aud: BASE, scope, patient, roles }))}`,
     });
     const ask = async (path: string, headers: Record<string, string> = {}, init: RequestInit = {}) =>
       fetch(`${there.url}${path}`, { ...init, headers: { ...headers, ...(init.headers as Record<string, string>) } });
@@ -54,7 +54,10 @@ test('smart@server: open documents, 401 for the rest, and scopes on every thread
     const call = await ask('/cds-services/triage', {}, { method: 'POST', body: '{}' });
     assert.equal(call.status, 401, 'without registered clients nobody calls');
 
-    const all = { ...(await bearer('system/*.cruds')), 'content-type': 'application/fhir+json' };
+    const all = {
+      ...(await bearer('system/*.cruds', undefined, ['integration-engine'])),
+      'content-type': 'application/fhir+json',
+    };
     const put = (type: string, id: string, more: object = {}) => ({
       resource: { resourceType: type, id, ...more },
       request: { method: 'PUT', url: `${type}/${id}` },

@@ -7,7 +7,7 @@ import { auditRow, postedAuditRow, renderAuditEvent } from '../../src/audit.ts';
 import { localCaller, localFacts } from '../../src/rest/caller.ts';
 import type { Caller, RestContext } from '../../src/rest/context.ts';
 import { answer } from '../../src/rest/interact.ts';
-import type { FhirResponse } from '../../src/rest/request.ts';
+import type { FhirResponse, WireRequest } from '../../src/rest/request.ts';
 import { openSqlite, type SqliteStore } from '../../src/store/sqlite.ts';
 import { BASE, type Sent, world } from '../world.ts';
 
@@ -15,6 +15,7 @@ export interface EngineWorld {
   readonly store: SqliteStore;
   readonly context: RestContext;
   send(method: string, url: string, sent?: Sent): Promise<FhirResponse>;
+  wire(method: string, url: string, sent?: Sent): WireRequest;
   sendAs(caller: Caller, method: string, url: string, sent?: Sent): Promise<FhirResponse>;
   /** Ends the store and removes its folder; nothing may have been reported. */
   close(): Promise<void>;
@@ -60,5 +61,5 @@ export async function engineWorld(
     const { status, body: text } = await send('PUT', `/${body.resourceType}/${body.id}`, { body });
     assert.equal(status, 201, text);
   }
-  return { store, context, send, sendAs, close };
+  return { store, context, wire, send, sendAs, close };
 }

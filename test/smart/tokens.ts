@@ -4,7 +4,7 @@ import { strangerFacts } from '../../src/rest/caller.ts';
 import type { Caller, RestContext } from '../../src/rest/context.ts';
 import { accessFilter } from '../../src/smart/access.ts';
 import { issuerOf } from '../../src/smart/issuer.ts';
-import { scopesOf } from '../../src/smart/scopes.ts';
+import { type Situation, scopesOf } from '../../src/smart/scopes.ts';
 import { BASE } from '../world.ts';
 
 export interface Pair {
@@ -34,10 +34,18 @@ export function signed(payload: Claims, { privateKey }: Pair = KEYS, header: Cla
   return new SignJWT({ ...payload }).setProtectedHeader(full).sign(privateKey);
 }
 
-/** Whoever has these scopes, and these records as the patient in context. */
-export function callerWith(context: RestContext, scope: string, patients: readonly string[] = []): Caller {
-  const rights = { kind: 'granted', scopes: scopesOf(scope), patients } as const;
-  const principal = JSON.stringify([scope, patients]);
+/** Whoever has these scopes, and these records as the patient in context; in a situation, when it is given. */
+export function callerWith(
+  context: RestContext,
+  scope: string,
+  patients: readonly string[] = [],
+  situation?: Situation,
+): Caller {
+  const rights = {
+    ...({ kind: 'granted', scopes: scopesOf(scope), patients } as const),
+    ...(situation === undefined ? {} : { situation }),
+  };
+  const principal = JSON.stringify([scope, patients, situation]);
   const facts = { ...strangerFacts('request-1', '127.0.0.1'), principal, rights };
   return { ...facts, access: accessFilter(rights, principal, context) };
 }

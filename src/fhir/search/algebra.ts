@@ -160,6 +160,11 @@ export interface AccessFilter {
    * resource in hand can be judged by it: an old version, one that is to be written.
    */
   visible(type: string, verb: Verb): Predicate;
+  /**
+   * Whether somebody's decision may hide resources of the type from the caller at any time, also when none does now: then what is absent
+   * is never told from what is hidden. Absent: none.
+   */
+  isBound?(type: string): boolean;
 }
 
 /** A search of one type, access already inside `where`. `principal` and `fingerprint` bind cursors to caller and query. */

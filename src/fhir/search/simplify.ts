@@ -39,3 +39,19 @@ export function chain(parameter: ParameterKey, type: string, where: Predicate): 
 export function has(type: string, parameter: ParameterKey, where: Predicate): Predicate {
   return where.kind === 'none' ? NONE : { kind: 'has', type, parameter, where };
 }
+
+/** What is left to ask of a resource without a value of the parameter. Chains and composites are left as they are. */
+export function withoutRows(predicate: Predicate, parameter: ParameterKey): Predicate {
+  switch (predicate.kind) {
+    case 'token':
+      return predicate.parameter === parameter ? NONE : predicate;
+    case 'and':
+      return and(predicate.of.map((each) => withoutRows(each, parameter)));
+    case 'or':
+      return or(predicate.of.map((each) => withoutRows(each, parameter)));
+    case 'not':
+      return not(withoutRows(predicate.of, parameter));
+    default:
+      return predicate;
+  }
+}
