@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from trees import newest
 
 MODELS = Path(__file__).parents[1]
 # Primary LOINC code of an input -> parameters of the data set, and the factor to the input's unit.
@@ -131,7 +132,7 @@ def is_test(record):
 def derive(folder, hours):
     long = pd.read_csv(Path(folder) / "records_long.csv.gz")
     outcomes = pd.read_csv(Path(folder) / "outcomes.csv").set_index("RecordID").sort_index()
-    manifest = json.loads((MODELS / f"icu-mortality-{hours}h" / "1.0.0" / "manifest.json").read_text())
+    manifest = json.loads((newest(f"icu-mortality-{hours}h") / "manifest.json").read_text())
     static = long[long.minute == 0].drop_duplicates(["RecordID", "parameter"]).pivot(index="RecordID", columns="parameter", values="value")
     # Minute 0 of the data set is admission itself: weight and height are taken from there, and again when weighed.
     table = pd.DataFrame({"split": ["test" if is_test(one) else "train" for one in outcomes.index], "label": outcomes["In-hospital_death"]})

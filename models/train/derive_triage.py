@@ -12,12 +12,13 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from trees import newest
 
 HERE = Path(__file__).parent
 MODELS = HERE.parent
 SEED = 23
 TEST_SHARE = 0.1
-# Visits of the training split whose complaint is withheld, so that the model knows what to do without one.
+# Share of the training visits that are read without their complaint, so that the model knows what to do without one.
 WITHHELD = 0.04
 
 COMPLAINTS = json.loads((MODELS / "complaints.json").read_text())
@@ -27,7 +28,7 @@ OF_REASON = {code: row["category"] for row in COMPLAINTS["categories"] for code 
 
 
 def features(model):
-    return json.loads((MODELS / model / "1.0.0" / "manifest.json").read_text())["features"]
+    return json.loads((newest(model) / "manifest.json").read_text())["features"]
 
 
 def number(column, low, high, scale=1.0):
@@ -48,15 +49,20 @@ def complaint_columns(model, found):
     return columns
 
 
-def finished(model, table, found, rng):
-    """The table with complaint inputs, split and columns in order."""
+def finished(model, table, found, rng, again=False):
+    """The table with complaint inputs, split and columns in order. `again`: a visit whose complaint is withheld stands there twice, with it and without."""
     split = np.where(rng.random(len(table)) < TEST_SHARE, "test", "train")
     withheld = (split == "train") & (rng.random(len(table)) < WITHHELD)
-    found = [None if hide else row for row, hide in zip(found, withheld)]
-    table = table.assign(**complaint_columns(model, found), split=split)
+    table = table.assign(split=split)
+    if again:
+        found = found + [None] * int(withheld.sum())
+        table = pd.concat([table.assign(complaint="stated"), table[withheld].assign(complaint="withheld")], ignore_index=True)
+    else:
+        found = [None if hide else row for row, hide in zip(found, withheld)]
+    table = table.assign(**complaint_columns(model, found))
     table["shockIndex"] = table.pulse / table.systolic
     names = [spec["name"] for spec in features(model)]
-    keys = [name for name in ("visit", "year", "text", "categories") if name in table]
+    keys = [name for name in ("visit", "complaint", "year", "text", "categories") if name in table]
     return table[keys + names + ["split", "label"]]
 
 
@@ -90,8 +96,8 @@ ACVPU = {1: 0, 2: 2, 3: 3, 4: 4}
 
 
 def texts_of(raw):
-    """The written complaints on one line each, without the field separator."""
-    return [" ".join(str(text).replace(",", ";").split()) for text in raw.Chief_complain]
+    """The written complaints on one line each."""
+    return [" ".join(str(text).split()) for text in raw.Chief_complain]
 
 
 def high_acuity(path):
@@ -105,11 +111,12 @@ def high_acuity(path):
     table = pd.DataFrame(
         {
             "visit": raw.row,
-            "text": texts,
+            "text": [text.replace("%", "%25").replace(",", "%2C") for text in texts],
             "categories": categories,
             "age": raw.Age,
             "sex": (raw.Sex == 1).astype(int),
             "ambulance": raw["Arrival mode"].isin([2, 4]).astype(int),
+            "privateAmbulance": (raw["Arrival mode"] == 4).astype(int),
             "consciousness": raw.Mental.map(ACVPU),
             "pain": pain,
             "temperature": number(raw.BT, 24, 44).round(1),
@@ -121,7 +128,7 @@ def high_acuity(path):
             "label": (raw.KTAS_expert <= 2).astype(int),
         }
     )
-    return finished("triage-high-acuity", table, found, np.random.default_rng(SEED))
+    return finished("triage-high-acuity", table, found, np.random.default_rng(SEED), again=True)
 
 
 def write(model, table):

@@ -13,21 +13,23 @@ import { explainerOf } from '../../src/risk/tree-shap.ts';
 import { filledCard } from './card.ts';
 import { figures } from './figures.ts';
 import {
+  agreement,
   atThreshold,
   calibration,
   discrimination,
   interval,
   netBenefit,
   ones,
-  probabilityOf,
   type Row,
   ranking,
   resamples,
   type Weights,
 } from './metrics.ts';
+import { newestOf } from './newest.ts';
 import { referenceOf } from './reference.ts';
 import { STUDIES, type Study } from './studies.ts';
 import { readTable, type Table, vectorAt } from './table.ts';
+import { targetLines } from './targets.ts';
 
 const MODELS = join(import.meta.dirname, '..');
 export const BOOTSTRAPS = 500;
@@ -45,7 +47,6 @@ export interface Cohort {
   readonly overall: Estimates;
   /** By band of the manifest. */
   readonly bands: Readonly<Record<string, { readonly threshold: number; readonly at: Estimates }>>;
-  readonly balanced: number;
   readonly netBenefitPer100: readonly { readonly threshold: number; readonly model: number; readonly all: number }[];
 }
 export interface Evaluation {
@@ -67,7 +68,7 @@ const rounded = (value: number): number => Number(value.toFixed(4));
 function overallOf(rows: readonly Row[], order: readonly number[], weights: Weights): Readonly<Record<string, number>> {
   const { auroc, auprc } = discrimination(rows, order, weights);
   const { slope, observedByExpected } = calibration(rows, weights);
-  return { auroc, auprc, slope, observedByExpected };
+  return { auroc, auprc, slope, observedByExpected, ...agreement(rows, order, weights) };
 }
 
 /** Estimates of all measures with intervals from the samples. */
@@ -91,8 +92,6 @@ function cohortOf(rows: readonly Row[], { bands }: ModelManifest, bootstraps: nu
   const order = ranking(rows);
   const samples = [...resamples(rows, bootstraps, SEED)];
   const cases = rows.filter(({ label }) => label === 1).length;
-  const atBalance = probabilityOf(rows[order[cases - 1] ?? 0]?.margin ?? Number.NaN);
-  const { sensitivity, ppv } = atThreshold(rows, ones(rows), atBalance);
   return {
     rows: rows.length,
     cases,
@@ -106,7 +105,6 @@ function cohortOf(rows: readonly Row[], { bands }: ModelManifest, bootstraps: nu
           { threshold: from, at: withIntervals((weights) => ({ ...atThreshold(rows, weights, from) }), rows, samples) },
         ]),
     ),
-    balanced: rounded(Math.min(sensitivity, ppv)),
     netBenefitPer100: THRESHOLDS.map((threshold) => {
       const { model, all } = netBenefit(rows, threshold);
       return { threshold, model: rounded(model), all: rounded(all) };
@@ -253,7 +251,7 @@ export interface Evaluated {
 
 /** Everything that is known of one model, from the committed files alone. */
 export async function evaluated(study: Study, bootstraps: number): Promise<Evaluated> {
-  const folder = join(MODELS, study.model, '1.0.0');
+  const folder = newestOf(study.model);
   const manifest = readChecked(folder, 'manifest.json', loadSchemas(MODELS).manifest);
   const table = readTable(`${study.model}.csv.gz`);
   const inputs = manifest.features.map(({ name }) => table.numbers(name));
@@ -292,9 +290,10 @@ export async function evaluated(study: Study, bootstraps: number): Promise<Evalu
 
 const shown = ([value, low, high]: Estimate): string => `${value.toFixed(3)} (${low.toFixed(3)}-${high.toFixed(3)})`;
 
-function told({ model, cohorts, rules }: Evaluation): string {
-  const lines = Object.entries(cohorts).flatMap(([name, { rows, cases, groups, overall, bands, balanced }]) => [
-    `${model} ${name}: ${rows} rows, ${cases} cases, ${groups} groups; min(Se,PPV) ${balanced}`,
+function told(evaluation: Evaluation): string {
+  const { model, cohorts, rules } = evaluation;
+  const lines = Object.entries(cohorts).flatMap(([name, { rows, cases, groups, overall, bands }]) => [
+    `${model} ${name}: ${rows} rows, ${cases} cases, ${groups} groups`,
     ...Object.entries(overall).map(([measure, estimate]) => `  ${measure} ${shown(estimate)}`),
     ...Object.entries(bands).map(
       ([band, { threshold, at }]) =>
@@ -303,15 +302,14 @@ function told({ model, cohorts, rules }: Evaluation): string {
           .join(', ')}`,
     ),
   ]);
-  return [...lines, ...Object.entries(rules).map(([rule, figures]) => `  ${rule}: ${JSON.stringify(figures)}`)].join(
-    '\n',
-  );
+  const beside = Object.entries(rules).map(([rule, figures]) => `  ${rule}: ${JSON.stringify(figures)}`);
+  return [...lines, ...beside, ...targetLines(evaluation)].join('\n');
 }
 
 if (import.meta.main) {
   const wanted = process.argv.slice(2);
   for (const study of STUDIES.filter(({ model }) => wanted.length === 0 || wanted.includes(model))) {
-    const folder = join(MODELS, study.model, '1.0.0');
+    const folder = newestOf(study.model);
     const { evaluation, heldOut, test, reference } = await evaluated(study, BOOTSTRAPS);
     writeFileSync(join(folder, 'evaluation.json'), `${JSON.stringify(evaluation, null, 2)}\n`);
     writeFileSync(join(folder, 'reference.json'), `${JSON.stringify(reference)}\n`);

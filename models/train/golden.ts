@@ -1,4 +1,7 @@
-/** Writes golden.json of the trained models: invented patients as FHIR resources, the vector the server reads, the answer of the file: `node models/train/golden.ts`. */
+/**
+ * Writes golden.json of the trained models: invented patients as FHIR resources, the vector the server reads, the answer of the file:
+ * `node models/train/golden.ts [id ...]`. Cases that are not below keep their resources and get their vector and answer anew.
+ */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Resource } from '../../src/fhir/resource.ts';
@@ -6,6 +9,8 @@ import { featuresOf } from '../../src/risk/assess.ts';
 import { loadKnowledge } from '../../src/risk/knowledge.ts';
 import { type Golden, loadSchemas, type ModelManifest, readChecked } from '../../src/risk/manifest.ts';
 import { openRunner } from '../../src/risk/session.ts';
+import { newestOf } from './newest.ts';
+import { STUDIES } from './studies.ts';
 
 const MODELS = join(import.meta.dirname, '..');
 const AT = Date.UTC(2026, 2, 1, 12);
@@ -190,21 +195,28 @@ const CASES: Readonly<Record<string, readonly Case[]>> = {
   'icu-mortality-48h': mortalityCases(48),
 };
 
-async function goldens(folder: string, manifest: ModelManifest, cases: readonly Case[]): Promise<readonly Golden[]> {
+/** A worked case before it has an answer. */
+type Asked = Pick<Golden, 'name' | 'at' | 'patient' | 'resources'>;
+
+const written = ({ name, patient, place, readings, others = [] }: Case): Asked => ({
+  name,
+  at: new Date(AT).toISOString(),
+  patient,
+  resources: [stay(...place), ...readings.map(observation), ...others],
+});
+
+async function goldens(folder: string, manifest: ModelManifest, cases: readonly Asked[]): Promise<readonly Golden[]> {
   const knowledge = loadKnowledge(MODELS, loadSchemas(MODELS));
   const outputs = manifest.outputs.map(({ tensor, columns }) => ({ tensor, width: columns.length }));
   const input = { tensor: manifest.input.tensor, width: manifest.features.length };
   const runner = await openRunner(new Uint8Array(readFileSync(join(folder, 'model.onnx'))), { input, outputs });
   const made: Golden[] = [];
-  for (const { name, patient, place, readings, others = [] } of cases) {
-    const resources = [stay(...place), ...readings.map(observation), ...others];
-    const found = featuresOf(manifest, { patient, resources, at: AT }, knowledge).map(({ value }) => value);
+  for (const asked of cases) {
+    const evidence = { patient: asked.patient, resources: asked.resources, at: Date.parse(asked.at) };
+    const found = featuresOf(manifest, evidence, knowledge).map(({ value }) => value);
     const answer = await runner.run(Float32Array.from(found));
     made.push({
-      name,
-      at: new Date(AT).toISOString(),
-      patient,
-      resources,
+      ...asked,
       vector: found.map((value) => (Number.isNaN(value) ? null : Number(value.toPrecision(12)))),
       outputs: Object.fromEntries(
         Object.entries(answer).map(([tensor, values]) => [tensor, values.map((one) => Number(one.toFixed(7)))]),
@@ -216,11 +228,12 @@ async function goldens(folder: string, manifest: ModelManifest, cases: readonly 
 }
 
 if (import.meta.main) {
-  const check = loadSchemas(MODELS).manifest;
-  for (const [model, cases] of Object.entries(CASES)) {
-    if (process.argv.length > 2 && !process.argv.includes(model)) continue;
-    const folder = join(MODELS, model, '1.0.0');
-    const made = await goldens(folder, readChecked(folder, 'manifest.json', check), cases);
+  const schemas = loadSchemas(MODELS);
+  const wanted = process.argv.length > 2 ? process.argv.slice(2) : STUDIES.map(({ model }) => model);
+  for (const model of wanted) {
+    const folder = newestOf(model);
+    const cases = CASES[model]?.map(written) ?? readChecked(folder, 'golden.json', schemas.golden);
+    const made = await goldens(folder, readChecked(folder, 'manifest.json', schemas.manifest), cases);
     writeFileSync(join(folder, 'golden.json'), `${JSON.stringify(made, null, 1)}\n`);
     process.stdout.write(
       `${model}: ${made.map(({ name, outputs }) => `${name} ${outputs.probability?.[0]}`).join('; ')}\n`,

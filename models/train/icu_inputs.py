@@ -6,11 +6,8 @@ input: how often something is charted is a habit of a place, and added nothing h
 """
 
 import json
-from pathlib import Path
+from trees import newest, write_json
 
-from trees import write_json
-
-MODELS = Path(__file__).parents[1]
 VITALS = "heartRate respiratoryRate temperature systolic diastolic meanPressure saturation fio2 comaScore".split()
 RARE = "troponinI troponinT".split()
 WORDS = {
@@ -103,7 +100,7 @@ def inputs(manifest, hours):
 
 if __name__ == "__main__":
     for hours in (24, 48):
-        path = MODELS / f"icu-mortality-{hours}h" / "1.0.0" / "manifest.json"
+        path = newest(f"icu-mortality-{hours}h") / "manifest.json"
         manifest = json.loads(path.read_text())
         manifest["features"] = inputs(manifest, hours)
         write_json(path, manifest)

@@ -82,6 +82,28 @@ export function atThreshold(rows: readonly Row[], weights: Weights, threshold: n
   };
 }
 
+/**
+ * The best min(sensitivity, positive predictive value) of any threshold (event 1 of the PhysioNet Challenge 2012), and the share of rows
+ * that are called rightly at a probability of 0.5.
+ */
+export function agreement(
+  rows: readonly Row[],
+  order: readonly number[],
+  weights: Weights,
+): { readonly balanced: number; readonly accuracy: number } {
+  const curve = steps(rows, order, weights);
+  const { truePositives: cases = 0, falsePositives: others = 0 } = curve.at(-1) ?? {};
+  let [balanced, right] = [0, others];
+  for (const { margin, truePositives, falsePositives } of curve) {
+    balanced = Math.max(
+      balanced,
+      Math.min(truePositives / cases, truePositives / Math.max(1, truePositives + falsePositives)),
+    );
+    if (margin >= 0) right = truePositives + others - falsePositives;
+  }
+  return { balanced, accuracy: right / (cases + others) };
+}
+
 export interface Calibration {
   /** 1 when log-odds are right; below 1 when they are too extreme. */
   readonly slope: number;

@@ -19,8 +19,6 @@ export interface Study {
   readonly outcome?: Outcome;
 }
 
-const everyone = () => () => true;
-
 const ageBand = (table: Table) => {
   const ages = table.numbers('age');
   return (index: number): string => {
@@ -85,11 +83,17 @@ const unit = (table: Table) => {
   return (index: number): string | undefined => columns.find(([values]) => values[index] === 1)?.[1];
 };
 
+/** Stays at the instant of the model; those at other instants are learned from only. */
+const judged = (table: Table) => {
+  const also = table.has('also') ? table.numbers('also') : undefined;
+  return (index: number): boolean => also?.[index] !== 1;
+};
+
 const icuMortality = (hours: number): Study => ({
   model: `icu-mortality-${hours}h`,
   keys: ['RecordID'],
   group: 'RecordID',
-  cohorts: { all: everyone },
+  cohorts: { all: judged },
   main: 'all',
   subgroups: { sex, age: ageBand, unit },
   rules: {},
@@ -101,21 +105,43 @@ const lastYear = (table: Table) => {
   const years = table.column('year');
   return (index: number): boolean => years[index] === LAST_YEAR;
 };
+/** Visits with their complaint; those that stand there again without it are learned from only. */
+const stated = (table: Table) => {
+  const complaint = table.has('complaint') ? table.column('complaint') : undefined;
+  return (index: number): boolean => complaint?.[index] !== 'withheld';
+};
+const COMPLAINS = 'complains';
+/** The first complaint of which a visit has an input: `complainsChestPain` is `chest pain`; `other` for none of them. */
+const complaintGroup = (table: Table) => {
+  const columns = table.names
+    .filter((name) => name.startsWith(COMPLAINS))
+    .map(
+      (name) =>
+        [
+          name
+            .slice(COMPLAINS.length)
+            .replaceAll(/\B[A-Z]/g, ' $&')
+            .toLowerCase(),
+          table.numbers(name),
+        ] as const,
+    );
+  return (index: number): string => columns.find(([, values]) => values[index] === 1)?.[0] ?? 'other';
+};
 /** Visits are drawn one by one: neither table names patients or departments. */
-const arrival = (model: string, cohorts: Study['cohorts'], outcome?: Outcome): Study => ({
+const arrival = (model: string, keys: readonly string[], cohorts: Study['cohorts'], outcome?: Outcome): Study => ({
   model,
-  keys: ['visit'],
+  keys,
   group: 'visit',
-  cohorts: { all: everyone, ...cohorts },
+  cohorts: { all: stated, ...cohorts },
   main: 'all',
-  subgroups: { sex, age: ageBand },
+  subgroups: { sex, age: ageBand, complaint: complaintGroup },
   rules: {},
   ...(outcome === undefined ? {} : { outcome }),
 });
 
 export const STUDIES: readonly Study[] = [
-  arrival('triage-critical-care', { lastYear }, { kind: 'intensive-care', hours: 24 }),
-  arrival('triage-high-acuity', {}),
+  arrival('triage-critical-care', ['visit'], { lastYear }, { kind: 'intensive-care', hours: 24 }),
+  arrival('triage-high-acuity', ['visit', 'complaint'], {}),
   {
     model: 'sepsis-icu',
     keys: ['patientunitstayid', 'names'],

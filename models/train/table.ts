@@ -5,6 +5,8 @@ import { gunzipSync } from 'node:zlib';
 
 export interface Table {
   readonly length: number;
+  readonly names: readonly string[];
+  has(name: string): boolean;
   /** Texts of a column. @throws TypeError when there is no such column */
   column(name: string): readonly string[];
   /** Numbers of a column, NaN for missing. */
@@ -29,6 +31,8 @@ export function readTable(file: string): Table {
   };
   return {
     length: rows.length,
+    names,
+    has: (name) => names.includes(name),
     column,
     numbers: (name) => Float32Array.from(column(name), (text) => (text === '' ? Number.NaN : Number(text))),
   };

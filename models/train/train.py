@@ -38,20 +38,31 @@ class Recipe:
     seeds: tuple = (1, 2, 3)
 
 
+# A threshold of margins and labels, for each way in which the rows were recorded (a list of pairs): it holds for all of them.
 def sensitivity(wanted):
-    return lambda margin, labels: trees.threshold_at(margin, labels, sensitivity=wanted)
+    return lambda ways: min(trees.threshold_at(margin, labels, sensitivity=wanted) for margin, labels in ways)
 
 
 def specificity(wanted):
-    return lambda margin, labels: trees.threshold_at(margin, labels, specificity=wanted)
+    return lambda ways: max(trees.threshold_at(margin, labels, specificity=wanted) for margin, labels in ways)
 
 
-def balanced(margin, labels):
+def balanced(ways):
     """The threshold with the highest min(sensitivity, positive predictive value): there as many alerts as cases are given."""
-    return float(np.sort(margin)[::-1][int(labels.sum()) - 1])
+    return max(float(np.sort(margin)[::-1][int(labels.sum()) - 1]) for margin, labels in ways)
 
 
-SEPSIS = Settings(depth=3, rate=0.03, min_child_weight=10, subsample=0.7, ridge=10, monotone=dict.fromkeys(RISING, 1))
+def ways_of(table, margin, labels):
+    """Margins and labels by way of recording: order names as recorded or restored; visits with their complaint, since one without is seldom."""
+    if "names" in table:
+        return [(margin[table.names == one], labels[table.names == one]) for one in ("recorded", "restored")]
+    stated = table.complaint == "stated" if "complaint" in table else np.full(len(table), True)
+    return [(margin[stated], labels[stated])]
+
+
+# Weight of a stay at another instant, of which there are two beside each that is judged.
+ALSO = 0.7
+SEPSIS = Settings(depth=3, rate=0.03, rounds=250, min_child_weight=10, columns=0.4, penalty=0.003, bins=8, subsample=0.7, ridge=10, monotone=dict.fromkeys(RISING, 1))
 MORTALITY = Settings(depth=3, rate=0.025, rounds=550, min_child_weight=5, subsample=0.6, columns=0.2, ridge=5)
 EMERGENCY = Settings(
     depth=4,
@@ -63,7 +74,7 @@ EMERGENCY = Settings(
     monotone=dict.fromkeys(("complaintAcuity", "complaintHighest", "complaintHigh"), 1),
 )
 WORSENING = "consciousness complaintAcuity respiratoryRate complainsChestPain complainsAlteredMentalState complainsStroke complainsGiBleeding"
-ACUTE = Settings(depth=4, rate=0.03, min_child_weight=1, subsample=0.8, columns=0.3, ridge=2, monotone=dict.fromkeys(WORSENING.split(), 1))
+ACUTE = Settings(depth=4, rate=0.03, rounds=250, min_child_weight=1, subsample=0.8, columns=0.2, ridge=2, monotone=dict.fromkeys(WORSENING.split(), 1))
 RECIPES = {
     "triage-critical-care": Recipe(
         row="visit",
@@ -77,8 +88,7 @@ RECIPES = {
     "triage-high-acuity": Recipe(
         row="visit",
         group="visit",
-        candidates=tuple(trees.grid(ACUTE, rounds=(250, 400), depth=(3, 4)))
-        + tuple(trees.grid(ACUTE, rounds=(400,), ridge=(6.0,), min_child_weight=(2.0,))),
+        candidates=tuple(trees.grid(ACUTE, depth=(4, 5), columns=(0.2, 0.3))),
         bands={"raised": sensitivity(0.92), "high": specificity(0.95)},
         outer=10,
         inner=4,
@@ -87,8 +97,8 @@ RECIPES = {
     "sepsis-icu": Recipe(
         row="patientunitstayid",
         group="hospital",
-        candidates=tuple(trees.grid(SEPSIS, rounds=(200, 300), columns=(0.3, 0.5))),
-        bands={"screen": sensitivity(0.94), "act": specificity(0.955)},
+        candidates=tuple(trees.grid(SEPSIS, additive=(0.2, 0.35), depth=(3, 4))),
+        bands={"screen": sensitivity(0.94), "act": specificity(0.952)},
         outer=10,
         inner=5,
     ),
@@ -96,7 +106,7 @@ RECIPES = {
         f"icu-mortality-{hours}h": Recipe(
             row="RecordID",
             group="RecordID",
-            candidates=tuple(trees.grid(MORTALITY, additive=(0.0, 0.2, 0.35, 0.5))),
+            candidates=tuple(trees.grid(MORTALITY, additive=(0.15, 0.25), hazard=(0.0, 0.25))),
             bands={"raised": sensitivity(0.80), "high": balanced},
             outer=5,
             inner=3,
@@ -108,31 +118,43 @@ RECIPES = {
 
 
 def share(settings):
-    """The share of the additive model, where there is one."""
-    return {"additive": settings.additive} if settings.additive > 0 else {}
+    """The shares of the members beside the boosted ones, where there are any."""
+    shares = {"additive": settings.additive, "hazard": settings.hazard}
+    return {name: value for name, value in shares.items() if value > 0}
 
 
 def told(settings):
-    own = asdict(settings)
-    return own if settings.additive > 0 else {key: value for key, value in own.items() if key not in ("additive", "penalty", "bins")}
+    left_out = ([] if settings.additive > 0 else ["additive", "penalty", "bins"]) + ([] if settings.hazard > 0 else ["hazard"])
+    return {key: value for key, value in asdict(settings).items() if key not in left_out}
+
+
+def read(model, recipe):
+    """The training rows of a table. Column `also` 1: a stay at another instant, learned from and never judged; `days`: survival."""
+    table = pd.read_csv(DATA / f"{model}.csv.gz")
+    table = table[table.split == "train"].reset_index(drop=True)
+    judged = (table.also == 0).to_numpy() if "also" in table else None
+    weights = None if judged is None else np.where(judged, 1.0, ALSO)
+    days = table.days.to_numpy() if "days" in table else None
+    rows = trees.Rows(table[trees.features_of(trees.newest(model))], table.label.to_numpy(), table[recipe.group].to_numpy(), days, weights, judged)
+    return table if judged is None else table[judged].reset_index(drop=True), rows
 
 
 def train(model, recipe):
-    folder = MODELS / model / "1.0.0"
-    table = pd.read_csv(DATA / f"{model}.csv.gz")
-    table = table[table.split == "train"].reset_index(drop=True)
-    inputs, labels = table[trees.features_of(folder)], table.label.to_numpy()
-    held_out, chosen = trees.nested(
-        inputs, labels, table[recipe.group], recipe.candidates, outer=recipe.outer, inner=recipe.inner, seeds=recipe.seeds[:2]
-    )
-    thresholds = {band: float(trees.probability(fixed(held_out, labels))) for band, fixed in recipe.bands.items()}
-    folds = trees.group_folds(table[recipe.group], labels, recipe.outer, 99)
-    settings, margin, tried = trees.search(inputs, labels, folds, recipe.candidates, recipe.seeds[:2])
+    folder = trees.newest(model)
+    table, rows = read(model, recipe)
+    labels = rows.own.labels
+    say = lambda text: print(f"{model}: {text}", flush=True)
+    held_out, chosen = trees.nested(rows, recipe.candidates, outer=recipe.outer, inner=recipe.inner, seeds=recipe.seeds[:2], say=say)
+    held_out = held_out if rows.judged is None else held_out[rows.judged]
+    ways = ways_of(table, held_out, labels)
+    thresholds = {band: float(trees.probability(fixed(ways))) for band, fixed in recipe.bands.items()}
+    folds = trees.group_folds(rows.groups, rows.labels, recipe.outer, 99)
+    settings, margin, tried = trees.search(rows, folds, recipe.candidates, recipe.seeds[:2])
     slope, intercept = trees.platt(margin, labels)
-    members = trees.fit(inputs, labels, settings, recipe.seeds)
-    made = trees.ensemble(members, inputs.columns, slope, intercept)
+    members = trees.fit(rows, settings, recipe.seeds)
+    made = trees.ensemble(members, rows.inputs.columns, slope, intercept)
     size = trees.write_model(folder, made, {band: round(value, 4) for band, value in thresholds.items()})
-    keys = [recipe.row] + (["names"] if "names" in table else [])
+    keys = [recipe.row] + [name for name in ("names", "complaint") if name in table]
     target = DATA / f"{model}.held-out.csv.gz"
     table[keys].assign(margin=held_out).to_csv(target, index=False, float_format="%.5g", compression={"method": "gzip", "mtime": 0, "compresslevel": 9})
     trees.write_json(

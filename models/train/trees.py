@@ -7,6 +7,7 @@ A model is a list of trees and a base. Its margin (log-odds) for a row is `base 
 function of that. Bagged members are averaged in the margin, so that the mean is again a sum of trees; Platt scaling is linear in the
 margin, so that it too is folded into the leaves and the base. Missing inputs are NaN and follow the default branch of a node.
 A logistic regression on binned inputs may stand beside the boosted members: a sum of steps of one input each, and a step function is a tree.
+So may boosted trees that were fitted to the time until death (Cox's partial likelihood): their log hazard, too, is a sum of trees.
 """
 
 import hashlib
@@ -37,6 +38,7 @@ class Settings:
     """Hyper-parameters of one member. `monotone`: feature name -> 1 (risk may only rise with it) or -1.
 
     `additive`: share, 0 to 1, of a ridge logistic regression on binned inputs in the margin; `penalty`: its C; `bins`: of each input.
+    `hazard`: share, 0 to 1, of boosted trees fitted to survival.
     """
 
     rounds: int = 200
@@ -50,6 +52,7 @@ class Settings:
     additive: float = 0.0
     penalty: float = 0.002
     bins: int = 16
+    hazard: float = 0.0
 
     def params(self, names, seed):
         constraints = tuple(self.monotone.get(name, 0) for name in names)
@@ -74,15 +77,50 @@ def grid(base, **choices):
     return [replace(base, **dict(zip(choices, values))) for values in product(*choices.values())]
 
 
-def boosted(table, labels, settings, seeds):
-    """One booster for each seed. `table`: pandas frame of numbers, NaN for missing; `labels`: 0 or 1."""
-    names = list(table.columns)
-    data = xgboost.DMatrix(table.to_numpy(np.float32), label=np.asarray(labels), missing=np.nan)
-    return [xgboost.train(settings.params(names, seed), data, settings.rounds) for seed in seeds]
+@dataclass(frozen=True)
+class Rows:
+    """What is learned from. `inputs`: pandas frame of numbers, NaN for missing; `labels`: 0 or 1; `groups`: rows that stay together.
+
+    `days`: until death, or minus the days followed; None: not known. `judged`: rows that thresholds, calibration and search look at; the others
+    (a stay at other instants) are learned from only, with their `weights`, and only by the boosted members.
+    """
+
+    inputs: object
+    labels: np.ndarray
+    groups: np.ndarray
+    days: object = None
+    weights: object = None
+    judged: object = None
+
+    def __getitem__(self, mask):
+        own = lambda values: None if values is None else np.asarray(values)[mask]
+        return Rows(self.inputs[mask], own(self.labels), own(self.groups), own(self.days), own(self.weights), own(self.judged))
+
+    @property
+    def own(self):
+        """The judged rows."""
+        return self if self.judged is None else self[np.asarray(self.judged)]
+
+
+def boosted(rows, settings, seeds):
+    """One booster for each seed."""
+    return grown(rows, rows.labels, {}, settings, seeds)
+
+
+def hazards(rows, settings, seeds):
+    """One booster of the log hazard of death for each seed, from the judged rows: a row stands once in Cox's risk sets."""
+    own = rows.own
+    return grown(replace(own, weights=None), own.days, {"objective": "survival:cox", "base_score": 1.0}, settings, seeds)
+
+
+def grown(rows, target, change, settings, seeds):
+    names = list(rows.inputs.columns)
+    data = xgboost.DMatrix(rows.inputs.to_numpy(np.float32), label=np.asarray(target), weight=rows.weights, missing=np.nan)
+    return [xgboost.train(settings.params(names, seed) | change, data, settings.rounds) for seed in seeds]
 
 
 def boosted_margins(members, table):
-    """Mean margin (log-odds) of the boosters for each row."""
+    """Mean margin (log-odds, or log hazard) of the boosters for each row."""
     data = xgboost.DMatrix(table.to_numpy(np.float32), missing=np.nan)
     return np.mean([member.predict(data, output_margin=True) for member in members], axis=0)
 
@@ -140,26 +178,36 @@ def additive(table, labels, settings):
 
 @dataclass(frozen=True)
 class Members:
-    """Boosters, and beside them an additive model that makes `share` of the margin."""
+    """Boosters, and beside them an additive model that makes `share` of the margin and boosters of the hazard that make `hazard` of it."""
 
     boosters: tuple
     steps: object = None
     share: float = 0.0
+    hazards: tuple = ()
+    hazard: float = 0.0
 
 
-def fit(table, labels, settings, seeds):
+def fit(rows, settings, seeds):
     """All members of a model."""
-    steps = additive(table, labels, settings) if settings.additive > 0 else None
-    return Members(tuple(boosted(table, labels, settings, seeds)), steps, settings.additive)
+    steps = additive(rows.own.inputs, rows.own.labels, settings) if settings.additive > 0 else None
+    deaths = tuple(hazards(rows, settings, seeds)) if settings.hazard > 0 else ()
+    return Members(tuple(boosted(rows, settings, seeds)), steps, settings.additive, deaths, settings.hazard)
 
 
 def margins(members, table):
-    """Margin (log-odds) of each row: the mean of the boosters, and the additive model by its share."""
-    return blend(boosted_margins(members.boosters, table), members.steps and members.steps.margins(table), members.share)
+    """Margin (log-odds) of each row: the mean of the boosters, and the others by their shares."""
+    parts = {"boosted": boosted_margins(members.boosters, table)}
+    if members.steps is not None:
+        parts["additive"] = members.steps.margins(table)
+    if members.hazards:
+        parts["hazard"] = boosted_margins(members.hazards, table)
+    return blend(parts, members.share, members.hazard)
 
 
-def blend(trees, steps, share):
-    return trees if steps is None or share == 0 else (1 - share) * trees + share * steps
+def blend(parts, share, hazard):
+    """Weighted sum of the margins of the parts, those that have no share left out."""
+    shares = {"boosted": 1 - share - hazard, "additive": share, "hazard": hazard}
+    return sum(shares[name] * margin for name, margin in parts.items() if shares[name] > 0)
 
 
 def group_folds(groups, labels, count, seed):
@@ -180,24 +228,30 @@ def group_folds(groups, labels, count, seed):
     return np.array([fold_of[name] for name in groups])
 
 
-def cross_fit(table, labels, folds, settings, seeds, known=None):
-    """Margin of each row from members that never saw its fold. `known`: boosted and additive margins that were found before, by their settings."""
-    labels = np.asarray(labels)
+def cross_fit(rows, folds, settings, seeds, known=None):
+    """Margin of each row from members that never saw its fold. `known`: margins of parts that were found before, by their settings."""
     known = {} if known is None else known
-    parts = {"boosted": replace(settings, additive=0.0)} | ({"additive": (settings.penalty, settings.bins)} if settings.additive > 0 else {})
+    plain = replace(settings, additive=0.0, hazard=0.0)
+    parts = {"boosted": plain}
+    if settings.additive > 0:
+        parts["additive"] = (settings.penalty, settings.bins)
+    if settings.hazard > 0:
+        parts["hazard"] = plain
     for part, key in parts.items():
         if (part, repr(key)) in known:
             continue
-        found = np.full(len(labels), np.nan)
+        found = np.full(len(rows.labels), np.nan)
         for fold in np.unique(folds):
             held = folds == fold
-            rows, own = table[~held], labels[~held]
+            others, table = rows[~held], rows.inputs[held]
             if part == "boosted":
-                found[held] = boosted_margins(boosted(rows, own, settings, seeds), table[held])
+                found[held] = boosted_margins(boosted(others, plain, seeds), table)
+            elif part == "hazard":
+                found[held] = boosted_margins(hazards(others, plain, seeds), table)
             else:
-                found[held] = additive(rows, own, settings).margins(table[held])
+                found[held] = additive(others.own.inputs, others.own.labels, settings).margins(table)
         known[(part, repr(key))] = found
-    return blend(*(known.get((part, repr(parts.get(part)))) for part in ("boosted", "additive")), settings.additive)
+    return blend({part: known[(part, repr(key))] for part, key in parts.items()}, settings.additive, settings.hazard)
 
 
 def log_loss(labels, margin):
@@ -205,30 +259,33 @@ def log_loss(labels, margin):
     return float(np.mean(np.logaddexp(0, margin) - np.asarray(labels) * margin))
 
 
-def search(table, labels, folds, candidates, seeds):
-    """The candidate with the lowest cross-fitted log loss, its margins, and the losses and AUROCs of all."""
-    tried, known = [], {}
+def search(rows, folds, candidates, seeds):
+    """The candidate with the lowest cross-fitted log loss over the judged rows, its margins there, and the losses and AUROCs of all."""
+    tried, known, labels = [], {}, rows.own.labels
+    judged = slice(None) if rows.judged is None else np.asarray(rows.judged)
     for settings in candidates:
-        margin = cross_fit(table, labels, folds, settings, seeds, known)
-        tried.append((log_loss(labels, margin), roc_auc_score(labels, margin), settings, margin))
+        margin = cross_fit(rows, folds, settings, seeds, known)[judged]
+        slope, intercept = platt(margin, labels)
+        tried.append((log_loss(labels, slope * margin + intercept), roc_auc_score(labels, margin), settings, margin))
     best = min(tried, key=lambda one: one[0])
     return best[2], best[3], [(loss, area, settings) for loss, area, settings, _ in tried]
 
 
-def nested(table, labels, groups, candidates, *, outer=5, inner=4, seed=1, seeds=(1,)):
+def nested(rows, candidates, *, outer=5, inner=4, seed=1, seeds=(1,), say=lambda text: None):
     """Calibrated margin of each row where settings and calibration, too, were chosen without its outer fold. Also the settings chosen."""
-    labels = np.asarray(labels)
-    groups = np.asarray(groups)
-    outer_folds = group_folds(groups, labels, outer, seed)
-    found = np.full(len(labels), np.nan)
+    outer_folds = group_folds(rows.groups, rows.labels, outer, seed)
+    found = np.full(len(rows.labels), np.nan)
     chosen = []
     for fold in range(outer):
         held = outer_folds == fold
-        inner_folds = group_folds(groups[~held], labels[~held], inner, seed + 1 + fold)
-        settings, margin, _ = search(table[~held], labels[~held], inner_folds, candidates, seeds)
-        slope, intercept = platt(margin, labels[~held])
-        found[held] = slope * margins(fit(table[~held], labels[~held], settings, seeds), table[held]) + intercept
+        others = rows[~held]
+        inner_folds = group_folds(others.groups, others.labels, inner, seed + 1 + fold)
+        settings, margin, _ = search(others, inner_folds, candidates, seeds)
+        slope, intercept = platt(margin, others.own.labels)
+        found[held] = slope * margins(fit(others, settings, seeds), rows.inputs[held]) + intercept
         chosen.append(settings)
+        own = held if rows.judged is None else held & np.asarray(rows.judged)
+        say(f"outer fold {fold + 1} of {outer}: AUROC {roc_auc_score(rows.labels[own], found[own]):.4f}")
     return found, chosen
 
 
@@ -281,12 +338,15 @@ def _leaf(tree, row):
 def ensemble(members, names, slope=1.0, intercept=0.0):
     """The members' mean, calibrated: margin = slope * mean + intercept, folded into leaves and base."""
     trees, base = [], float(intercept)
-    for member in members.boosters:
+    own = 1 - members.share - members.hazard
+    parts = [(one, own / len(members.boosters), 0.5) for one in members.boosters]
+    parts += [(one, members.hazard / len(members.hazards), 1.0) for one in members.hazards]
+    for member, share, start in parts:  # `start`: the score of margin 0, a probability of 0.5 or a hazard of 1
         booster = json.loads(bytes(member.save_raw("json")))["learner"]
-        if float(booster["learner_model_param"]["base_score"]) != 0.5:
-            raise ValueError("Members are expected to start from probability 0.5.")
+        if float(booster["learner_model_param"]["base_score"]) != start:
+            raise ValueError("Members are expected to start from margin 0.")
         for tree in booster["gradient_booster"]["model"]["trees"]:
-            trees.append(_nodes(tree, slope * (1 - members.share) / len(members.boosters)))
+            trees.append(_nodes(tree, slope * share))
     if members.steps is not None:
         scale = slope * members.share
         base += scale * members.steps.base
@@ -383,6 +443,12 @@ def onnx_bytes(model, name):
     made = helper.make_model(graph, producer_name="firewatch", opset_imports=opsets, ir_version=8)
     onnx.checker.check_model(made)
     return made.SerializeToString(deterministic=True)
+
+
+def newest(model):
+    """Folder of a model's highest version, which is the one that is trained; older versions stay as they were, for the decisions that name them."""
+    versions = [one for one in (Path(__file__).parents[1] / model).iterdir() if one.is_dir()]
+    return max(versions, key=lambda one: tuple(int(part) for part in one.name.split(".")))
 
 
 def features_of(folder):

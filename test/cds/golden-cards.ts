@@ -1,6 +1,7 @@
 // The scenarios of test/cds/golden: what a clinician is shown for the seed patients. Written anew by `node scripts/golden-cards.ts`; a change in wording is seen in review.
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { newestOf } from '../../models/train/newest.ts';
 import type { Card } from '../../src/cds/card.ts';
 import { BASIS_LABEL } from '../../src/cds/card-lint.ts';
 import type { Golden } from '../../src/risk/manifest.ts';
@@ -96,9 +97,7 @@ export async function goldenCards(): Promise<ReadonlyMap<string, readonly object
 }
 
 async function trained({ models }: SeedWorld, service: string, model: string, name: string): Promise<readonly Card[]> {
-  const cases: readonly Golden[] = JSON.parse(
-    readFileSync(join(ROOT, 'models', model, '1.0.0', 'golden.json'), 'utf8'),
-  );
+  const cases: readonly Golden[] = JSON.parse(readFileSync(join(newestOf(model), 'golden.json'), 'utf8'));
   const worked = cases.find((each) => each.name === name);
   if (worked === undefined) throw new Error(`${model} has no case "${name}"`);
   const evidence = { patient: worked.patient, resources: worked.resources, at: Date.parse(worked.at) };

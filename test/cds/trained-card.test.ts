@@ -4,6 +4,7 @@ import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from '
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
+import { newestOf } from '../../models/train/newest.ts';
 import type { ScoresEngine } from '../../src/cds/service.ts';
 import type { Manifest } from '../../src/risk/assessment.ts';
 import type { Golden } from '../../src/risk/manifest.ts';
@@ -15,9 +16,7 @@ after(() => models.close());
 
 /** The cards of a service for a worked case of its model. */
 async function cardsFor(service: string, model: string, name: string) {
-  const goldens: readonly Golden[] = JSON.parse(
-    readFileSync(join(ROOT, 'models', model, '1.0.0', 'golden.json'), 'utf8'),
-  );
+  const goldens: readonly Golden[] = JSON.parse(readFileSync(join(newestOf(model), 'golden.json'), 'utf8'));
   const golden = goldens.find((one) => one.name === name);
   assert.ok(golden, name);
   const { patient, resources, at } = golden;
@@ -69,7 +68,7 @@ for (const [id, cohort] of Object.entries(COHORTS)) {
   );
   for (const { model, band, from, meaning = '' } of engine.rules) {
     test(`trained-card@meaning the threshold of ${model} ${band} is the model's own, and its figures are those of the evaluation`, () => {
-      const folder = join(ROOT, 'models', model, '1.0.0');
+      const folder = newestOf(model);
       const { bands }: Manifest = JSON.parse(readFileSync(join(folder, 'manifest.json'), 'utf8'));
       const figures: Figures = JSON.parse(readFileSync(join(folder, 'evaluation.json'), 'utf8'));
       const ppv = figures.cohorts[cohort]?.bands[band]?.at.ppv ?? [];

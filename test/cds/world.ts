@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { newestOf } from '../../models/train/newest.ts';
 import type { Access } from '../../src/audit.ts';
 import type { Card, CardKind } from '../../src/cds/card.ts';
 import { HEADINGS, lintCard } from '../../src/cds/card-lint.ts';
@@ -53,7 +54,7 @@ const GRAPHS: readonly (readonly [string, Manifest])[] = [
   'icu-mortality-24h',
   'icu-mortality-48h',
 ].map((id) => {
-  const manifest: Manifest = JSON.parse(readFileSync(join(ROOT, 'models', id, '1.0.0', 'manifest.json'), 'utf8'));
+  const manifest: Manifest = JSON.parse(readFileSync(join(newestOf(id), 'manifest.json'), 'utf8'));
   return [id, manifest];
 });
 const SCORES: readonly (readonly [string, Manifest])[] = readdirSync(join(ROOT, 'models', 'scores')).map((name) => {
@@ -68,7 +69,7 @@ const TRIAGE = loadTriage(join(ROOT, 'models'));
 export function assessment(id: string, change: Partial<Assessment> = {}): Assessment {
   const manifest = MANIFESTS.get(id);
   return {
-    model: { id, version: '1.0.0', sha256: 'a'.repeat(64) },
+    model: { id, version: manifest?.version ?? '1.0.0', sha256: 'a'.repeat(64) },
     answeredBy: 'model',
     outputs: { total: 0 },
     atLeast: false,

@@ -25,7 +25,7 @@ const counted = (rows: readonly Readonly<Record<string, string>>[], name: string
 
 for (const [model, rows, cases] of [
   ['triage-critical-care', 60847, 1124],
-  ['triage-high-acuity', 1003, 197],
+  ['triage-high-acuity', 1032, 201],
 ] as const) {
   test(`triage-tables@${model}: rows, cases, a column for each input, about a tenth in the final split`, () => {
     const table = rowsOf(model);
@@ -39,9 +39,25 @@ for (const [model, rows, cases] of [
 }
 test('triage-tables@complaints: the categories of the table are those the server reads from its texts', () => {
   const wrong = rowsOf('triage-high-acuity')
-    .filter(({ text, categories }) => categoriesOfText(text ?? '') !== categories)
+    .filter(({ text = '', categories }) => categoriesOfText(decodeURIComponent(text)) !== categories)
     .map(({ text }) => text);
   assert.deepEqual(wrong, []);
+});
+test('triage-tables@complaints: a complaint with its site behind a comma is read, as the server reads it', () => {
+  const said = rowsOf('triage-high-acuity').filter(({ text }) => text === 'pain%2C chest');
+  assert.ok(said.length >= 10);
+  assert.deepEqual(new Set(said.map(({ categories }) => categories)), new Set(['chest-pain']));
+});
+test('triage-tables@complaints: a visit without its complaint stands there with it, too, in training only', () => {
+  const rows = rowsOf('triage-high-acuity');
+  const stated = new Set(rows.filter(({ complaint }) => complaint === 'stated').map(({ visit }) => visit));
+  const withheld = rows.filter(({ complaint }) => complaint === 'withheld');
+  assert.deepEqual([stated.size, withheld.length], [1003, 29]);
+  assert.ok(
+    withheld.every(
+      ({ visit, split, complainsChestPain }) => stated.has(visit) && split === 'train' && complainsChestPain === '',
+    ),
+  );
 });
 test('triage-tables@size: together at most 2 MB', () => {
   const bytes = [

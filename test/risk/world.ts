@@ -1,6 +1,7 @@
 /** Resources, models and manifests that the risk tests share. All people are invented. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { newestOf } from '../../models/train/newest.ts';
 import type { JsonObject, Resource } from '../../src/fhir/resource.ts';
 import { type FeatureSpec, loadSchemas, type ModelManifest, readChecked } from '../../src/risk/manifest.ts';
 import type { Knowledge } from '../../src/risk/pick.ts';
@@ -17,10 +18,8 @@ export const knowledge: Knowledge = {
   complaints: readChecked(MODELS, 'complaints.json', schemas.complaints),
   concepts: readChecked(MODELS, 'concepts.json', schemas.concepts).concepts,
 };
-export const manifestOf = (id: string): ModelManifest =>
-  readChecked(join(MODELS, id, '1.0.0'), 'manifest.json', schemas.manifest);
-export const bytesOf = (id: string): Uint8Array =>
-  new Uint8Array(readFileSync(join(MODELS, id, '1.0.0', 'model.onnx')));
+export const manifestOf = (id: string): ModelManifest => readChecked(newestOf(id), 'manifest.json', schemas.manifest);
+export const bytesOf = (id: string): Uint8Array => new Uint8Array(readFileSync(join(newestOf(id), 'model.onnx')));
 
 export function specOf(model: string, name: string): FeatureSpec {
   const spec = manifestOf(model).features.find((feature) => feature.name === name);
