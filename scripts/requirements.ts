@@ -47,6 +47,8 @@ const TITLES: Readonly<Record<string, string>> = {
   smart: 'SMART resource server: tokens, scopes, what is not visible',
   'smart-server': 'SMART authorization server: launch, tokens, users, clients',
   privacy: 'Privacy: erasure, access, disclosures, break-glass',
+  'smart-clauses':
+    'SMART clause by clause: discovery, launch, scopes, backend services, introspection, the checks of the kits',
   surveillance: 'Surveillance: counts by unit and day, signals, the daily run',
   'card-content': 'Content of cards: what a clinician needs to review the basis',
   monitoring: 'Continuous monitoring: what is scored again, told, proposed and followed',

@@ -162,6 +162,15 @@ function patientDesk(ask: AuthorizationParts['ask'], current: IdentityParts['cur
         return { id: String(member(patient, 'id')), label: labelOf(patient) };
       });
     },
+    encounters: async (patient, user, peer) => {
+      const query = new URLSearchParams({ patient, _sort: '-date', _count: '20' }).toString();
+      const bundle = await asked(user, peer, '/Encounter/_search', query);
+      const entries = member(bundle, 'entry');
+      return (Array.isArray(entries) ? entries : []).map((entry) => {
+        const encounter = member(entry, 'resource');
+        return { id: String(member(encounter, 'id')), label: encounterLabel(encounter) };
+      });
+    },
   };
 }
 
@@ -169,8 +178,21 @@ function patientDesk(ask: AuthorizationParts['ask'], current: IdentityParts['cur
 function rightsOf({ fhirUser, role }: UserRecord): Rights {
   const isPatient = fhirUser.startsWith('Patient/');
   const patients = isPatient ? [fhirUser.slice('Patient/'.length)] : [];
-  const scopes = scopesOf(isPatient ? 'patient/Patient.rs' : 'user/Patient.rs');
+  const scopes = scopesOf(isPatient ? 'patient/Patient.rs patient/Encounter.rs' : 'user/Patient.rs user/Encounter.rs');
   return { kind: 'granted', scopes, patients, situation: { roles: [role], purposes: [], actors: [fhirUser] } };
+}
+
+/** `Inpatient, in-progress, from 2026-01-02, id e1`: enough to tell two encounters apart. */
+function encounterLabel(encounter: unknown): string {
+  const kind = member(encounter, 'class');
+  const start = member(member(encounter, 'period'), 'start');
+  const about = [
+    member(kind, 'display') ?? member(kind, 'code'),
+    member(encounter, 'status'),
+    start === undefined ? undefined : `from ${String(start).slice(0, 16).replace('T', ' ')}`,
+    `id ${member(encounter, 'id')}`,
+  ];
+  return about.filter((part) => typeof part === 'string' && part !== '').join(', ');
 }
 
 const member = (value: unknown, key: string): unknown =>

@@ -34,6 +34,7 @@ test('ledger: the sets, and ids that name their set and are unique', () => {
       'smart',
       'smart-server',
       'privacy',
+      'smart-clauses',
       'surveillance',
       'card-content',
       'monitoring',

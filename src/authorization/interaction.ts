@@ -2,10 +2,12 @@
 import type { InteractionResults, Provider } from 'oidc-provider';
 import type { ResourceStore } from '../store/port.ts';
 import type { Clients } from './clients.ts';
+import { narrowed } from './granular.ts';
 import type { LaunchContext, Launches } from './launch.ts';
 import {
   codePage,
   consentPage,
+  encounterPage,
   errorPage,
   loginPage,
   PAGE_HEADERS,
@@ -35,6 +37,8 @@ export interface PatientDesk {
   find(name: string, user: UserRecord, peer: Peer): Promise<readonly PatientChoice[]>;
   /** undefined when there is none that the user may read. */
   read(id: string, user: UserRecord, peer: Peer): Promise<PatientChoice | undefined>;
+  /** The newest encounters of a patient that the user may read. */
+  encounters(patient: string, user: UserRecord, peer: Peer): Promise<readonly PatientChoice[]>;
 }
 
 export interface InteractionGround {
@@ -64,6 +68,9 @@ const html = (body: string, headers: Readonly<Record<string, string>> = PAGE_HEA
   headers: { ...headers, 'Content-Type': 'text/html; charset=utf-8' },
   body,
 });
+
+/** Said by the form instead of an id: `-` begins none that we make. */
+const NO_ENCOUNTER = '-none-';
 
 export class Interactions {
   readonly #ground: InteractionGround;
@@ -138,12 +145,21 @@ export class Interactions {
         error: 'access_denied',
         error_description: 'the patient is not available to the user',
       });
-    if (step !== 'consent') return page(consentPage({ client: client.name, user: user.name, scopes, patient }));
-    const wanted = new Set(form?.getAll('scope') ?? []);
-    const granted = scopes.filter((scope) => wanted.has(scope));
-    return this.#decided(asked, user, granted, {
+    const isOpen = scopes.includes('launch/encounter') && context.encounter === undefined && !scopes.includes('launch');
+    const choices =
+      isOpen && patient !== undefined ? await this.#ground.patients.encounters(patient.id, user, peer) : [];
+    const picked = form?.get('encounter') ?? '';
+    const encounter = choices.find(({ id: each }) => each === picked);
+    if (choices.length > 0 && encounter === undefined && picked !== NO_ENCOUNTER)
+      return page(encounterPage(client.name, patient, choices));
+    if (step !== 'consent') {
+      const chosen = choices.length === 0 ? undefined : (encounter ?? { id: NO_ENCOUNTER, label: 'none' });
+      return page(consentPage({ client: client.name, user: user.name, scopes, patient, encounter: chosen }));
+    }
+    return this.#decided(asked, user, scopes, narrowed(scopes, new Set(form?.getAll('scope') ?? [])), {
       ...context,
       ...(patient === undefined ? {} : { patient: patient.id }),
+      ...(encounter === undefined ? {} : { encounter: encounter.id }),
     });
   }
 
@@ -170,6 +186,7 @@ export class Interactions {
   async #decided(
     asked: Asked,
     user: UserRecord,
+    askable: readonly string[],
     granted: readonly string[],
     context: LaunchContext,
   ): Promise<PageAnswer> {
@@ -187,9 +204,16 @@ export class Interactions {
       return this.#finished(asked, { error: 'access_denied', error_description: 'nothing was allowed' });
     }
     const grant = new provider.Grant({ accountId: user.id, clientId: client.id });
-    for (const scope of String(details.params.scope ?? '')
+    const asking = String(details.params.scope ?? '')
       .split(' ')
-      .filter((each) => each !== '')) {
+      .filter((each) => each !== '');
+    const parts = granted.filter((scope) => !askable.includes(scope));
+    if (parts.length > 0) {
+      // What a user has narrowed is what was asked for, from here on: the library grants nothing else.
+      details.params.scope = [...asking, ...parts].join(' ');
+      await details.persist();
+    }
+    for (const scope of [...asking, ...parts]) {
       const isLaunch = Object.hasOwn(LAUNCH_SCOPES, scope);
       if (granted.includes(scope)) {
         grant.addResourceScope(fhirBase, scope);

@@ -1,4 +1,5 @@
 /** Pages people see: complete HTML without script or inline style, usable by keyboard and screen reader. Whatever is put in is escaped; nothing of a request is repeated. */
+import { partsOf } from './granular.ts';
 import { scopeSentence } from './scope.ts';
 
 /** Only our own stylesheet; forms go back to us. */
@@ -125,29 +126,70 @@ ${cancel}`,
   );
 }
 
+/** @param choices at least one */
+export function encounterPage(
+  client: string,
+  patient: PatientChoice | undefined,
+  choices: readonly PatientChoice[],
+): string {
+  const all = [...choices, { id: '-none-', label: 'None of these' }].map(
+    ({ id, label }, index) =>
+      `<div class="choice"><input type="radio" id="encounter-${index}" name="encounter" value="${escaped(id)}" required${index === 0 ? ' autofocus' : ''}><label for="encounter-${index}">${escaped(label)}</label></div>`,
+  );
+  return document(
+    'Choose an encounter',
+    `<p><strong>${escaped(client)}</strong> asks which encounter it is about.</p>
+${told('Patient', patient)}<form method="post">
+<input type="hidden" name="step" value="encounter">
+${kept('patient', patient)}<fieldset><legend>Newest encounters</legend>
+${all.join('\n')}
+</fieldset>
+<button type="submit">Choose this encounter</button>
+</form>
+${cancel}`,
+  );
+}
+
 export interface ConsentView {
   readonly client: string;
   readonly user: string;
   readonly scopes: readonly string[];
   readonly patient: PatientChoice | undefined;
+  /** Chosen, or chosen not to be; undefined: it was not asked for. */
+  readonly encounter: PatientChoice | undefined;
 }
 
-export function consentPage({ client, user, scopes, patient }: ConsentView): string {
-  const boxes = scopes.map(
-    (scope, index) =>
-      `<div class="choice"><input type="checkbox" id="scope-${index}" name="scope" value="${escaped(scope)}" checked><label for="scope-${index}">${escaped(scopeSentence(scope))} <code>${escaped(scope)}</code></label></div>`,
+const box = (id: string, scope: string, text: string, isChecked: boolean): string =>
+  `<div class="choice"><input type="checkbox" id="${id}" name="scope" value="${escaped(scope)}"${isChecked ? ' checked' : ''}><label for="${id}">${escaped(text)} <code>${escaped(scope)}</code></label></div>`;
+
+/** A scope, and beside it what it can be narrowed to: the parts count where the whole is cleared. */
+function scopeBoxes(scope: string, index: number): string {
+  const parts = partsOf(scope);
+  const whole = box(`scope-${index}`, scope, scopeSentence(scope), true);
+  if (parts.length === 0) return whole;
+  const inner = parts.map((part, each) =>
+    box(`scope-${index}-${each}`, part, `Only ${part.slice(part.lastIndexOf('|') + 1)}`, false),
   );
-  const chosen =
-    patient === undefined
-      ? ''
-      : `<p>Patient: <strong>${escaped(patient.label)}</strong></p>
-`;
+  return `${whole}
+<fieldset class="parts"><legend>or, when that is cleared, only</legend>
+${inner.join('\n')}
+</fieldset>`;
+}
+
+const kept = (name: string, choice: PatientChoice | undefined): string =>
+  choice === undefined ? '' : `<input type="hidden" name="${name}" value="${escaped(choice.id)}">\n`;
+const told = (name: string, choice: PatientChoice | undefined): string =>
+  choice === undefined ? '' : `<p>${name}: <strong>${escaped(choice.label)}</strong></p>\n`;
+
+export function consentPage({ client, user, scopes, patient, encounter }: ConsentView): string {
+  const boxes = scopes.map(scopeBoxes);
+  const chosen = told('Patient', patient) + told('Encounter', encounter);
   return document(
     'Allow access',
     `<p><strong>${escaped(client)}</strong> asks to do this in the name of <strong>${escaped(user)}</strong>. Leave out what it shall not do.</p>
 ${chosen}<form method="post">
 <input type="hidden" name="step" value="consent">
-${patient === undefined ? '' : `<input type="hidden" name="patient" value="${escaped(patient.id)}">\n`}<fieldset><legend>It may</legend>
+${kept('patient', patient)}${kept('encounter', encounter)}<fieldset><legend>It may</legend>
 ${boxes.join('\n')}
 </fieldset>
 <button type="submit">Allow</button>
@@ -201,6 +243,7 @@ button.quiet{background:none;color:var(--action)}
 fieldset{border:1px solid var(--line);border-radius:.25rem;margin:1rem 0;padding:.5rem 1rem 1rem}
 .choice{display:flex;gap:.6rem;align-items:baseline;margin:.5rem 0}
 .choice label{margin:0}
+.parts{border:0;margin:0 0 .5rem 1.8rem;padding:0}
 .choice input{inline-size:1.2rem;block-size:1.2rem;flex:none}
 .problem{border-inline-start:4px solid var(--bad);padding-inline-start:.75rem;color:var(--bad)}
 code{font-size:.85em;overflow-wrap:anywhere}

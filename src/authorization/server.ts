@@ -12,6 +12,7 @@ import { PAGE_STYLE } from './pages.ts';
 import { openProvider, ROUTES } from './provider.ts';
 import type { Seal } from './seal.ts';
 import { SignIn } from './sign-in.ts';
+import { STYLE_PATH, styleAnswer } from './style.ts';
 import { TokenIds } from './token-id.ts';
 import { recordTokens } from './token-response.ts';
 import type { AuditOf, Peer } from './trail.ts';
@@ -96,7 +97,7 @@ export class AuthorizationServer {
     const peers = new WeakMap<object, Peer>();
     const peerOf = (request: object): Peer => peers.get(request) ?? { address: '', requestId: '' };
     provider.on('server_error', (ctx: KoaContextWithOIDC, error) => report(error, peerOf(ctx.req).requestId));
-    provider.use(recordTokens({ tokens, ids, launches, users, store, audit, peerOf }));
+    provider.use(recordTokens({ tokens, ids, launches, users, store, audit, peerOf, styleUrl: issuer + STYLE_PATH }));
     return new AuthorizationServer(ground, { provider, clients, users, launches, tokens, ids, peers });
   }
 
@@ -127,6 +128,7 @@ export class AuthorizationServer {
         headers: { 'Content-Type': 'text/css; charset=utf-8', 'Cache-Control': 'max-age=3600' },
         body: PAGE_STYLE,
       };
+    if (method === 'GET' && path === STYLE_PATH) return styleAnswer();
     const uid = /^\/interaction\/([\w-]{1,64})$/.exec(path)?.[1];
     if (uid !== undefined && (method === 'GET' || method === 'POST')) {
       const form = method === 'GET' ? undefined : new URLSearchParams(body ?? '');

@@ -15,6 +15,8 @@ export interface ResponseGround {
   readonly users: Users;
   readonly store: ResourceStore;
   readonly audit: AuditOf;
+  /** `smart_style_url`. */
+  readonly styleUrl: string;
   peerOf(request: object): Peer;
 }
 
@@ -66,6 +68,7 @@ async function issued(ctx: KoaContextWithOIDC, ground: ResponseGround): Promise<
     scope,
     ...(patient === undefined ? {} : { patient }),
     ...(encounter === undefined ? {} : { encounter }),
+    ...(patient === undefined ? {} : { smart_style_url: ground.styleUrl }),
     ...(context?.needPatientBanner === undefined ? {} : { need_patient_banner: context.needPatientBanner }),
     ...(context?.intent === undefined ? {} : { intent: context.intent }),
     ...(context?.references === undefined

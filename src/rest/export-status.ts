@@ -7,13 +7,13 @@ import type { JobKind } from './job-status.ts';
 export const EXPORT_KIND: JobKind<ExportOrder, JobResult> = {
   operation: 'export',
   noun: 'export',
-  manifest: ({ transactionTime, request }, { output, error }, listed) => ({
+  manifest: ({ transactionTime, request, caller }, { output, error }, listed) => ({
     status: 200,
     headers: { 'Content-Type': 'application/json' },
     body: JSON.stringify({
       transactionTime: instantText(transactionTime),
       request,
-      requiresAccessToken: false,
+      requiresAccessToken: caller.rights.kind !== 'everything',
       output: output.map(listed),
       error: error.map(listed),
     }),

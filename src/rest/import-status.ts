@@ -6,13 +6,13 @@ import type { JobKind } from './job-status.ts';
 export const IMPORT_KIND: JobKind<ImportOrder, ImportResult> = {
   operation: 'import',
   noun: 'import',
-  manifest: ({ transactionTime, request, inputs }, { error, counts }, listed) => ({
+  manifest: ({ transactionTime, request, inputs, caller }, { error, counts }, listed) => ({
     status: 200,
     headers: { 'Content-Type': 'application/json' },
     body: JSON.stringify({
       transactionTime: instantText(transactionTime),
       request,
-      requiresAccessToken: false,
+      requiresAccessToken: caller.rights.kind !== 'everything',
       output: inputs.map(({ type, url }, index) => ({
         ...(type === undefined ? {} : { type }),
         ...(url === undefined ? {} : { inputUrl: url }),

@@ -13,8 +13,12 @@ const EMBEDDED = [
   'client-confidential-symmetric',
   'client-confidential-asymmetric',
   'sso-openid-connect',
+  'context-banner',
+  'context-style',
   'context-ehr-patient',
+  'context-ehr-encounter',
   'context-standalone-patient',
+  'context-standalone-encounter',
   'permission-offline',
   'permission-online',
 ] as const;

@@ -35,12 +35,13 @@ export function identityOf({ verifier, fhirBase, context }: IdentityOptions): Id
     const patients = named ? await personOf(token.patient ?? '', EVERYTHING, context()) : [];
     const user = userOf(token, scopes, fhirBase);
     const situation = situationOf(token, user, scopes, context().policy);
+    const held = [...scopes, ...ownRecord(token, user)];
     return {
       ...strangerFacts(peer.requestId, peer.address),
-      principal: principalOf(token, scopes, situation),
+      principal: principalOf(token, held, situation),
       client: { system: token.issuer, value: token.client },
       user,
-      rights: { kind: 'granted', scopes, patients, situation },
+      rights: { kind: 'granted', scopes: held, patients, situation },
       term: termOf(token, scopes, context().ambient.now()),
     };
   };
@@ -82,6 +83,16 @@ function rolesIn(
   const isStaff = STAFF.test(fhirUser ?? '') || scopes.some(({ context }) => context === 'user');
   if (!isStaff || withoutRole === 'scopes') return undefined;
   return withoutRole === 'none' ? [] : [withoutRole];
+}
+
+/** Who may be the user of an app: `fhirUser` of SMART. */
+const PERSON = /^((?:Practitioner|PractitionerRole|Patient|RelatedPerson|Person))\/([A-Za-z0-9\-.]{1,64})$/;
+
+/** The scope `fhirUser` lets an app read who its user is, when that is held here. */
+function ownRecord({ scope, fhirUser }: AccessToken, user: string | undefined): readonly Scope[] {
+  const [, type, id] = PERSON.exec(fhirUser === undefined ? '' : (user ?? '')) ?? [];
+  if (type === undefined || !scope.split(' ').includes('fhirUser')) return [];
+  return [{ context: 'user', type, verbs: ['read'], query: `_id=${id}` }];
 }
 
 /** Longest time that an issuer outside is trusted to stand by what it granted, ms: as long as grants last here. */

@@ -17,7 +17,7 @@ before(async () => {
 });
 after(() => world.close());
 
-test('smart-server@backend-token: a system scope, at most five minutes, no refresh token, a JWT for the FHIR base', async () => {
+test('§4.4.2 §4.6.1 smart-server@backend-token: a system scope, at most five minutes, no refresh token, a JWT for the FHIR base', async () => {
   const { status, json, headers } = await world.backendToken('bulk', es, 'system/Patient.rs system/Observation.read');
   assert.equal(status, 200, JSON.stringify(json));
   assert.equal(json.token_type, 'Bearer');
@@ -37,7 +37,7 @@ test('smart-server@backend-token: a system scope, at most five minutes, no refre
   assert.notEqual(await world.server.tokens.claims(token), undefined);
 });
 
-test('smart-server@assertion-rs384: RSA keys sign assertions as well', async () => {
+test('§4.4.1 smart-server@assertion-rs384: RSA keys sign assertions as well', async () => {
   assert.equal((await world.backendToken('bulk-rsa', rs, 'system/Patient.rs')).status, 200);
 });
 
@@ -59,7 +59,7 @@ const wrong: readonly Row[] = [
   ['jku that is not registered', () => ({}), { jku: 'https://evil.example/jwks' }],
 ];
 for (const [why, claims, header = {}, key = es] of wrong) {
-  test(`smart-server@assertion-refused: ${why}`, async () => {
+  test(`§4.4.1 §4.6.1 smart-server@assertion-refused: ${why}`, async () => {
     const answer = await world.token({
       grant_type: 'client_credentials',
       scope: 'system/Patient.rs',
@@ -72,7 +72,7 @@ for (const [why, claims, header = {}, key = es] of wrong) {
   });
 }
 
-test('smart-server@assertion-once: the same jti twice, also at the same time, is good once', async () => {
+test('§4.4.1 smart-server@assertion-once: the same jti twice, also at the same time, is good once', async () => {
   const client_assertion = await world.assertion('bulk', es);
   const form = {
     grant_type: 'client_credentials',
@@ -97,7 +97,7 @@ const refused: readonly [why: string, form: Record<string, string>, error: strin
   ['a resource that is not ours', { resource: 'https://other.example/fhir' }, 'invalid_target'],
 ];
 for (const [why, form, error] of refused) {
-  test(`smart-server@backend-refused: ${why}`, async () => {
+  test(`§4.4.2 §4.6.1 smart-server@backend-refused: ${why}`, async () => {
     const answer = await world.token({
       grant_type: 'client_credentials',
       scope: 'system/Patient.rs',
@@ -110,7 +110,7 @@ for (const [why, form, error] of refused) {
   });
 }
 
-test('smart-server@backend-only-keys: a client with a secret gets no token for itself', async () => {
+test('§4.4.2 smart-server@backend-only-keys: a client with a secret gets no token for itself', async () => {
   const answer = await world.token(
     { grant_type: 'client_credentials', scope: 'system/Patient.rs' },
     { authorization: `Basic ${Buffer.from('secretive:wrong').toString('base64')}` },
@@ -118,7 +118,7 @@ test('smart-server@backend-only-keys: a client with a secret gets no token for i
   assert.equal(answer.status, 401);
 });
 
-test('smart-server@jwks-url: keys at a registered URL are fetched, also when jku names it; no other URL ever is', async () => {
+test('§4.4.1 smart-server@jwks-url: keys at a registered URL are fetched, also when jku names it; no other URL ever is', async () => {
   const asked: string[] = [];
   const keys = createServer((request, response) => {
     asked.push(request.url ?? '');
@@ -147,7 +147,7 @@ test('smart-server@jwks-url: keys at a registered URL are fetched, also when jku
   assert.ok(lost.status >= 400 && lost.status < 500, `${lost.status}: keys that cannot be had are no fault of ours`);
 });
 
-test('§8.14 smart-server@introspection: active with what the token says; revoked or unknown is inactive and nothing more', async () => {
+test('§4.5.1 §8.14 smart-server@introspection: active with what the token says; revoked or unknown is inactive and nothing more', async () => {
   const { json } = await world.backendToken('bulk', es, 'system/Patient.rs');
   const token = String(json.access_token);
   const asked = async (text: string) =>
@@ -181,7 +181,7 @@ test('§8.14 smart-server@introspection: active with what the token says; revoke
   assert.equal((await world.post('/introspect', { token })).status, 400, 'without client authentication');
 });
 
-test('smart-server@keys: JWKS has public parts only, discovery names what is there', async () => {
+test('§4.2.5 §4.6.1 smart-server@keys: JWKS has public parts only, discovery names what is there', async () => {
   const jwks = await (await fetch(`${world.url}/oauth/jwks`)).text();
   assert.doesNotMatch(jwks, /"d":|"p":|"q":/);
   const kinds = JSON.parse(jwks).keys.map(({ kty }: { kty: string }) => kty);

@@ -34,7 +34,7 @@ after(() => world.close());
 
 const PATIENT = 'launch/patient patient/*.rs';
 
-test('smart-server@standalone: sign-in, second factor, patient, consent, code, token with context', async () => {
+test('§4.2.3 §4.2.5 §4.6.1 smart-server@standalone: sign-in, second factor, patient, consent, code, token with context', async () => {
   const scope = 'openid fhirUser launch/patient patient/Observation.rs?category=laboratory patient/Patient.read';
   const authorized = await world.authorize(await doctor(), { scope }, { patient: 'p1' });
   assert.ok(authorized.code, authorized.answer.text);
@@ -64,13 +64,13 @@ test('smart-server@standalone: sign-in, second factor, patient, consent, code, t
   assert.equal(idToken.payload.sub, claims.sub);
 });
 
-test('smart-server@patient-self: a patient is asked for no patient and gets themselves', async () => {
+test('§4.2.4 smart-server@patient-self: a patient is asked for no patient and gets themselves', async () => {
   const { json } = await world.exchange(await world.authorize(somebody('patient-1'), { scope: PATIENT }));
   assert.equal(json.patient, 'p1');
   assert.deepEqual(decodeJwt(String(json.access_token)).roles, ['patient']);
 });
 
-test('smart-server@scope-narrowing: boxes that are cleared are not granted, nor what is not registered', async () => {
+test('§4.3.3 smart-server@scope-narrowing: boxes that are cleared are not granted, nor what is not registered', async () => {
   const wide = 'launch/patient patient/Observation.rs patient/Patient.rs patient/Condition.rs';
   const kept = ['launch/patient', 'patient/Patient.rs'];
   const narrowed = await world.exchange(
@@ -112,7 +112,7 @@ const refused: readonly [why: string, changes: Record<string, string | undefined
   ['a request object', { request: 'a.b.c' }, 'request_not_supported'],
 ];
 for (const [why, changes, error] of refused) {
-  test(`§8.14 smart-server@authorize-refused: ${why}`, async () => {
+  test(`§4.2.1 §4.6.2 §8.14 smart-server@authorize-refused: ${why}`, async () => {
     const authorized = await world.authorize(somebody('patient-1'), changes);
     assert.equal(authorized.error, error, authorized.answer.text);
     assert.equal(authorized.code, undefined);
@@ -128,7 +128,7 @@ const nowhere: readonly [why: string, changes: Record<string, string | undefined
   ['no client', { client_id: undefined }],
 ];
 for (const [why, changes] of nowhere) {
-  test(`smart-server@redirect-exact: ${why} leads to a page that repeats nothing and redirects nowhere`, async () => {
+  test(`§4.2.1 smart-server@redirect-exact: ${why} leads to a page that repeats nothing and redirects nowhere`, async () => {
     const marked = { ...changes, state: '<script>alert(1)</script>', scope: '"><img src=x>' };
     const answer = await new Browser().ask(world.authorizeUrl(marked, 'x'.repeat(43)));
     assert.equal(answer.status, 400);
@@ -147,7 +147,7 @@ const wrongVerifiers: readonly [why: string, change: (authorized: Authorized) =>
   ['the code of another client', () => ({ client_id: 'narrow' })],
 ];
 for (const [why, change] of wrongVerifiers) {
-  test(`smart-server@code-refused: ${why}`, async () => {
+  test(`§4.2.2 §4.6.2 smart-server@code-refused: ${why}`, async () => {
     const authorized = await world.authorize(somebody('patient-1'));
     assert.ok(authorized.code);
     const { status, json } = await world.exchange(authorized, change(authorized));
@@ -156,13 +156,13 @@ for (const [why, change] of wrongVerifiers) {
   });
 }
 
-test('smart-server@pkce-challenge-as-verifier: the challenge is no verifier', async () => {
+test('§4.2.1 §4.6.2 smart-server@pkce-challenge-as-verifier: the challenge is no verifier', async () => {
   const authorized = await world.authorize(somebody('patient-1'));
   const challenge = new URL(world.authorizeUrl({}, authorized.verifier)).searchParams.get('code_challenge') ?? '';
   assert.equal((await world.exchange(authorized, { code_verifier: challenge })).status, 400);
 });
 
-test('smart-server@code-once: a code is good once, also at the same time; its second use ends what the first gave', async () => {
+test('§4.2.2 smart-server@code-once: a code is good once, also at the same time; its second use ends what the first gave', async () => {
   const authorized = await world.authorize(somebody('patient-1'));
   const answers = await Promise.all([
     world.exchange(authorized),
@@ -175,7 +175,7 @@ test('smart-server@code-once: a code is good once, also at the same time; its se
   assert.equal(await world.server.tokens.claims(String(won[0]?.json.access_token)), undefined);
 });
 
-test('smart-server@refresh: rotates, may narrow and not widen, keeps the patient; reuse ends the family', async () => {
+test('§4.2.6 §4.6.2 smart-server@refresh: rotates, may narrow and not widen, keeps the patient; reuse ends the family', async () => {
   const scope = 'launch/patient offline_access patient/Patient.rs patient/Observation.rs';
   const first = await world.exchange(await world.authorize(somebody('patient-1'), { scope }));
   assert.ok(first.json.refresh_token, JSON.stringify(first.json));
@@ -197,7 +197,7 @@ test('smart-server@refresh: rotates, may narrow and not widen, keeps the patient
   assert.equal(await world.server.tokens.claims(String(narrowed.json.access_token)), undefined);
 });
 
-test('smart-server@online-access: a refresh lives as long as the session, and ends with the sign-out', async () => {
+test('§4.2.6 smart-server@online-access: a refresh lives as long as the session, and ends with the sign-out', async () => {
   const browser = new Browser();
   const scope = 'openid launch/patient online_access patient/Patient.rs';
   const first = await world.exchange(await world.authorize(somebody('patient-1'), { scope }, { browser }));
@@ -215,7 +215,7 @@ test('smart-server@online-access: a refresh lives as long as the session, and en
   assert.equal(await world.server.tokens.claims(String(second.json.access_token)), undefined);
 });
 
-test('smart-server@revocation: the access token and the refresh token end; those of others do not', async () => {
+test('§4.2.6 §4.6.2 smart-server@revocation: the access token and the refresh token end; those of others do not', async () => {
   const scope = 'launch/patient offline_access patient/Patient.rs';
   const { json } = await world.exchange(await world.authorize(somebody('patient-1'), { scope }));
   const foreign = await world.post('/revoke', { token: String(json.refresh_token), client_id: 'narrow' });
@@ -233,7 +233,7 @@ test('smart-server@revocation: the access token and the refresh token end; those
   assert.equal(again.json.error, 'invalid_grant');
 });
 
-test('smart-server@secret: a client with a secret needs it, by Basic', async () => {
+test('§4.2.2 smart-server@secret: a client with a secret needs it, by Basic', async () => {
   const scopes = 'launch/patient patient/Patient.rs';
   await world.server.clients.remove('secret');
   const secret = (await world.client('secret', { kind: 'secret' })) ?? '';
@@ -250,7 +250,7 @@ test('smart-server@secret: a client with a secret needs it, by Basic', async () 
   assert.equal((await exchanged(undefined)).status, 401);
 });
 
-test('smart-server@ehr-launch: an EHR opens a launch, the app takes it once with its patient, encounter and intent', async () => {
+test('§4.2.1 §4.2.4 §4.6.1 smart-server@ehr-launch: an EHR opens a launch, the app takes it once with its patient, encounter and intent', async () => {
   const ehrToken = await world.backendToken('ehr', ehrKey, 'launch system/Patient.r');
   const open = async (body: unknown, token = String(ehrToken.json.access_token)) => {
     const headers = { authorization: `Bearer ${token}`, 'content-type': 'application/json' };
@@ -294,7 +294,7 @@ test('smart-server@ehr-launch: an EHR opens a launch, the app takes it once with
   assert.equal((await open({ patient: 'p2' }, String(app.json.access_token))).status, 403, 'no EHR');
 });
 
-test('smart-server@authorize-post: the authorization request may come by POST', async () => {
+test('§4.2.1 §4.6.2 smart-server@authorize-post: the authorization request may come by POST', async () => {
   const { search } = new URL(world.authorizeUrl({}, 'v'.repeat(43)));
   const form = Object.fromEntries(new URLSearchParams(search));
   const answer = await new Browser().post(`${world.url}/oauth/authorize`, form);
@@ -369,7 +369,7 @@ test('smart-server@interaction-bound: a page belongs to the browser that began i
   assert.equal((await browser.ask(page, crossSite)).status, 403);
 });
 
-test('smart-server@cors: pages of a public client may ask for tokens; others may not', async () => {
+test('§4.1.3 smart-server@cors: pages of a public client may ask for tokens; others may not', async () => {
   const asked = (origin: string) =>
     world.token(
       { grant_type: 'authorization_code', client_id: 'app', code: 'x', redirect_uri: 'x', code_verifier: 'x' },

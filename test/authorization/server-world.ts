@@ -234,8 +234,14 @@ export class OauthWorld {
     {
       patient,
       scopes,
+      encounter = (ids) => ids[0],
       browser = new Browser(),
-    }: { patient?: string; scopes?: readonly string[]; browser?: Browser } = {},
+    }: {
+      patient?: string;
+      scopes?: readonly string[];
+      encounter?: (ids: readonly string[]) => string | undefined;
+      browser?: Browser;
+    } = {},
   ): Promise<Authorized> {
     const verifier = randomBytes(32).toString('base64url');
     let answer = await browser.ask(this.authorizeUrl(changes, verifier));
@@ -257,7 +263,7 @@ export class OauthWorld {
         answer = await browser.ask(page);
         continue;
       }
-      const form = this.#filled(answer.text, user, patient, scopes);
+      const form = this.#filled(answer.text, user, { patient, scopes, encounter });
       if (form === undefined || answer.status !== 200) break;
       answer = await browser.post(page, form);
     }
@@ -267,17 +273,33 @@ export class OauthWorld {
   #filled(
     page: string,
     { name, totp }: { readonly name: string; readonly totp: TOTP | undefined },
-    patient: string | undefined,
-    scopes: readonly string[] | undefined,
+    {
+      patient,
+      scopes,
+      encounter,
+    }: {
+      readonly patient: string | undefined;
+      readonly scopes: readonly string[] | undefined;
+      encounter(ids: readonly string[]): string | undefined;
+    },
   ): Readonly<Record<string, string | readonly string[]>> | undefined {
     const step = /name="step" value="(\w+)"/.exec(page)?.[1];
     if (step === 'login') return { step, name, password: PASSWORD };
     if (step === 'code') return { step, code: totp?.generate() ?? '' };
     if (step === 'search' && patient !== undefined) return { step: 'patient', patient };
+    const hidden = (name: string): Readonly<Record<string, string>> => {
+      const value = new RegExp(`type="hidden" name="${name}" value="([^"]+)"`).exec(page)?.[1];
+      return value === undefined ? {} : { [name]: value };
+    };
+    if (step === 'encounter') {
+      const ids = [...page.matchAll(/name="encounter" value="([^"]+)"/g)].map(([, id = '']) => id);
+      return { step, ...hidden('patient'), encounter: encounter(ids) ?? '' };
+    }
     if (step !== 'consent') return undefined;
-    const offered = [...page.matchAll(/name="scope" value="([^"]+)"/g)].map(([, scope]) => unescaped(scope ?? ''));
-    const chosen = /name="patient" value="([^"]+)"/.exec(page)?.[1];
-    return { step, scope: scopes ?? offered, ...(chosen === undefined ? {} : { patient: chosen }) };
+    const ticked = [...page.matchAll(/name="scope" value="([^"]+)" checked/g)].map(([, scope]) =>
+      unescaped(scope ?? ''),
+    );
+    return { step, scope: scopes ?? ticked, ...hidden('patient'), ...hidden('encounter') };
   }
 
   token(form: Readonly<Record<string, string>>, headers: Readonly<Record<string, string>> = {}): Promise<Answer> {

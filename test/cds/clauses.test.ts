@@ -1,50 +1,12 @@
-// Clauses of docs/requirements/cds-clauses.csv that no other test proves, each named by its number; and the map of clauses to tests, both ways.
+// Clauses of docs/requirements/cds-clauses.csv that no other test proves, each named by its number. The map: test/clauses.test.ts.
 import assert from 'node:assert/strict';
-import { cpSync, globSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import { requirementsOf } from '../../scripts/requirements.ts';
 import type { ModelCard } from '../../src/risk/manifest.ts';
 import { rendered, rowOf } from '../audit/world.ts';
 import { assessment, FINDING, MANIFESTS, orderSign, patientView, ROOT, world } from './world.ts';
-
-const LEDGER = 'docs/requirements/cds-clauses.csv';
-const clauses = requirementsOf(readFileSync(join(ROOT, LEDGER), 'utf8'));
-const numberOf = (id: string): string => id.replace('cds-clauses@', '').replaceAll('-', '.');
-/** `§1.3.1` where it opens a title or the label of a row. */
-const NUMBERS = /(?<=["'`])(?:§\d+(?:\.\d+)+ )+/g;
-const numbersIn = (text: string): readonly string[] =>
-  [...text.matchAll(NUMBERS)].flatMap(([numbers]) =>
-    numbers
-      .trim()
-      .split(' ')
-      .map((number) => number.slice(1)),
-  );
-
-test('clauses: each has a test whose title opens with its number, or says why it has none', () => {
-  const unnamed = clauses.flatMap(({ id, status, tests, note }) => {
-    const number = `§${numberOf(id)} `;
-    const wrong = tests
-      .filter(({ name }) => !`${name} `.includes(number))
-      .map(({ path, name }) => `${path} :: ${name}`);
-    const isShown = status === 'tested' || status === 'partly' ? tests.length > 0 : note !== '';
-    return [...wrong, ...(isShown ? [] : ['no test'])].map((what) => `${id}: ${what}`);
-  });
-  assert.deepEqual(unnamed, []);
-});
-
-test('clauses: each number that opens a title is a clause of the ledger, which names that file', () => {
-  const files = new Map(
-    clauses.map(({ id, tests }) => [numberOf(id), new Set(tests.map(({ path }) => path))] as const),
-  );
-  const astray = globSync('test/**/*.test.ts', { cwd: ROOT }).flatMap((path) =>
-    numbersIn(readFileSync(join(ROOT, path), 'utf8'))
-      .filter((number) => files.get(number)?.has(path) !== true)
-      .map((number) => `${path}: §${number}`),
-  );
-  assert.deepEqual(astray, []);
-});
 
 test('§1.3.4 a prefixed id is counted, and answered as the bare one', async () => {
   const [bare, prefixed] = [world({ findings: [FINDING] }), world({ findings: [FINDING] })];

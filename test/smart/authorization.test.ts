@@ -207,7 +207,7 @@ const statuses: readonly [...Asked, status: number, why: string][] = [
   ],
 ];
 for (const [scope, patients, method, url, sent, status, why] of statuses) {
-  test(`smart@statuses ${scope}: ${method} ${url}: ${why}`, async () => {
+  test(`§4.3.5 §4.3.7 smart@statuses ${scope}: ${method} ${url}: ${why}`, async () => {
     const response = await ask([scope, patients, method, url, sent]);
     assert.equal(response.status, status, response.body);
     const challenge = 'Bearer realm="fhir", error="insufficient_scope"';
@@ -247,7 +247,7 @@ const searches: readonly [
   ['patient/Patient.rs patient/Observation.rs', ['b'], '/?_type=Patient,Observation', ['b', 'b-lab'], 2],
 ];
 for (const [scope, patients, url, ids, total] of searches) {
-  test(`smart@search-filtered ${scope} ${url}: fewer results and an honest total`, async () => {
+  test(`§4.3.5 smart@search-filtered ${scope} ${url}: fewer results and an honest total`, async () => {
     const bundle = json(await ask([scope, patients, 'GET', `${url}${url.includes('?') ? '&' : '?'}_total=accurate`]));
     assert.deepEqual([idsOf(bundle).toSorted(), bundle.total], [ids, total]);
     const counted = json(await ask([scope, patients, 'GET', `${url}${url.includes('?') ? '&' : '?'}_summary=count`]));
@@ -255,7 +255,7 @@ for (const [scope, patients, url, ids, total] of searches) {
   });
 }
 
-test('§8.14 smart@include-filtered: what is included is read under its own scope', async () => {
+test('§4.3.4 §8.14 smart@include-filtered: what is included is read under its own scope', async () => {
   const url = '/Patient?_id=a&_include=Patient:general-practitioner&_revinclude=Observation:patient';
   const included = async (scope: string) => idsOf(json(await ask([scope, ['a'], 'GET', url])), 'include').toSorted();
   assert.deepEqual(await included('patient/Patient.rs'), []);
@@ -270,7 +270,7 @@ test('§8.14 smart@include-filtered: what is included is read under its own scop
 const own = async () => idsOf(json(await w.send('GET', '/Observation?patient=a&_count=50'))).toSorted();
 const added = (ids: readonly string[]) => ids.filter((id) => !['a-lab', 'a-vital', 'a2-lab'].includes(id));
 
-test('§8.14 smart@absent-alike: what is not visible has the body, headers and audit of what was never there', async () => {
+test('§4.3.5 §8.14 smart@absent-alike: what is not visible has the body, headers and audit of what was never there', async () => {
   const same = async (method: string, of: (id: string) => [url: string, sent?: Sent]) => {
     const told = async (id: string) => {
       const { status, headers, body: text } = await ask(['patient/Observation.cruds', A, method, ...of(id)]);
@@ -295,7 +295,7 @@ test('§8.14 smart@absent-alike: what is not visible has the body, headers and a
   await same('PUT', (id) => [`/Observation?_id=${id}`, body(observation(id, 'a', 'laboratory'))]);
 });
 
-test('smart@transaction-entries: each entry by its own method and type; one denial fails the transaction', async () => {
+test('§4.3.3 smart@transaction-entries: each entry by its own method and type; one denial fails the transaction', async () => {
   const entry = (method: string, url: string, resource?: object) => ({
     request: { method, url },
     ...(resource && { resource }),
@@ -323,7 +323,7 @@ test('smart@transaction-entries: each entry by its own method and type; one deni
   );
 });
 
-test('smart@token-required: 401 with a challenge, before the body; /metadata is open to everyone', async () => {
+test('§4.3.7 smart@token-required: 401 with a challenge, before the body; /metadata is open to everyone', async () => {
   const there = world();
   const now = () => there.context.ambient.now();
   const verifier = tokenVerifier({ issuers: [ISSUED], now, call: () => Promise.reject(new Error('no call')) });

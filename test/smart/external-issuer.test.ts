@@ -133,7 +133,7 @@ async function launched(scope = 'launch/patient patient/Patient.rs'): Promise<Re
 const tokenOf = async (): Promise<string> => String((await launched()).access_token);
 
 test(
-  'smart@external: a token of an issuer outside opens what its scopes say, by keys fetched once',
+  '§4.7.2 smart@external: a token of an issuer outside opens what its scopes say, by keys fetched once',
   LIMIT,
   async () => {
     const token = `Bearer ${await tokenOf()}`;
@@ -270,7 +270,7 @@ test('smart@external-down: without any keys nothing is known of a token: 503, to
 });
 
 test(
-  'smart@external-introspection: the issuer is asked; what it revoked is over within ten seconds',
+  '§4.7.2 smart@external-introspection: the issuer is asked; what it revoked is over within ten seconds',
   LIMIT,
   async () => {
     const { access_token: token } = await launched();

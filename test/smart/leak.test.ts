@@ -179,7 +179,7 @@ async function compared(
 /** Properties at once: most of the time is spent waiting for commits. */
 const SEEDS = [1, 2, 3, 4, 5, 6, 7, 8];
 
-test('§8.14 smart@no-leak: what is denied leaves no trace in any answer', { timeout: 3_600_000 }, async () => {
+test('§4.3.4 §8.14 smart@no-leak: what is denied leaves no trace in any answer', { timeout: 3_600_000 }, async () => {
   const steps = fc.array(step, { minLength: SHRINKS ? 1 : SHARED, maxLength: SHARED, size: 'max' });
   const numRuns = Math.max(1, Math.ceil(CASES / SHARED / SEEDS.length));
   const judged = (seed: number) =>

@@ -33,14 +33,14 @@ const rows: readonly [text: string, meaning: string | undefined, why: string][] 
   ['launch/patient', undefined, 'not about resources'],
   ['patient/__proto__.rs', undefined, 'a name of the prototype chain'],
 ];
-test('smart@grammar: each scope means what its row says', () => {
+test('§4.3.1 smart@grammar: each scope means what its row says', () => {
   assert.deepEqual(
     rows.map(([text, , why]) => [text, shown(text), why]),
     rows.map(([...row]) => row),
   );
 });
 
-test('smart@unknown-ignored: what is not known is left out, the rest counts once', () => {
+test('§4.3.1 smart@unknown-ignored: what is not known is left out, the rest counts once', () => {
   const found = scopesOf('openid  fhirUser launch patient/Patient.r nonsense/x patient/Patient.r user/Patient.s');
   assert.deepEqual(
     found.map(({ context, verbs }) => [context, ...verbs]),
