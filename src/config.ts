@@ -67,7 +67,10 @@ export const SETTINGS = {
     'Address to listen on. Without an identity provider (ISSUERS_DIR) only a loopback address is accepted.',
   ),
   PORT: whole(8080, 0, 65535, 'Port to listen on; 0 picks a free one.'),
-  DATA_DIR: text('./data', 'Folder of the embedded database; survives restarts.'),
+  DATA_DIR: text('./data', 'Folder of the embedded database and the keys of this installation; survives restarts.'),
+  MONGODB_URL: optionalText(
+    'MongoDB replica set that holds the data instead of the embedded database, as `mongodb://a,b,c/firewatch?replicaSet=rs0` (docs/mongodb.md).',
+  ),
   PUBLIC_URL: optionalText('Base in every link the server mints, without trailing slash. Default: http://HOST:PORT.'),
   SEED: oneOf<'demo' | 'none'>(
     'demo',

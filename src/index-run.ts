@@ -6,11 +6,10 @@ import { parseJson, type Resource } from './fhir/resource.ts';
 import type { IndexEnd } from './index-thread.ts';
 import type { LiveContext } from './live-context.ts';
 import { type HeldState, type IndexState, setState, statesOf } from './rest/parameter-state.ts';
-import type { SqliteReader } from './store/sqlite.ts';
-import type { IndexedRow } from './store/sqlite-reindex.ts';
+import type { AttachedStore, IndexedRow } from './store/engine.ts';
 
 export interface IndexTools {
-  readonly store: Pick<SqliteReader, 'keyedPage' | 'commit' | 'indexPage' | 'remake'>;
+  readonly store: Pick<AttachedStore, 'keyedPage' | 'commit' | 'indexPage' | 'remake'>;
   readonly live: LiveContext;
   /** Resources looked at a page: the writer works on those that are concerned at one time. */
   readonly page: number;
@@ -49,7 +48,7 @@ async function pass(tools: IndexTools): Promise<'again' | 'complete' | 'stopped'
     return { entries: live.current.indexEntries(resource), patients: live.current.patientsOf(resource) };
   };
   for (let after = from, pages = 1; ; pages++) {
-    const page = store.indexPage(after, tools.page);
+    const page = await store.indexPage(after, tools.page);
     const isLast = page.rows.length === 0;
     const rows = page.rows.filter(isConcerned);
     if (rows.length > 0) await store.remake(rows, indexed);

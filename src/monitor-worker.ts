@@ -55,13 +55,20 @@ const monitor = new Monitor({
 const sayBacklog = (): void => say({ backlog: monitor.backlog });
 const beat = setInterval(sayBacklog, BACKLOG_MS);
 
+let isClosing = false;
 port.on('message', async (message: ToMonitor) => {
   if (message === 'wake') return monitor.wake();
+  isClosing = true;
   clearInterval(beat);
   await monitor.close();
   await models.close();
   await close();
   process.exit(0);
 });
-await monitor.start();
-sayBacklog();
+try {
+  await monitor.start();
+  sayBacklog();
+} catch (error) {
+  // The store closes beneath a start that is not over.
+  if (!isClosing) throw error;
+}

@@ -16,7 +16,7 @@ import { readAttestations } from './risk/attestation.ts';
 import type { LoadedModels } from './risk/models.ts';
 import { callerOf } from './smart/access.ts';
 import type { Identify } from './smart/identity.ts';
-import type { SqliteStore } from './store/sqlite.ts';
+import type { Engine } from './store/engine.ts';
 import type { HealthCheck } from './telemetry/health.ts';
 import type { Log } from './telemetry/log.ts';
 
@@ -31,7 +31,7 @@ export interface MonitoringParts {
   readonly log: Log;
   now(): number;
   parametersPort(): MessagePort;
-  readonly store: SqliteStore;
+  readonly store: Engine;
 }
 
 /** From here on the log says that monitoring is behind, at most once a minute. */

@@ -26,7 +26,9 @@ export function privacyCommands(program: Command): void {
     .command('compact')
     .description('rewrite the database file without what was removed from it, while no server runs on it')
     .action(() => {
-      const { DATA_DIR, DATA_KEY_FILE } = readConfig();
+      const { DATA_DIR, DATA_KEY_FILE, MONGODB_URL } = readConfig();
+      if (MONGODB_URL !== undefined)
+        throw new Error('compact rewrites the embedded database; MongoDB has `compact` of its own.');
       const key = DATA_KEY_FILE === undefined ? undefined : readFileSync(DATA_KEY_FILE, 'utf8').trim();
       compactSqlite({ folder: DATA_DIR, key });
     });

@@ -2,16 +2,12 @@
 import { parseJson, type Resource } from './fhir/resource.ts';
 import type { Progress } from './progress.ts';
 import type { RestContext } from './rest/context.ts';
-import type { SqliteStore } from './store/sqlite.ts';
+import type { Engine } from './store/engine.ts';
 
 /** Index rows by the definitions of today, before any request is answered. */
-export async function reindex(
-  store: SqliteStore,
-  context: RestContext,
-  onProgress: Progress | undefined,
-): Promise<void> {
+export async function reindex(store: Engine, context: RestContext, onProgress: Progress | undefined): Promise<void> {
   const types = [...context.capability.types.keys()];
-  const total = store.size;
+  const total = await store.size();
   await store.reindex(
     types,
     (text) => {

@@ -37,6 +37,7 @@ import { openMonitoring } from './open-monitoring.ts';
 import { openOutside } from './open-outside.ts';
 import { openPages } from './open-pages.ts';
 import { withPolicy } from './open-policy.ts';
+import { attachStore, openStore, type StoreParts } from './open-store.ts';
 import { openSubscriptions, understanding } from './open-subscriptions.ts';
 import { deskOf, openSurveillance } from './open-surveillance.ts';
 import { followedContext, ParameterThreads } from './parameter-channel.ts';
@@ -55,8 +56,8 @@ import { openRanker } from './risk/finding-rank.ts';
 import { loadModels } from './risk/models.ts';
 import { readSiteMap } from './risk/site-map.ts';
 import { loadTriage } from './risk/triage.ts';
+import type { Engine } from './store/engine.ts';
 import { type ResourceStore, StoreError } from './store/port.ts';
-import { attachSqlite, openSqlite, type SqliteStore } from './store/sqlite.ts';
 import { type Subscriptions, socketUrl } from './subscriptions/desk.ts';
 import { subscriptionRules } from './subscriptions/rules.ts';
 import { modelHealth, ready } from './telemetry/health.ts';
@@ -67,7 +68,7 @@ export const VERSION = '0.1.0';
 
 export interface System {
   readonly config: Config;
-  readonly store: SqliteStore;
+  readonly store: Engine;
   /** Of the newest definitions. */
   readonly context: RestContext;
   readonly cds: Cds;
@@ -173,26 +174,24 @@ function restContext(config: Config, store: ResourceStore, ground: Ground, log: 
   return withPolicy(config, { ...context, rules: new Map([['Subscription', subscriptionRules(how, ambient.now)]]) });
 }
 
-function storeOptions(config: Config, { definitions, capability }: Ground) {
+function storeParts({ definitions, capability }: Ground): StoreParts {
   return {
-    folder: config.DATA_DIR,
     renderAudit: renderAuditEvent,
     indexHash: createHash('sha256')
       .update(`${ROWS_FORM}${definitions.hash}`)
       .update(capability.statement)
       .digest('hex'),
     types: [...definitions.resourceTypes].toSorted(),
-    ...(config.DATA_KEY_FILE === undefined ? {} : { key: readFileSync(config.DATA_KEY_FILE, 'utf8').trim() }),
   };
 }
 
 /**
- * The door on another thread: own read connection with a time budget per search, the same writer through `channel`. Whoever answers or writes for
+ * The door on another thread: reads of its own with a time budget per search, writes in the one order of all. Whoever answers or writes for
  * longer than a request asks `live.current` each time.
  */
 export function attachedSystem(config: Config, channel: MessagePort, parameters: MessagePort) {
   const ground = layGround(config, systemAmbient());
-  const store = attachSqlite({ ...storeOptions(config, ground), budgetMs: config.SEARCH_BUDGET_MS, port: channel });
+  const store = attachStore(config, storeParts(ground), channel);
   const context = restContext(config, store, ground, openLog(config, ground));
   const live = followedContext({ ...context, surveillance: deskOf(config) }, parameters);
   return { live, store, close: () => store.close() };
@@ -202,7 +201,7 @@ export function attachedSystem(config: Config, channel: MessagePort, parameters:
 export async function quietSystem(config: Config) {
   mkdirSync(config.DATA_DIR, { recursive: true, mode: 0o700 });
   const ground = layGround(config, systemAmbient());
-  const store = await openSqlite(storeOptions(config, ground));
+  const store = await openStore(config, storeParts(ground));
   return { context: restContext(config, store, ground, openLog(config, ground)), store, close: () => store.close() };
 }
 
@@ -221,7 +220,7 @@ export async function buildSystem(
   const models = await loadModels(folder, { now: ambient.now, within: config.INPUTS_WITHIN_MINUTES });
   const site = config.DRUG_SITE_MAP === undefined ? undefined : readSiteMap(config.DRUG_SITE_MAP);
   const drugSafety = { ...loadDrugSafety(FOLDERS.knowledge, site), rank: await openRanker(FOLDERS.knowledge) };
-  const store = await openSqlite(storeOptions(config, ground));
+  const store = await openStore(config, storeParts(ground));
   const early = openLog(config, ground, models.manifests.keys());
   const parametersPort = (): MessagePort => threads.channel(parameters.snapshot, false);
   const jobs = await openJobs({

@@ -37,6 +37,11 @@ const ROOMS: readonly Room[] = [
   { prefix: 'fhir/terminology-load', rooms: ['fhir/'], packages: ['node:fs', 'node:path', 'node:crypto', 'node:zlib'] },
   { prefix: 'fhir/', rooms: [], packages: ['fhir/r4.d.ts'] },
   { prefix: 'store/port', rooms: ['fhir/'], packages: [] },
+  {
+    prefix: 'store/mongodb',
+    rooms: ['fhir/', 'audit', 'store/'],
+    packages: ['mongodb', 'node:crypto', 'node:timers/promises', 'node:worker_threads'],
+  },
   { prefix: 'store/', rooms: ['fhir/', 'audit'], packages: STORE_PACKAGES },
   {
     prefix: 'audit',
@@ -228,7 +233,7 @@ const ONLY_IN: readonly { readonly what: RegExp; readonly where: readonly string
   { what: /process\.env/, where: ['config.ts'], why: 'settings are one table' },
   {
     what: /Date\.now\(|new Date\(\)|randomUUID\(/,
-    where: ['ambient.ts', 'store/sqlite-commit.ts'],
+    where: ['ambient.ts', 'store/sqlite-commit.ts', 'store/mongodb-commit.ts'],
     why: 'time and ids enter as Ambient; the writer stamps commits',
   },
   {

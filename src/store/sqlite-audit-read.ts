@@ -2,10 +2,10 @@
 import type { RenderAuditEvent } from '../audit.ts';
 import type { Predicate, SearchPlan } from '../fhir/search/algebra.ts';
 import { and, NONE, not, or } from '../fhir/search/simplify.ts';
+import { decodeCursor, encodeCursor } from './cursor.ts';
 import { type Page, type SearchResult, type StoredVersion, StoreError } from './port.ts';
 import { CHAIN, HAS } from './sqlite-audit.ts';
 import { HOME } from './sqlite-audit-home.ts';
-import { decodeCursor, encodeCursor } from './sqlite-cursor.ts';
 import { isUpdated, oneOf } from './sqlite-leaf.ts';
 import { CHAIN_SPAN } from './sqlite-schema.ts';
 import type { Searcher } from './sqlite-search.ts';

@@ -1,5 +1,6 @@
 /** Audit rows on the writer: chained, gapless, with their facet, subject and entity rows. And the walk that proves the chain. */
 import { CHAIN_START, chainHash } from './audit-chain.ts';
+import type { AuditVerdict } from './engine.ts';
 import { HOME } from './sqlite-audit-home.ts';
 import type { WireAudit, WireFacet } from './sqlite-message.ts';
 import type { Purger } from './sqlite-purge.ts';
@@ -104,12 +105,6 @@ export class AuditAppender {
     this.#subjects.set(key, id);
     return id;
   }
-}
-
-/** `broken` is the first sequence whose row is missing or does not hash to what is stored; undefined when the chain is whole. */
-export interface AuditVerdict {
-  readonly rows: number;
-  readonly broken: number | undefined;
 }
 
 function rowHolds(row: Row, sequence: number, previous: Buffer): Buffer | undefined {

@@ -7,6 +7,7 @@ import { type Dictionary, UNKNOWN } from './sqlite-dictionary.ts';
 import { KIND } from './sqlite-message.ts';
 import { LONG_INTERVAL } from './sqlite-schema.ts';
 import { join, raw, type Sql, sql } from './sqlite-sql.ts';
+import { ancestors, prefixEnd } from './text-range.ts';
 
 export type Leaf = Extract<Predicate, { kind: 'token' | 'string' | 'reference' | 'uri' | 'interval' | 'quantity' }>;
 type Token = Extract<Leaf, { kind: 'token' }>;
@@ -16,19 +17,6 @@ export type ByParameter = Leaf | Extract<Predicate, { kind: 'missing' }>;
 export interface Subject {
   readonly rid: Sql;
   readonly group?: Sql;
-}
-
-/** First text after every text that starts with `prefix`: its last code point plus one; undefined when there is none. */
-export function prefixEnd(prefix: string): string | undefined {
-  const points = [...prefix];
-  for (let last = points.length - 1; last >= 0; last--) {
-    const point = points[last]?.codePointAt(0) ?? 0;
-    if (point < 0x10ffff) {
-      // Surrogates are no characters: the next one after U+D7FF is U+E000.
-      return points.slice(0, last).join('') + String.fromCodePoint(point === 0xd7ff ? 0xe000 : point + 1);
-    }
-  }
-  return undefined;
 }
 
 /** `column` starts with `prefix`, as a range of it. */
@@ -43,16 +31,6 @@ export function oneOf(column: Sql, values: readonly string[]): Sql {
   const [only] = values;
   if (values.length === 1 && only !== undefined) return sql`${column}=${only}`;
   return sql`${column} IN (SELECT value FROM json_each(${JSON.stringify(values)}))`;
-}
-
-/** The URI and its ancestors by path segment, with and without trailing slash: what `above` accepts. */
-export function ancestors(uri: string): readonly string[] {
-  const found = new Set([uri]);
-  for (let at = uri.lastIndexOf('/'); at > 0; at = uri.lastIndexOf('/', at - 1)) {
-    found.add(uri.slice(0, at + 1));
-    found.add(uri.slice(0, at));
-  }
-  return [...found];
 }
 
 /** How stored `low` and `high` must lie to the searched interval. `closed`: quantities; a stored point then has low = high. */

@@ -3,8 +3,8 @@
  * and the pages are merged. The plans sort by the same kinds of values.
  */
 import type { SearchPlan, SortKey } from '../fhir/search/algebra.ts';
+import { decodeCursor, encodeCursor } from './cursor.ts';
 import type { Page } from './port.ts';
-import { decodeCursor, encodeCursor } from './sqlite-cursor.ts';
 import type { Planner } from './sqlite-plan.ts';
 import type { Match, Matches, Ordered } from './sqlite-search.ts';
 

@@ -1,15 +1,9 @@
 /** Index rows made again when the definitions that decide them have changed; in steps, each its own commit, so that it can be taken up. */
-import type { IndexEntry } from '../fhir/search/algebra.ts';
+import type { IndexedRow, IndexOf, IndexPage } from './engine.ts';
 import type { WriterChannel } from './sqlite-channel.ts';
 import { wireEntry } from './sqlite-message.ts';
 import { type Connection, TYPE_SPAN } from './sqlite-schema.ts';
 import { type Statements, sql } from './sqlite-sql.ts';
-
-/** What a stored text is indexed by now. */
-export type IndexOf = (text: string) => {
-  readonly entries: readonly IndexEntry[];
-  readonly patients: readonly string[];
-};
 
 const STEP = 200;
 
@@ -28,18 +22,6 @@ export function indexIsCurrent(statements: Statements, indexHash: string): boole
   return statements.text(sql`SELECT value FROM meta WHERE name='index'`) === indexHash;
 }
 
-/** A few resources in the order of their places, and where the next ones begin. Places of one type follow each other, in the order of creation. */
-export interface IndexPage {
-  readonly rows: readonly IndexedRow[];
-  /** Place of the last row; to be given as `after` for the next page. */
-  readonly last: number;
-}
-export interface IndexedRow {
-  readonly rid: number;
-  readonly version: number;
-  readonly type: string;
-  readonly text: string;
-}
 /** Where the resources of one type lie. */
 interface Range {
   readonly type: string;

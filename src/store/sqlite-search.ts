@@ -3,8 +3,8 @@
  * Thread without budget: at most BOUNDED candidate rows, refused with `bounded-thread`. Thread with a budget: `too-costly` when it is spent.
  */
 import type { Predicate, SearchPlan, SortKey } from '../fhir/search/algebra.ts';
+import { type CursorValue, decodeCursor, encodeCursor } from './cursor.ts';
 import { type Page, StoreError } from './port.ts';
-import { type CursorValue, decodeCursor, encodeCursor } from './sqlite-cursor.ts';
 import type { Dictionary } from './sqlite-dictionary.ts';
 import { estimate, type Total } from './sqlite-estimate.ts';
 import type { Window } from './sqlite-leaf.ts';

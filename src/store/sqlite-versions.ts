@@ -1,7 +1,7 @@
 /** Stored versions of resources: current, by number, and histories newest first. */
 import type { ResourceKey } from '../fhir/resource.ts';
+import { decodeCursor, encodeCursor } from './cursor.ts';
 import type { HistoryScope, Page, SearchResult, StoredVersion, WriteMethod } from './port.ts';
-import { decodeCursor, encodeCursor } from './sqlite-cursor.ts';
 import type { Dictionary } from './sqlite-dictionary.ts';
 import { type Row, raw, type Sql, type Statements, sql } from './sqlite-sql.ts';
 

@@ -6,27 +6,15 @@ import type { MessagePort } from 'node:worker_threads';
 import type { RenderAuditEvent } from '../audit.ts';
 import type { ResourceKey } from '../fhir/resource.ts';
 import type { PredicateKind, SearchPlan } from '../fhir/search/algebra.ts';
-import type {
-  CommitRequest,
-  CommitResult,
-  CommitSignal,
-  HistoryScope,
-  Keyed,
-  Page,
-  ResourceStore,
-  SearchResult,
-  StoredVersion,
-} from './port.ts';
-import { type AuditVerdict, verifyChain } from './sqlite-audit.ts';
+import type { AttachedStore, AuditVerdict, Engine, IndexedRow, IndexOf, IndexPage } from './engine.ts';
+import type { CommitRequest, CommitResult, HistoryScope, Keyed, Page, SearchResult, StoredVersion } from './port.ts';
+import { verifyChain } from './sqlite-audit.ts';
 import { AuditReader } from './sqlite-audit-read.ts';
 import { WriterChannel } from './sqlite-channel.ts';
 import { Dictionary } from './sqlite-dictionary.ts';
 import type { Total } from './sqlite-estimate.ts';
 import { keyedPage, readKeyed } from './sqlite-keyed.ts';
 import {
-  type IndexedRow,
-  type IndexOf,
-  type IndexPage,
   indexIsCurrent,
   indexPage,
   indexRanges,
@@ -85,7 +73,7 @@ export const SQLITE_DECLARES: readonly PredicateKind[] = [
 const MOST_SUBJECTS = 20_000;
 
 /** Reads on this thread's own connection, commits through its channel. */
-export class SqliteReader implements ResourceStore {
+export class SqliteReader implements AttachedStore {
   protected readonly statements: Statements;
   protected readonly writer: WriterChannel;
   readonly #versions: Versions;
@@ -247,7 +235,7 @@ export class SqliteReader implements ResourceStore {
 }
 
 /** The main thread's store: owns the threads and the folder lock. */
-export class SqliteStore extends SqliteReader implements CommitSignal {
+export class SqliteStore extends SqliteReader implements Engine {
   readonly #threads: SqliteThreads;
   readonly #indexHash: string;
   #closing: Promise<void> | undefined;
@@ -264,7 +252,7 @@ export class SqliteStore extends SqliteReader implements CommitSignal {
   }
 
   /** How many resources are held. Visits every one: for the progress of long work only. */
-  get size(): number {
+  size(): number {
     return this.fresh().number(sql`SELECT count(*) FROM resource WHERE rid > 0`) ?? 0;
   }
 

@@ -1,0 +1,242 @@
+/** Groups of commit requests, each group one transaction that holds the head: judged in order, then written, durable together. */
+import type { ClientSession, MongoClient } from 'mongodb';
+import { AuditAppender, type AuditStage, type HeadKey } from './mongodb-audit.ts';
+import { Batch } from './mongodb-batch.ts';
+import { isTimeout, storeError } from './mongodb-errors.ts';
+import { Judge } from './mongodb-judge.ts';
+import type { Collections, HeadDoc, TypeNumbers } from './mongodb-layout.ts';
+import { Forgotten } from './mongodb-purge.ts';
+import { Searcher } from './mongodb-search.ts';
+import { inTransaction } from './mongodb-transaction.ts';
+import { type Command, type CommitRequest, type CommitResult, FORGOTTEN, StoreError } from './port.ts';
+
+/** Test clocks are fixed; the system clock is read once a group. */
+export type Clock = 'system' | { readonly fixed: number };
+
+/** Requests a group at most, and characters of text. */
+const MOST_REQUESTS = 64;
+const MOST_TEXT = 4_000_000;
+/** A document holds 16 MB, with its other members. */
+const MOST_BYTES = 15 * 1_048_576;
+const EXPECT_MS = 2000;
+
+type Write = Extract<Command, { op: 'put' | 'delete' }>;
+interface Waiting {
+  readonly request: CommitRequest;
+  readonly resolve: (result: CommitResult) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+/** One request of a group is at fault; the others are repeated without it. */
+class Fault extends Error {
+  readonly index: number;
+  constructor(index: number, cause: unknown) {
+    super('One request is at fault.', { cause });
+    this.index = index;
+  }
+}
+
+/** Leases go by the system clock, `at` by the clock that tests may fix. */
+interface Instant {
+  readonly read: number;
+  readonly at: number;
+}
+
+/** What a group does when it is written. */
+interface Done {
+  readonly results: readonly CommitResult[];
+  readonly stage: AuditStage | undefined;
+}
+
+export interface CommitterParts {
+  readonly client: MongoClient;
+  readonly collections: Collections;
+  readonly types: TypeNumbers;
+  readonly clock: Clock;
+  readonly headKey: HeadKey;
+  /** After each group that wrote data. */
+  readonly onData: () => void;
+}
+
+export class Committer {
+  readonly #parts: CommitterParts;
+  readonly #searcher: Searcher;
+  readonly audit: AuditAppender;
+  readonly #forgotten: Forgotten;
+  readonly #waiting: Waiting[] = [];
+  #running: Promise<void> | undefined;
+
+  constructor(parts: CommitterParts) {
+    this.#parts = parts;
+    this.#searcher = new Searcher(parts.collections, parts.types, EXPECT_MS);
+    this.audit = new AuditAppender(parts.collections, parts.headKey);
+    this.#forgotten = new Forgotten(parts.collections);
+  }
+
+  /** @throws TypeError on AuditEvents among the commands */
+  async commit(request: CommitRequest): Promise<CommitResult> {
+    for (const command of request.commands) check(command);
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({ request, resolve, reject });
+      this.#running ??= this.#work();
+    });
+  }
+
+  /** Resolves when nothing waits any more. */
+  async idle(): Promise<void> {
+    await this.#running;
+  }
+
+  async #work(): Promise<void> {
+    // What is asked for in the same turn of the loop shares the first group.
+    await Promise.resolve();
+    while (this.#waiting.length > 0) await this.#serve(this.#next());
+    this.#running = undefined;
+  }
+
+  #next(): readonly Waiting[] {
+    let size = 0;
+    let count = 0;
+    for (const { request } of this.#waiting.slice(0, MOST_REQUESTS)) {
+      size += textOf(request);
+      if (count > 0 && size > MOST_TEXT) break;
+      count++;
+    }
+    return this.#waiting.splice(0, count);
+  }
+
+  async #serve(group: readonly Waiting[]): Promise<void> {
+    try {
+      const requests = group.map(({ request }) => request);
+      const { results } = await this.#group(requests);
+      for (const [index, { resolve, reject }] of group.entries()) {
+        const result = results[index];
+        if (result === undefined) reject(new TypeError('A request has no result.'));
+        else resolve(result);
+      }
+    } catch (error) {
+      const mapped = storeError(error instanceof Fault ? error.cause : error);
+      const isLost = mapped instanceof StoreError && mapped.reason === 'unavailable';
+      const at = error instanceof Fault ? error.index : undefined;
+      if (group.length === 1 || isLost) {
+        for (const { reject } of group) reject(mapped);
+        return;
+      }
+      group.find((_each, index) => index === at)?.reject(mapped);
+      // Repeated one by one when it is not known whose fault it is: only that one fails.
+      const others = group.filter((_each, index) => index !== at);
+      if (at !== undefined) return this.#serve(others);
+      for (const each of others) await this.#serve([each]);
+    }
+  }
+
+  async #group(requests: readonly CommitRequest[]): Promise<Done> {
+    const { client, types, clock } = this.#parts;
+    for (const type of new Set(
+      requests.flatMap(({ commands }) => commands.filter(isWrite).map(({ key }) => key.type)),
+    )) {
+      await types.base(type);
+    }
+    const read = Date.now();
+    const now: Instant = { read, at: clock === 'system' ? read : clock.fixed };
+    const done = await inTransaction(client, (session) => this.#attempt(requests, now, session));
+    if (done.stage !== undefined) this.audit.committed(done.stage);
+    const wrote = ({ commands }: CommitRequest) =>
+      commands.some((command) => isWrite(command) || command.op === 'purge');
+    if (requests.some((request, index) => wrote(request) && done.results[index]?.ok === true)) this.#parts.onData();
+    return done;
+  }
+
+  async #attempt(requests: readonly CommitRequest[], now: Instant, session: ClientSession): Promise<Done> {
+    const { collections, types } = this.#parts;
+    const hasAudit = requests.some(({ audit }) => audit.length > 0);
+    // Claimed outside the transaction: a chain is this store's whether or not the group is written.
+    const stage = hasAudit ? await this.audit.begin(now.read) : undefined;
+    let at = Math.max(now.at, stage?.tip.at ?? 0);
+    let sequence = 0;
+    const writes = requests.reduce((sum, { commands }) => sum + commands.filter(isWrite).length, 0);
+    // A patient who is new to the log may have been forgotten meanwhile.
+    if (requests.some(({ commands, audit }) => commands.length > 0 || this.audit.mapsAnew(audit))) {
+      const head = await this.#head(writes, at, session);
+      at = Math.max(at, head.at);
+      sequence = head.seq - writes;
+      await this.#forgotten.follow(head, session);
+    }
+    const judge = new Judge(collections, this.#searcher, this.#forgotten, session, at);
+    await judge.prepare(requests.flatMap(({ commands }) => commands));
+    const batch = new Batch(collections, session, at);
+    const results: CommitResult[] = [];
+    for (const [index, { commands, audit }] of requests.entries()) {
+      const failed = await judge
+        .conflict(commands, () => batch.flush())
+        .catch((error: unknown) => {
+          if (isTimeout(error)) throw new Fault(index, this.#searcher.tooCostly(error));
+          throw error instanceof StoreError ? new Fault(index, error) : error;
+        });
+      if (failed !== undefined) {
+        results.push({ ok: false, reason: 'conflict', command: failed });
+        continue;
+      }
+      const versions: { key: Write['key']; version: number; sequence: number }[] = [];
+      for (const command of commands) {
+        if (isWrite(command)) {
+          const { key, version } = command;
+          const place = judge.write(command, (await types.base(key.type)) + ++sequence);
+          batch.write(command, place, sequence);
+          versions.push({ key, version, sequence });
+        } else if (command.op === 'keep') batch.keep(command.key, command.value);
+        else if (command.op === 'set') batch.set(command);
+        else if (command.op === 'purge') await batch.purge(command);
+        else if (command.op === 'forget') await batch.forget(command, this.#forgotten);
+        judge.done(command);
+      }
+      const auditIds = stage === undefined ? [] : this.audit.stage(stage, audit, at, this.#forgotten);
+      results.push({ ok: true, at, versions, auditIds });
+    }
+    await batch.flush();
+    if (stage !== undefined && !(await this.audit.write(stage, session))) {
+      this.audit.forget();
+      await session.abortTransaction();
+      return this.#again(requests, now, session);
+    }
+    return { results, stage };
+  }
+
+  /** First of all: whoever else writes data waits or begins again, so nothing lies between judgement and write. */
+  async #head(writes: number, at: number, session: ClientSession): Promise<HeadDoc> {
+    const head = await this.#parts.collections.head.findOneAndUpdate(
+      { _id: 'data' },
+      { $inc: { seq: writes, turn: 1 }, $max: { at } },
+      { session, returnDocument: 'after' },
+    );
+    if (head === null) throw new StoreError('unavailable', 'The database has lost its head.');
+    return head;
+  }
+
+  /** The chain was lost to another store after a long pause: once more with another. */
+  async #again(requests: readonly CommitRequest[], now: Instant, session: ClientSession): Promise<Done> {
+    session.startTransaction();
+    return this.#attempt(requests, now, session);
+  }
+}
+
+const isWrite = (command: Command): command is Write => command.op === 'put' || command.op === 'delete';
+
+const textOf = ({ commands, audit }: CommitRequest): number =>
+  commands.reduce((sum, command) => sum + (command.op === 'put' ? command.body.tail.length : 0), 0) +
+  audit.reduce((sum, { bytes, erasable = '' }) => sum + bytes.length + erasable.length, 0);
+
+/** @throws TypeError on AuditEvents and on a `set` that only `forget` may do, StoreError `refused` on a text that no document holds */
+function check(command: Command): void {
+  if (command.op === 'set' && command.space === FORGOTTEN) throw new TypeError('Only `forget` says who is forgotten.');
+  if (command.op === 'purge' && command.key.type === 'AuditEvent') throw new TypeError('AuditEvents are never purged.');
+  if (!isWrite(command)) return;
+  if (command.key.type === 'AuditEvent') throw new TypeError('AuditEvents are appended as audit rows, never written.');
+  if (command.op === 'delete') return;
+  const { head, tail } = command.body;
+  // A character is at most three bytes: most texts need not be measured.
+  if ((head.length + tail.length) * 3 <= MOST_BYTES) return;
+  if (Buffer.byteLength(head) + Buffer.byteLength(tail) > MOST_BYTES) {
+    throw new StoreError('refused', 'A resource of more than 15 MB is not stored by this server.');
+  }
+}

@@ -1,0 +1,330 @@
+/** The second engine: MongoDB 7 or later as a replica set, on the official driver. Layout and reasons: docs/decisions/0040. */
+import { MessageChannel, type MessagePort } from 'node:worker_threads';
+import { type Db, MongoClient } from 'mongodb';
+import type { RenderAuditEvent } from '../audit.ts';
+import type { ResourceKey } from '../fhir/resource.ts';
+import type { SearchPlan } from '../fhir/search/algebra.ts';
+import type { AttachedStore, AuditVerdict, Engine, IndexedRow, IndexOf } from './engine.ts';
+import { HeadKey, verifyChains } from './mongodb-audit.ts';
+import { AuditReader } from './mongodb-audit-read.ts';
+import { type Clock, Committer } from './mongodb-commit.ts';
+import { storeError } from './mongodb-errors.ts';
+import { type Collections, collectionsOf, type KeyedDoc, prepare, TypeNumbers } from './mongodb-layout.ts';
+import { indexIsStale, indexPage, reindexAll, remake } from './mongodb-reindex.ts';
+import { Searcher } from './mongodb-search.ts';
+import { Subjects } from './mongodb-subjects.ts';
+import { READ_MS, Versions } from './mongodb-versions.ts';
+import { Watch } from './mongodb-watch.ts';
+import {
+  type CommitRequest,
+  type CommitResult,
+  type HistoryScope,
+  type Keyed,
+  type Page,
+  type SearchResult,
+  type StoredVersion,
+  StoreError,
+} from './port.ts';
+
+export interface MongoOptions {
+  /** `mongodb://host,host,host/database?replicaSet=rs0`; database `firewatch` when it names none. */
+  readonly url: string;
+  /** Longest time of one search, ms. */
+  readonly budgetMs?: number | undefined;
+  readonly renderAudit: RenderAuditEvent;
+  /** Signs the heads of audit chains; the same in every process of one installation. */
+  readonly headKey: Uint8Array;
+  /** `Definitions.hash` and whatever else decides index rows. */
+  readonly indexHash: string;
+  /** Resource types in the order of their numbers; later ones are added as they come. */
+  readonly types: readonly string[];
+  /** Tests only. */
+  readonly clock?: Clock;
+}
+
+const BUDGET_MS = 2000;
+/** Until a server is found, and until an answer that does not come is given up, ms. */
+const SELECTION_MS = 5000;
+const SOCKET_MS = 30_000;
+
+function connect(url: string): { readonly client: MongoClient; readonly db: Db } {
+  const client = new MongoClient(url, {
+    appName: 'firewatch',
+    readConcern: { level: 'majority' },
+    writeConcern: { w: 'majority', journal: true },
+    readPreference: 'primary',
+    serverSelectionTimeoutMS: SELECTION_MS,
+    connectTimeoutMS: SELECTION_MS,
+    socketTimeoutMS: SOCKET_MS,
+    ignoreUndefined: true,
+  });
+  const name = client.options.dbName;
+  return { client, db: client.db(name === 'test' ? 'firewatch' : name) };
+}
+
+const keyedOf = ({ _id, v, x }: KeyedDoc): Keyed => ({
+  key: _id.slice(_id.indexOf(' ') + 1),
+  value: v,
+  expiresAt: x ?? undefined,
+});
+
+/** Reads and commits over connections of this thread's own. */
+export class MongoReader implements AttachedStore {
+  protected readonly client: MongoClient;
+  protected readonly collections: Collections;
+  protected readonly types: TypeNumbers;
+  protected readonly headKey: HeadKey;
+  protected readonly watch: Watch;
+  readonly #committer: Committer;
+  readonly #versions: Versions;
+  readonly #searcher: Searcher;
+  readonly #audit: AuditReader;
+  readonly #subjects: Subjects;
+  readonly #asking = new Set<Promise<unknown>>();
+
+  constructor({ url, budgetMs = BUDGET_MS, renderAudit, headKey, clock = 'system' }: MongoOptions) {
+    const { client, db } = connect(url);
+    this.client = client;
+    this.collections = collectionsOf(db);
+    this.types = new TypeNumbers(this.collections.meta);
+    this.headKey = new HeadKey(headKey);
+    this.watch = new Watch(this.collections);
+    const { collections, types } = this;
+    const onData = () => this.watch.tell();
+    this.#committer = new Committer({ client, collections, types, clock, headKey: this.headKey, onData });
+    this.#versions = new Versions(collections);
+    this.#searcher = new Searcher(collections, types, budgetMs);
+    this.#audit = new AuditReader(collections, this.#searcher, renderAudit);
+    this.#subjects = new Subjects(collections);
+  }
+
+  get database(): Db {
+    return this.collections.meta.db;
+  }
+
+  async commit(request: CommitRequest): Promise<CommitResult> {
+    const result = this.#committer.commit(request);
+    this.#subjects.noted(request);
+    return result;
+  }
+
+  async read(key: ResourceKey, version?: number): Promise<StoredVersion | undefined> {
+    if (key.type === 'AuditEvent' && version !== undefined && version !== 1) return undefined;
+    const found = await this.#asked(() =>
+      key.type === 'AuditEvent' ? this.#audit.read(key.id) : this.#versions.read(key, version),
+    );
+    if (found !== undefined) await this.#learnt([found]);
+    return found;
+  }
+
+  async history(scope: HistoryScope, page: Page): Promise<SearchResult> {
+    if (scope.type !== 'AuditEvent') return this.#paged(() => this.#versions.history(scope, page));
+    const { id, since, before } = scope;
+    if (id === undefined) return this.#paged(() => this.#audit.history(since, before, page));
+    const found = await this.read({ type: 'AuditEvent', id });
+    const isWithin = found && found.at >= (since ?? found.at) && found.at <= (before ?? found.at);
+    return { matches: isWithin ? [found] : [], next: undefined };
+  }
+
+  search(plan: SearchPlan, page: Page): Promise<SearchResult> {
+    if (plan.type === 'AuditEvent') return this.#paged(() => this.#audit.search(plan, page));
+    return this.#paged(async () => {
+      const { sequences, next } = await this.#searcher.search(plan, page);
+      return { matches: await this.#versions.bySequence(sequences), next };
+    });
+  }
+
+  async searchTypes(plans: readonly SearchPlan[], page: Page): Promise<SearchResult> {
+    if (plans.some(({ type }) => type === 'AuditEvent')) throw new TypeError('AuditEvents are searched by themselves.');
+    return this.#paged(async () => {
+      const { sequences, next } = await this.#searcher.searchTypes(plans, page);
+      return { matches: await this.#versions.bySequence(sequences), next };
+    });
+  }
+
+  count(plan: SearchPlan): Promise<number> {
+    return this.#asked(() => (plan.type === 'AuditEvent' ? this.#audit.count(plan) : this.#searcher.count(plan)));
+  }
+
+  countTypes(plans: readonly SearchPlan[], accuracy: 'accurate' | 'estimate') {
+    return this.#asked(async () => {
+      const run = this.#searcher.run();
+      let [count, exact] = [0, true];
+      for (const plan of plans) {
+        const isCounted = accuracy === 'accurate' || plan.type === 'AuditEvent';
+        const each = isCounted
+          ? { count: await this.count(plan), exact: true }
+          : await this.#searcher.estimate(plan, run);
+        count += each.count;
+        exact &&= each.exact;
+      }
+      return { count, exact };
+    });
+  }
+
+  /** Other processes commit too: nothing but a question to the database could tell. */
+  stamp(): undefined {
+    return undefined;
+  }
+
+  async kept(key: string): Promise<string | undefined> {
+    const found = await this.#asked(() => this.collections.kept.findOne({ _id: key }, { maxTimeMS: READ_MS }));
+    return found?.v;
+  }
+
+  async keyed(space: string, key: string): Promise<Keyed | undefined> {
+    const _id = `${space} ${key}`;
+    const found = await this.#asked(() => this.collections.keyed.findOne({ _id }, { maxTimeMS: READ_MS }));
+    return found === null ? undefined : keyedOf(found);
+  }
+
+  async keyedPage(space: string, { after = '', count }: { after?: string | undefined; count: number }) {
+    if (count <= 0) return [];
+    // A space ends in U+0020, so its keys end before U+0021.
+    const range = { $gt: `${space} ${after}`, $lt: `${space}!` };
+    const find = () =>
+      this.collections.keyed.find({ _id: range }, { maxTimeMS: READ_MS }).sort({ _id: 1 }).limit(count).toArray();
+    return (await this.#asked(find)).map(keyedOf);
+  }
+
+  changes(after: number, count: number): Promise<readonly StoredVersion[]> {
+    return this.#asked(() => this.#versions.changes(after, count));
+  }
+
+  versionsAbout(patients: readonly string[], after: number, until: number): Promise<readonly StoredVersion[]> {
+    return this.#asked(() => this.#versions.about(patients, after, until));
+  }
+
+  latestSequence(): Promise<number> {
+    return this.#asked(() => this.#versions.latestSequence());
+  }
+
+  subjectKeys(patients: readonly string[]): readonly string[] {
+    return this.#subjects.keys(patients);
+  }
+
+  async ping(): Promise<void> {
+    await this.#asked(async () => {
+      await this.collections.meta.findOne({ _id: 'index' }, { maxTimeMS: READ_MS });
+      await this.collections.head.updateOne({ _id: 'data' }, { $inc: { turn: 1 } });
+    });
+  }
+
+  indexPage(after: number, count: number) {
+    return this.#asked(() => indexPage(this.collections, this.types, after, count));
+  }
+
+  remake(rows: readonly IndexedRow[], indexOf: IndexOf): Promise<void> {
+    return this.#asked(() => remake(this.collections, rows, indexOf));
+  }
+
+  /** What was asked before is answered; what is asked later is refused. */
+  async close(): Promise<void> {
+    await Promise.allSettled(this.#asking);
+    await this.#committer.idle();
+    await this.watch.close();
+    await this.#committer.audit.release().catch(() => undefined);
+    await this.client.close();
+  }
+
+  async #paged(ask: () => Promise<SearchResult>): Promise<SearchResult> {
+    const found = await this.#asked(ask);
+    await this.#learnt(found.matches);
+    return found;
+  }
+
+  async #learnt(versions: readonly StoredVersion[]): Promise<void> {
+    await this.#asked(() => this.#subjects.learnt(versions));
+  }
+
+  async #asked<T>(ask: () => Promise<T>): Promise<T> {
+    const answer = ask();
+    this.#asking.add(answer);
+    try {
+      return await answer;
+    } catch (error) {
+      throw storeError(error, (cause) => this.#searcher.tooCostly(cause));
+    } finally {
+      this.#asking.delete(answer);
+    }
+  }
+}
+
+/** The main thread's store. */
+export class MongoStore extends MongoReader implements Engine {
+  readonly #indexHash: string;
+  readonly #ports = new Set<MessagePort>();
+  needsReindex: boolean;
+  #closing: Promise<void> | undefined;
+
+  constructor(options: MongoOptions, needsReindex: boolean) {
+    super(options);
+    this.#indexHash = options.indexHash;
+    this.needsReindex = needsReindex;
+  }
+
+  size(): Promise<number> {
+    return this.collections.resource.estimatedDocumentCount();
+  }
+
+  async reindex(types: readonly string[], indexOf: IndexOf, onProgress?: (done: number) => void): Promise<void> {
+    await reindexAll(this.collections, this.types, this.#indexHash, types, indexOf, onProgress);
+    this.needsReindex = false;
+  }
+
+  /** Nothing goes over it: the other thread reads and commits by itself. */
+  channel(): MessagePort {
+    const { port1, port2 } = new MessageChannel();
+    port1.unref();
+    this.#ports.add(port1);
+    port1.once('close', () => this.#ports.delete(port1));
+    return port2;
+  }
+
+  verifyAudit(): Promise<AuditVerdict> {
+    return verifyChains(this.collections, this.headKey);
+  }
+
+  onCommit(listener: () => void): () => void {
+    return this.watch.listen(listener);
+  }
+
+  override close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    for (const port of this.#ports) port.close();
+    await super.close();
+  }
+}
+
+/**
+ * Opens the database, making what is missing.
+ * @throws StoreError `unavailable`: it cannot be reached, is no replica set, or was written by a newer release
+ */
+export async function openMongo(options: MongoOptions): Promise<MongoStore> {
+  const { client, db } = connect(options.url);
+  try {
+    const hello = await db.admin().command({ hello: 1 });
+    if (hello.setName === undefined && hello.msg !== 'isdbgrid') {
+      throw new StoreError(
+        'unavailable',
+        'MongoDB must run as a replica set: a standalone server has no transactions.',
+      );
+    }
+    const collections = collectionsOf(db);
+    await prepare(db, collections, options.types);
+    return new MongoStore(options, await indexIsStale(collections, options.indexHash));
+  } catch (error) {
+    throw storeError(error);
+  } finally {
+    await client.close();
+  }
+}
+
+/** A store on another thread or in another process. */
+export function attachMongo(options: MongoOptions): MongoReader {
+  return new MongoReader(options);
+}

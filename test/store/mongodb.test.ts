@@ -1,0 +1,30 @@
+// The MongoDB engine: the common contract on the server that can be had. docs/decisions/0040 and 0041.
+import { type TestContext, test } from 'node:test';
+import { type MongoOptions, type MongoStore, openMongo } from '../../src/store/mongodb.ts';
+import { storeContract } from './contract.ts';
+import { testServer } from './mongodb-server.ts';
+import { purgeContract } from './purge-contract.ts';
+import { searchContract } from './search-contract.ts';
+
+const server = await testServer();
+
+const renderAudit: MongoOptions['renderAudit'] = (row, event) =>
+  `${row.bytes} ${event} ${row.patientOf('second') ?? row.patientOf('key-p1')}`;
+
+function options(url: string, more: Partial<MongoOptions> = {}): MongoOptions {
+  const types = ['Patient', 'Observation'];
+  return { url, budgetMs: 10_000, renderAudit, headKey: new Uint8Array(32), indexHash: 'one', types, ...more };
+}
+
+if ('skip' in server) {
+  test('the MongoDB engine', { skip: server.skip }, () => undefined);
+} else {
+  const open = async (context: TestContext, at?: number): Promise<MongoStore> => {
+    const store = await openMongo(options(server.url(), at === undefined ? {} : { clock: { fixed: at } }));
+    context.after(() => store.close());
+    return store;
+  };
+  storeContract('mongodb', open);
+  searchContract('mongodb', open);
+  purgeContract('mongodb', open);
+}
