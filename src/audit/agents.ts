@@ -1,17 +1,27 @@
 /** Agents and source of AuditEvents. Source: IHE BALP basic patterns: client and server exactly once each with network, user at most once without. */
-import type { AuditEventAgent, AuditEventSource, Reference } from 'fhir/r4.d.ts';
-import { APPLICATION_SERVER, DATA_ABSENT_REASON, type Pattern, URI_SYSTEM } from './codes.ts';
+import type { AuditEventAgent, AuditEventSource, CodeableConcept, Reference } from 'fhir/r4.d.ts';
+import { ACT_REASON, APPLICATION_SERVER, DATA_ABSENT_REASON, type Pattern, URI_SYSTEM } from './codes.ts';
 import type { Form1, Form1Erasable } from './form.ts';
 
 const IP_ADDRESS = /^\d{1,3}(?:\.\d{1,3}){3}$|^[0-9a-f.]*:[0-9a-f:.]*(?:%\w+)?$/i;
 const REFERENCE = /^(?:https?:\/\/\S+\/)?[A-Z][A-Za-z]+\/[A-Za-z0-9\-.]{1,64}$/;
 
+/** BALP: the token is told by its id only, of the user or, when there is none, of the client. */
+const TOKEN = 'urn:ietf:params:oauth:jti:';
+
+export function purposesOf(codes: readonly string[]): CodeableConcept[] {
+  return codes.map((code) => ({ coding: [{ system: ACT_REASON, code }] }));
+}
+
 /** Client, server, then the user when one is known. */
 export function agentsOf(row: Form1, erasable: Form1Erasable | undefined, pattern: Pattern): AuditEventAgent[] {
-  const client = agent(pattern.client, identified(row.c), row.u === undefined, row.a);
+  const token = erasable?.j === undefined ? {} : { policy: [TOKEN + erasable.j] };
+  const asking = agent(pattern.client, identified(row.c), row.u === undefined, row.a);
+  const client = row.u === undefined ? { ...asking, ...token } : asking;
   const server = agent(pattern.server, observerOf(row), false, row.z[1]);
   if (row.u === undefined) return [client, server];
-  const user = { type: { coding: [pattern.user] }, who: userOf(erasable), requestor: true };
+  const purpose = row.g === undefined || pattern.kind !== undefined ? {} : { purposeOfUse: purposesOf(row.g) };
+  const user = { type: { coding: [pattern.user] }, who: userOf(erasable), requestor: true, ...token, ...purpose };
   return [client, server, user];
 }
 

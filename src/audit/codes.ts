@@ -30,8 +30,9 @@ export const APPLICATION_SERVER: Coding = {
   code: '4',
   display: 'Application Server',
 };
+export const ACT_REASON = 'http://terminology.hl7.org/CodeSystem/v3-ActReason';
 export const TREATMENT: Coding = {
-  system: 'http://terminology.hl7.org/CodeSystem/v3-ActReason',
+  system: ACT_REASON,
   code: 'TREAT',
   display: 'treatment',
 };

@@ -1,11 +1,14 @@
 /**
- * Form 1 of an audit row: what `bytes` and `erasable` of one request hold, and which event is which. Frozen: a change is a new form.
+ * Forms 1 and 3 of an audit row (3 is 1 with purposes and token): what `bytes` and `erasable` of one request hold, and which event is which. Frozen: a change is a new form.
  * Keys are in alphabetical order and absent values are left out, so the text is canonical. Source: docs/audit.md#rows.
  */
 import { isJsonObject, type Json, type JsonObject } from '../fhir/resource.ts';
 import { objectOf } from './commitment.ts';
 
-export const FORM = 1;
+/** What is written. */
+export const FORM = 3;
+/** What was written before purposes and tokens were. */
+export const FIRST_FORM = 1;
 
 /** Every key of the bytes; patients are indexes into `s`, never ids. */
 export interface Form1 {
@@ -14,6 +17,8 @@ export interface Form1 {
   /** Client: [value] or [system, value]. */
   readonly c: readonly string[];
   readonly e: readonly Form1Entry[];
+  /** Purposes of use, codes of v3-ActReason. Form 3. */
+  readonly g?: readonly string[];
   readonly h?: Form1Hook;
   /** Commitment to the erasable part; absent when there is none. */
   readonly k?: string;
@@ -64,6 +69,8 @@ export interface Form1Hook {
 export interface Form1Erasable {
   /** Outcome description. */
   readonly d?: string;
+  /** `jti` of the token. Form 3. */
+  readonly j?: string;
   /** Raw requests, of the entries with `q` in order. */
   readonly q?: readonly string[];
   /** Salt. */
@@ -104,6 +111,7 @@ export function decodeForm1(bytes: string): Form1 {
     a: text(json.a),
     c: texts(json.c),
     e: list(json.e).map((entry) => decodeEntry(object(entry))),
+    ...optional('g', json.g, texts),
     ...(json.h === undefined ? {} : { h: decodeHook(object(json.h)) }),
     ...optional('k', json.k, text),
     o: outcome(json.o),
@@ -120,6 +128,7 @@ export function decodeErasable1(erasable: string): Form1Erasable {
   const json = objectOf(erasable);
   return {
     ...optional('d', json.d, text),
+    ...optional('j', json.j, text),
     ...optional('q', json.q, texts),
     t: text(json.t),
     ...optional('u', json.u, text),

@@ -2,7 +2,7 @@
 import type { AuditEvent, Coding } from 'fhir/r4.d.ts';
 import type { StoredAuditRow } from '../audit.ts';
 import type { Resource } from '../fhir/resource.ts';
-import { agentsOf, sourceOf } from './agents.ts';
+import { agentsOf, purposesOf, sourceOf } from './agents.ts';
 import {
   EXECUTE,
   HOOK_SYSTEM,
@@ -16,7 +16,16 @@ import {
 } from './codes.ts';
 import { objectOf } from './commitment.ts';
 import { type EntityContext, entryEntities, hookEntities, patientEntity, requestIdEntity } from './entities.ts';
-import { decodeErasable1, decodeForm1, type EventPart, eventParts, FORM, type Form1, type Form1Hook } from './form.ts';
+import {
+  decodeErasable1,
+  decodeForm1,
+  type EventPart,
+  eventParts,
+  FIRST_FORM,
+  FORM,
+  type Form1,
+  type Form1Hook,
+} from './form.ts';
 import { POSTED_FORM, renderPosted } from './posted-render.ts';
 
 /**
@@ -26,6 +35,7 @@ import { POSTED_FORM, renderPosted } from './posted-render.ts';
  */
 export function renderAuditEvent(row: StoredAuditRow, event: number): string {
   switch (row.form) {
+    case FIRST_FORM:
     case FORM:
       return JSON.stringify(form1Event(row, event));
     case POSTED_FORM:
@@ -75,11 +85,17 @@ function form1Event(stored: StoredAuditRow, event: number): AuditEvent {
     recorded: instant,
     outcome: row.o,
     ...(erasable?.d === undefined ? {} : { outcomeDesc: erasable.d }),
-    ...(hook === undefined ? {} : { purposeOfEvent: [{ coding: [TREATMENT] }] }),
+    ...purposeOf(row, hook, pattern),
     agent: agentsOf(row, erasable, pattern),
     source: sourceOf(row),
     entity,
   };
+}
+
+/** Hook calls of form 1 say treatment; what the authorization server does has no purpose of use. */
+function purposeOf({ g }: Form1, hook: Form1Hook | undefined, { kind }: Pattern): Pick<AuditEvent, 'purposeOfEvent'> {
+  if (g !== undefined && kind === undefined) return { purposeOfEvent: purposesOf(g) };
+  return hook === undefined ? {} : { purposeOfEvent: [{ coding: [TREATMENT] }] };
 }
 
 const periodOf = ({ start, end }: Form1Hook): NonNullable<AuditEvent['period']> => ({

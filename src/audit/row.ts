@@ -1,8 +1,9 @@
 /** One request -> its audit row of form 1. Source: IHE BALP (ITI vol. 3), docs/audit.md#rows. Cost: one SHA-256 when something is erasable. */
 import type { Access, AccessEntry, AuditSource, HookAccess } from '../audit.ts';
 import { ID_PATTERN } from '../fhir/resource.ts';
+import type { Caller } from '../rest/context.ts';
 import type { AuditIndex, AuditRow } from '../store/port.ts';
-import { EXECUTE, patternOf } from './codes.ts';
+import { EXECUTE, patternOf, TREATMENT } from './codes.ts';
 import { commitment } from './commitment.ts';
 import { type EntriesOf, facetsOf } from './facet.ts';
 import {
@@ -20,6 +21,11 @@ import { templateOf } from './render.ts';
 /** FHIR `Type/id`, the only form of reference that goes into bytes. */
 const LOCAL = /^([A-Z][A-Za-z]{1,63})\/([A-Za-z0-9\-.]{1,64})$/;
 const UUID = /^(?:urn:uuid:)?([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})$/i;
+
+/** Codes of v3-ActReason. */
+const PURPOSE = /^[A-Z]{2,20}$/;
+const MOST_PURPOSES = 10;
+const TOKEN_ID = /^[!-~]{1,128}$/;
 
 /**
  * The row of one request. No Patient id and nothing of `erasable` appears in `bytes`.
@@ -43,8 +49,11 @@ export function auditRow(
   const bytes = canonical(committed);
   const userPatient = patients.indexOf(patientId(user) ?? '');
   const events = eventParts(committed).map((part, index): AuditIndex => {
-    const { kind, agents } = facetsOf(kindText(committed, part), agentsText(committed, part, user), entriesOf, () =>
-      templateOf(bytes, erasable, index + 1),
+    const { kind, agents } = facetsOf(
+      kindText(committed, part),
+      agentsText(committed, part, user, tokenOf(access.caller)),
+      entriesOf,
+      () => templateOf(bytes, erasable, index + 1),
     );
     const subjects = [...new Set([...subjectsOf(part), ...(userPatient < 0 ? [] : [userPatient])])];
     return { kind, agents, subjects: subjects.map((subject) => keys[subject] ?? ''), entities: entitiesOf(part) };
@@ -79,8 +88,16 @@ function patientsOf({ entries, hook }: Access, user: string | undefined): readon
 function erasableOf(access: Access, user: string | undefined, salt: string): string | undefined {
   const queries = access.entries.flatMap(({ query }) => (query === undefined ? [] : [query]));
   const { outcomeDescription } = access;
-  if (queries.length === 0 && user === undefined && outcomeDescription === undefined) return undefined;
-  return JSON.stringify({ d: outcomeDescription, q: queries.length === 0 ? undefined : queries, t: salt, u: user });
+  const token = tokenOf(access.caller);
+  if (queries.length === 0 && user === undefined && outcomeDescription === undefined && token === undefined)
+    return undefined;
+  return JSON.stringify({
+    d: outcomeDescription,
+    j: token,
+    q: queries.length === 0 ? undefined : queries,
+    t: salt,
+    u: user,
+  });
 }
 
 function form1(
@@ -97,6 +114,7 @@ function form1(
     a: stated(caller.address),
     c: system ? [system, stated(value)] : [stated(value)],
     e: entries.map((entry) => form1Entry(entry, indexOf)),
+    ...purposesOf(caller),
     ...(hook === undefined ? {} : { h: form1Hook(hook, indexOf) }),
     o: outcomeOf(status),
     s: keys,
@@ -105,6 +123,21 @@ function form1(
     x: stated(caller.requestId),
     z: [source.observer, stated(source.address)],
   };
+}
+
+/** Codes only: a claim may hold anything. Without a claim, and for the server's own work, care is the purpose; of strangers it is not known. */
+function purposesOf({ rights }: Caller): { readonly g?: readonly string[] } {
+  if (rights.kind === 'nothing') return {};
+  const said = rights.kind === 'granted' ? (rights.situation?.purposes ?? []) : [];
+  const codes = said.filter((code) => PURPOSE.test(code)).slice(0, MOST_PURPOSES);
+  return { g: codes.length === 0 ? [TREATMENT.code ?? ''] : codes };
+}
+
+/** At most the last 32 characters of what is no ordinary id, as BALP asks for opaque tokens. */
+function tokenOf({ token }: Caller): string | undefined {
+  if (token === undefined || TOKEN_ID.test(token)) return token;
+  const rest = token.replace(/[^!-~]/g, '').slice(-32);
+  return rest === '' ? undefined : rest;
 }
 
 /** FHIR has no empty strings. */
@@ -155,9 +188,9 @@ const isCode = (text: string): boolean => /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/.te
 const codeOf = (text: string): string => (isCode(text) ? text : 'unknown');
 
 /** Keys in alphabetical order; empty lists of patients are left out of entries. */
-function canonical({ a, c, e, h, k, o, s, u, w, x, z }: Form1): string {
+function canonical({ a, c, e, g, h, k, o, s, u, w, x, z }: Form1): string {
   const entries = e.map(({ i, o, p, q, r, v }) => ({ i, o, p: p.length === 0 ? undefined : p, q, r, v }));
-  return JSON.stringify({ a, c, e: entries, h, k, o, s, u, w, x, z });
+  return JSON.stringify({ a, c, e: entries, g, h, k, o, s, u, w, x, z });
 }
 
 /** Everything that decides the values of the kind facet; checked against the renderer by test/audit/facet.test.ts. */
@@ -190,9 +223,9 @@ function kindText({ o, z }: Form1, event: EventPart): string {
 }
 
 /** Everything that decides the values of the agents facet. */
-function agentsText({ a, c, z }: Form1, event: EventPart, user: string | undefined): string {
+function agentsText({ a, c, z }: Form1, event: EventPart, user?: string, token?: string): string {
   const pattern = (event.part === 'entry' ? patternOf(event.entry.i) : undefined) ?? EXECUTE;
-  return JSON.stringify(['a', a, c, z, pattern.client.code, user]);
+  return JSON.stringify(['a', a, c, z, pattern.client.code, user, token]);
 }
 
 /** Subjects an event shows: its patient, and a Patient that is itself the data. */

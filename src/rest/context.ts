@@ -44,6 +44,8 @@ export interface Caller {
   readonly requestId: string;
   /** What the token says, as data. */
   readonly rights: Rights;
+  /** `jti` of the access token, for the audit. */
+  readonly token?: string;
   /** Absent: of a demonstration, and of the server itself. */
   readonly term?: Term;
   /** What follows from the rights, on this thread. */

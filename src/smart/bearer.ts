@@ -213,7 +213,8 @@ function claimsIn(body: string): Claims {
 }
 
 /** @throws FhirError `token-invalid` for a token without scopes: an ID token, say, is no access token */
-function said(claims: Claims, { issuer, claims: names, roles, withoutRole }: Issuer, exp: number): AccessToken {
+function said(claims: Claims, file: Issuer, exp: number): AccessToken {
+  const { issuer, claims: names, roles, withoutRole } = file;
   const scope = textsIn(claims[names.scope]).join(' ');
   const client = textIn(claims[names.client]) ?? textIn(claims.azp);
   if (scope === '' || client === undefined) throw refuseToken();
@@ -230,9 +231,23 @@ function said(claims: Claims, { issuer, claims: names, roles, withoutRole }: Iss
     fhirUser: textIn(claims[names.fhirUser]),
     roles: textsIn(claims[names.roles]).map((role) => roles.get(role) ?? role),
     withoutRole,
-    purposes: textsIn(claims[names.purpose]),
+    purposes: purposesOf(claims, file, client),
     expiresAt: exp * 1000,
   };
+}
+
+const OWN_RECORD = /(?:^|\/)(?:Patient|RelatedPerson)\/[^/]+$/;
+
+/** Codes of v3-ActReason: as claimed, else as the issuer's file says of the client or of all, else care, or a patient's own request. */
+function purposesOf(
+  claims: Claims,
+  { claims: names, purpose, clientPurposes }: Issuer,
+  client: string,
+): readonly string[] {
+  const claimed = textsIn(claims[names.purpose]).map((each) => each.replace(/^.*[|#]/, ''));
+  if (claimed.length > 0) return claimed;
+  const isOwn = OWN_RECORD.test(textIn(claims[names.fhirUser]) ?? '');
+  return [clientPurposes.get(client) ?? (isOwn ? 'PATRQT' : purpose)];
 }
 
 const textIn = (claim: unknown): string | undefined =>

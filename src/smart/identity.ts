@@ -42,6 +42,7 @@ export function identityOf({ verifier, fhirBase, context }: IdentityOptions): Id
       client: { system: token.issuer, value: token.client },
       user,
       rights: { kind: 'granted', scopes: held, patients, situation },
+      ...(token.id === undefined ? {} : { token: token.id }),
       term: termOf(token, scopes, context().ambient.now()),
     };
   };

@@ -57,6 +57,10 @@ export interface Issuer {
   /** Undefined: apps are not led to it. */
   readonly metadata?: IssuerMetadata | undefined;
   readonly claims: ClaimNames;
+  /** Purpose of use of tokens that claim none: a code of v3-ActReason. */
+  readonly purpose: string;
+  /** The same by client id. */
+  readonly clientPurposes: ReadonlyMap<string, string>;
   /** Of an issuer in this process. */
   readonly own?: OwnIssuer;
   /** Its names of roles -> ours; names that are not here stay what they are. */
@@ -80,6 +84,8 @@ interface IssuerFile {
   readonly claims?: Partial<ClaimNames>;
   readonly roles?: Readonly<Record<string, string>>;
   readonly withoutRole?: string;
+  readonly purpose?: string;
+  readonly clientPurposes?: Readonly<Record<string, string>>;
 }
 
 const ALGORITHMS = ['RS256', 'RS384', 'PS256', 'ES256', 'ES384'];
@@ -115,6 +121,8 @@ export function issuerOf(file: Omit<IssuerFile, 'introspection'>, introspection?
     claims: { ...CLAIMS, ...file.claims },
     roles: new Map(Object.entries(file.roles ?? {})),
     withoutRole: file.withoutRole ?? 'none',
+    purpose: file.purpose ?? 'TREAT',
+    clientPurposes: new Map(Object.entries(file.clientPurposes ?? {})),
   };
 }
 

@@ -95,7 +95,7 @@ export class Purger {
     this.#forgotten = new Set([...this.#forgotten, ...patients]);
   }
 
-  /** The facets of agents that name a user. */
+  /** The facets of agents that name a user lose that, and the ids of the user's tokens (the only URIs of agents). */
   #anonymise(user: string): void {
     const end = (FACETS + 1) * TYPE_SPAN;
     const facets = this.#statements.all(
@@ -104,7 +104,7 @@ export class Purger {
     );
     for (const [rid] of facets) {
       const rows = this.#statements.all(
-        sql`SELECT parameter, kind, a, b, c, grp FROM entry WHERE rid=${Number(rid)} AND a<>${user}`,
+        sql`SELECT parameter, kind, a, b, c, grp FROM entry WHERE rid=${Number(rid)} AND a<>${user} AND kind<>5`,
       );
       const left = rows.map((row) => row as unknown as Entry);
       this.#pending.replace(Number(rid), new Map(left.map((entry) => [JSON.stringify(entry), entry])));

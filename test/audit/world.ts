@@ -28,9 +28,10 @@ export const entriesOf = extractor(definitions.searchParameters('AuditEvent').va
 });
 export const findings = validator(definitions);
 
-export const caller = (user?: string): Caller => ({
+export const caller = (user?: string, token?: string, purposes: readonly string[] = []): Caller => ({
   principal: 'local',
-  rights: { kind: 'everything' },
+  rights: { kind: 'granted', scopes: [], patients: [], situation: { purposes, actors: [] } },
+  ...(token === undefined ? {} : { token }),
   client: { system: 'https://issuer.example/clients', value: 'ward-app' },
   user,
   address: '192.0.2.7',
@@ -100,6 +101,12 @@ export const SAMPLES: Readonly<Record<string, Access>> = {
   'read of one patient': accessOf([{ interaction: 'read', resource: data, patients: ['pat-canary'] }]),
   'read by a user': accessOf([{ interaction: 'read', resource: data, patients: ['pat-canary'] }], {
     caller: caller('Practitioner/dr-canary'),
+  }),
+  'read with a token': accessOf([{ interaction: 'read', resource: data, patients: ['pat-canary'] }], {
+    caller: caller('Practitioner/dr-canary', 'token-1', ['HRESCH', 'TREAT', 'Mary Canary']),
+  }),
+  'read by a system with a token': accessOf([{ interaction: 'read', resource: data, patients: ['pat-canary'] }], {
+    caller: caller(undefined, 'token-2'),
   }),
   'read without patient': accessOf([
     { interaction: 'read', resource: { type: 'Practitioner', id: 'p1' }, patients: [] },
