@@ -1,14 +1,26 @@
 /** The cards that were shown in a period and what became of them, page by page: decision records joined to their feedback. docs/cds-hooks.md#feedback-and-explanation. */
+import { createHash } from 'node:crypto';
 import { fhirError } from '../fhir/outcome.ts';
 import { isJsonObject, type Json, type JsonObject, parseOwnJson } from '../fhir/resource.ts';
 import { intervalOf } from '../fhir/time.ts';
 import type { Caller } from '../rest/context.ts';
+import type { Command } from '../store/port.ts';
 import { refuseBearer } from './bearer.ts';
 import { modelName } from './call-record.ts';
 import { breath } from './deadline.ts';
 import { type DecisionRecord, decisionPage } from './decision-record.ts';
 import { FEEDBACK } from './feedback.ts';
-import { csvLine, EXPORTED, exportRows, factOf, type GivenFeedback, type Told, tally } from './feedback-tally.ts';
+import {
+  csvLine,
+  EXPORTED,
+  exportRows,
+  factOf,
+  type GivenFeedback,
+  type ReportGroup,
+  type Told,
+  tally,
+  together,
+} from './feedback-tally.ts';
 import type { CdsAnswer, CdsParts, Sender } from './parts.ts';
 import { HEADERS, refusal, refuse, usedOnce } from './refusal.ts';
 
@@ -184,7 +196,31 @@ const TYPES = {
   ndjson: 'application/x-ndjson; charset=utf-8',
 };
 
-/** `GET /cds-services/report`: a client's own cards, audited; `Link` names the next page. */
+/** Counts of the pages before one, kept under what was asked and where it begins. */
+const SO_FAR = 'cds.report';
+/** How long the next page may be asked for. */
+const PAGE_KEPT_MS = 3_600_000;
+
+const soFarKey = ({ from, to }: ReportQuery, client: string, after: string): string =>
+  createHash('sha256')
+    .update(JSON.stringify([client, from, to, after]))
+    .digest('hex');
+
+/** @throws FhirError 400 for a page that this client was not led to, or too long ago: its counts would not be whole */
+async function countedBefore(
+  asked: ReportQuery,
+  client: string,
+  { context, ambient }: CdsParts,
+): Promise<readonly ReportGroup[]> {
+  if (asked.after === undefined) return [];
+  const kept = await context.store.keyed(SO_FAR, soFarKey(asked, client, asked.after));
+  if (kept === undefined || (kept.expiresAt ?? 0) <= ambient.now()) {
+    throw fhirError('value', '`after` is not where a page of this report ended within the last hour.');
+  }
+  return JSON.parse(kept.value);
+}
+
+/** `GET /cds-services/report`: a client's own cards, audited; `Link` names the next page. Counts are of all pages up to this one. */
 export async function report(query: URLSearchParams, from: Sender, parts: CdsParts): Promise<CdsAnswer> {
   const { context, ambient, publicUrl } = parts;
   const asked = reportQuery(query, ambient.now());
@@ -192,10 +228,26 @@ export async function report(query: URLSearchParams, from: Sender, parts: CdsPar
     const used = await context.store.commit({ commands: [usedOnce(from.replay)], audit: [] });
     if (!used.ok) return refuse(refuseBearer('replayed'), from.caller, parts, 'replayed');
   }
-  const page = await reportPage(asked, from.client.name, from.caller, parts);
+  const client = from.client.name;
+  const isCounted = asked.format === 'json';
+  const before = isCounted ? await countedBefore(asked, client, parts) : [];
+  const page = await reportPage(asked, client, from.caller, parts);
+  const groups = isCounted ? together(before, tally(page.cards)) : [];
   const entries = [{ interaction: 'operation', operation: 'cds-feedback-report', patients: [] }] as const;
   const row = context.audit({ caller: from.caller, entries, status: 200 });
-  const written = await context.store.commit({ commands: [], audit: [row] });
+  const commands: readonly Command[] =
+    page.after === undefined || !isCounted
+      ? []
+      : [
+          {
+            op: 'set',
+            space: SO_FAR,
+            key: soFarKey(asked, client, page.after),
+            value: JSON.stringify(groups),
+            expiresAt: ambient.now() + PAGE_KEPT_MS,
+          },
+        ];
+  const written = await context.store.commit({ commands, audit: [row] });
   if (!written.ok) return refusal(fhirError('transient', 'The access could not be recorded, so it is not answered.'));
   const next =
     page.after === undefined ? undefined : `${publicUrl}/cds-services/report?${nextQuery(asked, page.after)}`;
@@ -203,17 +255,26 @@ export async function report(query: URLSearchParams, from: Sender, parts: CdsPar
   return {
     status: 200,
     headers: { ...HEADERS, 'Content-Type': TYPES[asked.format], ...link },
-    body: rendered(asked, page, next),
+    body: rendered(asked, page, next, groups),
   };
 }
 
 function nextQuery({ from, to, format }: ReportQuery, after: string): URLSearchParams {
   const instant = (at: number) => new Date(at).toISOString();
-  return new URLSearchParams({ from: instant(from), to: instant(to), format, after });
+  // `to` is read as the end of the millisecond that it names.
+  return new URLSearchParams({ from: instant(from), to: instant(to - 1), format, after });
 }
 
-/** The text of a page. CSV has its head on the first page only, so that pages can be joined. */
-export function rendered(asked: ReportQuery, { cards }: ReportPage, next: string | undefined): string {
+/**
+ * The text of a page. CSV has its head on the first page only, so that pages can be joined.
+ * @param groups counts, where they are of more than this page
+ */
+export function rendered(
+  asked: ReportQuery,
+  { cards }: ReportPage,
+  next: string | undefined,
+  groups?: readonly ReportGroup[],
+): string {
   const { from, to, format, after } = asked;
   if (format === 'json') {
     const period = { from: new Date(from).toISOString(), to: new Date(to).toISOString() };
@@ -221,7 +282,7 @@ export function rendered(asked: ReportQuery, { cards }: ReportPage, next: string
       ...period,
       complete: next === undefined,
       ...(next === undefined ? {} : { next }),
-      groups: tally(cards),
+      groups: groups ?? tally(cards),
     });
   }
   const rows = cards.flatMap(exportRows);

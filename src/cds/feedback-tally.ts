@@ -62,6 +62,56 @@ export function tally(cards: readonly Told[]): readonly ReportGroup[] {
   });
 }
 
+/** Facts of one group that are told apart; what is beyond is counted as `others`. */
+const MOST_FACTS = 2000;
+
+/** Counts of two lots of cards as if they had been tallied together; no card may be in both. */
+export function together(one: readonly ReportGroup[], other: readonly ReportGroup[]): readonly ReportGroup[] {
+  const groups = Map.groupBy([...one, ...other], ({ service, model }) => JSON.stringify([service, model]));
+  return [...groups.values()].map((group) => {
+    const { service = '', model = '' } = group[0] ?? {};
+    const counts = summed(group);
+    const facts = Map.groupBy(
+      group.flatMap((each) => each.facts),
+      ({ fact, indicator }) => `${indicator} ${fact}`,
+    );
+    const reasons = Map.groupBy(
+      group.flatMap((each) => each.reasons),
+      ({ system, code }) => JSON.stringify([system, code]),
+    );
+    return {
+      service,
+      model,
+      ...counts,
+      acceptanceRate: rate(counts.accepted, counts.cards),
+      overrideRate: rate(counts.overridden, counts.cards),
+      reasons: [...reasons.values()].map((of) => ({
+        system: of[0]?.system ?? '',
+        code: of[0]?.code ?? 'none',
+        count: of.reduce((sum, { count }) => sum + count, 0),
+      })),
+      facts: bounded(
+        [...facts.values()]
+          .map((of) => ({ fact: of[0]?.fact ?? '', indicator: of[0]?.indicator ?? 'info', ...summed(of) }))
+          .toSorted((a, b) => b.cards - a.cards),
+      ),
+    };
+  });
+}
+
+function bounded(facts: ReportGroup['facts']): ReportGroup['facts'] {
+  if (facts.length <= MOST_FACTS) return facts;
+  return [
+    ...facts.slice(0, MOST_FACTS - 1),
+    { fact: 'others', indicator: 'info', ...summed(facts.slice(MOST_FACTS - 1)) },
+  ];
+}
+
+function summed(counts: readonly Counts[]): Counts {
+  const of = (name: keyof Counts) => counts.reduce((sum, each) => sum + each[name], 0);
+  return { cards: of('cards'), accepted: of('accepted'), overridden: of('overridden') };
+}
+
 const last = ({ feedback }: Told): GivenFeedback | undefined => feedback.at(-1);
 const rate = (part: number, whole: number): number => (whole === 0 ? 0 : Number((part / whole).toFixed(4)));
 

@@ -2,7 +2,16 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type ReportQuery, reportQuery } from '../../src/cds/feedback-report.ts';
-import { csvLine, exportRows, factOf, type GivenFeedback, type Told, tally } from '../../src/cds/feedback-tally.ts';
+import {
+  csvLine,
+  exportRows,
+  factOf,
+  type GivenFeedback,
+  type ReportGroup,
+  type Told,
+  tally,
+  together,
+} from '../../src/cds/feedback-tally.ts';
 import { FhirError } from '../../src/fhir/outcome.ts';
 import type { Resource } from '../../src/fhir/resource.ts';
 import { AT, FINDING, INSTANCE, orderSign, PEER, world } from './world.ts';
@@ -92,6 +101,26 @@ for (const [cell, written] of cells) {
     assert.equal(csvLine([cell]), `${written}\r\n`));
 }
 
+test('cds-hooks-2.0@feedback-report lots counted apart and put together are what they are counted at once', () => {
+  const cards = [
+    told({ feedback: [given('accepted')] }),
+    told({ fact: 'b', feedback: [given('overridden', 'known')] }),
+    told({ fact: 'b', indicator: 'info' }),
+    told({ service: 'view', feedback: [given('overridden')] }),
+    told({ feedback: [given('overridden', 'known')] }),
+  ];
+  for (let at = 0; at <= cards.length; at++)
+    assert.deepEqual(
+      together(tally(cards.slice(0, at)), tally(cards.slice(at))),
+      together(tally(cards), []),
+      String(at),
+    );
+  const many = Array.from({ length: 2100 }, (_one, index) => told({ fact: `f${index}` }));
+  const [group] = together(tally(many), tally([told({ fact: 'f7' })]));
+  assert.deepEqual([group?.cards, group?.facts.length, group?.facts[0]?.fact], [2101, 2000, 'f7']);
+  assert.deepEqual([group?.facts.at(-1)?.fact, group?.facts.at(-1)?.cards], ['others', 101]);
+});
+
 const queries: readonly [query: string, from: string | undefined, to: string | undefined][] = [
   ['', '2025-12-16T12:00:00.000Z', '2026-01-15T12:00:00.000Z'],
   ['from=2026-01-01&to=2026-01-02', '2026-01-01T00:00:00.000Z', '2026-01-03T00:00:00.000Z'],
@@ -169,6 +198,30 @@ test('cds-hooks-2.0@feedback-report every card shown is counted once over its pa
     [group?.cards, group?.accepted, group?.overridden, group?.reasons[0]?.count, group?.facts.length],
     [CALLS, 50, 150, 150, 1],
   );
+
+  const ask = async (url: string | undefined, sender = admitted) => {
+    const { status, body } = await one.cds
+      .report(new URL(url ?? 'http://x/?from=2026-01-15&to=2026-01-15').searchParams, sender)
+      .catch((error) => ({ status: error instanceof FhirError ? error.status : 500, body: '{}' }));
+    return { status, ...(JSON.parse(body) as { next?: string; complete?: boolean; groups?: ReportGroup[] }) };
+  };
+  const first = await ask(undefined);
+  assert.equal(first.complete, false);
+  assert.ok((first.groups?.[0]?.cards ?? 0) < CALLS);
+  let whole = first;
+  let asked = 1;
+  while (whole.next !== undefined) {
+    whole = await ask(whole.next);
+    asked++;
+  }
+  assert.equal(asked, pages);
+  assert.equal(whole.complete, true);
+  assert.deepEqual(whole.groups, tally(told_), 'the last page counts all pages');
+  assert.deepEqual((await ask(first.next)).groups, whole.groups, 'asked again it counts the same');
+  const stranger = { ...admitted, client: { ...admitted.client, name: 'stranger' } };
+  assert.equal((await ask(first.next, stranger)).status, 400, 'nobody goes on where another client was led');
+  assert.equal((await ask(first.next?.replace('2026-01-15T00', '2026-01-14T00'))).status, 400, 'nor in another period');
+
   const nobody = { ...admitted, client: { ...admitted.client, name: 'other' } };
   assert.match((await one.cds.report(new URLSearchParams(), nobody)).body, /"groups":\[\]/);
   assert.deepEqual(

@@ -158,6 +158,12 @@ export interface World {
   call(id: string, body: unknown): Promise<{ status: number; cards: readonly Card[]; text: string }>;
 }
 
+/** A UUID of version 7: ids of calls rise with time. */
+function idAt(at: number, number: number): string {
+  const time = at.toString(16).padStart(12, '0');
+  return `${time.slice(0, 8)}-${time.slice(8)}-7000-8000-${number.toString(16).padStart(12, '0')}`;
+}
+
 export const bundle = (...resources: readonly object[]): Resource => ({
   resourceType: 'Bundle',
   type: 'searchset',
@@ -202,6 +208,8 @@ export function world(options: WorldOptions = {}): World {
     knowledge: { version: '2026.1', sha256: 'b'.repeat(64), sources: ['test table'] },
   };
   const used = options.used ?? new Map<string, Keyed>();
+  const spaces = new Map<string, string>();
+  const now = options.now ?? (() => AT);
   let calls = 0;
   const context: RestContext = {
     store: {
@@ -212,6 +220,7 @@ export function world(options: WorldOptions = {}): World {
           if (command.op !== 'set') throw new TypeError('A hook call writes nothing else.');
           if (command.expect === null && used.has(command.key))
             return { ok: false, reason: 'conflict', command: index };
+          spaces.set(command.key, command.space);
           used.set(command.key, { key: command.key, value: command.value ?? '', expiresAt: command.expiresAt });
         }
         return { ok: true, at: AT, versions: [], auditIds: audit.map((_row, index) => String(index)) };
@@ -225,9 +234,9 @@ export function world(options: WorldOptions = {}): World {
       kept: noRoom,
       stamp: options.stamp ?? (() => 1),
       keyed: async (_space, key) => (options.keyed === undefined ? used.get(key) : options.keyed()),
-      keyedPage: async (_space, { after = '', count }) =>
+      keyedPage: async (space, { after = '', count }) =>
         [...used.values()]
-          .filter(({ key }) => key > after)
+          .filter(({ key }) => key > after && spaces.get(key) === space)
           .toSorted((a, b) => (a.key < b.key ? -1 : 1))
           .slice(0, count),
       changes: noRoom,
@@ -240,7 +249,7 @@ export function world(options: WorldOptions = {}): World {
     definitions,
     capability,
     settings,
-    ambient: { now: options.now ?? (() => AT), newId: () => `call-${++calls}` },
+    ambient: { now, newId: () => idAt(now(), ++calls) },
     validate,
     indexEntries: noRoom,
     patientsOf: noRoom,
