@@ -49,6 +49,8 @@ export interface BuiltCard {
   readonly key: string;
   /** Keys of the other facts of the same harm that it tells. */
   readonly further?: readonly string[];
+  /** Shown whatever the service's limit leaves out. */
+  readonly isAlwaysShown?: true;
   /** 0 to 1: the higher goes first within an indicator; absent is 0. */
   readonly priority?: number | undefined;
   /** Digest of all that the statement rests on; absent when no override may silence it. */
@@ -65,11 +67,14 @@ export function milder(one: Indicator, other: Indicator): Indicator {
   return RANK[one] > RANK[other] ? one : other;
 }
 
+/** critical before warning before info. */
+export const compareIndicators = (one: Indicator, other: Indicator): number => RANK[one] - RANK[other];
+
 /** critical before warning before info; then by key, so that the same facts give the same order. */
 export function inOrder(cards: readonly BuiltCard[]): readonly BuiltCard[] {
   return cards.toSorted(
     (one, other) =>
-      RANK[one.card.indicator] - RANK[other.card.indicator] ||
+      compareIndicators(one.card.indicator, other.card.indicator) ||
       (other.priority ?? 0) - (one.priority ?? 0) ||
       (one.key < other.key ? -1 : one.key > other.key ? 1 : 0),
   );

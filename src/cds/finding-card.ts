@@ -8,7 +8,8 @@ import {
   type Severity,
 } from '../risk/finding.ts';
 import { byHazard } from '../risk/hazards.ts';
-import type { BuiltCard } from './card.ts';
+import { severityRank } from '../risk/severity.ts';
+import { type BuiltCard, compareIndicators } from './card.ts';
 import { type Frame, framed } from './card-frame.ts';
 import { HEADINGS } from './card-lint.ts';
 import type { DraftOrder } from './draft-orders.ts';
@@ -51,7 +52,12 @@ export function findingCards(
     const concerned = selectedOf(finding, selected);
     return indicator === undefined || concerned.length === 0 ? [] : [{ finding, indicator, concerned }];
   });
-  const groups = byHazard(shown);
+  const all = byHazard(shown).toSorted(
+    (a, b) =>
+      compareIndicators(indicatorOf(a), indicatorOf(b)) ||
+      severityRank(a.lead.finding.severity) - severityRank(b.lead.finding.severity),
+  );
+  const groups = all.slice(0, MOST_BUILT);
   // A test that nothing can be kept for is left to the next card that names it.
   const kept = groups.filter(({ lead }) => lead.finding.severity !== 'contraindicated');
   const tests = testsByFinding(
@@ -59,7 +65,57 @@ export function findingCards(
     frame.drafted,
   );
   const cards = groups.map((group) => groupCard(frame, group, tests, checked, knowledge));
-  return [...cards, ...uncheckedCards(frame, checked, selected), ...incompleteCard(frame, checked, selected)];
+  const more = all.length - groups.length;
+  return [
+    ...cards,
+    ...unbuiltCard(frame, more),
+    ...lateCard(frame, checked, selected),
+    ...uncheckedCards(frame, checked, selected),
+    ...incompleteCard(frame, checked, selected),
+  ];
+}
+
+/** Cards that are built, the most severe first: a service shows fewer, and some may have been overridden before. */
+const MOST_BUILT = 30;
+
+function unbuiltCard(frame: Frame, more: number): readonly BuiltCard[] {
+  if (more <= 0) return [];
+  const summary = `${more} further findings are less severe than those shown`;
+  const detail = ['They are not shown: so many orders at once are better signed in parts.'];
+  return [framed(frame, { kind: 'notice', key: 'unbuilt', indicator: 'info', summary, detail, links: [] })];
+}
+
+/** Most names of orders in one notice. */
+const MOST_NAMED = 10;
+
+/** One notice for all selected orders that time or number left unchecked. Said by every service: silence would mean that they were checked. */
+function lateCard(
+  frame: Frame,
+  { late = [], beyond = 0 }: Checked,
+  selected: ReadonlyMap<string, DraftOrder>,
+): readonly BuiltCard[] {
+  const left = late.filter(({ source }) => selected.has(source) || byReceived(selected, source) !== undefined);
+  if (left.length === 0 && (beyond === 0 || selected.size === 0)) return [];
+  const rest = left.length - MOST_NAMED;
+  const what = left.length === 0 ? `${beyond} current drugs` : `${left.length} order${left.length === 1 ? '' : 's'}`;
+  return [
+    {
+      isAlwaysShown: true,
+      ...framed(frame, {
+        kind: 'notice',
+        key: 'late',
+        indicator: 'info',
+        summary: `Not checked: ${what}, too many to check in time`,
+        detail: [
+          ...(left.length === 0 ? [] : [left.slice(0, MOST_NAMED).map(mentionLine).join('\n')]),
+          ...(rest > 0 ? [`And ${rest} more.`] : []),
+          ...(beyond === 0 ? [] : [`With ${beyond} further current drugs nothing was compared.`]),
+          'The absence of other cards about them does not mean that there is no hazard.',
+        ],
+        links: [],
+      }),
+    },
+  ];
 }
 
 function groupCard(

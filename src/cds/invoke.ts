@@ -273,7 +273,10 @@ function sendable(
   if (clean.length < cards.length) observe('card-refused', cards.length - clean.length);
   const { cardLimit } = frame.service;
   if (clean.length <= cardLimit) return clean;
-  const hidden = clean.length - cardLimit + 1;
+  const pinned = clean.filter(({ isAlwaysShown }) => isAlwaysShown === true);
+  const others = clean.filter(({ isAlwaysShown }) => isAlwaysShown !== true);
+  const room = Math.max(0, cardLimit - 1 - pinned.length);
+  const hidden = others.length - room;
   observe('cards-over-limit', hidden);
   const more = framed(frame, {
     kind: 'notice',
@@ -283,5 +286,5 @@ function sendable(
     detail: [`The service shows at most ${cardLimit} cards, the most severe first.`],
     links: [],
   });
-  return [...clean.slice(0, cardLimit - 1), more];
+  return [...others.slice(0, room), ...pinned, more];
 }

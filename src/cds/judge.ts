@@ -12,7 +12,7 @@ import type { Frame } from './card-frame.ts';
 import { within } from './deadline.ts';
 import type { RecordedTriage } from './decision-record.ts';
 import { type DraftOrder, withMedication } from './draft-orders.ts';
-import { failedCheckCard, findingCards } from './finding-card.ts';
+import { factKey, failedCheckCard, findingCards } from './finding-card.ts';
 import type { Prefetched } from './prefetch.ts';
 import { type Scored, scoreCards } from './score-card.ts';
 import type { DrugSafetyEngine, ScoresEngine, TriageEngine } from './service.ts';
@@ -157,19 +157,37 @@ export async function judgeOrders(
   const model = { id: DRUG_SAFETY, version: knowledge.version, sha256: knowledge.sha256 };
   try {
     const drafts = orders.map(({ resource }) => resource);
-    const unordered = drugSafety.check(drafts, others, frame.at);
+    const pace = { now: () => engines.ambient.now(), until: deadlineAt - RENDER_MS, pause };
+    const unordered = await (drugSafety.checkPaced?.(drafts, others, frame.at, pace) ??
+      drugSafety.check(drafts, others, frame.at));
     const asChecked = unordered.findings;
+    if (asChecked.length > MANY) await pause();
     const ranked = inTellingOrder(asChecked, patient, frame.at, requestId, engines);
     const findings = await within(ranked, deadlineAt - engines.ambient.now(), asChecked);
     const checked = { ...unordered, findings };
+    if (findings.length > MANY) await pause();
     const cards = findingCards(frame, engine, checked, orders, knowledge);
-    return { cards, model, basis: { assessments: [], findings: checked.findings }, failed: false, remarks: [] };
+    if (findings.length > MANY) await pause();
+    const told = new Set(cards.flatMap(({ key, further = [] }) => [key, ...further]));
+    const kept = checked.findings.filter((finding, index) => index < MOST_RECORDED || told.has(factKey(finding)));
+    const late = checked.late?.length ?? 0;
+    const remarks = late === 0 ? [] : [`${late} orders not checked in time`];
+    return { cards, model, basis: { assessments: [], findings: kept }, failed: false, remarks };
   } catch (error) {
     context.report(error, requestId);
     const cards = failedCheckCard(frame, orders.length);
     return { cards, model, basis: NO_BASIS, failed: true, remarks: ['drug check failed'] };
   }
 }
+
+/** Kept of the time for judging, for ranking and writing cards. ms */
+const RENDER_MS = 50;
+/** Findings whose cards take a turn of the event loop of their own. */
+const MANY = 100;
+/** Findings on record, the most severe first; what is told on a card is always among them. */
+const MOST_RECORDED = 200;
+
+const pause = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 /** Statuses of what a patient takes now. */
 const TAKEN: ReadonlySet<unknown> = new Set(['active', 'on-hold', 'intended']);

@@ -5,6 +5,7 @@
 import type { Resource } from '../fhir/resource.ts';
 import type { DrugKnowledge, Ingredient } from './drug-knowledge.ts';
 import type { Alternative, Finding } from './finding.ts';
+import type { Steps } from './pace.ts';
 import { severityRank } from './severity.ts';
 
 /** Most alternatives of one finding. */
@@ -33,12 +34,12 @@ export const wantsAlternatives = ({ severity, kind }: Finding): boolean =>
  * Class members that bring no finding of more than low severity, the most preferred first; none for drugs of several ingredients.
  * @param route dosages that hold the draft's route and nothing else
  */
-export function alternativesFor(
+export function* alternativesFor(
   ingredients: readonly Ingredient[],
   route: Resource['dosageInstruction'],
   judge: Judge,
   { rules, nameOf }: DrugKnowledge,
-): readonly Alternative[] {
+): Steps<readonly Alternative[]> {
   const [ingredient] = ingredients;
   if (ingredients.length !== 1 || ingredient === undefined) return [];
   const alternatives: Alternative[] = [];
@@ -47,6 +48,8 @@ export function alternativesFor(
     if (alternatives.length >= MOST) break;
     if (tried.has(candidate)) continue;
     tried.add(candidate);
+    // An alternative that was not checked is none.
+    if (!(yield)) break;
     const name = nameOf(candidate);
     if (judge(hypotheticalOrder(candidate, name, route)).some(({ severity }) => severity !== 'low')) continue;
     const why = note === undefined ? '' : `; ${note}`;

@@ -92,9 +92,11 @@ function completed(
         drug.ingredients.includes(own.ingredient),
       );
       if (!isNew) continue;
+      const thirds = membersOf([draft, ...others], right);
+      if (thirds.length === 0) continue;
       for (const second of membersOf([draft, ...others], left)) {
         if (second.ingredient === own.ingredient) continue;
-        const third = membersOf([draft, ...others], right).find(
+        const third = thirds.find(
           ({ ingredient }) => ingredient !== own.ingredient && ingredient !== second.ingredient,
         );
         if (third !== undefined) return [own, second, third];

@@ -191,6 +191,8 @@ export interface DrugRules {
   /** Rules of three drugs that the ingredient can be part of. */
   triplesOf(ingredient: Ingredient): readonly TripleRule[];
   readonly contexts: readonly ContextRule[];
+  /** Those that name the pair's rule, or any. */
+  contextsOf(rule: string): readonly ContextRule[];
   readonly conflicts: readonly ConflictRule[];
   readonly qt: QtScore;
   /** Members of the classes an ingredient is in, in the order of preference; never itself. */
@@ -272,18 +274,20 @@ export function compiledRules(candidate: unknown, schema: unknown, idOf: (name: 
     name,
     members: members.map(({ drug, note }) => ({ ingredient: idOf(drug), note })),
   }));
+  const contexts = tables.contexts.map(({ a, b, when, ...row }) => ({
+    ...row,
+    ...(a === undefined ? {} : { a: side(a) }),
+    ...(b === undefined ? {} : { b: side(b) }),
+    ...(when === undefined ? {} : { when: conditions(when) }),
+  }));
   return {
     hazardOf: hazardIndex(tables.hazards),
     patientRules: indexed(patient, ({ drugs }) => [...drugs]),
     renalRules: indexed(tables.renal, ({ drug }) => [idOf(drug)]),
     doseRules: indexed(doses, ({ drug }) => [idOf(drug)]),
     triplesOf: indexed(triples, ({ sets }) => [...new Set(sets.flatMap((one) => [...one]))]),
-    contexts: tables.contexts.map(({ a, b, when, ...row }) => ({
-      ...row,
-      ...(a === undefined ? {} : { a: side(a) }),
-      ...(b === undefined ? {} : { b: side(b) }),
-      ...(when === undefined ? {} : { when: conditions(when) }),
-    })),
+    contexts,
+    contextsOf: contextIndex(contexts),
     conflicts: tables.conflicts,
     qt: {
       ...tables.qt,
@@ -313,6 +317,16 @@ export function compiledRules(candidate: unknown, schema: unknown, idOf: (name: 
     },
     terms: tables.terms,
   };
+}
+
+/** In the order of the table; the few answers are kept. */
+function contextIndex(contexts: readonly ContextRule[]): DrugRules['contextsOf'] {
+  const everywhere = contexts.filter(({ rules }) => rules === undefined);
+  const named = new Set(contexts.flatMap(({ rules = [] }) => rules));
+  const of = new Map(
+    [...named].map((id) => [id, contexts.filter(({ rules }) => rules === undefined || rules.includes(id))] as const),
+  );
+  return (rule) => of.get(rule) ?? everywhere;
 }
 
 const NO_ROWS: readonly never[] = [];

@@ -9,10 +9,11 @@ import { combinationFindings } from './combination.ts';
 import { isAsNeeded, isOnce } from './dosage.ts';
 import { type DrugKnowledge, loadDrugKnowledge, type SiteMap } from './drug-knowledge.ts';
 import type { Alternative, DrugMention, DrugSafety, Finding } from './finding.ts';
-import { type Drug, drugOf, namesMedication, type Pool } from './medication.ts';
+import { type Drug, drugOf, namesMedication, type Pool, textsOf } from './medication.ts';
 import { orderFindings } from './order-checks.ts';
 import { isLocal, routeOf } from './order-route.ts';
 import { isOwnProposal } from './own-proposal.ts';
+import { runAtOnce, runPaced, type Steps } from './pace.ts';
 import { pairFinding } from './pair-finding.ts';
 import { type PatientFacts, patientFacts } from './patient-facts.ts';
 import { severityRank } from './severity.ts';
@@ -25,15 +26,16 @@ export function loadDrugSafety(folder: string, site?: SiteMap): DrugSafety {
   const { version, sha256, sources } = knowledge;
   return {
     knowledge: { version, sha256, sources },
-    check: (drafts, context, at) =>
-      checked(
-        drafts,
-        context.filter((resource) => !isOwnProposal(resource)),
-        at,
-        knowledge,
-      ),
+    check: (drafts, context, at) => runAtOnce(checking(drafts, context, at, knowledge)),
+    checkPaced: (drafts, context, at, pace) => runPaced(checking(drafts, context, at, knowledge), pace),
   };
 }
+
+/** Draft orders that are checked in one call, and drugs they are compared with: the rest is named as not checked. */
+const MOST_ORDERS = 100;
+const MOST_TAKEN = 500;
+/** Drugs that are read in one step. */
+const READ_AT_ONCE = 25;
 
 /** All that one call knows. */
 interface Chart {
@@ -45,21 +47,33 @@ interface Chart {
   readonly knowledge: DrugKnowledge;
 }
 
-function checked(
+function* checking(
   drafts: readonly Resource[],
-  context: readonly Resource[],
+  given: readonly Resource[],
   at: number,
   knowledge: DrugKnowledge,
-): ReturnType<DrugSafety['check']> {
+): Steps<Checked> {
+  const context = given.filter((resource) => !isOwnProposal(resource));
   const pool = medications([...context, ...drafts]);
-  const ordered = drafts.filter(isOrdered).map((draft, index) => orderedDrug(draft, index, pool, knowledge));
+  const orders = drafts.filter(isOrdered);
+  const ordered: Taken[] = [];
+  for (const [index, draft] of orders.slice(0, MOST_ORDERS).entries()) {
+    ordered.push(orderedDrug(draft, index, pool, knowledge));
+    if (index % READ_AT_ONCE === READ_AT_ONCE - 1) yield;
+  }
   const own = new Set(ordered.map(({ mention }) => mention.source));
-  const taken = context.flatMap((resource) =>
-    own.has(sourceOf(resource)) ? [] : takenDrug(resource, at, pool, knowledge),
-  );
-  const recent = context.flatMap((resource) =>
-    own.has(sourceOf(resource)) ? [] : recentDrug(resource, at, pool, knowledge),
-  );
+  const about = context.filter((resource) => namesMedication(resource) && !own.has(sourceOf(resource)));
+  const taken: Taken[] = [];
+  const recent: Taken[] = [];
+  let beyond = 0;
+  for (const [index, resource] of about.entries()) {
+    const isFull = taken.length >= MOST_TAKEN;
+    const found = isFull ? [] : takenDrug(resource, at, pool, knowledge);
+    taken.push(...found);
+    if (isFull) beyond += courseOf(resource, at).state === 'active' ? 1 : 0;
+    else recent.push(...recentDrug(resource, at, pool, knowledge));
+    if (index % READ_AT_ONCE === READ_AT_ONCE - 1) yield;
+  }
   const { allergies, unknown } = allergiesIn(context, knowledge);
   const chart: Chart = {
     taken,
@@ -69,10 +83,20 @@ function checked(
     at,
     knowledge,
   };
-  const judged = inOrder(judge(ordered, chart));
-  const known = [...ordered, ...taken];
+  const all = [...ordered, ...taken];
+  const found: Finding[] = [];
+  const late = orders.slice(MOST_ORDERS).map((draft, index) => unread(draft, MOST_ORDERS + index));
+  for (const [index, draft] of ordered.entries()) {
+    if (yield) found.push(...judgeOne(draft, ordered.slice(index + 1), all, chart));
+    else late.push(draft.mention);
+  }
+  yield;
+  const judged = inOrder(found);
+  const known = all;
   return {
-    findings: withAlternatives(judged, ordered, chart).map((finding) => withHazard(finding, knowledge)),
+    findings: (yield* withAlternatives(judged, ordered, chart)).map((finding) => withHazard(finding, knowledge)),
+    ...(late.length === 0 ? {} : { late }),
+    ...(beyond === 0 ? {} : { beyond }),
     unresolved: [
       ...new Set([
         ...known.filter(({ mention }) => mention.state !== 'washout').flatMap(({ drug }) => drug.unknown),
@@ -86,23 +110,31 @@ function checked(
   };
 }
 
-/** Every finding of the drafts, in no order. */
-function judge(
-  ordered: readonly Taken[],
+type Checked = ReturnType<DrugSafety['check']>;
+
+/** Every finding of one draft, in no order; with other drafts only where they come after it: each pair is judged once. */
+function judgeOne(
+  draft: Taken,
+  later: readonly Taken[],
+  all: readonly Taken[],
   { taken, recent, allergies, facts, at, knowledge }: Chart,
 ): readonly Finding[] {
-  const all = [...ordered, ...taken];
-  return ordered.flatMap((draft, index) => {
-    const call = { all, recent, facts, at, knowledge, current: currentBeside(all, draft) };
-    return [
-      ...[...ordered.slice(index + 1), ...taken].flatMap((other) => pairFinding(draft, other, call) ?? []),
-      ...allergies.flatMap(
-        (allergy) => allergyFinding(draft.mention, draft.drug.ingredients, allergy, knowledge) ?? [],
-      ),
-      ...combinationFindings(draft, all, recent, facts, knowledge),
-      ...orderFindings(draft, call),
-    ];
-  });
+  const standing = [...all.filter(({ mention }) => mention.state === 'active'), ...recent];
+  const call = { all, standing, facts, at, knowledge, current: currentBeside(all, draft) };
+  return [
+    ...[...later, ...taken].flatMap((other) => pairFinding(draft, other, call) ?? []),
+    ...allergies.flatMap((allergy) => allergyFinding(draft.mention, draft.drug.ingredients, allergy, knowledge) ?? []),
+    ...combinationFindings(draft, all, recent, facts, knowledge),
+    ...orderFindings(draft, call),
+  ];
+}
+
+/** A draft beyond the ceiling, as it names itself: nothing of it is looked up. */
+function unread(draft: Resource, index: number): DrugMention {
+  const concept = isJsonObject(draft.medicationCodeableConcept) ? draft.medicationCodeableConcept : {};
+  const source = draft.id === undefined ? `${draft.resourceType}/draft-${index}` : sourceOf(draft);
+  const [display = 'order without text'] = textsOf(concept);
+  return { display, rxcui: undefined, ingredients: [], source, state: 'draft', at: undefined };
 }
 
 function withHazard(finding: Finding, { rules }: DrugKnowledge): Finding {
@@ -112,26 +144,42 @@ function withHazard(finding: Finding, { rules }: DrugKnowledge): Finding {
 }
 
 /** With alternatives, worked out once a draft: each is judged as if it stood in the draft's place. */
-function withAlternatives(findings: readonly Finding[], ordered: readonly Taken[], chart: Chart): readonly Finding[] {
-  const known = new Map<Taken, readonly Alternative[]>();
+function* withAlternatives(
+  findings: readonly Finding[],
+  ordered: readonly Taken[],
+  chart: Chart,
+): Steps<readonly Finding[]> {
+  const wanting = new Set(findings.filter(wantsAlternatives).map(({ draft }) => draft));
+  // So many orders at once are a list to be read, not one to be rewritten.
+  if (wanting.size === 0 || ordered.length > MOST_WITH_ALTERNATIVES) return findings;
+  const known = new Map<DrugMention, readonly Alternative[]>();
+  for (const draft of ordered) {
+    if (wanting.has(draft.mention)) known.set(draft.mention, yield* alternativesTo(draft, ordered, chart));
+  }
   return findings.map((finding) => {
-    const draft = ordered.find(({ mention }) => mention === finding.draft);
-    if (draft === undefined || !wantsAlternatives(finding)) return finding;
-    const alternatives = known.get(draft) ?? alternativesTo(draft, ordered, chart);
-    known.set(draft, alternatives);
-    return alternatives.length === 0 ? finding : { ...finding, alternatives };
+    const alternatives = known.get(finding.draft) ?? [];
+    return alternatives.length === 0 || !wantsAlternatives(finding) ? finding : { ...finding, alternatives };
   });
 }
 
-function alternativesTo(draft: Taken, ordered: readonly Taken[], chart: Chart): readonly Alternative[] {
+/** Each alternative is judged beside all of them. */
+const MOST_WITH_ALTERNATIVES = 20;
+
+function* alternativesTo(draft: Taken, ordered: readonly Taken[], chart: Chart): Steps<readonly Alternative[]> {
   const others = ordered.filter((one) => one !== draft);
   const judged = (hypothetical: Resource) => {
     const instead = orderedDrug(hypothetical, 0, NO_MEDICATIONS, chart.knowledge);
-    return judge([instead, ...others], chart).filter(
-      ({ draft: about, other }) => about === instead.mention || other === instead.mention,
-    );
+    const all = [instead, ...others, ...chart.taken];
+    const { recent, facts, knowledge } = chart;
+    return [
+      ...judgeOne(instead, others, all, chart),
+      // Pairs have been judged from its side; a combination may be completed by another draft.
+      ...others
+        .flatMap((one) => combinationFindings(one, all, recent, facts, knowledge))
+        .filter(({ other }) => other === instead.mention),
+    ];
   };
-  return alternativesFor(draft.drug.ingredients, onlyRoute(draft.resource), judged, chart.knowledge);
+  return yield* alternativesFor(draft.drug.ingredients, onlyRoute(draft.resource), judged, chart.knowledge);
 }
 
 const NO_MEDICATIONS: Pool = new Map();

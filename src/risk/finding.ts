@@ -1,5 +1,6 @@
 /** What the drug-safety check found: one hazard between a draft order and something else known of the patient. */
 import type { Resource } from '../fhir/resource.ts';
+import type { Pace } from './pace.ts';
 
 /** What stands for the drug check where a model is named. */
 export const DRUG_SAFETY = 'drug-safety';
@@ -103,8 +104,19 @@ export interface DrugSafety {
     readonly findings: readonly Finding[];
     readonly unresolved: readonly string[];
     readonly unchecked?: readonly Unchecked[];
+    /** Draft orders that were not checked for want of time, or because there were too many. */
+    readonly late?: readonly DrugMention[];
+    /** Number of current drugs that nothing was compared with, because there were too many. */
+    readonly beyond?: number;
     readonly considered: readonly DrugMention[];
   };
+  /** The same in steps with pauses; after `until` what is left is in `late`. Absent: `check` is quick. */
+  checkPaced?(
+    drafts: readonly Resource[],
+    context: readonly Resource[],
+    at: number,
+    pace: Pace,
+  ): Promise<ReturnType<DrugSafety['check']>>;
   /** Findings in the order of telling; minor ones may become low. Absent: the order of `check`. */
   rank?(findings: readonly Finding[], ageYears: number | undefined): Promise<readonly Finding[]>;
   /** Version and date of the knowledge tables. */

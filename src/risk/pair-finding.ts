@@ -11,8 +11,8 @@ import { DAY_MS } from './wash-out.ts';
 export interface PairCall {
   /** All drugs of the call, the two among them. */
   readonly all: readonly Taken[];
-  /** Orders that ended within a day: what they stood beside has been signed. */
-  readonly recent: readonly Taken[];
+  /** Current orders, and those that ended within a day: what they stood beside has been signed. */
+  readonly standing: readonly Taken[];
   readonly facts: PatientFacts;
   readonly at: number;
   readonly knowledge: DrugKnowledge;
@@ -56,23 +56,16 @@ function settledPair(
   other: Taken,
   one: Ingredient,
   two: Ingredient,
-  { all, recent, facts, current, knowledge }: PairCall,
+  { standing, facts, current, knowledge }: PairCall,
 ): Settled {
-  const { contexts, terms } = knowledge.rules;
-  const pair = { rule, draft, other, one, two, accepted: () => wasSigned(one, two, other, all, recent) };
-  return settled(pair, contexts, { facts, current, terms });
+  const { terms } = knowledge.rules;
+  const pair = { rule, draft, other, one, two, accepted: () => wasSigned(one, two, other, standing) };
+  return settled(pair, knowledge.rules.contextsOf(rule.id), { facts, current, terms });
 }
 
 /** Standing orders of both drugs, current or ended within a day, were there before this order. */
-function wasSigned(
-  one: Ingredient,
-  two: Ingredient,
-  other: Taken,
-  all: readonly Taken[],
-  recent: readonly Taken[],
-): boolean {
+function wasSigned(one: Ingredient, two: Ingredient, other: Taken, standing: readonly Taken[]): boolean {
   if (other.mention.state === 'washout') return false;
-  const standing = [...all.filter(({ mention }) => mention.state === 'active'), ...recent];
   const holds = (ingredient: Ingredient) => (taken: Taken) =>
     !taken.isLocal && taken.drug.ingredients.includes(ingredient);
   const beside = other.mention.state === 'active' ? other : standing.find(holds(two));

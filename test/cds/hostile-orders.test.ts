@@ -1,0 +1,59 @@
+// Two hundred current drugs and fifty orders: the answer says what it could not check, whatever the limit of cards. docs/decisions/0035-hazards-and-quiet.md
+import assert from 'node:assert/strict';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { loadDrugSafety } from '../../src/risk/drug-safety.ts';
+import { AT, bundle, DRUG_PREFETCH, ORDER, orderSign, ROOT, world } from './world.ts';
+
+const drugSafety = loadDrugSafety(join(ROOT, 'knowledge'));
+const NAMES = ['clarithromycin', 'amiodarone', 'haloperidol', 'ondansetron', 'warfarin', 'ibuprofen', 'simvastatin'];
+const order = (index: number, id: string) => ({
+  ...ORDER,
+  id: `${id}${index}`,
+  medicationCodeableConcept: { text: NAMES[index % NAMES.length] },
+});
+const call = (orders: number, taken: number) =>
+  orderSign(
+    {
+      prefetch: {
+        ...DRUG_PREFETCH,
+        medications: bundle(
+          ...Array.from({ length: taken }, (_, index) => ({ ...order(index, 'a'), status: 'active' })),
+        ),
+      },
+    },
+    Array.from({ length: orders }, (_, index) => ({ resource: order(index, 'd') })),
+  );
+const LATE = /^Not checked: (\d+) orders, too many to check in time$/;
+
+test('hostile@whole: within the deadline every order is checked, and the limit of cards holds', async () => {
+  const { status, cards } = await world({ drugSafety }).call('drug-interactions-sign', call(50, 200));
+  assert.equal(status, 200);
+  assert.equal(cards.length, 10);
+  assert.ok(cards.every(({ summary }) => !LATE.test(summary)));
+  assert.ok(cards.slice(0, -1).every(({ indicator }) => indicator === 'critical'));
+});
+
+test('hostile@deadline: what is left is named in one notice among the cards, beside what was found', async () => {
+  let now = AT;
+  const one = world({ drugSafety, now: () => (now += 20) });
+  const { status, cards } = await one.call('drug-interactions-sign', call(50, 200));
+  assert.equal(status, 200);
+  const notices = cards.filter(({ summary }) => LATE.test(summary));
+  assert.equal(notices.length, 1);
+  assert.ok(cards.length <= 10 && cards.some(({ indicator }) => indicator === 'critical'));
+  assert.match(notices[0]?.detail ?? '', /And \d+ more\.[\s\S]*does not mean that there is no hazard/);
+});
+
+test('hostile@number: orders above the ceiling are counted in the notice', async () => {
+  const { cards } = await world({ drugSafety }).call('drug-interactions-sign', call(103, 1));
+  assert.deepEqual(
+    cards.flatMap(({ summary }) => LATE.exec(summary)?.[1] ?? []),
+    ['3'],
+  );
+});
+
+test('hostile@current: drugs beyond the ceiling are said', async () => {
+  const { cards } = await world({ drugSafety }).call('drug-interactions-sign', call(1, 503));
+  assert.ok(cards.some(({ detail }) => detail.includes('With 3 further current drugs nothing was compared')));
+});
