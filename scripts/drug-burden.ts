@@ -1,6 +1,6 @@
 /**
  * Alert burden of the drug check on real order streams: `node scripts/drug-burden.ts [--causes]`. Reads models/train/data/drug-orders.tsv.gz (eICU demo, ODbL 1.0),
- * signs each minute's orders beside what is active, and counts what would interrupt (major, contraindicated). Hospitals are split by hash: half were
+ * signs each minute's orders beside what is active, and counts the cards that would interrupt (major, contraindicated): one an order and hazard. Hospitals are split by hash: half were
  * looked at while knowledge/contexts.json was written, the other half is reported. Intervals: 2,000 bootstrap samples of whole hospitals. Decision 0024.
  */
 import { createHash } from 'node:crypto';
@@ -10,6 +10,7 @@ import { gunzipSync } from 'node:zlib';
 import type { Resource } from '../src/fhir/resource.ts';
 import { loadDrugSafety } from '../src/risk/drug-safety.ts';
 import type { DrugSafety, Finding } from '../src/risk/finding.ts';
+import { byHazard } from '../src/risk/hazards.ts';
 
 const ROOT = join(import.meta.dirname, '..');
 const RXNORM = 'http://www.nlm.nih.gov/research/umls/rxnorm';
@@ -79,6 +80,13 @@ const intensiveCare: Resource = {
   status: 'in-progress',
   location: [{ location: { display: 'Intensive care unit' } }],
 };
+/** All orders are of hospital stays; those before and after the time in the unit are of the emergency department or a ward. */
+const hospitalStay: Resource = {
+  resourceType: 'Encounter',
+  id: 's',
+  status: 'in-progress',
+  class: { system: 'http://terminology.hl7.org/CodeSystem/v3-ActCode', code: 'IMP' },
+};
 const ventilation: Resource = {
   resourceType: 'Procedure',
   id: 'v',
@@ -114,6 +122,7 @@ export function burdenOf(stay: Stay, safety: DrugSafety): StayBurden {
     const onVentilator = stay.ventilated !== undefined && minute >= stay.ventilated[0] && minute <= stay.ventilated[1];
     const context = [
       stay.patient,
+      hospitalStay,
       ...(inUnit ? [intensiveCare] : []),
       ...(onVentilator ? [ventilation] : []),
       ...[...active, ...recent].map(({ resource }) => resource),
@@ -123,7 +132,7 @@ export function burdenOf(stay: Stay, safety: DrugSafety): StayBurden {
     }
     const signed = drafts.map(({ resource }) => ({ ...resource, status: 'draft' }));
     const found = safety.check(signed, context, EPOCH + minute * MINUTE).findings.filter(isLoud);
-    interruptive.push(...found);
+    interruptive.push(...byHazard(found.map((finding) => ({ finding }))).map(({ lead }) => lead.finding));
     for (const { draft, other } of found)
       if (other !== undefined)
         loud.add(
@@ -192,7 +201,9 @@ if (import.meta.main) {
   const safety = loadDrugSafety(join(ROOT, 'knowledge'));
   const found = readStays().map((stay) => burdenOf(stay, safety));
   const split = Map.groupBy(found, ({ hospital }) => splitOf(hospital));
-  for (const [name, stays] of split) process.stdout.write(`${name} ${JSON.stringify(summary(stays))}\n`);
+  for (const [name, stays] of split)
+    if (name === 'tune' || !process.argv.includes('--tune'))
+      process.stdout.write(`${name} ${JSON.stringify(summary(stays))}\n`);
   if (process.argv.includes('--causes')) {
     const causes = new Map<string, number>();
     for (const { rule, severity, draft, other } of (split.get('tune') ?? []).flatMap(

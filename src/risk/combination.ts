@@ -49,7 +49,9 @@ function tripleFinding(
   facts: PatientFacts,
   knowledge: DrugKnowledge,
 ): Finding | undefined {
-  const three = completed(draft, others, recent, rule.sets);
+  const counted = (taken: Taken, ingredient: Ingredient) =>
+    !((taken.once || taken.prn) && rule.notCountedOccasional?.has(ingredient) === true);
+  const three = completed(draft, others, recent, rule.sets, counted);
   if (three === undefined) return undefined;
   const severity = quieted(rule, draft, facts);
   const core = { kind: 'combination' as const, severity, effect: rule.effect, id: rule.id, citation: rule.source };
@@ -82,19 +84,22 @@ function completed(
   others: readonly Taken[],
   recent: readonly Taken[],
   sets: readonly ReadonlySet<Ingredient>[],
+  counted: (taken: Taken, ingredient: Ingredient) => boolean,
 ): readonly [Member, Member, Member] | undefined {
+  const membersOfSet = (drugs: readonly Taken[], set: ReadonlySet<Ingredient>) =>
+    membersOf(drugs, set).filter(({ taken, ingredient }) => counted(taken, ingredient));
   for (const [index, set] of sets.entries()) {
     const [left, right] = sets.filter((_set, other) => other !== index);
     if (left === undefined || right === undefined) continue;
-    for (const own of membersOf([draft], set)) {
+    for (const own of membersOfSet([draft], set)) {
       // The drug is taken already, or was until yesterday: the order brings nothing new to the three.
       const isNew = ![...others.filter(({ mention }) => mention.state === 'active'), ...recent].some(({ drug }) =>
         drug.ingredients.includes(own.ingredient),
       );
       if (!isNew) continue;
-      const thirds = membersOf([draft, ...others], right);
+      const thirds = membersOfSet([draft, ...others], right);
       if (thirds.length === 0) continue;
-      for (const second of membersOf([draft, ...others], left)) {
+      for (const second of membersOfSet([draft, ...others], left)) {
         if (second.ingredient === own.ingredient) continue;
         const third = thirds.find(
           ({ ingredient }) => ingredient !== own.ingredient && ingredient !== second.ingredient,

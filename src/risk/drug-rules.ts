@@ -75,6 +75,8 @@ export interface TripleRule<Drugs = ReadonlySet<Ingredient>> {
   readonly quiet?: Names;
   readonly quietRoutes?: Names;
   readonly notCounted?: Drugs;
+  /** Not counted when ordered once or as needed. */
+  readonly notCountedOccasional?: Drugs;
 }
 export interface Side<Drugs = ReadonlySet<Ingredient>> {
   readonly drugs?: Drugs;
@@ -258,9 +260,10 @@ export function compiledRules(candidate: unknown, schema: unknown, idOf: (name: 
     ...row,
     ...(when === undefined ? {} : { when: conditions(when) }),
   }));
-  const triples = tables.triples.map(({ notCounted, ...row }) => {
+  const triples = tables.triples.map(({ notCounted, notCountedOccasional, ...row }) => {
     const left = set(notCounted ?? []);
-    return { ...row, sets: row.sets.map((names) => set(names).difference(left)) };
+    const occasional = notCountedOccasional && { notCountedOccasional: set(notCountedOccasional) };
+    return { ...row, ...occasional, sets: row.sets.map((names) => set(names).difference(left)) };
   });
   const tests = new Map(tables.monitoring.tests.map((test) => [test.id, { kind: 'test' as const, ...test }]));
   const testsOf = (ids: Names) => ids.flatMap((id) => tests.get(id) ?? []);

@@ -199,7 +199,7 @@ function recordOf(resource: Resource, at: number): ClinicalRecord | undefined {
     case 'Encounter': {
       if (resource.status !== 'in-progress') return undefined;
       const places = objectsIn(resource.location).map(({ location }) => ({ text: textOfReference(location) }));
-      return record([resource.type, resource.serviceType, ...places], true);
+      return record([resource.type, resource.serviceType, ...places, ...stayOf(resource)], true);
     }
     case 'Observation': {
       const status = codings(resource.code).some(({ system, code }) => system === LOINC && code === '82810-3');
@@ -212,6 +212,11 @@ function recordOf(resource: Resource, at: number): ClinicalRecord | undefined {
       return undefined;
   }
 }
+
+/** Classes of v3-ActCode in which the patient lies in a hospital bed. */
+const IN_HOSPITAL: ReadonlySet<unknown> = new Set(['IMP', 'ACUTE', 'NONAC']);
+const stayOf = ({ class: kind }: Resource): readonly Json[] =>
+  isJsonObject(kind) && IN_HOSPITAL.has(kind.code) ? [{ text: 'inpatient' }] : [];
 
 const textOfReference = (reference: Json | undefined): string =>
   isJsonObject(reference) && typeof reference.display === 'string' ? reference.display : '';
