@@ -7,7 +7,7 @@ import { outboundList } from './open-outside.ts';
 import { Outbound } from './outbound/outbound.ts';
 import type { RestContext } from './rest/context.ts';
 import { personOf } from './rest/patient-links.ts';
-import { callerOf } from './smart/access.ts';
+import { callerNow } from './smart/access.ts';
 import { type SubscriptionSettings, Subscriptions } from './subscriptions/desk.ts';
 import type { Owner } from './subscriptions/owner.ts';
 import type { Understanding } from './subscriptions/subscription.ts';
@@ -52,7 +52,7 @@ export function openSubscriptions(config: Config, { identity, ...parts }: Subscr
     isOpen: identity.identify === undefined,
     stands: ({ client, term }) => identity.stands(client, term),
     callerOf: async (owner) =>
-      callerOf({ ...owner, ...NOBODY, rights: await rightsNow(owner, parts) }, parts.current()),
+      callerNow({ ...owner, ...NOBODY, rights: await rightsNow(owner, parts) }, parts.current()),
     outbound: new Outbound({ allow: outboundList(config) }),
     timing: {
       now,

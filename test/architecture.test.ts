@@ -200,6 +200,7 @@ const UNFILTERED = [
   'rest/legal-hold.ts',
   'rest/parameter-claim.ts',
   'rest/patient-links.ts',
+  'smart/consent-actors.ts',
 ];
 
 test('architecture@filtered: a plan is made with an access filter, but for the files that are named', () => {

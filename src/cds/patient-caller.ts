@@ -11,8 +11,11 @@ import type { CdsClient } from './client.ts';
 /** As an app of this patient would be given: their compartment, and what is nobody's. */
 const SCOPES = scopesOf('patient/*.rs');
 
-/** What is restricted is checked too: a danger is no less for being restricted. */
-const CHECKS_ALL: Situation = { purposes: [], actors: [], clearance: ['*', 'R', 'V'] };
+/** What is restricted by a label or a Consent is checked too: a danger is no less for being restricted. */
+const checksAll = (patient: string): Situation => ({
+  ...{ purposes: [], actors: [], clearance: ['*', 'R', 'V'] },
+  breakGlass: { patient },
+});
 
 /** Linked records are the same person; links that cannot be followed are reported, and the record is read alone. */
 export async function patientCaller(
@@ -24,6 +27,6 @@ export async function patientCaller(
     context.report(error, caller.requestId);
     return [patientId];
   });
-  const rights = { kind: 'granted', scopes: SCOPES, patients, situation: CHECKS_ALL } as const;
+  const rights = { kind: 'granted', scopes: SCOPES, patients, situation: checksAll(patientId) } as const;
   return { ...caller, rights, access: accessFilter(rights, caller.principal, context) };
 }

@@ -58,9 +58,17 @@ export async function interact(request: FhirRequest, caller: Caller, context: Re
   }
 }
 
-async function claimedAndRecorded(request: FhirRequest, caller: Caller, context: RestContext): Promise<FhirResponse> {
+/** The caller by the Consents of this moment: one that was answered before this request holds in it. */
+async function asOfNow(caller: Caller): Promise<Caller> {
+  const access = await caller.access.asOfNow?.();
+  return access === undefined || access === caller.access ? caller : { ...caller, access };
+}
+
+async function claimedAndRecorded(request: FhirRequest, asked: Caller, context: RestContext): Promise<FhirResponse> {
   let performed: Performed;
+  let caller = asked;
   try {
+    caller = await asOfNow(asked);
     assertAllowed(request, caller, context);
     performed = await perform(request, caller, context);
   } catch (error) {

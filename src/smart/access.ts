@@ -9,29 +9,58 @@ import { needsOthers } from '../fhir/search/satisfies.ts';
 import { ALL, and, NONE, not, or } from '../fhir/search/simplify.ts';
 import type { CallerFacts } from '../rest/caller.ts';
 import type { Caller, RestContext } from '../rest/context.ts';
+import { withMemberships } from './consent-actors.ts';
+import { regionsOf } from './consent-regions.ts';
+import { type ConsentState, heldConsentsOf } from './held-consents.ts';
 import { type AccessPolicy, hiddenLabels, isBoundByConsent, type Permit, type Role, rolesOf } from './policy.ts';
 import { BESIDE_COMPARTMENT, EXPLICIT_ONLY, OPEN_TO_PATIENTS } from './reach.ts';
 import { NO_SITUATION, type Rights, type Scope, type Situation } from './scopes.ts';
 
-export type AccessContext = Pick<RestContext, 'definitions' | 'capability' | 'parseSearch' | 'planSearch' | 'policy'>;
+export type AccessContext = Pick<
+  RestContext,
+  'definitions' | 'capability' | 'parseSearch' | 'planSearch' | 'policy' | 'store' | 'settings' | 'ambient'
+>;
 
 /** The caller on the thread that answers. Facts of before there were rights are those of nobody. */
 export function callerOf(facts: CallerFacts, context: AccessContext): Caller {
   return { ...facts, access: accessFilter(facts.rights, facts.principal, context) };
 }
 
+/** The same by the Consents as of now: for whoever does not ask by the door, which sees to it itself. */
+export async function callerNow(facts: CallerFacts, context: AccessContext): Promise<Caller> {
+  const caller = callerOf(facts, context);
+  return { ...caller, access: (await caller.access.asOfNow?.()) ?? caller.access };
+}
+
 /** Filters that are compiled are kept as long as the claims they were compiled by; most kept at once. */
 const compiled = new WeakMap<AccessContext['capability'], Map<string, AccessFilter>>();
 const KEPT = 500;
 
-/** What rights mean, for one principal. Cost: one look-up when the same rights asked before. */
+/** What rights mean, for one principal, by the Consents as they were known last. Cost: one look-up when the same rights asked before. */
 export function accessFilter(rights: Rights, principal: string, context: AccessContext): AccessFilter {
   if (rights?.kind === 'everything') return { principal, visible: () => ALL };
   if (rights?.kind !== 'granted') return { principal, visible: () => NONE };
+  const { situation = NO_SITUATION } = rights;
+  const isBound = context.policy !== undefined && isBoundByConsent(situation, context.policy);
+  const consents = isBound ? { state: heldConsentsOf(context).held, actors: situation.actors } : undefined;
+  return keptFilter({ rights, principal, consents }, context);
+}
+
+type Granted = Extract<Rights, { kind: 'granted' }>;
+
+/** What a filter is made of; `consents` undefined: none binds. */
+interface Asker {
+  readonly rights: Granted;
+  readonly principal: string;
+  readonly consents: { readonly state: ConsentState | undefined; readonly actors: readonly string[] } | undefined;
+}
+
+function keptFilter(asker: Asker, context: AccessContext): AccessFilter {
+  const { rights, principal, consents } = asker;
   const known = compiled.get(context.capability) ?? new Map<string, AccessFilter>();
   compiled.set(context.capability, known);
-  const key = JSON.stringify([principal, rights]);
-  const found = known.get(key) ?? grantedFilter(rights, principal, context);
+  const key = JSON.stringify([principal, rights, consents?.state?.version, consents?.actors]);
+  const found = known.get(key) ?? grantedFilter(asker, context);
   known.delete(key);
   known.set(key, found); // last used, last in order
   const [oldest] = known.keys();
@@ -39,17 +68,16 @@ export function accessFilter(rights: Rights, principal: string, context: AccessC
   return found;
 }
 
-type Granted = Extract<Rights, { kind: 'granted' }>;
-
 /** Compiled a type and verb at a time, when it is first asked for. */
-function grantedFilter(rights: Granted, principal: string, context: AccessContext): AccessFilter {
+function grantedFilter(asker: Asker, context: AccessContext): AccessFilter {
+  const { rights, principal, consents } = asker;
   const known = new Map<string, Predicate>();
-  const limits = limitsOf(rights.situation ?? NO_SITUATION, context);
+  const limits = limitsOf(rights.situation ?? NO_SITUATION, consents, context);
   const compile = (type: string, verb: Verb): Predicate => {
     const scoped = or(rights.scopes.map((scope) => granted(scope, type, verb, rights, context)));
     return scoped.kind === 'none' ? NONE : limits.cut(scoped, type, verb);
   };
-  return {
+  const filter: AccessFilter = {
     principal,
     isBound: limits.isBound,
     visible: (type, verb) => {
@@ -59,6 +87,16 @@ function grantedFilter(rights: Granted, principal: string, context: AccessContex
       return found;
     },
   };
+  if (consents === undefined) return filter;
+  const asOfNow = async (): Promise<AccessFilter> => {
+    const state = await heldConsentsOf(context).current(context.ambient.now());
+    const { actors } = rights.situation ?? NO_SITUATION;
+    if (state.version === consents.state?.version && !state.namesGroups) return own;
+    const all = state.namesGroups ? await withMemberships(actors, context) : actors;
+    return keptFilter({ ...asker, consents: { state, actors: all } }, context);
+  };
+  const own: AccessFilter = { ...filter, asOfNow };
+  return own;
 }
 
 interface Limits {
@@ -68,23 +106,47 @@ interface Limits {
 }
 
 /** What narrows scopes: roles for good; labels and consents unless an emergency lifts them for one patient. */
-function limitsOf(situation: Situation, context: AccessContext): Limits {
+function limitsOf(situation: Situation, consents: Asker['consents'], context: AccessContext): Limits {
   const { policy } = context;
   if (policy === undefined) return { cut: (scoped) => scoped, isBound: () => false };
   const roles = rolesOf(situation, policy);
   const hidden = hiddenLabels(situation, policy);
-  const isBound = isBoundByConsent(situation, policy);
   const lifted = situation.breakGlass === undefined ? [] : [situation.breakGlass.patient];
   return {
     cut: (scoped, type, verb) => {
       const permitted = and([scoped, roles === undefined ? ALL : permittedBy(roles, type, verb, context)]);
       if (permitted.kind === 'none' || type === AUDIT_EVENT) return permitted;
-      const limit = unlabelled(type, hidden);
+      const limit = and([unlabelled(type, hidden), not(refused(type, situation, consents, context))]);
       const open = limit.kind === 'all' ? ALL : or([limit, compartmentOf(type, lifted, context)]);
       return and([permitted, open]);
     },
-    isBound: (type) => isBound && isOfPatients(type, context),
+    isBound: (type) => consents !== undefined && isOfPatients(type, context),
   };
+}
+
+/** What Consents deny of a type to a caller: the conditions that patients share, each with the patients who set it. Before any was read, everything. */
+function refused(
+  type: string,
+  { purposes }: Situation,
+  consents: Asker['consents'],
+  context: AccessContext,
+): Predicate {
+  if (consents === undefined || !isOfPatients(type, context)) return NONE;
+  const { state, actors } = consents;
+  if (state === undefined) return ALL;
+  const alike = new Map<string, { readonly denied: Predicate; readonly patients: string[] }>();
+  for (const { root, patients } of state.rules) {
+    const { deny } = regionsOf(root, type, { actors, purposes, now: state.now }, context);
+    const key = deny.kind === 'none' ? undefined : JSON.stringify(deny);
+    const known = alike.get(key ?? '') ?? { denied: deny, patients: [] };
+    known.patients.push(...patients);
+    if (key !== undefined) alike.set(key, known);
+  }
+  return or(
+    [...alike.values()].map(({ denied, patients }) =>
+      and([compartmentOf(type, [...new Set(patients)], context), denied]),
+    ),
+  );
 }
 
 /** Not versioned, not labelled, and about requests rather than care: roles alone decide. */

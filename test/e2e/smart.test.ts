@@ -99,6 +99,27 @@ test('smart@server: open documents, 401 for the rest, and scopes on every thread
     assert.equal((await ask(status, await bearer('patient/*.rs', 'b'))).status, 404, 'and with one of the same rights');
     const polled = await ask(status, own);
     assert.ok([200, 202].includes(polled.status), await polled.text());
+
+    const doctor = {
+      ...(await bearer('user/*.rs', undefined, ['physician'])),
+      'content-type': 'application/fhir+json',
+    };
+    const asked = async () => {
+      const read = ['Basic/an', 'Basic/bn'].map((url) => ({ request: { method: 'GET', url } }));
+      const body: unknown = await (await ask('/fhir/', doctor, bundle('batch', read))).json();
+      const inBatch = [0, 1].map((index) => String(at(body, `entry.${index}.response.status`)).slice(0, 3));
+      const alone = await Promise.all(['an', 'bn'].map(async (id) => (await ask(`/fhir/Basic/${id}`, doctor)).status));
+      return [...inBatch.map(Number), ...alone];
+    };
+    assert.deepEqual(await asked(), [200, 200, 200, 200]);
+    const coding = (code: string) => ({ coding: [{ code }] });
+    const consent = {
+      ...{ scope: coding('patient-privacy'), category: [coding('x')], patient: { reference: 'Patient/a' } },
+      ...{ status: 'active', policyRule: coding('OPTIN'), provision: { type: 'deny' } },
+    };
+    const consented = await ask('/fhir/', all, bundle('transaction', [put('Consent', 'no', consent)]));
+    assert.equal(consented.status, 200, await consented.text());
+    assert.deepEqual(await asked(), [404, 200, 404, 200], 'written on one thread, a Consent holds on every one');
   } finally {
     await there.stop();
     removeFolder(folder);

@@ -165,6 +165,8 @@ export interface AccessFilter {
    * is never told from what is hidden. Absent: none.
    */
   isBound?(type: string): boolean;
+  /** The same rights by such decisions as of now; absent: none binds. */
+  asOfNow?(): Promise<AccessFilter>;
 }
 
 /** A search of one type, access already inside `where`. `principal` and `fingerprint` bind cursors to caller and query. */

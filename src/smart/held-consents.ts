@@ -1,0 +1,128 @@
+/**
+ * The Consents of a store as each thread holds them: read once, then only what was written since, asked for whenever the stamp of the store has
+ * changed. A request that begins after a Consent was answered is judged by it, on every thread.
+ */
+import { localReference } from '../fhir/search/value.ts';
+import type { RestContext } from '../rest/context.ts';
+import { storedResource } from '../rest/represent.ts';
+import type { ResourceStore, StoredVersion } from '../store/port.ts';
+import { type ConsentRule, type Provision, ruleOf } from './consent-rule.ts';
+
+/** The rules in force from one instant to another. */
+export interface ConsentState {
+  /** Another number for other rules. */
+  readonly version: number;
+  /** ms since 1970. */
+  readonly now: number;
+  /** When a period begins or ends next, ms since 1970. */
+  readonly until: number;
+  /** Patients whose Consents say the same, together. */
+  readonly rules: readonly { readonly root: Provision; readonly patients: readonly string[] }[];
+  /** Whether any names an organisation, a team or a role: then it must be asked who belongs to them. */
+  readonly namesGroups: boolean;
+}
+
+const CONSENT = 'Consent';
+const PAGE = 200;
+const GROUP = /^(?:Organization|CareTeam|Group|PractitionerRole)\//;
+
+export class HeldConsents {
+  readonly #store: ResourceStore;
+  readonly #fhirBase: string;
+  readonly #rules = new Map<string, ConsentRule>();
+  #read: { readonly stamp: number | undefined; readonly at: number; readonly sequence: number } | undefined;
+  #state: ConsentState | undefined;
+  #turn: Promise<unknown> = Promise.resolve();
+
+  constructor(store: ResourceStore, fhirBase: string) {
+    this.#store = store;
+    this.#fhirBase = fhirBase;
+  }
+
+  /** As it was known last; undefined when nothing was ever read. */
+  get held(): ConsentState | undefined {
+    return this.#state;
+  }
+
+  /** As of every commit that was answered before this was called. @param now ms since 1970 */
+  async current(now: number): Promise<ConsentState> {
+    if (this.#state !== undefined && this.#isRead() && now < this.#state.until) return this.#state;
+    // One after the other: what one has begun to read may miss what another must not.
+    const turn = this.#turn.then(() => this.#refreshed(now));
+    this.#turn = turn.catch(() => undefined);
+    return turn;
+  }
+
+  #isRead(): boolean {
+    return this.#read?.stamp !== undefined && this.#read.stamp === this.#store.stamp();
+  }
+
+  async #refreshed(now: number): Promise<ConsentState> {
+    const isChanged = this.#isRead() ? false : await this.#readNew();
+    const state = this.#state;
+    if (state !== undefined && !isChanged && now < state.until) return state;
+    this.#state = this.#stateAt(now, (state?.version ?? 0) + 1);
+    return this.#state;
+  }
+
+  /** @returns whether any rule has changed */
+  async #readNew(): Promise<boolean> {
+    const stamp = this.#store.stamp();
+    const { at, sequence } = this.#read ?? { at: undefined, sequence: 0 };
+    const seen = new Map<string, StoredVersion>();
+    let newest = { at: at ?? 0, sequence };
+    let after: string | undefined;
+    do {
+      const { matches, next } = await this.#store.history({ type: CONSENT, since: at }, { count: PAGE, after });
+      for (const version of matches.filter((each) => each.sequence > sequence)) {
+        if (!seen.has(version.key.id)) seen.set(version.key.id, version);
+        if (version.sequence > newest.sequence) newest = { at: version.at, sequence: version.sequence };
+      }
+      after = next;
+    } while (after !== undefined);
+    let isChanged = false;
+    for (const [id, { text }] of seen) {
+      const rule =
+        text === undefined
+          ? undefined
+          : ruleOf(storedResource(text), (reference) => localReference(reference, this.#fhirBase));
+      isChanged ||= rule !== undefined || this.#rules.has(id);
+      if (rule === undefined) this.#rules.delete(id);
+      else this.#rules.set(id, rule);
+    }
+    this.#read = { stamp, ...newest };
+    return isChanged;
+  }
+
+  #stateAt(now: number, version: number): ConsentState {
+    const alike = new Map<string, { readonly root: Provision; readonly patients: Set<string> }>();
+    let until = Number.POSITIVE_INFINITY;
+    for (const { patient, from, root } of this.#rules.values()) {
+      for (const instant of [from, ...instantsOf(root)]) if (instant > now) until = Math.min(until, instant);
+      if (from > now || !mayDeny(root)) continue;
+      const key = JSON.stringify(root);
+      const known = alike.get(key) ?? { root, patients: new Set() };
+      known.patients.add(patient);
+      alike.set(key, known);
+    }
+    const rules = [...alike.values()].map(({ root, patients }) => ({ root, patients: [...patients].toSorted() }));
+    return { version, now, until, rules, namesGroups: rules.some(({ root }) => actorsOf(root).some(isGroup)) };
+  }
+}
+
+const isGroup = (actor: string): boolean => GROUP.test(actor);
+const actorsOf = ({ actors, exceptions }: Provision): readonly string[] => [...actors, ...exceptions.flatMap(actorsOf)];
+const mayDeny = ({ type, exceptions }: Provision): boolean => type === 'deny' || exceptions.some(mayDeny);
+const instantsOf = ({ period, exceptions }: Provision): readonly number[] => [
+  ...period,
+  ...exceptions.flatMap(instantsOf),
+];
+
+const indexes = new WeakMap<ResourceStore, HeldConsents>();
+
+/** The one of a store, on this thread. */
+export function heldConsentsOf({ store, settings }: Pick<RestContext, 'store' | 'settings'>): HeldConsents {
+  const known = indexes.get(store) ?? new HeldConsents(store, settings.fhirBase);
+  indexes.set(store, known);
+  return known;
+}

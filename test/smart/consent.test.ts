@@ -1,0 +1,279 @@
+// docs/authorization.md, decision 0037: Consents in every plan. FHIR R4 consent.html (Consent.provision): who, why, when, what; exceptions; deny wins.
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { FOLDERS } from '../../src/folders.ts';
+import type { RestContext } from '../../src/rest/context.ts';
+import { answer } from '../../src/rest/interact.ts';
+import { loadPolicy } from '../../src/smart/roles.ts';
+import type { Situation } from '../../src/smart/scopes.ts';
+import { type EngineWorld, engineWorld } from '../rest/engine-world.ts';
+import { idsOf, json, type Sent } from '../world.ts';
+import { callerWith } from './tokens.ts';
+
+const of = (patient: string) => ({ subject: { reference: `Patient/${patient}` } });
+const code = (value: string) => ({ coding: [{ system: 'urn:codes', code: value }] });
+const observation = (id: string, patient: string, more: object = {}) => ({
+  ...{ resourceType: 'Observation', id, status: 'final', code: code('plain'), ...of(patient) },
+  ...more,
+});
+
+let w: EngineWorld;
+let context: RestContext;
+let now = Date.UTC(2026, 5, 1);
+before(async () => {
+  w = await engineWorld([
+    { resourceType: 'Patient', id: 'a' },
+    { resourceType: 'Patient', id: 'b' },
+    { resourceType: 'Practitioner', id: 'dr' },
+    { resourceType: 'Practitioner', id: 'other' },
+    { resourceType: 'Organization', id: 'ward', name: 'x' },
+    {
+      ...{ resourceType: 'PractitionerRole', id: 'at-ward' },
+      ...{ practitioner: { reference: 'Practitioner/dr' }, organization: { reference: 'Organization/ward' } },
+    },
+    { resourceType: 'CareTeam', id: 'team', participant: [{ member: { reference: 'Practitioner/dr' } }] },
+    observation('plain', 'a'),
+    observation('labelled', 'a', { meta: { security: [{ system: 'urn:any', code: 'R' }] } }),
+    observation('coded', 'a', { code: code('secret') }),
+    observation('old', 'a', { effectiveDateTime: '2020-02-02' }),
+    observation('new', 'a', { effectiveDateTime: '2026-02-02' }),
+    observation('of-b', 'b'),
+    { resourceType: 'Condition', id: 'c', ...of('a') },
+  ]);
+  const { newId } = w.context.ambient;
+  context = { ...w.context, policy: loadPolicy(FOLDERS), ambient: { newId, now: () => now } };
+});
+after(() => w.close());
+
+const DR: Situation = { roles: ['physician'], purposes: [], actors: ['Practitioner/dr'] };
+const ask = (situation: Situation, method: string, url: string, sent?: Sent) =>
+  answer(w.wire(method, url, sent), callerWith(context, 'user/*.cruds', [], situation), context);
+
+let consents = 0;
+async function consent(provision: object | undefined, more: object = {}): Promise<string> {
+  const id = `consent-${++consents}`;
+  const scope = { coding: [{ system: 'http://terminology.hl7.org/CodeSystem/consentscope', code: 'patient-privacy' }] };
+  const body = {
+    ...{ resourceType: 'Consent', id, status: 'active', scope, category: [code('x')] },
+    ...{ patient: { reference: 'Patient/a' }, policyRule: code('OPTIN') },
+    ...(provision === undefined ? {} : { provision }),
+    ...more,
+  };
+  const { status, body: text } = await w.send('PUT', `/Consent/${id}`, { body });
+  assert.equal(status, 201, text);
+  return id;
+}
+const lifted = async (...ids: string[]): Promise<void> => {
+  for (const id of ids) assert.equal((await w.send('DELETE', `/Consent/${id}`)).status, 204);
+};
+
+/** What of each type is seen: by search, with an honest total, and by id alike. */
+async function seen(situation: Situation): Promise<readonly string[]> {
+  const found: string[] = [];
+  for (const type of ['Observation', 'Condition', 'Patient']) {
+    const bundle = json(await ask(situation, 'GET', `/${type}?_total=accurate&_count=50`));
+    const ids = idsOf(bundle);
+    assert.equal(bundle.total, ids.length);
+    const all = idsOf(json(await w.send('GET', `/${type}?_count=50`)));
+    for (const id of all) {
+      const { status } = await ask(situation, 'GET', `/${type}/${id}`);
+      assert.equal(status, ids.includes(id) ? 200 : 404, `${type}/${id}`);
+    }
+    found.push(...ids);
+  }
+  return found.toSorted();
+}
+
+const EVERYTHING = ['a', 'b', 'c', 'coded', 'labelled', 'new', 'of-b', 'old', 'plain'];
+const without = (...hidden: string[]) => EVERYTHING.filter((id) => !hidden.includes(id));
+const ONLY_B = ['b', 'of-b'];
+const actor = (reference: string) => [{ role: code('x'), reference: { reference } }];
+const purpose = (...codes: string[]) => codes.map((each) => ({ system: 'urn:purpose', code: each }));
+const clazz = (each: string) => [{ system: 'http://hl7.org/fhir/resource-types', code: each }];
+const deny = (more: object = {}) => ({ type: 'deny', ...more });
+
+type Case = readonly [
+  why: string,
+  situation: Situation,
+  given: readonly (object | undefined)[],
+  seen: readonly string[],
+  more?: object,
+];
+const cases: readonly Case[] = [
+  ['none', DR, [], EVERYTHING],
+  ['everything denied to everyone', DR, [deny()], ONLY_B],
+  ['denied to the actor', DR, [deny({ actor: actor('Practitioner/dr') })], ONLY_B],
+  ['denied to another', DR, [deny({ actor: actor('Practitioner/other') })], EVERYTHING],
+  ['denied to the organisation they work for', DR, [deny({ actor: actor('Organization/ward') })], ONLY_B],
+  ['denied to the care team they are in', DR, [deny({ actor: actor('CareTeam/team') })], ONLY_B],
+  [
+    'denied to an organisation they do not work for',
+    { ...DR, actors: ['Practitioner/other'] },
+    [deny({ actor: actor('Organization/ward') })],
+    EVERYTHING,
+  ],
+  [
+    'denied to a client by its identifier',
+    { ...DR, actors: ['app-7'] },
+    [deny({ actor: [{ role: code('x'), reference: { identifier: { value: 'app-7' } } }] })],
+    ONLY_B,
+  ],
+  [
+    'denied to somebody only described',
+    DR,
+    [deny({ actor: [{ role: code('x'), reference: { display: 'the neighbour' } }] })],
+    EVERYTHING,
+  ],
+  ['denied for treatment, which who says nothing comes for', DR, [deny({ purpose: purpose('TREAT') })], ONLY_B],
+  ['denied for research, asked to treat', DR, [deny({ purpose: purpose('HRESCH') })], EVERYTHING],
+  [
+    'denied for research, asked for research',
+    { ...DR, purposes: ['HRESCH'] },
+    [deny({ purpose: purpose('HRESCH', 'HMARKT') })],
+    ONLY_B,
+  ],
+  ['denied by class', DR, [deny({ class: clazz('Observation') })], ['a', 'b', 'c', 'of-b']],
+  ['denied by label', DR, [deny({ securityLabel: [{ code: 'R' }] })], without('labelled')],
+  ['denied by code', DR, [deny({ code: [code('secret')] })], without('coded')],
+  [
+    'denied by a period of the data; what has no date is denied',
+    DR,
+    [deny({ class: clazz('Observation'), dataPeriod: { start: '2025' } })],
+    without('new', 'plain', 'labelled', 'coded'),
+  ],
+  [
+    'denied by instance',
+    DR,
+    [deny({ data: [{ meaning: 'instance', reference: { reference: 'Observation/plain' } }] })],
+    without('plain'),
+  ],
+  [
+    'what is related cannot be judged: all is denied',
+    DR,
+    [deny({ data: [{ meaning: 'related', reference: { reference: 'Observation/plain' } }] })],
+    ONLY_B,
+  ],
+  [
+    'conditions of one provision are all needed',
+    DR,
+    [deny({ class: clazz('Condition'), code: [code('secret')] })],
+    EVERYTHING,
+  ],
+  ['in force', DR, [deny({ period: { start: '2026-01-01', end: '2026-12-31' } })], ONLY_B],
+  ['over', DR, [deny({ period: { end: '2026-05-31' } })], EVERYTHING],
+  ['not yet', DR, [deny({ period: { start: '2026-06-02' } })], EVERYTHING],
+  ['not agreed yet', DR, [deny()], EVERYTHING, { dateTime: '2027-01-01' }],
+  ['a draft', DR, [deny()], EVERYTHING, { status: 'draft' }],
+  ['about research, not privacy', DR, [deny()], EVERYTHING, { scope: code('research') }],
+  ['the policy opts out, without a provision', DR, [undefined], ONLY_B, { policyRule: code('OPTOUT') }],
+  [
+    'the policy opts out, with an exception',
+    DR,
+    [{ provision: [{ type: 'permit', actor: actor('Practitioner/dr') }] }],
+    EVERYTHING,
+    { policyRule: code('OPTOUT') },
+  ],
+  [
+    'denied but for one class',
+    DR,
+    [deny({ provision: [{ type: 'permit', class: clazz('Observation') }] })],
+    ['b', 'coded', 'labelled', 'new', 'of-b', 'old', 'plain'],
+  ],
+  [
+    'permitted but for one class',
+    DR,
+    [{ type: 'permit', provision: [deny({ class: clazz('Observation') })] }],
+    ['a', 'b', 'c', 'of-b'],
+  ],
+  [
+    'an exception to an exception',
+    DR,
+    [
+      deny({
+        provision: [{ type: 'permit', class: clazz('Observation'), provision: [deny({ code: [code('secret')] })] }],
+      }),
+    ],
+    ['b', 'labelled', 'new', 'of-b', 'old', 'plain'],
+  ],
+  [
+    'of two exceptions that meet, deny wins',
+    DR,
+    [deny({ provision: [{ type: 'permit', class: clazz('Observation') }, deny({ code: [code('secret')] })] })],
+    ['b', 'labelled', 'new', 'of-b', 'old', 'plain'],
+  ],
+  ['of two Consents, deny wins', DR, [{ type: 'permit' }, deny({ class: clazz('Condition') })], without('c')],
+  ['the patient is not bound by their own', { ...DR, roles: ['patient'] }, [deny()], EVERYTHING],
+  ['the privacy officer is not bound', { ...DR, roles: ['privacy-officer'] }, [deny()], EVERYTHING],
+  ['in an emergency', { ...DR, breakGlass: { patient: 'a' } }, [deny()], EVERYTHING],
+  ['in an emergency of somebody else', { ...DR, breakGlass: { patient: 'b' } }, [deny()], ONLY_B],
+];
+for (const [why, situation, given, ids, more] of cases) {
+  test(`consent@rules ${why}`, async () => {
+    const kept: string[] = [];
+    for (const each of given) kept.push(await consent(each, more));
+    assert.deepEqual(await seen(situation), ids);
+    await lifted(...kept);
+  });
+}
+
+test('consent@at-once: from the answer to the Consent on, for filters that were made before too, until it is withdrawn', async () => {
+  const caller = callerWith(context, 'user/*.cruds', [], DR);
+  const status = async () => (await answer(w.wire('GET', '/Observation/plain'), caller, context)).status;
+  assert.equal(await status(), 200);
+  const id = await consent(deny());
+  assert.equal(await status(), 404);
+  const body = { ...json(await w.send('GET', `/Consent/${id}`)), status: 'inactive' };
+  assert.equal((await w.send('PUT', `/Consent/${id}`, { body })).status, 200);
+  assert.equal(await status(), 200);
+  await lifted(id);
+});
+
+test('consent@periods: a period that begins or ends needs no write', async () => {
+  const id = await consent(deny({ period: { start: '2026-07-01', end: '2026-07-02' } }));
+  const status = async (at: number) => {
+    now = at;
+    return (await ask(DR, 'GET', '/Observation/plain')).status;
+  };
+  const start = Date.UTC(2026, 6, 1);
+  const end = Date.UTC(2026, 6, 3);
+  assert.deepEqual(
+    [await status(start - 1), await status(start), await status(end - 1), await status(end)],
+    [200, 404, 404, 200],
+  );
+  now = Date.UTC(2026, 5, 1);
+  await lifted(id);
+});
+
+test('consent@no-oracle: absence is never told from what a Consent hides, also while there is none', async () => {
+  const told = async (id: string) => {
+    const answers = [
+      await ask(DR, 'PUT', `/Observation/${id}`, { body: observation(id, 'a') }),
+      await ask(DR, 'POST', '/Observation', { headers: { 'if-none-exist': `_id=${id}` }, body: observation('x', 'a') }),
+      await ask(DR, 'GET', '/Observation/_history'),
+      await ask(DR, 'GET', `/Observation/${id}`, { headers: { 'if-none-match': 'W/"1"' } }),
+      await ask(DR, 'DELETE', `/Observation/${id}`),
+    ];
+    return answers.map(({ status, body }) => `${status} ${body ?? ''}`.replaceAll(id, '[id]'));
+  };
+  const free = await told('absent');
+  assert.deepEqual(
+    free.map((each) => each.slice(0, 3)),
+    ['404', '403', '403', '404', '204'],
+  );
+  const id = await consent(deny());
+  assert.deepEqual(await told('plain'), free);
+  await lifted(id);
+});
+
+test('consent@many: the Consents of many patients are one condition with many patients', async () => {
+  const kept: string[] = [];
+  for (let index = 0; index < 30; index++) {
+    kept.push(await consent(deny(), { patient: { reference: `Patient/p${index}` } }));
+  }
+  const caller = callerWith(context, 'user/*.cruds', [], DR);
+  const access = (await caller.access.asOfNow?.()) ?? caller.access;
+  const visible = JSON.stringify(access.visible('Condition', 'read'));
+  assert.equal(visible.split('"Condition.patient"').length - 1, 1, visible);
+  assert.ok(visible.includes('Patient/p0') && visible.includes('Patient/p29'));
+  await lifted(...kept);
+});
