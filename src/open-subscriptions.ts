@@ -2,6 +2,8 @@
 import { randomBytes, randomInt } from 'node:crypto';
 import type { Config } from './config.ts';
 import type { AccessFilter } from './fhir/search/algebra.ts';
+import type { Guard } from './http/access.ts';
+import { SubscriptionFeed } from './http/subscription-feed.ts';
 import type { OpenIdentity } from './open-identity.ts';
 import { outboundList } from './open-outside.ts';
 import { Outbound } from './outbound/outbound.ts';
@@ -41,13 +43,15 @@ async function rightsNow(
 /** Longest wait between two attempts at a notification, ms. */
 const BACKOFF_MOST_MS = 300_000;
 
-type SubscriptionParts = Pick<SubscriptionSettings, 'context' | 'current' | 'how' | 'guard' | 'onFailed' | 'url'> & {
+type SubscriptionParts = Pick<SubscriptionSettings, 'context' | 'current' | 'how' | 'onFailed' | 'url'> & {
+  readonly guard: Guard;
   readonly identity: Pick<OpenIdentity, 'identify' | 'stands'>;
 };
 
-export function openSubscriptions(config: Config, { identity, ...parts }: SubscriptionParts): Subscriptions {
+/** Subscriptions, and their events as server-sent events. */
+export function openSubscriptions(config: Config, { identity, ...parts }: SubscriptionParts) {
   const { now } = parts.context.ambient;
-  return new Subscriptions({
+  const subscriptions = new Subscriptions({
     ...parts,
     isOpen: identity.identify === undefined,
     stands: ({ client, term }) => identity.stands(client, term),
@@ -69,4 +73,14 @@ export function openSubscriptions(config: Config, { identity, ...parts }: Subscr
     },
     newToken: () => randomBytes(32).toString('base64url'),
   });
+  const { current, guard } = parts;
+  const { latest, onRecorded } = {
+    latest: (id: string) => subscriptions.latest(id),
+    onRecorded: (listener: (ids: ReadonlySet<string>) => void) => subscriptions.onRecorded(listener),
+  };
+  const { identify } = identity;
+  return {
+    subscriptions,
+    feed: new SubscriptionFeed({ latest, onRecorded, guard, identify, current }),
+  };
 }

@@ -243,7 +243,7 @@ export async function buildSystem(
   });
   const { identify } = identity;
   const guard = identity.guard();
-  const subscriptions = openSubscriptions(config, {
+  const { subscriptions, feed } = openSubscriptions(config, {
     context: { ...base, store },
     current: () => live.current,
     how: understanding(config, base, FOLDERS.topics),
@@ -321,7 +321,8 @@ export async function buildSystem(
   await subscriptions.start();
   const beside = { folder: FOLDERS.monitoring, now: ambient.now, parametersPort, current: () => live.current };
   const monitoring = openMonitoring(config, { ...beside, models, guard, identify, log, store });
-  const rooms = new Map([...jobs.handlers(files, guard, identify), ['/monitor', monitoring.handler] as const]);
+  const own = [['/monitor', monitoring.handler] as const, ['/subscriptions', feed.handler] as const];
+  const rooms = new Map([...jobs.handlers(files, guard, identify), ...own]);
   const drift = modelDrift({ ...ambient, models, folder, store, seal: aesSeal(secret), answer: heavy.answer });
   let listening = false;
   const bodyLimitBytes = config.BODY_LIMIT_MB * 1_048_576;
@@ -380,7 +381,7 @@ export async function buildSystem(
     answerHeavy: heavy.answer,
     setListening: (value) => {
       listening = value;
-      monitoring.setListening(value);
+      for (const each of [monitoring, feed]) each.setListening(value);
     },
     close: async () => {
       unfollow();

@@ -29,7 +29,7 @@ export interface HttpParts {
 
 /** First segments of the paths that there are: what a log line may name. */
 export const ROUTES: ReadonlySet<string> = new Set([
-  ...['/fhir', '/cds-services', '/oauth', '/export', '/import', '/monitor', '/health'],
+  ...['/fhir', '/cds-services', '/oauth', '/export', '/import', '/monitor', '/subscriptions', '/health'],
   ...['/models', '/assets', '/cds-basis', '/cds-sandbox'],
 ]);
 

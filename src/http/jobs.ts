@@ -25,7 +25,7 @@ export interface JobHandlerParts<O extends JobOrder, R extends JobResult> {
 }
 
 /** Who asks, or why they may not. */
-async function admitted(
+export async function admitted(
   request: Request,
   peer: Peer,
   { guard, identify, context }: Pick<JobHandlerParts<JobOrder, JobResult>, 'guard' | 'identify' | 'context'>,

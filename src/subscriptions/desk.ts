@@ -55,6 +55,7 @@ export class Subscriptions implements SubscriptionDesk {
   readonly #recorder: Recorder;
   readonly #hub: SocketHub;
   readonly #lanes = new Map<string, Lane>();
+  readonly #listeners = new Set<(ids: ReadonlySet<string>) => void>();
   readonly #tokens = new Map<
     string,
     { readonly ids: readonly string[]; readonly caller: Caller; readonly expiresAt: number }
@@ -125,6 +126,19 @@ export class Subscriptions implements SubscriptionDesk {
   /** For the HTTP server's `upgrade`. */
   get sockets(): Pick<SocketHub, 'upgrade' | 'close'> {
     return this.#hub;
+  }
+
+  /** @returns stops it; the listener is told of subscriptions that have changed or have new events, once `latest` says so */
+  onRecorded(listener: (ids: ReadonlySet<string>) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /** Number of the newest event; undefined when nothing is served under this id. */
+  latest(id: string): number | undefined {
+    const entry = this.#recorder.entries.get(id);
+    const isOver = entry === undefined || entry.deleted || entry.status === 'off' || entry.status === 'error';
+    return isOver ? undefined : entry.events;
   }
 
   ids(): readonly string[] {
@@ -255,6 +269,7 @@ export class Subscriptions implements SubscriptionDesk {
       this.#lanes.set(id, lane);
       if (!this.#isClosed) lane.wake();
     }
+    for (const listener of this.#listeners) listener(ids);
   }
 
   /** Through the door, so that it is a version with an AuditEvent like any other; a newer version decides for itself. */

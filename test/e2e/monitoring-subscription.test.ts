@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { test } from 'node:test';
 import { WebSocket } from 'ws';
 import { type Received, receiver, until } from '../subscriptions/receiver.ts';
-import { byCriteria } from '../subscriptions/world.ts';
+import { byCriteria, byTopic } from '../subscriptions/world.ts';
 import { type Json, type Send, sender } from './client.ts';
 import { removeFolder, start } from './server.ts';
 
@@ -42,7 +42,7 @@ const overSocket = (criteria: string): object => ({
   channel: { type: 'websocket' },
 });
 
-test('monitoring@subscriber: Flag and CommunicationRequest of a crossing reach a rest-hook and a websocket, and their end the rest-hook', {
+test('monitoring@subscriber: Flag and CommunicationRequest of a crossing reach a rest-hook, a websocket and server-sent events, and their end the rest-hook', {
   timeout: 60_000,
 }, async () => {
   const hook = await receiver();
@@ -57,6 +57,9 @@ test('monitoring@subscriber: Flag and CommunicationRequest of a crossing reach a
     await subscribed(send, byCriteria('CommunicationRequest?status=active', `${hook.url}/requests`, payload));
     const flags = await subscribed(send, overSocket('Flag?patient=p1'));
     const requests = await subscribed(send, overSocket('CommunicationRequest?status=active'));
+    const alerts = await subscribed(send, byTopic('alert', undefined));
+    const stream = await fetch(`${server.url}/subscriptions/${alerts}/events?eventsSinceNumber=1`);
+    const reader = stream.body?.pipeThrough(new TextDecoderStream()).getReader();
     const socket = new WebSocket(`${server.url.replace('http', 'ws')}/subscriptions`);
     const heard: string[] = [];
     socket.on('message', (data) => heard.push(String(data)));
@@ -78,6 +81,13 @@ test('monitoring@subscriber: Flag and CommunicationRequest of a crossing reach a
     const request = resourceOf(told('CommunicationRequest')[0]);
     assert.match(JSON.stringify(request), new RegExp(`"reference":"Flag/${flag.id}"`));
 
+    let streamed = '';
+    while (!/Flag[\s\S]*CommunicationRequest|CommunicationRequest[\s\S]*Flag/.test(streamed)) {
+      const { value, done } = (await reader?.read()) ?? { done: true };
+      assert.ok(!done, streamed);
+      streamed += value;
+    }
+    assert.ok(streamed.includes(`/Flag/${flag.id}"`), 'server-sent events name the Flag');
     await send('PUT', '/Observation/calm', vital('calm', '9279-1', 16));
     await until(() => told('Flag').some((each) => resourceOf(each).status === 'inactive'));
     await until(() => heard.filter((each) => each === `ping ${flags}`).length === 2);

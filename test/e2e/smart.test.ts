@@ -47,6 +47,7 @@ test('smart@server: open documents, 401 for the rest, and scopes on every thread
       '/export/x',
       '/async/x',
       '/import/x',
+      '/subscriptions/x/events',
     ]) {
       assert.equal((await ask(path)).status, 401, path);
     }
