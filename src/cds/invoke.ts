@@ -1,6 +1,7 @@
 /** One hook call: check, gather, judge, build cards, audit, answer; one deadline for all of it. Source: CDS Hooks 2.0.1 "Calling a CDS Service", "CDS Service Response". */
 import { FhirError, fhirError } from '../fhir/outcome.ts';
 import type { Resource } from '../fhir/resource.ts';
+import { systemActionProblems } from './annotation.ts';
 import { asBefore } from './answered.ts';
 import { cardLinks } from './basis-link.ts';
 import { refuseBearer } from './bearer.ts';
@@ -161,9 +162,10 @@ async function answerCall(
   const overridden = judged.cards.length - untold.length;
   if (overridden > 0) parts.observe('override-remembered', overridden);
   const sent = sendable(frame, untold, new Set(common.drafts), parts);
-  const shown = { cards: service.shadow === true ? [] : sent, systemActions: [] };
+  const shown = { cards: service.shadow === true ? [] : sent, systemActions: actionsOf(frame, judged, parts) };
   const body = shaped(readingOf(client, parts), shown, HOOKS.get(service.hook));
   const lost = suggestionsLost(shown, body);
+  const noted = body.systemActions?.length ?? 0;
   return {
     ...common,
     record,
@@ -178,6 +180,7 @@ async function answerCall(
       ...dangling,
       ...(prefetched.foreign > 0 ? [`${prefetched.foreign} resources of others dropped`] : []),
       ...judged.remarks,
+      ...(noted > 0 ? [`${noted} orders annotated`] : []),
       ...(lost > 0 ? [`${lost} suggestions that the client does not support`] : []),
       ...(overridden > 0 ? [`${overridden} overridden before`] : []),
       ...(service.shadow === true && sent.length > 0 ? [`in shadow: ${sent.length} cards not shown`] : []),
@@ -260,6 +263,14 @@ function refuseOtherSubject(orders: readonly DraftOrder[], patientId: string): v
       expression: 'context.draftOrders',
     });
   }
+}
+
+/** System actions that break no rule; none in shadow. */
+function actionsOf({ service, drafted }: Frame, { systemActions = [] }: Judged, { observe }: CdsParts) {
+  if (service.shadow === true) return [];
+  const clean = systemActions.filter((action) => systemActionProblems(action, drafted).length === 0);
+  if (clean.length < systemActions.length) observe('card-refused', systemActions.length - clean.length);
+  return clean;
 }
 
 /** In order, linted, within the limit. A card that breaks a rule is never sent. */

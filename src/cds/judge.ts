@@ -7,7 +7,8 @@ import type { Assessment, Evidence, Models } from '../risk/assessment.ts';
 import { STALE_MS } from '../risk/drug-safety.ts';
 import { DRUG_SAFETY, type DrugMention, type DrugSafety, type Finding } from '../risk/finding.ts';
 import type { Triage } from '../risk/triage.ts';
-import type { BuiltCard } from './card.ts';
+import { annotations } from './annotation.ts';
+import type { Action, BuiltCard } from './card.ts';
 import type { Frame } from './card-frame.ts';
 import { within } from './deadline.ts';
 import type { RecordedTriage } from './decision-record.ts';
@@ -37,6 +38,7 @@ export const NO_BASIS: Basis = { assessments: [], findings: [] };
 /** What the judging of one call gives. */
 export interface Judged {
   readonly cards: readonly BuiltCard[];
+  readonly systemActions?: readonly Action[];
   readonly model: HookAccess['model'];
   readonly basis: Basis;
   readonly failed: boolean;
@@ -172,7 +174,9 @@ export async function judgeOrders(
     const kept = checked.findings.filter((finding, index) => index < MOST_RECORDED || told.has(factKey(finding)));
     const late = checked.late?.length ?? 0;
     const remarks = late === 0 ? [] : [`${late} orders not checked in time`];
-    return { cards, model, basis: { assessments: [], findings: kept }, failed: false, remarks };
+    const noted = engine.annotateOrders === true ? annotations(frame, orders, checked, knowledge) : [];
+    const basis = { assessments: [], findings: kept };
+    return { cards, systemActions: noted, model, basis, failed: false, remarks };
   } catch (error) {
     context.report(error, requestId);
     const cards = failedCheckCard(frame, orders.length);

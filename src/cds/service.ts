@@ -58,6 +58,8 @@ export interface ScoresEngine {
 export interface DrugSafetyEngine {
   readonly kind: 'drug-safety';
   readonly severities: Readonly<Partial<Record<Severity, Indicator>>>;
+  /** The check is noted on each order by a system action: for a site that asks for it. */
+  readonly annotateOrders?: true;
 }
 /** ESI by rules, published scores beside it, and learned models of which one band may raise concern. Decision 0023. */
 export interface TriageEngine {
@@ -198,14 +200,22 @@ function engineProblems(
     case 'triage':
       return triageProblems(service, engine, manifests);
     case 'drug-safety':
-      return orders === undefined && service.hook !== ALLERGY_HOOK
-        ? ['drug-safety needs a hook with orders or an allergy']
-        : [];
+      return [
+        ...(orders === undefined && service.hook !== ALLERGY_HOOK
+          ? ['drug-safety needs a hook with orders or an allergy']
+          : []),
+        ...(engine.annotateOrders === true && service.hook !== SIGNING_HOOK
+          ? [`orders are annotated on ${SIGNING_HOOK} only`]
+          : []),
+      ];
   }
 }
 
 /** The hook whose recorded allergy is checked against what the patient takes. */
 const ALLERGY_HOOK = 'allergyintolerance-create';
+
+/** The hook at whose end orders are signed: what is noted before may still change. */
+const SIGNING_HOOK = 'order-sign';
 
 /** True for a service on a hook whose orders are judged; otherwise what is being recorded is. */
 export const judgesOrders = ({ hook }: Service): boolean => HOOKS.get(hook)?.orders !== undefined;
