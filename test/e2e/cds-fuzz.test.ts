@@ -52,12 +52,21 @@ async function withPrefetch({ id, hook, prefetch }: Listed): Promise<Json> {
   return { ...known, prefetch: Object.fromEntries(filled) };
 }
 
+const isClosed = (cause: unknown): boolean =>
+  cause instanceof Error && 'code' in cause && (cause.code === 'UND_ERR_SOCKET' || cause.code === 'ECONNRESET');
+
 async function post(path: string, body: string): Promise<{ status: number; text: string }> {
-  const response = await fetch(`${server.url}/cds-services/${path}`, {
-    method: 'POST',
-    headers: TYPE,
-    body,
-    signal: AbortSignal.timeout(HANG_MS),
+  const once = () =>
+    fetch(`${server.url}/cds-services/${path}`, {
+      method: 'POST',
+      headers: TYPE,
+      body,
+      signal: AbortSignal.timeout(HANG_MS),
+    });
+  const response = await once().catch((error: unknown) => {
+    // A connection that was idle too long is closed by the server just as it is used again; a mutant that breaks one breaks the next as well.
+    if (error instanceof TypeError && isClosed(error.cause)) return once();
+    throw error;
   });
   return { status: response.status, text: await response.text() };
 }
