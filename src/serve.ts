@@ -26,7 +26,7 @@ export async function serve(config: Config): Promise<void> {
   server.on('upgrade', (...asked) => system.sockets.upgrade(...asked));
   await system.cds.rehearse();
   system.setListening(true);
-  console.log([welcome(system.url, config.SEED === 'demo', system.needsToken), ...demo].join('\n'));
+  console.log([welcome(system.url, config.SEED === 'demo', system.identify !== undefined), ...demo].join('\n'));
 
   const unwatch = watchDaily(system.drift, system.ambient.now, (error) => system.log.failure('drift-failed', error));
   let draining = false;

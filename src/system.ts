@@ -56,6 +56,7 @@ import { openRanker } from './risk/finding-rank.ts';
 import { loadModels } from './risk/models.ts';
 import { readSiteMap } from './risk/site-map.ts';
 import { loadTriage } from './risk/triage.ts';
+import type { Identify } from './smart/identity.ts';
 import type { Engine } from './store/engine.ts';
 import { type ResourceStore, StoreError } from './store/port.ts';
 import { type Subscriptions, socketUrl } from './subscriptions/desk.ts';
@@ -82,8 +83,8 @@ export interface System {
   readonly sockets: Subscriptions['sockets'];
   /** Base of the links it mints. */
   readonly url: string;
-  /** Issuers are configured: whoever shows no token is nobody. */
-  readonly needsToken: boolean;
+  /** Who asks by their token; undefined: no issuer is configured, and whoever asks is the one local caller. */
+  readonly identify: Identify | undefined;
   /** The door on the heavy thread. */
   answerHeavy(wire: WireRequest, caller: CallerFacts): Promise<FhirResponse>;
   /** False (before listening, while draining) makes readiness fail. */
@@ -377,7 +378,7 @@ export async function buildSystem(
     drift,
     sockets: subscriptions.sockets,
     url,
-    needsToken: identify !== undefined,
+    identify,
     answerHeavy: heavy.answer,
     setListening: (value) => {
       listening = value;

@@ -9,6 +9,9 @@ import { publicPart, type SigningKeys } from './keys.ts';
 import { hashed } from './token-id.ts';
 
 const ALGORITHM = 'ES384';
+/** Longest time that a look into the store is remembered, ms: another process may end a token too. */
+const REMEMBERED_MS = 5000;
+const KEPT = 10_000;
 const MODELS = ['AccessToken', 'ClientCredentials'] as const;
 
 export interface TokenGround {
@@ -16,7 +19,20 @@ export interface TokenGround {
   readonly issuer: string;
   readonly fhirBase: string;
   readonly store: ResourceStore;
+  /** How often something of the authorization server's was ended: what is remembered counts until the next time. */
+  endings(): number;
   now(): number;
+}
+/** A token that is good. */
+interface Standing {
+  /** The grant it is of; clients by themselves have none. */
+  readonly grant: string | undefined;
+}
+interface Remembered {
+  readonly standing: Standing;
+  /** ms. */
+  readonly until: number;
+  readonly endings: number;
 }
 export interface Minted {
   /** Hash of the record's id. */
@@ -31,6 +47,7 @@ export interface Minted {
 
 export class AccessTokens {
   readonly #ground: TokenGround;
+  readonly #standing = new Map<string, Remembered>();
   /** Public parts of every key that is published. */
   readonly jwks: { readonly keys: JWK[] };
 
@@ -80,15 +97,29 @@ export class AccessTokens {
   }
 
   /** The grant of a token that is active; clients by themselves have none. undefined: it is not active. */
-  async standing(jti: string): Promise<{ readonly grant: string | undefined } | undefined> {
+  async standing(jti: string): Promise<Standing | undefined> {
+    const { endings, now } = this.#ground;
+    const known = this.#standing.get(jti);
+    if (known !== undefined && known.endings === endings() && known.until > now()) return known.standing;
+    const [asOf, found] = [endings(), await this.#looked(jti)];
+    this.#standing.delete(jti);
+    if (found === undefined) return undefined;
+    this.#standing.set(jti, { ...found, endings: asOf });
+    const [oldest] = this.#standing.keys();
+    if (this.#standing.size > KEPT && oldest !== undefined) this.#standing.delete(oldest);
+    return found.standing;
+  }
+
+  async #looked(jti: string): Promise<Omit<Remembered, 'endings'> | undefined> {
     const { store, now } = this.#ground;
     for (const model of MODELS) {
       const kept = await store.keyed(spaceOf(model), jti);
       if (kept === undefined) continue;
-      if ((kept.expiresAt ?? Number.POSITIVE_INFINITY) <= now()) return undefined;
+      const end = kept.expiresAt ?? Number.POSITIVE_INFINITY;
+      if (end <= now()) return undefined;
       const grant = grantOf(kept.value);
       const isGranted = grant === undefined || (await store.keyed(spaceOf('Grant'), hashed(grant))) !== undefined;
-      return isGranted ? { grant } : undefined;
+      return isGranted ? { standing: { grant }, until: Math.min(end, now() + REMEMBERED_MS) } : undefined;
     }
     return undefined;
   }

@@ -4,6 +4,7 @@ import type { ResourceStore } from '../store/port.ts';
 import { AccessTokens } from './access-token.ts';
 import { Attempts } from './attempts.ts';
 import { Clients, clientOrigins } from './clients.ts';
+import { endingsCounted } from './endings.ts';
 import { type Incoming, Interactions, type Outgoing, type PageAnswer, type PatientDesk } from './interaction.ts';
 import { loadKeys, rotateKeys } from './keys.ts';
 import { Launches } from './launch.ts';
@@ -84,7 +85,9 @@ export class AuthorizationServer {
   }
 
   /** Opens the server; the first start makes its keys. */
-  static async open(ground: ServerGround): Promise<AuthorizationServer> {
+  static async open(opening: ServerGround): Promise<AuthorizationServer> {
+    const { store: watched, endings } = endingsCounted(opening.store);
+    const ground = { ...opening, store: watched };
     const { store, seal, now, newId, issuer, fhirBase, fetch, audit, report } = ground;
     if ((await loadKeys({ store, seal, now })).keys.length === 0) await rotateKeys({ store, seal, now });
     const keys = await loadKeys({ store, seal, now });
@@ -92,7 +95,7 @@ export class AuthorizationServer {
     const clients = new Clients(store, now);
     const users = new Users({ store, seal, now, newId });
     const launches = new Launches(store, now);
-    const tokens = new AccessTokens({ keys, issuer, fhirBase, store, now });
+    const tokens = new AccessTokens({ keys, issuer, fhirBase, store, endings, now });
     const provider = openProvider({ issuer, fhirBase, store, ids, seal, keys, clients, users, launches, now, fetch });
     const peers = new WeakMap<object, Peer>();
     const peerOf = (request: object): Peer => peers.get(request) ?? { address: '', requestId: '' };

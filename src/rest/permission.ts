@@ -58,14 +58,20 @@ export function permits(
 /** A stored text without this has no label: it is written by `serialize`, which escapes nothing of a name. */
 const HAS_LABEL = /"security":/;
 
-const unlabelled = new WeakMap<Predicate, boolean>();
+const unlabelled = new WeakMap<Predicate, Predicate>();
 
-/** Whether labels alone could hide something of the type: most versions have none, and are seen without making their index rows. */
-function isOpenWithoutLabels(type: string, verb: Verb, access: Caller['access']): boolean {
+/** What is left to ask of a version without labels: often nothing that its index rows are needed for, and most versions have none. */
+function withoutLabels(type: string, verb: Verb, access: Caller['access']): Predicate {
   const visible = access.visible(type, verb);
-  const known = unlabelled.get(visible) ?? withoutRows(visible, `${type}._security`).kind === 'all';
+  const known = unlabelled.get(visible) ?? withoutRows(visible, `${type}._security`);
   unlabelled.set(visible, known);
   return known;
+}
+
+/** Whether a predicate is judged by the id alone. */
+function isById(predicate: Predicate): boolean {
+  if (predicate.kind === 'and' || predicate.kind === 'or') return predicate.of.every(isById);
+  return predicate.kind === 'not' ? isById(predicate.of) : ['all', 'none', 'ids'].includes(predicate.kind);
 }
 
 /** Whether the caller may do all of this with a version; a deletion is judged by what was deleted. */
@@ -79,7 +85,10 @@ export async function permitsVersion(
   if (isOpen(key.type, verbs, caller.access)) return true;
   const text = version.text ?? (await context.store.read(key, version.version - 1))?.text;
   if (text === undefined) return false;
-  if (!HAS_LABEL.test(text) && verbs.every((verb) => isOpenWithoutLabels(key.type, verb, caller.access))) return true;
+  if (!HAS_LABEL.test(text)) {
+    const left = verbs.map((verb) => withoutLabels(key.type, verb, caller.access));
+    if (left.every(isById)) return left.every((each) => satisfies(each, { ...key, at, entries: [] }));
+  }
   const resource = storedResource(text);
   return verbs.every((verb) => permits(verb, resource, { id: key.id, at }, caller, context));
 }

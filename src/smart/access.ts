@@ -43,8 +43,38 @@ export function accessFilter(rights: Rights, principal: string, context: AccessC
   const { situation = NO_SITUATION } = rights;
   const isBound = context.policy !== undefined && isBoundByConsent(situation, context.policy);
   const consents = isBound ? { state: heldConsentsOf(context).held, actors: situation.actors } : undefined;
-  return keptFilter({ rights, principal, consents }, context);
+  const made = {
+    capability: context.capability,
+    policy: context.policy,
+    principal,
+    isBound,
+    consents: consents?.state?.version,
+  };
+  const same = recent.get(rights);
+  if (same !== undefined && isSame(same.made, made)) return same.filter;
+  const filter = keptFilter({ rights, principal, consents }, context);
+  recent.set(rights, { made, filter });
+  return filter;
 }
+
+/** What a filter was made by, besides the rights. */
+interface Made {
+  readonly capability: AccessContext['capability'];
+  readonly policy: AccessContext['policy'];
+  readonly principal: string;
+  readonly isBound: boolean;
+  readonly consents: ConsentState['version'] | undefined;
+}
+
+const isSame = (one: Made, other: Made): boolean =>
+  one.capability === other.capability &&
+  one.policy === other.policy &&
+  one.principal === other.principal &&
+  one.isBound === other.isBound &&
+  one.consents === other.consents;
+
+/** By the very object that a token's rights are kept in; on other threads rights are copies, found by what they say. */
+const recent = new WeakMap<Rights, { readonly made: Made; readonly filter: AccessFilter }>();
 
 type Granted = Extract<Rights, { kind: 'granted' }>;
 

@@ -83,6 +83,7 @@ export function tokenVerifier({ issuers, now, call }: VerifierOptions): TokenVer
   const anyOpaque = opaque ?? issuers.find(({ introspection }) => introspection);
   const known = new Map<string, Proof>();
   const running = new Map<string, Promise<Proof>>();
+  const ours = new WeakMap<AccessToken, AccessToken>();
 
   const proved = async (token: string): Promise<Proof> => {
     const source = JWT.test(token) ? sources.get(issuerIn(token)) : undefined;
@@ -97,7 +98,9 @@ export function tokenVerifier({ issuers, now, call }: VerifierOptions): TokenVer
     if (own === undefined) return token;
     const standing = await own.standing(token.id ?? '');
     if (standing === undefined) throw refuseToken();
-    return { ...token, isOwn: true, grant: standing.grant };
+    const known = ours.get(token) ?? { ...token, isOwn: true, grant: standing.grant };
+    ours.set(token, known); // the same object each time: what follows from it is remembered by it
+    return known;
   };
   return {
     verify: async (authorization) => {

@@ -28,23 +28,53 @@ export interface IdentityOptions {
 
 /** Who asks by the tokens of issuers. */
 export function identityOf({ verifier, fhirBase, context }: IdentityOptions): Identify {
+  const known = new WeakMap<AccessToken, Known>();
   return async (authorization, peer) => {
     const token = await verifier.verify(authorization);
-    const scopes = scopesOf(token.scope);
-    const named = token.patient !== undefined && scopes.some(({ context: reach }) => reach === 'patient');
-    const patients = named ? await personOf(token.patient ?? '', EVERYTHING, context()) : [];
-    const user = userOf(token, scopes, fhirBase);
-    const situation = situationOf(token, user, scopes, context().policy);
-    const held = [...scopes, ...ownRecord(token, user)];
+    const { policy, ambient } = context();
+    const before = known.get(token);
+    const isSame = before !== undefined && before.policy === policy;
+    const holder = isSame ? before.holder : holderOf(token, fhirBase, policy);
+    const { scopes, named, rights: last, ...facts } = holder;
+    const patients = named === undefined ? [] : await personOf(named, EVERYTHING, context());
+    // The same object for the same rights: the filter that they compile to is found by it.
+    const rights = patients.join() === last.patients.join() ? last : { ...last, patients };
+    known.set(token, { policy, holder: { ...holder, rights } });
     return {
       ...strangerFacts(peer.requestId, peer.address),
-      principal: principalOf(token, held, situation),
-      client: { system: token.issuer, value: token.client },
-      user,
-      rights: { kind: 'granted', scopes: held, patients, situation },
+      ...facts,
+      rights,
       ...(token.id === undefined ? {} : { token: token.id }),
-      term: termOf(token, scopes, context().ambient.now()),
+      term: termOf(token, scopes, ambient.now()),
     };
+  };
+}
+
+/** What follows from a token alone, worked out once by the policy of then. */
+interface Known {
+  readonly policy: AccessPolicy | undefined;
+  readonly holder: Holder;
+}
+interface Holder extends Pick<CallerFacts, 'principal' | 'client' | 'user'> {
+  readonly scopes: readonly Scope[];
+  /** The patient of the launch, where `patient/` scopes ask for one. */
+  readonly named: string | undefined;
+  readonly rights: Extract<CallerFacts['rights'], { kind: 'granted' }>;
+}
+
+function holderOf(token: AccessToken, fhirBase: string, policy: AccessPolicy | undefined): Holder {
+  const scopes = scopesOf(token.scope);
+  const isOfPatient = scopes.some(({ context }) => context === 'patient');
+  const user = userOf(token, scopes, fhirBase);
+  const situation = situationOf(token, user, scopes, policy);
+  const held = [...scopes, ...ownRecord(token, user)];
+  return {
+    scopes,
+    named: isOfPatient ? token.patient : undefined,
+    principal: principalOf(token, held, situation),
+    client: { system: token.issuer, value: token.client },
+    user,
+    rights: { kind: 'granted', scopes: held, patients: [], situation },
   };
 }
 
