@@ -70,6 +70,7 @@ export function findingCards(
     ...cards,
     ...unbuiltCard(frame, more),
     ...lateCard(frame, checked, selected),
+    ...undosedCard(frame, checked, selected),
     ...uncheckedCards(frame, checked, selected),
     ...incompleteCard(frame, checked, selected),
   ];
@@ -115,6 +116,35 @@ function lateCard(
         links: [],
       }),
     },
+  ];
+}
+
+/** One notice for all selected orders whose dose nothing could be said about: one line each. */
+function undosedCard(
+  frame: Frame,
+  { undosed = [] }: Checked,
+  selected: ReadonlyMap<string, DraftOrder>,
+): readonly BuiltCard[] {
+  const left = undosed.filter(({ draft: { source } }) => selected.has(source) || byReceived(selected, source));
+  const [first] = left;
+  if (first === undefined || frame.service.whenIncomplete === 'silent') return [];
+  const rest = left.length - MOST_NAMED;
+  const what = left.length === 1 ? drugName(first.draft) : `${left.length} orders`;
+  const lines = left
+    .slice(0, MOST_NAMED)
+    .map(({ draft, reason }) => `- ${escaped(draft.display, 90)}: ${escaped(reason, 120)}`);
+  return [
+    framed(frame, {
+      kind: 'notice',
+      key: 'undosed',
+      indicator: 'info',
+      summary: `Dose not checked: ${what}`,
+      detail: [
+        [...lines, ...(rest > 0 ? [`- and ${rest} more`] : [])].join('\n'),
+        'The tables hold ceilings for these drugs. Everything else about the orders was checked.',
+      ],
+      links: [],
+    }),
   ];
 }
 

@@ -237,7 +237,9 @@ export async function judgeRecorded(
       finding.kind === 'allergy' ? [{ ...finding, draft: asTaken(draft) }] : [],
     );
     const unchecked = (checked.unchecked ?? []).map(({ draft, reason }) => ({ draft: asTaken(draft), reason }));
-    const cards = findingCards(frame, engine, { ...checked, findings, unchecked }, taken, knowledge);
+    // Nobody orders these drugs: their doses are no concern of this call.
+    const { undosed: _undosed, ...rest } = checked;
+    const cards = findingCards(frame, engine, { ...rest, findings, unchecked }, taken, knowledge);
     return { cards, model, basis: { assessments: [], findings }, failed: false, remarks: [] };
   } catch (error) {
     context.report(error, requestId);

@@ -15,6 +15,8 @@ export interface Dosing {
   readonly daily: number | undefined;
   /** Doses a day of the most frequent dosage. */
   readonly times: number | undefined;
+  /** Why a dosage could not be read, by what is missing; of several the first. Absent: every dosage was read. */
+  readonly unread?: Partial<Readonly<Record<'single' | 'daily' | 'times', string>>>;
 }
 
 export interface DosedDrug {
@@ -65,7 +67,8 @@ export function dosingOf(resource: Resource, drug: DosedDrug, unit: string): Dos
   for (const dosage of dosagesOf(resource)) {
     const single = amountOf(dosage, drug, unit);
     const times = timesPerDay(dosage.timing);
-    const one = { single, daily: dailyOf(dosage, single, times, drug, unit), times };
+    const daily = dailyOf(dosage, single, times, drug, unit);
+    const one = { single, daily, times, unread: unreadOf(dosage, { single, daily, times }) };
     // Without sequence all dosages run together.
     const sequence = number(dosage.sequence) ?? 0;
     const known = bySequence.get(sequence);
@@ -75,17 +78,46 @@ export function dosingOf(resource: Resource, drug: DosedDrug, unit: string): Dos
 }
 
 const together = (a: Dosing, b: Dosing): Dosing => ({
+  unread: { ...b.unread, ...a.unread },
   single: most(a.single, b.single),
   daily: a.daily === undefined || b.daily === undefined ? most(a.daily, b.daily) : a.daily + b.daily,
   times: most(a.times, b.times),
 });
 const larger = (a: Dosing, b: Dosing): Dosing => ({
+  unread: { ...b.unread, ...a.unread },
   single: most(a.single, b.single),
   daily: most(a.daily, b.daily),
   times: most(a.times, b.times),
 });
 const most = (a: number | undefined, b: number | undefined) =>
   a === undefined ? b : b === undefined ? a : Math.max(a, b);
+
+/** In words for the reader of a notice: no text of the order. */
+function unreadOf(dosage: JsonObject, { single, daily, times }: Dosing): NonNullable<Dosing['unread']> {
+  // An infusion has a rate and no single dose.
+  const isInfusion = daily !== undefined && objectsIn(dosage.doseAndRate).some(({ rateQuantity }) => rateQuantity);
+  const dose = single === undefined && !isInfusion ? noDose(dosage) : undefined;
+  const timing = times === undefined ? 'how often is not said in structured form' : undefined;
+  return {
+    ...(dose === undefined ? {} : { single: dose }),
+    ...(timing === undefined ? {} : { times: timing }),
+    ...(daily === undefined ? { daily: dose ?? timing ?? 'the daily amount is not said in structured form' } : {}),
+  };
+}
+
+function noDose({ doseAndRate, maxDosePerAdministration }: JsonObject): string {
+  const amounts = objectsIn(doseAndRate).flatMap((one) =>
+    [one.doseQuantity, one.doseRange, one.rateQuantity, one.rateRange, one.rateRatio].filter(isJsonObject),
+  );
+  const quantities = amounts
+    .map(({ high, low, numerator, ...own }) => high ?? low ?? numerator ?? own)
+    .filter(isJsonObject);
+  const all = isJsonObject(maxDosePerAdministration) ? [...quantities, maxDosePerAdministration] : quantities;
+  if (all.length === 0) return 'the dose is free text, or not said';
+  if (all.every(({ code, unit }) => typeof code !== 'string' && typeof unit !== 'string'))
+    return 'the dose has no unit';
+  return 'the unit of the dose cannot be converted';
+}
 
 const number = (value: Json | undefined): number | undefined =>
   value !== undefined && isNumber(value) && Number.isFinite(numberOf(value)) ? numberOf(value) : undefined;

@@ -8,9 +8,9 @@ import { alternativesFor, wantsAlternatives } from './alternatives.ts';
 import { combinationFindings } from './combination.ts';
 import { isAsNeeded, isOnce } from './dosage.ts';
 import { type DrugKnowledge, loadDrugKnowledge, type SiteMap } from './drug-knowledge.ts';
-import type { Alternative, DrugMention, DrugSafety, Finding } from './finding.ts';
+import type { Alternative, DrugMention, DrugSafety, Finding, Unchecked } from './finding.ts';
 import { type Drug, drugOf, namesMedication, type Pool, textsOf } from './medication.ts';
-import { orderFindings } from './order-checks.ts';
+import { orderFindings, unreadDose } from './order-checks.ts';
 import { isLocal, routeOf } from './order-route.ts';
 import { isOwnProposal } from './own-proposal.ts';
 import { runAtOnce, runPaced, type Steps } from './pace.ts';
@@ -86,15 +86,22 @@ function* checking(
   const all = [...ordered, ...taken];
   const found: Finding[] = [];
   const late = orders.slice(MOST_ORDERS).map((draft, index) => unread(draft, MOST_ORDERS + index));
+  const undosed: Unchecked[] = [];
   for (const [index, draft] of ordered.entries()) {
-    if (yield) found.push(...judgeOne(draft, ordered.slice(index + 1), all, chart));
-    else late.push(draft.mention);
+    if (!(yield)) {
+      late.push(draft.mention);
+      continue;
+    }
+    found.push(...judgeOne(draft, ordered.slice(index + 1), all, chart));
+    const reason = unreadDose(draft, { all, current: currentBeside(all, draft), facts: chart.facts, knowledge });
+    if (reason !== undefined) undosed.push({ draft: draft.mention, reason });
   }
   yield;
   const judged = inOrder(found);
   const known = all;
   return {
     findings: (yield* withAlternatives(judged, ordered, chart)).map((finding) => withHazard(finding, knowledge)),
+    ...(undosed.length === 0 ? {} : { undosed }),
     ...(late.length === 0 ? {} : { late }),
     ...(beyond === 0 ? {} : { beyond }),
     unresolved: [

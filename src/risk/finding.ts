@@ -104,6 +104,8 @@ export interface DrugSafety {
     readonly findings: readonly Finding[];
     readonly unresolved: readonly string[];
     readonly unchecked?: readonly Unchecked[];
+    /** Draft orders with a dosage that could not be held against the ceilings of their drugs, and why. */
+    readonly undosed?: readonly Unchecked[];
     /** Draft orders that were not checked for want of time, or because there were too many. */
     readonly late?: readonly DrugMention[];
     /** Number of current drugs that nothing was compared with, because there were too many. */

@@ -7,6 +7,7 @@ import { type Dosing, dosingOf } from './dosage.ts';
 import type { DrugKnowledge, Ingredient } from './drug-knowledge.ts';
 import type { DoseRule, RenalRule } from './drug-rules.ts';
 import type { Finding, Proposal, Severity } from './finding.ts';
+import { dosagesOf } from './order-route.ts';
 import type { PatientFacts } from './patient-facts.ts';
 import { estimateFact, holding, isWithin, type Situation } from './rule-condition.ts';
 import { severityRank } from './severity.ts';
@@ -196,6 +197,30 @@ function doseFinding(
   };
   return { finding, excess: sum / row.max };
 }
+
+/**
+ * Why the dose of an order could not be held against a ceiling of one of its ingredients; undefined when all could, when no ceiling applies,
+ * or when the order has no dosage at all: then it says no dose that could be wrong.
+ */
+export function unreadDose(draft: Taken, beside: Beside): string | undefined {
+  if (dosagesOf(draft.resource).every((dosage) => Object.keys(dosage).every((name) => name === 'route')))
+    return undefined;
+  const situation = { facts: beside.facts, current: beside.current, terms: beside.knowledge.rules.terms };
+  for (const ingredient of draft.drug.ingredients) {
+    for (const row of knowledgeRows(beside.knowledge.rules.doseRules(ingredient), draft.route)) {
+      if (row.when !== undefined && holding(row.when, situation) === undefined) continue;
+      const unit = row.per === 'times-a-week' ? 'mg' : row.unit;
+      const why = amountOf(draft, ingredient, unit, beside).unread?.[PART[row.per]];
+      if (why === undefined) continue;
+      return row.unit.endsWith('/kg') && beside.facts.lab('weight') === undefined
+        ? 'the ceiling is by body weight, and no weight is known'
+        : why;
+    }
+  }
+  return undefined;
+}
+
+const PART = { dose: 'single', day: 'daily', week: 'daily', 'times-a-week': 'times' } as const;
 
 const PER = { dose: 'a dose', day: 'a day', week: 'a week' } as const;
 

@@ -57,3 +57,36 @@ test('hostile@current: drugs beyond the ceiling are said', async () => {
   const { cards } = await world({ drugSafety }).call('drug-interactions-sign', call(1, 503));
   assert.ok(cards.some(({ detail }) => detail.includes('With 3 further current drugs nothing was compared')));
 });
+
+const inWords = (index: number, drug: string) => ({
+  resource: {
+    ...ORDER,
+    id: `w${index}`,
+    medicationCodeableConcept: { text: drug },
+    dosageInstruction: [{ text: 'as told' }],
+  },
+});
+const noticed = async (...drugs: readonly string[]) => {
+  const body = orderSign(
+    {},
+    drugs.map((drug, index) => inWords(index, drug)),
+  );
+  const { cards } = await world({ drugSafety }).call('drug-interactions-sign', body);
+  return cards.filter(({ summary }) => summary.startsWith('Dose not checked'));
+};
+
+test('undosed@one notice: free-text dosages of a call are one info card with a line each, naming no text of the dosage', async () => {
+  const [one] = await noticed('acetaminophen');
+  assert.deepEqual(
+    [one?.indicator, one?.summary, one?.suggestions],
+    ['info', 'Dose not checked: acetaminophen', undefined],
+  );
+  const several = await noticed('acetaminophen', 'metformin', 'folic acid', 'ibuprofen');
+  assert.deepEqual(
+    several.map(({ summary }) => summary),
+    ['Dose not checked: 3 orders'],
+  );
+  assert.equal(several[0]?.detail.match(/^- /gm)?.length, 3);
+  assert.ok(several[0]?.detail.includes('as told') === false);
+  assert.deepEqual(await noticed('folic acid'), [], 'no ceiling, nothing to say');
+});
