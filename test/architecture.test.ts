@@ -196,6 +196,7 @@ const UNFILTERED = [
   'fhir/search/plan.ts',
   'parameters.ts',
   'privacy/purge.ts',
+  'rest/access-log.ts',
   'rest/integrity.ts',
   'rest/legal-hold.ts',
   'rest/parameter-claim.ts',

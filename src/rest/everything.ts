@@ -62,18 +62,7 @@ async function performed(
   context: RestContext,
 ): Promise<Performed> {
   const { settings, ambient } = context;
-  const owner = await heldByKey(call.key, caller, context);
-  const asked = askedOf(call.input, context);
-  const person = owner.key.type === PATIENT ? await personOf(owner.key.id, caller.access, context) : [owner.key.id];
-  const { matches, cursor } = await pageOf(call, owner, person, asked, caller, context);
-  const added = await linkedOf(
-    matches,
-    { ...owner, patients: [...owner.patients, ...patientsIn(owner, person)] },
-    linked,
-    asked,
-    caller,
-    context,
-  );
+  const { owner, matches, added, cursor } = await everythingPage(call, caller, context, linked);
   const entry = (mode: 'match' | 'include') => (version: StoredVersion) =>
     searchEntry(urlOf(settings.fhirBase, version.key), version.text ?? 'null', mode);
   const used = usedOf(call);
@@ -92,6 +81,21 @@ async function performed(
     [owner, ...matches, ...added].flatMap(({ patients }) => patients),
     context,
   );
+}
+
+/** One page: the owner first, then the compartment type by type; and what the page points at. `cursor` leads on to the next one. */
+export async function everythingPage(
+  call: OperationCall,
+  caller: Caller,
+  context: RestContext,
+  linked: Linked = 'outside',
+): Promise<EverythingPage & { readonly owner: StoredVersion; readonly added: readonly StoredVersion[] }> {
+  const owner = await heldByKey(call.key, caller, context);
+  const asked = askedOf(call.input, context);
+  const person = owner.key.type === PATIENT ? await personOf(owner.key.id, caller.access, context) : [owner.key.id];
+  const { matches, cursor } = await pageOf(call, owner, person, asked, caller, context);
+  const theirs = { ...owner, patients: [...owner.patients, ...patientsIn(owner, person)] };
+  return { owner, matches, cursor, added: await linkedOf(matches, theirs, linked, asked, caller, context) };
 }
 
 /** Records of one person are not another patient's. */
@@ -241,11 +245,11 @@ async function byIds(
   return found;
 }
 
-function urlOfCall({ key, definition }: OperationCall, { settings }: RestContext): string {
+export function urlOfCall({ key, definition }: OperationCall, { settings }: RestContext): string {
   return `${settings.fhirBase}/${key === undefined ? '' : label(key)}/$${definition.code}`;
 }
 
 /** The parameters as a query: those of a POST too, so that its next link is a GET. */
-function usedOf({ input }: OperationCall): readonly Pair[] {
+export function usedOf({ input }: OperationCall): readonly Pair[] {
   return [...input.values()].flatMap((list) => list.map(({ name, value }): Pair => [name, String(value)]));
 }

@@ -57,6 +57,8 @@ const OPERATIONS = {
   'Patient-everything': { verbs: ['read'] },
   'Patient-merge': { verbs: ['read', 'search', 'update'] },
   'Patient-purge': { verbs: ['read'], bulk: true },
+  'Patient-access-report': { verbs: ['read'] },
+  'Patient-accounting-of-disclosures': { verbs: ['read'] },
   'Encounter-everything': { verbs: ['read'] },
   'Observation-lastn': { verbs: ['search'] },
   'Observation-stats': { verbs: ['search'] },

@@ -2,9 +2,11 @@
 import { type OperationId, operationId } from '../fhir/capability.ts';
 import { fhirError } from '../fhir/outcome.ts';
 import { ID_PATTERN } from '../fhir/resource.ts';
+import { ACCESS_REPORT } from './access-report.ts';
 import { claimedOperation } from './claimed.ts';
 import type { Perform } from './context.ts';
 import { CONVERT } from './convert.ts';
+import { DISCLOSURES } from './disclosures.ts';
 import { DOCUMENT } from './document.ts';
 import { EVALUATE } from './evaluate.ts';
 import { ENCOUNTER_EVERYTHING, PATIENT_EVERYTHING } from './everything.ts';
@@ -30,6 +32,8 @@ export const OPERATIONS = {
   'Patient-everything': PATIENT_EVERYTHING,
   'Patient-merge': MERGE,
   'Patient-purge': PURGE,
+  'Patient-access-report': ACCESS_REPORT,
+  'Patient-accounting-of-disclosures': DISCLOSURES,
   'Encounter-everything': ENCOUNTER_EVERYTHING,
   'Observation-lastn': LASTN,
   'Observation-stats': STATS,
