@@ -102,6 +102,27 @@ function triageCall(index: number, { patients, end }: Ground): Call {
   return { method: 'POST', path: '/cds-services/triage', body: hookBody(index, 'patient-view', context, prefetch) };
 }
 
+/** Services that read what they need of our own store, one for each hook that no other row calls, and a trained model. */
+const FETCHING = {
+  'hook-start-fetched': { hook: 'encounter-start', service: 'sepsis-3-start' },
+  'hook-discharge-fetched': { hook: 'encounter-discharge', service: 'readmission-discharge' },
+  'hook-allergy-fetched': { hook: 'allergyintolerance-create', service: 'allergy-create' },
+  'hook-trained-fetched': { hook: 'patient-view', service: 'sepsis-icu' },
+} as const satisfies Record<string, { readonly hook: string; readonly service: string }>;
+
+function fetchingCall(index: number, { patients }: Ground, name: keyof typeof FETCHING): Call {
+  const { hook, service } = FETCHING[name];
+  const id = patientId(spread(index, patients));
+  const allergyIntolerance = {
+    resourceType: 'AllergyIntolerance',
+    id: 'bench-new',
+    patient: { reference: `Patient/${id}` },
+    code: { text: 'simvastatin' },
+  };
+  const context = { userId: 'Practitioner/bench-1', patientId: id, encounterId: 'bench-stay', allergyIntolerance };
+  return { method: 'POST', path: `/cds-services/${service}`, body: hookBody(index, hook, context, undefined) };
+}
+
 /** The hooks of the drug check: what they call the orders, and what else is in their context. */
 const ORDER_HOOKS = {
   select: { hook: 'order-select', orders: 'draftOrders', more: { selections: ['MedicationRequest/draft-1'] } },
@@ -264,6 +285,17 @@ export const ROWS: readonly Row[] = [
       call: (index, ground) => orderCall(name, index, ground),
       right: ({ cards }) => cards !== undefined,
       hook: 'given',
+    }),
+  ),
+  ...(['hook-start-fetched', 'hook-discharge-fetched', 'hook-allergy-fetched', 'hook-trained-fetched'] as const).map(
+    (name): Row => ({
+      name,
+      goal: undefined,
+      status: 200,
+      different: 20_000,
+      call: (index, ground) => fetchingCall(index, ground, name),
+      right: ({ cards }) => cards !== undefined,
+      hook: 'fetched',
     }),
   ),
 ];

@@ -7,7 +7,8 @@ export interface Recomputed {
   readonly model: DecisionRecord['assessments'][number]['model'];
   /** null: no vector was kept (a score from a table, or nothing was run), or that version gives no answer any more. */
   readonly outputs: Readonly<Record<string, number>> | null;
-  readonly same: boolean;
+  /** null: there was nothing to compute it from; false: that version gives another answer now, or none. */
+  readonly same: boolean | null;
 }
 
 /** The longest time that computing a score again may take, ms. */
@@ -19,8 +20,8 @@ const TOLERANCE = 1e-6;
 export function recompute({ assessments }: DecisionRecord, models: Models): Promise<readonly Recomputed[]> {
   return Promise.all(
     assessments.map(async ({ model, answeredBy, vector, outputs }) => {
-      const work = vector === undefined ? Promise.resolve(undefined) : models.rescore(model, answeredBy, vector);
-      const computed = await within(work, RESCORE_MS, undefined);
+      if (vector === undefined) return { model, outputs: null, same: null };
+      const computed = await within(models.rescore(model, answeredBy, vector), RESCORE_MS, undefined);
       return { model, outputs: computed ?? null, same: computed !== undefined && isSame(outputs, computed) };
     }),
   );

@@ -8,6 +8,7 @@ import { basisPage } from '../../src/pages/basis-page.ts';
 import { readCatalogue } from '../../src/pages/catalogue.ts';
 import { document } from '../../src/pages/layout.ts';
 import { localCaller, localFacts } from '../../src/rest/caller.ts';
+import type { Assessment } from '../../src/risk/assessment.ts';
 import type { Keyed } from '../../src/store/port.ts';
 import {
   AT,
@@ -15,6 +16,7 @@ import {
   bundle,
   FINDING,
   orderSign,
+  PEER,
   patientView,
   ROOT,
   type World,
@@ -233,3 +235,20 @@ test('card-content@basis-triage: level, decision point, inputs with dates, what 
   ])
     assert.ok(page.includes(part), `${part}\n---\n${page}`);
 });
+
+const again: readonly [same: boolean | null, change: Partial<Assessment>, why: string][] = [
+  [null, {}, 'no vector was kept: there is nothing to compute'],
+  [false, { vector: [7] }, 'a version that gives no answer any more'],
+];
+for (const [same, change, why] of again) {
+  test(`card-content@explain computed again: ${why}`, async () => {
+    const one = world({ assess: async (id) => assessment(id, { outputs: { total: 7 }, band: 'high', ...change }) });
+    const { cards } = await one.call('deterioration-sepsis', patientView());
+    const admitted = await one.cds.admit({ path: '/x', service: undefined }, PEER);
+    const { computedAgain } = JSON.parse((await one.cds.explain(cards[0]?.uuid ?? '', admitted)).body);
+    assert.deepEqual(
+      computedAgain.map((each: { same: unknown }) => each.same),
+      [same, same, same],
+    );
+  });
+}
