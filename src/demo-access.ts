@@ -26,7 +26,7 @@ const APP: ClientDraft = {
 };
 
 /** Whether only this machine can reach the server, by its own account. */
-function isOnlyHere({ HOST, PUBLIC_URL }: Config): boolean {
+export function isOnlyHere({ HOST, PUBLIC_URL }: Config): boolean {
   const host = PUBLIC_URL === undefined ? undefined : new URL(PUBLIC_URL).hostname;
   return isLoopback(HOST) && (host === undefined || isLoopback(host));
 }

@@ -1,6 +1,6 @@
 /** Starts the server and says what to do with it: build, seed, listen, print, drain. */
 import type { Config } from './config.ts';
-import { assertNoDemo, openDemo } from './demo-access.ts';
+import { assertNoDemo, isOnlyHere, openDemo } from './demo-access.ts';
 import { isLoopback } from './http/access.ts';
 import { closeGracefully, listen } from './http/app.ts';
 import { watchDaily } from './model-drift.ts';
@@ -18,7 +18,9 @@ export async function serve(config: Config): Promise<void> {
   }
   console.error('firewatch: starting ...');
   const system = await buildSystem(config, { onProgress: progressBar('index') });
-  if (config.SEED === 'demo' && (await needsSeed(system))) await seed(system, progressBar('seed data'));
+  const isDemo = config.SEED === 'demo' && isOnlyHere(config);
+  if (isDemo && (await needsSeed(system))) await seed(system, progressBar('seed data'));
+  if (config.SEED === 'demo' && !isDemo) console.error(NOT_SEEDED);
   const { authorization } = system;
   if (authorization !== undefined) await assertNoDemo(config, authorization);
   const demo = authorization === undefined ? [] : await openDemo(config, authorization);
@@ -26,7 +28,7 @@ export async function serve(config: Config): Promise<void> {
   server.on('upgrade', (...asked) => system.sockets.upgrade(...asked));
   await system.cds.rehearse();
   system.setListening(true);
-  console.log([welcome(system.url, config.SEED === 'demo', system.identify !== undefined), ...demo].join('\n'));
+  console.log([welcome(system.url, isDemo, system.identify !== undefined), ...demo].join('\n'));
 
   const unwatch = watchDaily(system.drift, system.ambient.now, (error) => system.log.failure('drift-failed', error));
   let draining = false;
@@ -44,6 +46,9 @@ export async function serve(config: Config): Promise<void> {
   process.on('SIGTERM', stop);
   process.on('SIGINT', stop);
 }
+
+const NOT_SEEDED =
+  'firewatch: SEED=demo loads no synthetic patients here, since others can reach this server by HOST or PUBLIC_URL; SEED=none says so without this line.';
 
 /** What a newcomer sees: base URLs and three requests that work. */
 function welcome(base: string, seeded: boolean, needsToken: boolean): string {

@@ -105,7 +105,7 @@ const ROOMS: readonly Room[] = [
   },
   {
     prefix: 'authorization/',
-    rooms: ['fhir/', 'store/port'],
+    rooms: ['fhir/', 'smart/scopes', 'store/port'],
     packages: ['oidc-provider', 'otpauth', 'jose', 'node:crypto', 'node:util'],
   },
   { prefix: 'smart/scopes', rooms: ['fhir/'], packages: [] },

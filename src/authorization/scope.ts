@@ -1,4 +1,5 @@
-/** SMART scopes: v1 and v2 grammar, what a registration allows, and how a consent page says it. Source: SMART App Launch 2.2, Scopes and launch context. */
+/** SMART scopes as a registration allows them and a consent page says them. Source: SMART App Launch 2.2, Scopes and launch context. */
+import { lettersOf, scopeOf } from '../smart/scopes.ts';
 
 /** `patient/Observation.rs?category=laboratory`. The query is opaque here: the resource server understands it. */
 export interface SmartScope {
@@ -21,15 +22,12 @@ export const LAUNCH_SCOPES: Readonly<Record<string, string>> = {
   offline_access: 'Stay connected after you leave, until you or the operator end it',
 };
 
-const PATTERN = /^(patient|user|system)\/(\*|[A-Z][A-Za-z]{1,63})\.(read|write|\*|c?r?u?d?s?)(?:\?([^\s"\\]{1,500}))?$/;
-const VERSION_1: Readonly<Record<string, string>> = { read: 'rs', write: 'cud', '*': 'cruds' };
-
-/** undefined for what is no SMART scope of access: another order of letters, another case, none at all. */
+/** By the grammar that the resource server has. undefined for what is no scope of access: another order of letters, another case, none at all. */
 export function parseScope(text: string): SmartScope | undefined {
-  const [, context, type = '', verbs = '', query] = PATTERN.exec(text) ?? [];
-  if (context !== 'patient' && context !== 'user' && context !== 'system') return undefined;
-  const letters = VERSION_1[verbs] ?? verbs;
-  return letters === '' ? undefined : { context, type, verbs: letters, query };
+  const scope = scopeOf(text);
+  if (scope === undefined || scope.verbs.length === 0) return undefined;
+  const { context, type, verbs, query } = scope;
+  return { context, type, verbs: lettersOf(verbs), query: query === '' ? undefined : query };
 }
 
 /** Whether every access of one scope is one of the other's. A query narrows; two queries are compared as text. */

@@ -59,7 +59,7 @@ const VERSION_1: ReadonlyMap<string, string> = new Map([
   ['*', ORDER],
 ]);
 
-const SCOPE = /^(patient|user|system)\/(\*|[A-Z][A-Za-z]{0,63})\.(read|write|\*|c?r?u?d?s?)(?:\?([^\s?]{1,2000}))?$/;
+const SCOPE = /^(patient|user|system)\/(\*|[A-Z][A-Za-z]{0,63})\.(read|write|\*|c?r?u?d?s?)(?:\?([^\s?"\\]{1,2000}))?$/;
 /** Most scopes of one token that count; more say nothing new. */
 const MOST = 500;
 
@@ -76,6 +76,13 @@ export function scopeOf(text: string): Scope | undefined {
 /** `crs` as verbs. */
 export function verbsOf(letters: string): readonly Verb[] {
   return Object.entries(LETTERS).flatMap(([letter, verb]) => (letters.includes(letter) ? [verb] : []));
+}
+
+/** Verbs as the letters of version 2, in their order. */
+export function lettersOf(verbs: readonly Verb[]): string {
+  return Object.entries(LETTERS)
+    .flatMap(([letter, verb]) => (verbs.includes(verb) ? [letter] : []))
+    .join('');
 }
 
 /** The scopes of a `scope` claim that this server knows, each once; the others are ignored, as OAuth asks. */

@@ -20,7 +20,7 @@ test('smart@server: open documents, 401 for the rest, and scopes on every thread
   const file = { issuer: ISSUER, audience: [BASE], jwks: { keys: [KEYS.jwk] }, metadata: METADATA };
   writeFileSync(join(issuers, 'one.json'), JSON.stringify(file));
   const folder = newFolder();
-  const env = { ISSUERS_DIR: issuers, PUBLIC_URL: 'https://fhir.example.org' };
+  const env = { ISSUERS_DIR: issuers, PUBLIC_URL: 'https://fhir.example.org', SEED: 'demo' };
   const there = await start(env, folder);
   try {
     const bearer = async (scope: string, patient?: string, roles?: readonly string[]) => ({
@@ -75,6 +75,9 @@ test('smart@server: open documents, 401 for the rest, and scopes on every thread
       bundle('transaction', [put('Patient', 'a'), put('Patient', 'b'), note('an', 'a'), note('bn', 'b')]),
     );
     assert.equal(filled.status, 200, await filled.text());
+    const held: unknown = await (await ask('/fhir/Patient?_summary=count', all)).json();
+    assert.equal(at(held, 'total'), 2, 'no synthetic patients where others can reach the server');
+    assert.match(there.output(), /SEED=demo loads no synthetic patients here/);
     const own = { ...(await bearer('patient/*.rs', 'a')), 'content-type': 'application/fhir+json' };
     const found: unknown = await (await ask('/fhir/Basic?_total=accurate', own)).json();
     assert.equal(at(found, 'total'), 1);

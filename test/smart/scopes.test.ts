@@ -29,6 +29,8 @@ const rows: readonly [text: string, meaning: string | undefined, why: string][] 
   ['Patient/Observation.rs', undefined, 'a context in another case'],
   ['practitioner/Observation.rs', undefined, 'no such context'],
   ['patient/Observation.rs.rs', undefined, 'more than the grammar'],
+  ['patient/Observation.rs?code="x"', undefined, 'a quotation mark is in no scope (RFC 6749 3.3)'],
+  ['patient/Observation.rs?code=a\\b', undefined, 'nor a backslash'],
   ['openid', undefined, 'not about resources'],
   ['launch/patient', undefined, 'not about resources'],
   ['patient/__proto__.rs', undefined, 'a name of the prototype chain'],
