@@ -5,6 +5,7 @@ import type { RestContext } from '../rest/context.ts';
 import { answer } from '../rest/interact.ts';
 import type { Assessment, Evidence, Manifest, UsedInput } from '../risk/assessment.ts';
 import { ineligible } from '../risk/eligibility.ts';
+import { antibioticsGiven } from '../risk/infection.ts';
 import type { LoadedModels } from '../risk/models.ts';
 import { isOwnProposal } from '../risk/own-proposal.ts';
 import type { Knowledge } from '../risk/pick.ts';
@@ -22,7 +23,6 @@ import {
 import { type KeptRow, NEW_STATE, type PatientRow, type RuleState, setPatient } from './patient-row.ts';
 import { type Ask, type Recorded, readOne, readRecord } from './record.ts';
 import type { Alert, MonitorRule } from './rule.ts';
-import { antibioticsGiven } from './sepsis-progress.ts';
 import { trendText, withNewest } from './trend.ts';
 
 /** What a listener is told: ids only. */

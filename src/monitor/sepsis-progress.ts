@@ -8,7 +8,7 @@ import { instantText } from '../fhir/time.ts';
 import type { Evidence } from '../risk/assessment.ts';
 import { saysWord } from '../risk/code-set.ts';
 import { instantOf } from '../risk/encounter.ts';
-import { antibiotics, cultures, type Event, medicationConcept } from '../risk/infection.ts';
+import { antibioticsGiven, cultures, type Event, medicationConcept } from '../risk/infection.ts';
 import type { Vocabulary } from '../risk/manifest.ts';
 import { codings, effectiveAt, isOneOf, LOINC, sourceOf, words } from '../risk/observation.ts';
 import { MONITOR_SYSTEM } from './notice.ts';
@@ -36,13 +36,6 @@ const CRYSTALLOID = {
 };
 
 type Find = (evidence: Evidence, vocabulary: Vocabulary) => readonly Event[];
-
-/** Systemic antibiotics that were given in the last 24 h; orders and prophylaxis do not count. */
-export function antibioticsGiven(evidence: Evidence, vocabulary: Vocabulary): readonly Event[] {
-  return antibiotics(evidence, vocabulary).filter(
-    ({ at, source }) => source?.startsWith('MedicationAdministration/') === true && at > evidence.at - 24 * HOUR_MS,
-  );
-}
 
 const lactates: Find = ({ resources, at }) =>
   resources.flatMap((resource) => {

@@ -2,7 +2,7 @@
 import { isJsonObject, type Resource } from '../fhir/resource.ts';
 import type { Evidence } from './assessment.ts';
 import { classOf, currentEncounters, hasTakenPlace, instantOf, startOf } from './encounter.ts';
-import { antibiotics, cultures } from './infection.ts';
+import { antibiotics, antibioticsGiven, cultures } from './infection.ts';
 import type { FeatureKind, FeatureSpec } from './manifest.ts';
 import {
   codings,
@@ -145,7 +145,15 @@ const infectionSuspected: Read = (spec, evidence, { vocabulary }) => {
     : { value: 1, shown: 'antibiotic and culture', at: first.at, source: first.source };
 };
 
+/** 1 when a systemic antibiotic was given in the last 24 h; an order and prophylaxis do not count. Else `absent`. */
+const antibioticGiven: Read = (spec, evidence, { vocabulary }) => {
+  const last = antibioticsGiven(evidence, vocabulary).at(-1);
+  if (last !== undefined) return { value: 1, shown: 'given', at: last.at, source: last.source };
+  return { value: spec.absent ?? 0, shown: 'none given, as far as recorded' };
+};
+
 export const CARE_KINDS = {
+  'antibiotics-given': antibioticGiven,
   'infection-suspected': infectionSuspected,
   stated,
   graded,

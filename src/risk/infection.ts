@@ -96,6 +96,15 @@ export function antibiotics({ resources, at }: Evidence, vocabulary: Vocabulary)
   return events.toSorted((a, b) => a.at - b.at);
 }
 
+const DAY_MS = 86_400_000;
+
+/** Systemic antibiotics that were given in the last 24 h, also in part; orders and prophylaxis do not count. */
+export function antibioticsGiven(evidence: Evidence, vocabulary: Vocabulary): readonly Event[] {
+  return antibiotics(evidence, vocabulary).filter(
+    ({ at, source }) => source?.startsWith('MedicationAdministration/') === true && at > evidence.at - DAY_MS,
+  );
+}
+
 const NOT_TAKEN: ReadonlySet<Json | undefined> = new Set([
   'cancelled',
   'entered-in-error',

@@ -33,7 +33,8 @@ export type FeatureKind =
   | 'encounter-count'
   | 'procedure-count'
   | 'urgent-admission'
-  | 'infection-suspected';
+  | 'infection-suspected'
+  | 'antibiotics-given';
 
 /** How the readings of a window become one number; see aggregate.ts. */
 export type Aggregate =

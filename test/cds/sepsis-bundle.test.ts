@@ -25,6 +25,14 @@ const ANTIBIOTIC: Resource = {
   medicationCodeableConcept: { text: 'Piperacillin / tazobactam 4.5 g' },
   effectiveDateTime: ago(10),
 };
+const ORDERED: Resource = {
+  resourceType: 'MedicationRequest',
+  id: 'order',
+  status: 'active',
+  intent: 'order',
+  medicationCodeableConcept: { text: 'Piperacillin / tazobactam 4.5 g' },
+  authoredOn: ago(10),
+};
 /** Sepsis by Sepsis-3: an antibiotic and a culture, creatinine from normal to 2.0. */
 const SEPSIS = [
   ANTIBIOTIC,
@@ -32,6 +40,8 @@ const SEPSIS = [
   value('2160-0', 1.9, 'mg/dL', 2),
   value('777-3', 140, '10*3/uL', 2),
 ];
+/** The same before the first dose: the antibiotic is ordered. */
+const UNTREATED = SEPSIS.map((one) => (one === ANTIBIOTIC ? { ...ORDERED } : one));
 const pressure = (systolic: number): Resource => value('8480-6', systolic, 'mm[Hg]', 1);
 const lactate = (amount: number, hours = 1): Resource => value('2524-7', amount, 'mmol/L', hours);
 const CULTURE: Resource = {
@@ -65,7 +75,7 @@ async function cardFor(
     conditions: of('Condition'),
     procedures: bundle(),
     orders: of('ServiceRequest'),
-    medications: bundle(),
+    medications: of('MedicationRequest'),
     administrations: of('MedicationAdministration'),
     specimens: bundle(),
     reports: bundle(),
@@ -113,7 +123,7 @@ for (const [offered, resources, why] of rows) {
 }
 
 test('sepsis-bundle@drafts: whole ServiceRequests for this patient, encounter and user; no antibiotic, and the card says why', async () => {
-  const card = await cardFor(SEPSIS);
+  const card = await cardFor(UNTREATED);
   assert.deepEqual([card?.indicator, card?.selectionBehavior], ['warning', 'any']);
   assert.match(card?.summary ?? '', /^Sepsis-3: sepsis criteria met\. Suspected infection/);
   assert.match(
@@ -138,8 +148,18 @@ test('sepsis-bundle@drafts: whole ServiceRequests for this patient, encounter an
   assert.ok(!card?.suggestions?.some(({ isRecommended }) => isRecommended));
 });
 
-test('sepsis-bundle@shock: septic shock is said, and encounter-start says the same', async () => {
+test('sepsis-bundle@treated: once an antibiotic was given no warning is shown, but information with what is due; shock is still said', async () => {
+  const card = await cardFor(SEPSIS);
+  assert.deepEqual([card?.indicator, labels(card)], ['info', ['lactate', 'blood cultures']]);
+  assert.match(card?.summary ?? '', /^Sepsis-3: sepsis criteria met, an antibiotic has been given\. No alert/);
   const shock = [...SEPSIS, infusion('norepinephrine', 0.05, { effectivePeriod: { start: ago(3) } }), lactate(2.1)];
+  const treated = await cardFor(shock);
+  assert.equal(treated?.indicator, 'info');
+  assert.match(treated?.summary ?? '', /^Sepsis-3: septic shock criteria met, an antibiotic has been given/);
+});
+
+test('sepsis-bundle@shock: septic shock is said, and encounter-start says the same', async () => {
+  const shock = [...UNTREATED, infusion('norepinephrine', 0.05, { effectivePeriod: { start: ago(3) } }), lactate(2.1)];
   const view = await cardFor(shock);
   assert.match(view?.summary ?? '', /^Sepsis-3: septic shock criteria met\./);
   const start = await cardFor(shock, 'encounter-start', 'sepsis-3-start');
