@@ -46,7 +46,7 @@ const TITLES: Readonly<Record<string, string>> = {
   subscriptions: 'Subscriptions: R4, the R5 backport, and what we promise',
   smart: 'SMART resource server: tokens, scopes, what is not visible',
   'smart-server': 'SMART authorization server: launch, tokens, users, clients',
-  privacy: 'Privacy: erasure, access, disclosures, break-glass',
+  privacy: 'Privacy: erasure, access, disclosures',
   'smart-clauses':
     'SMART clause by clause: discovery, launch, scopes, backend services, introspection, the checks of the kits',
   surveillance: 'Surveillance: counts by unit and day, signals, the daily run',

@@ -18,6 +18,8 @@ const ROWS: readonly (readonly [string, string, string, boolean])[] = [
   ['monitor.patient', 'pp', '{}', false],
   ['subscription.event', 's/000000000001', event(['p']), true],
   ['subscription.event', 's/000000000002', event(['pp', 'q']), false],
+  ['subscription.owner', 's/1', '{"user":"Patient/p"}', true],
+  ['subscription.owner', 's/2', '{"user":"Patient/q"}', false],
   [calls, 'r1', SEAL.seal(record('p'), 'r1'), true],
   [calls, 'r2', SEAL.seal(record('q'), 'r2'), false],
   [calls, 'r3', SEAL.seal(record('p', false), 'r3'), false],
