@@ -13,6 +13,7 @@ import { readConfig } from '../../src/config.ts';
 import { closeGracefully, listen } from '../../src/http/app.ts';
 import { localFacts } from '../../src/rest/caller.ts';
 import { buildSystem, type System } from '../../src/system.ts';
+import { storeSettings } from '../test-store.ts';
 
 export const DRAFT: ClientDraft = {
   name: 'An app',
@@ -144,7 +145,7 @@ export class OauthWorld {
       LOG_LEVEL: 'error',
       ...env,
       AUTHORIZATION: 'embedded',
-      DATA_DIR: folder,
+      ...storeSettings(folder),
       PORT: String(port),
     };
     const config = readConfig(all);

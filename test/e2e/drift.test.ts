@@ -4,6 +4,7 @@ import { spawnSync } from 'node:child_process';
 import { cpSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
+import { storeSettings } from '../test-store.ts';
 import { newFolder, type Running, removeFolder, start } from './server.ts';
 
 const ID = 'example-kidney-support';
@@ -100,7 +101,7 @@ test('drift@command the records of a store are judged: inputs, outcomes, exit co
   const drift = (...args: readonly string[]) =>
     spawnSync(process.execPath, ['src/main.ts', 'model', 'drift', ...args], {
       encoding: 'utf8',
-      env: { ...process.env, ...env, DATA_DIR: data },
+      env: { ...process.env, ...env, ...storeSettings(data) },
     });
   const { status, stdout, stderr } = drift();
   assert.equal(status, 1, stderr);

@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { exportJWK, generateKeyPair, SignJWT } from 'jose';
+import { storeSettings } from '../test-store.ts';
 import { removeFolder, start } from './server.ts';
 
 interface Json {
@@ -158,7 +159,7 @@ test('§1.7.1 §1.7.3 §1.7.4 §5.6.4 §5.6.5 §1.10.6 §1.11.4 cds-hooks-2.0@fe
   assert.match(JSON.stringify(await search('AuditEvent?_sort=-date&_count=20')), /cds-feedback-report/);
   await server.stop();
   const printed = execFileSync(process.execPath, ['src/main.ts', 'feedback-report', '--format', 'ndjson'], {
-    env: { ...process.env, ...environment, DATA_DIR: data },
+    env: { ...process.env, ...environment, ...storeSettings(data) },
     encoding: 'utf8',
   });
   const rows = printed

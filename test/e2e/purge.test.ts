@@ -4,6 +4,7 @@ import { execFileSync } from 'node:child_process';
 import { cpSync, existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { storeSettings } from '../test-store.ts';
 import { newFolder, removeFolder, start } from './server.ts';
 
 const TYPE = { 'content-type': 'application/fhir+json' };
@@ -78,7 +79,7 @@ test('privacy@purge-e2e: job, export files, register, restored backup, compact',
     assert.equal(await statusOf(exported), 404, 'its files are gone');
     assert.equal(await second.stop(), 0);
     assert.match(readFileSync(env.ERASURE_REGISTER, 'utf8'), /"patient":"p"/);
-    const run = { ...process.env, ...env, DATA_DIR: folder };
+    const run = { ...process.env, ...env, ...storeSettings(folder) };
     execFileSync(process.execPath, ['src/main.ts', 'compact'], { env: run });
     assert.deepEqual(filesWith(folder), [], 'nothing in any file of the data folder');
 
@@ -105,7 +106,7 @@ test('privacy@purge-kill: killed while a purge runs, the next start ends it; the
     assert.equal(await statusOf(`${second.url}/fhir/Patient/p`), 404);
     assert.equal(await second.stop(), 0);
     assert.ok(existsSync(join(folder, 'erasures.ndjson')));
-    const env = { ...process.env, DATA_DIR: folder };
+    const env = { ...process.env, ...storeSettings(folder) };
     const said = execFileSync(process.execPath, ['src/main.ts', 'erasures'], { env, encoding: 'utf8' });
     assert.match(said, /"patient":"p"/);
   } finally {

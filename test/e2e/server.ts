@@ -5,6 +5,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { storeSettings } from '../test-store.ts';
 
 export interface Running {
   readonly url: string;
@@ -44,7 +45,7 @@ export async function start(
 ): Promise<Running> {
   const port = await freePort();
   const child: ChildProcess = spawn(process.execPath, ['src/main.ts', 'serve'], {
-    env: { ...process.env, SEED: 'none', ...env, DATA_DIR: folder, PORT: String(port) },
+    env: { ...process.env, SEED: 'none', ...env, ...storeSettings(folder), PORT: String(port) },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   let output = '';

@@ -12,6 +12,7 @@ import { Client } from 'fhir-kit-client';
 import { importJWK, SignJWT } from 'jose';
 import { Secret, TOTP } from 'otpauth';
 import type { Browser, Page } from 'playwright-core';
+import { storeSettings } from '../test-store.ts';
 import { lowContrast, NO_BROWSER, openBrowser } from './browser.ts';
 import { newFolder, type Running, removeFolder, start } from './server.ts';
 
@@ -41,7 +42,7 @@ function sources(what: string, file: string): string | undefined {
 
 const command = (...args: string[]) =>
   spawnSync(process.execPath, ['src/main.ts', ...args], {
-    env: { ...process.env, DATA_DIR: folder },
+    env: { ...process.env, ...storeSettings(folder) },
     encoding: 'utf8',
   });
 
@@ -299,7 +300,7 @@ test('smart-server@demo-stays-here: a folder with credentials of the demonstrati
   await server.stop();
   const away = { AUTHORIZATION: 'embedded', SEED: 'none', PORT: '0', PUBLIC_URL: 'https://fhir.example.org' };
   const tried = spawnSync(process.execPath, ['src/main.ts'], {
-    env: { ...process.env, DATA_DIR: folder, ...away },
+    env: { ...process.env, ...storeSettings(folder), ...away },
     encoding: 'utf8',
     timeout: 60_000,
   });

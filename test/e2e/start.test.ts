@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
 import { request } from 'node:http';
 import { test } from 'node:test';
+import { storeSettings } from '../test-store.ts';
 import { newFolder, removeFolder, start } from './server.ts';
 
 interface Searchset {
@@ -57,7 +58,7 @@ test('a first start seeds, prints three requests that work, and the next start k
     assert.equal(await second.stop(), 0);
 
     const verdict = spawnSync(process.execPath, ['src/main.ts', 'verify-audit'], {
-      env: { ...process.env, DATA_DIR: folder },
+      env: { ...process.env, ...storeSettings(folder) },
       encoding: 'utf8',
     });
     assert.equal(verdict.status, 0, verdict.stdout + verdict.stderr);

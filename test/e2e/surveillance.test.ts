@@ -5,6 +5,7 @@ import { after, test } from 'node:test';
 import type { Resource } from '../../src/fhir/resource.ts';
 import { dayOf, daysFrom, plusDays } from '../../src/surveillance/site-day.ts';
 import { coded, definitionFolder, FLU, ICD, ordinary, outbreak } from '../surveillance/ward.ts';
+import { storeSettings } from '../test-store.ts';
 import { at } from '../world.ts';
 import { newFolder, type Running, removeFolder, start } from './server.ts';
 
@@ -93,7 +94,7 @@ test('surveillance@e2e: the daily run over kill -9 writes each day once; asked f
 test('surveillance@command: days are judged by the command, with what it found', () => {
   const run = (...args: readonly string[]) =>
     spawnSync(process.execPath, ['src/main.ts', 'surveillance', ...args], {
-      env: { ...process.env, ...SETTINGS, DATA_DIR: folder, SEED: 'none', PORT: '0' },
+      env: { ...process.env, ...SETTINGS, ...storeSettings(folder), SEED: 'none', PORT: '0' },
       encoding: 'utf8',
     });
   const { status, stdout, stderr } = run('--from', plusDays(TODAY, -70), '--to', YESTERDAY);
@@ -109,7 +110,7 @@ test('surveillance@start: a definition that is wrong, or a time zone that is non
   const data = newFolder();
   const run = (env: Readonly<Record<string, string>>) =>
     spawnSync(process.execPath, ['src/main.ts', 'serve'], {
-      env: { ...process.env, DATA_DIR: data, SEED: 'none', PORT: '0', ...env },
+      env: { ...process.env, ...storeSettings(data), SEED: 'none', PORT: '0', ...env },
       encoding: 'utf8',
     });
   try {

@@ -13,8 +13,9 @@ import type { RestContext } from '../../src/rest/context.ts';
 import { answer } from '../../src/rest/interact.ts';
 import type { FhirResponse } from '../../src/rest/request.ts';
 import { type LoadedModels, loadModels } from '../../src/risk/models.ts';
-import { openSqlite, type SqliteStore } from '../../src/store/sqlite.ts';
+import type { Engine } from '../../src/store/engine.ts';
 import { iso, loinc, MODELS, quantity } from '../risk/world.ts';
+import { openTestStore } from '../test-store.ts';
 import { BASE, json, type Sent, world } from '../world.ts';
 
 export const START = Date.UTC(2026, 2, 1, 12);
@@ -32,7 +33,7 @@ export const ruleNamed = (id: string): MonitorRule => {
 };
 
 export interface MonitorWorld {
-  readonly store: SqliteStore;
+  readonly store: Engine;
   readonly monitor: Monitor;
   readonly reported: unknown[];
   readonly events: MonitorEvent[];
@@ -73,7 +74,13 @@ export async function monitorWorld({
   const events: MonitorEvent[] = [];
   let ids = 0;
   const open = async () => {
-    const store = await openSqlite({ folder, renderAudit: renderAuditEvent, indexHash: 'test', types, budgetMs: 5000 });
+    const store = await openTestStore({
+      folder,
+      renderAudit: renderAuditEvent,
+      indexHash: 'test',
+      types,
+      budgetMs: 5000,
+    });
     const { indexEntries } = outline.context;
     const source = { observer: BASE, address: '127.0.0.1' };
     const subjects = (patients: readonly string[]) => store.subjectKeys(patients);

@@ -179,7 +179,7 @@ test('privacy@purge-audit: the chain is whole, no event names the patient any mo
   const all = (await engine.send('GET', '/AuditEvent?_count=50')).body ?? '';
   assert.doesNotMatch(all, /Patient\/p"/);
   assert.match(all, /"name":"\$purge"/);
-  assert.equal(engine.store.verifyAudit().broken, undefined);
+  assert.equal((await engine.store.verifyAudit()).broken, undefined);
 });
 
 for (const [name, list, refused] of [

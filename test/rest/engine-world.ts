@@ -8,11 +8,12 @@ import { localCaller, localFacts } from '../../src/rest/caller.ts';
 import type { Caller, RestContext } from '../../src/rest/context.ts';
 import { answer } from '../../src/rest/interact.ts';
 import type { FhirResponse, WireRequest } from '../../src/rest/request.ts';
-import { openSqlite, type SqliteStore } from '../../src/store/sqlite.ts';
+import type { Engine } from '../../src/store/engine.ts';
+import { openTestStore } from '../test-store.ts';
 import { BASE, type Sent, world } from '../world.ts';
 
 export interface EngineWorld {
-  readonly store: SqliteStore;
+  readonly store: Engine;
   readonly context: RestContext;
   send(method: string, url: string, sent?: Sent): Promise<FhirResponse>;
   wire(method: string, url: string, sent?: Sent): WireRequest;
@@ -38,7 +39,7 @@ export async function engineWorld(
   const types = [...outline.capability.types.keys()];
   const clock = at === undefined ? {} : { clock: { fixed: at } };
   const options = { folder, renderAudit: renderAuditEvent, indexHash: 'test', types, budgetMs: 5000, ...clock };
-  const store = await openSqlite(options);
+  const store = await openTestStore(options);
   const close = async (): Promise<void> => {
     await store.close();
     rmSync(folder, { recursive: true });

@@ -9,10 +9,11 @@ import { localCaller, localFacts } from '../../src/rest/caller.ts';
 import type { RestContext } from '../../src/rest/context.ts';
 import { answer } from '../../src/rest/interact.ts';
 import type { FhirResponse } from '../../src/rest/request.ts';
-import { openSqlite, type SqliteStore } from '../../src/store/sqlite.ts';
+import type { Engine } from '../../src/store/engine.ts';
+import { openTestStore } from '../test-store.ts';
 import { BASE, idsOf, json, linkOf, type Sent, world } from '../world.ts';
 
-let store: SqliteStore;
+let store: Engine;
 let context: RestContext;
 const folder = mkdtempSync(join(tmpdir(), 'door-'));
 const caller = localCaller(localFacts('request-1', '127.0.0.1'));
@@ -22,7 +23,7 @@ const send = (method: string, url: string, sent?: Sent): Promise<FhirResponse> =
 
 before(async () => {
   const types = [...outline.capability.types.keys()];
-  store = await openSqlite({ folder, renderAudit: renderAuditEvent, indexHash: 'test', types, budgetMs: 2000 });
+  store = await openTestStore({ folder, renderAudit: renderAuditEvent, indexHash: 'test', types, budgetMs: 2000 });
   const subjectKeys = (patients: readonly string[]) => store.subjectKeys(patients);
   const source = { observer: BASE, address: '127.0.0.1' };
   const { indexEntries } = outline;

@@ -9,7 +9,7 @@ import { localCaller, localFacts } from '../../src/rest/caller.ts';
 import type { Caller, RestContext } from '../../src/rest/context.ts';
 import { answer } from '../../src/rest/interact.ts';
 import type { FhirResponse } from '../../src/rest/request.ts';
-import { openSqlite } from '../../src/store/sqlite.ts';
+import { openTestStore } from '../test-store.ts';
 import { at, BASE, json, type Sent, world } from '../world.ts';
 
 export interface OperationsWorld {
@@ -29,7 +29,13 @@ export async function operationsWorld(settings: Partial<RestContext['settings']>
   const folder = mkdtempSync(join(tmpdir(), 'operations-'));
   const { context: outline, wire, reported } = world({ settings: { maxCount: 1000, includeLimit: 1000, ...settings } });
   const types = [...outline.capability.types.keys()];
-  const store = await openSqlite({ folder, renderAudit: renderAuditEvent, indexHash: 'test', types, budgetMs: 5000 });
+  const store = await openTestStore({
+    folder,
+    renderAudit: renderAuditEvent,
+    indexHash: 'test',
+    types,
+    budgetMs: 5000,
+  });
   const accesses: Access[] = [];
   const subjectKeys = (patients: readonly string[]) => store.subjectKeys(patients);
   const source = { observer: BASE, address: '127.0.0.1' };

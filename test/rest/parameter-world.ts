@@ -12,14 +12,15 @@ import { ClientParameters } from '../../src/parameters.ts';
 import { localCaller, localFacts } from '../../src/rest/caller.ts';
 import { answer } from '../../src/rest/interact.ts';
 import type { FhirResponse } from '../../src/rest/request.ts';
-import { openSqlite, type SqliteStore } from '../../src/store/sqlite.ts';
+import type { Engine } from '../../src/store/engine.ts';
 import { connect } from '../../src/store/sqlite-schema.ts';
+import { openTestStore } from '../test-store.ts';
 import { BASE, json, type Sent, world } from '../world.ts';
 
 export interface ParameterWorld {
   readonly folder: string;
   readonly parameters: ClientParameters;
-  readonly store: SqliteStore;
+  readonly store: Engine;
   readonly live: LiveContext;
   /** The same door on another thread: its own snapshot, swapped by the same hand. */
   readonly other: LiveContext;
@@ -54,7 +55,13 @@ export async function parameterWorld(options: ParameterWorldOptions = {}): Promi
   const { folder = mkdtempSync(join(tmpdir(), 'parameters-')), pagesPerPlace = 1, free = false } = options;
   const { context: outline, wire, reported } = world();
   const types = [...outline.capability.types.keys()];
-  const store = await openSqlite({ folder, renderAudit: renderAuditEvent, indexHash: 'test', types, budgetMs: 5000 });
+  const store = await openTestStore({
+    folder,
+    renderAudit: renderAuditEvent,
+    indexHash: 'test',
+    types,
+    budgetMs: 5000,
+  });
   const subjectKeys = (patients: readonly string[]) => store.subjectKeys(patients);
   const source = { observer: BASE, address: '127.0.0.1' };
   const { indexEntries } = outline;

@@ -278,7 +278,7 @@ test('a page that was read before a resource changed leaves its newer rows alone
   const world = await filled(3);
   await put(world, parameter());
   await world.settled();
-  const page = world.store.indexPage(0, 10);
+  const page = await world.store.indexPage(0, 10);
   await put(world, patient('p0', 'green'));
   await remove(world, 'Patient/p1');
   await world.store.remake(page.rows, (text) => ({

@@ -166,5 +166,5 @@ test('compartment searches name their patient in the audit, found or not; a filt
   for (const url of ['/Patient/p1/Encounter', '/Patient/p1/Device', '/Patient/p2/Device']) await send('GET', url);
   const ofPatient = json(await send('GET', '/AuditEvent?patient=Patient/p1&_count=50&subtype=search-type'));
   assert.ok(idsOf(ofPatient).length >= 2);
-  assert.equal(store.verifyAudit().broken, undefined);
+  assert.equal((await store.verifyAudit()).broken, undefined);
 });

@@ -19,14 +19,14 @@ import { validator } from '../../src/fhir/validate.ts';
 import { localCaller, localFacts } from '../../src/rest/caller.ts';
 import type { RestContext } from '../../src/rest/context.ts';
 import { answer } from '../../src/rest/interact.ts';
-import { openSqlite } from '../../src/store/sqlite.ts';
+import { openTestStore } from '../test-store.ts';
 import { at, BASE, bundle, json } from './write-world.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
 const folder = mkdtempSync(join(tmpdir(), 'firewatch-write-'));
 const definitions = loadDefinitions(join(ROOT, 'profiles'));
 const capability = loadCapability(readFileSync(join(ROOT, 'capability-statement.json'), 'utf8'), definitions);
-const store = await openSqlite({
+const store = await openTestStore({
   folder,
   renderAudit: renderAuditEvent,
   indexHash: 'test',
@@ -187,7 +187,7 @@ test('a synthetic patient of Synthea goes in as one transaction, with every plac
   assert.doesNotMatch(response.body ?? '', /"reference":"urn:uuid:/);
 });
 
-test('nothing went wrong unseen, and the chain of the audit log is whole', () => {
+test('nothing went wrong unseen, and the chain of the audit log is whole', async () => {
   assert.deepEqual(faults, []);
-  assert.equal(store.verifyAudit().broken, undefined);
+  assert.equal((await store.verifyAudit()).broken, undefined);
 });

@@ -15,6 +15,7 @@ import { localFacts } from '../../src/rest/caller.ts';
 import { loadIssuers } from '../../src/smart/issuer.ts';
 import { buildSystem, type System } from '../../src/system.ts';
 import { newKey, OauthWorld } from '../authorization/server-world.ts';
+import { storeSettings } from '../test-store.ts';
 import { pair } from './tokens.ts';
 
 const LIMIT = { timeout: 60_000 };
@@ -66,7 +67,13 @@ async function believer(name: string, issuers: Readonly<Record<string, object>>)
     writeFileSync(join(files, `${file}.json`), JSON.stringify(issuer));
   const clock = { shift: 0 };
   const ambient = { ...systemAmbient(), now: () => Date.now() + clock.shift };
-  const config = readConfig({ SEED: 'none', LOG_LEVEL: 'error', DATA_DIR: data, ISSUERS_DIR: files, PORT: '8080' });
+  const config = readConfig({
+    SEED: 'none',
+    LOG_LEVEL: 'error',
+    ...storeSettings(data),
+    ISSUERS_DIR: files,
+    PORT: '8080',
+  });
   const system = await buildSystem(config, { ambient });
   const http = await listen(system.app, { ...config, PORT: 0 });
   const address = http.address();

@@ -12,7 +12,7 @@ import { localCaller, localFacts } from '../../src/rest/caller.ts';
 import type { Caller, RestContext } from '../../src/rest/context.ts';
 import { answer } from '../../src/rest/interact.ts';
 import type { FhirResponse } from '../../src/rest/request.ts';
-import { openSqlite } from '../../src/store/sqlite.ts';
+import { openTestStore } from '../test-store.ts';
 import { json, linkOf, type Sent, world } from '../world.ts';
 import { launch, type Step, type Story, scopes, step, stories } from './leak-cases.ts';
 import { isDenied, permitted, personOf, type Whole } from './leak-reference.ts';
@@ -46,7 +46,7 @@ async function side(): Promise<Side> {
     budgetMs: 5000,
     clock: { fixed: AT },
   };
-  const store = await openSqlite(options);
+  const store = await openTestStore(options);
   const audits: unknown[] = [];
   const context: RestContext = {
     ...outline,

@@ -12,13 +12,14 @@ import type { RestContext } from '../../src/rest/context.ts';
 import { answer } from '../../src/rest/interact.ts';
 import type { FhirResponse } from '../../src/rest/request.ts';
 import { callerOf } from '../../src/smart/access.ts';
-import { openSqlite, type SqliteStore } from '../../src/store/sqlite.ts';
+import type { Engine } from '../../src/store/engine.ts';
 import { Subscriptions } from '../../src/subscriptions/desk.ts';
 import type { Patience } from '../../src/subscriptions/lane.ts';
 import type { Owner } from '../../src/subscriptions/owner.ts';
 import { subscriptionRules } from '../../src/subscriptions/rules.ts';
 import type { Understanding } from '../../src/subscriptions/subscription.ts';
 import { loadTopics } from '../../src/subscriptions/topic.ts';
+import { openTestStore } from '../test-store.ts';
 import { at, BASE, json, type Sent, world } from '../world.ts';
 import { until } from './receiver.ts';
 
@@ -28,7 +29,7 @@ export const TOPIC = 'https://firewatch.example/fhir/SubscriptionTopic/';
 export const EXTENSION = 'http://hl7.org/fhir/uv/subscriptions-backport/StructureDefinition/backport-';
 
 export interface SubscriptionWorld {
-  readonly store: SqliteStore;
+  readonly store: Engine;
   readonly desk: Subscriptions;
   readonly reported: unknown[];
   readonly failed: string[];
@@ -83,7 +84,13 @@ export async function subscriptionWorld({
   };
 
   const open = async () => {
-    const store = await openSqlite({ folder, renderAudit: renderAuditEvent, indexHash: 'test', types, budgetMs: 5000 });
+    const store = await openTestStore({
+      folder,
+      renderAudit: renderAuditEvent,
+      indexHash: 'test',
+      types,
+      budgetMs: 5000,
+    });
     const { indexEntries, capability, parseSearch, planSearch } = outline.context;
     const source = { observer: BASE, address: '127.0.0.1' };
     const subjects = (patients: readonly string[]) => store.subjectKeys(patients);

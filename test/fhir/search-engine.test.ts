@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { parseJson, type Resource } from '../../src/fhir/resource.ts';
 import type { Command } from '../../src/store/port.ts';
-import { openSqlite } from '../../src/store/sqlite.ts';
+import { openTestStore } from '../test-store.ts';
 import { definitions, entriesOf, NOW, planned } from './search-world.ts';
 
 interface Table {
@@ -28,7 +28,7 @@ const put = (resource: Resource): Command => ({
 for (const name of readdirSync(cases).filter((each) => /^search.*\.json$/.test(each))) {
   test(`${name} on SQLite`, async (context) => {
     const folder = mkdtempSync(join(tmpdir(), 'firewatch-search-'));
-    const store = await openSqlite({
+    const store = await openTestStore({
       folder,
       budgetMs: 10_000,
       renderAudit: () => {

@@ -1,0 +1,35 @@
+/** The store of a test that is about something else: the embedded engine, or MongoDB when MONGODB_URL is set. */
+import { createHash } from 'node:crypto';
+import type { Engine } from '../src/store/engine.ts';
+import { type MongoOptions, openMongo } from '../src/store/mongodb.ts';
+import type { Clock } from '../src/store/mongodb-commit.ts';
+import { openSqlite } from '../src/store/sqlite.ts';
+
+/** Databases of tests start with this: scripts/test.ts drops them when the run ends. */
+export const TEST_DATABASES = 'fw-test-';
+
+/** The MONGODB_URL of the run with a database of its own for each folder, so that a folder that is opened again finds its data; undefined without one. */
+export function mongoUrl(folder: string): string | undefined {
+  const given = process.env.MONGODB_URL;
+  if (given === undefined || given === '') return undefined;
+  const url = new URL(given);
+  url.pathname = `/${TEST_DATABASES}${createHash('sha256').update(folder).digest('hex').slice(0, 16)}`;
+  return url.href;
+}
+
+/** Settings of a process or system of a test that has its data in this folder, or in the folder's own database. */
+export function storeSettings(folder: string): { readonly DATA_DIR: string; readonly MONGODB_URL?: string } {
+  const url = mongoUrl(folder);
+  return { DATA_DIR: folder, ...(url === undefined ? {} : { MONGODB_URL: url }) };
+}
+
+export interface TestStoreOptions extends Pick<MongoOptions, 'renderAudit' | 'indexHash' | 'types'> {
+  readonly folder: string;
+  readonly budgetMs?: number;
+  readonly clock?: Clock;
+}
+
+export function openTestStore(options: TestStoreOptions): Promise<Engine> {
+  const url = mongoUrl(options.folder);
+  return url === undefined ? openSqlite(options) : openMongo({ ...options, url, headKey: new Uint8Array(32) });
+}
