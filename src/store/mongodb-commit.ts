@@ -53,6 +53,8 @@ export interface CommitterParts {
   readonly collections: Collections;
   readonly types: TypeNumbers;
   readonly clock: Clock;
+  /** Longest time of all attempts at one group, ms. */
+  readonly patienceMs: number | undefined;
   readonly headKey: HeadKey;
   /** After each group that wrote data. */
   readonly onData: () => void;
@@ -131,7 +133,7 @@ export class Committer {
   }
 
   async #group(requests: readonly CommitRequest[]): Promise<Done> {
-    const { client, types, clock } = this.#parts;
+    const { client, types, clock, patienceMs } = this.#parts;
     for (const type of new Set(
       requests.flatMap(({ commands }) => commands.filter(isWrite).map(({ key }) => key.type)),
     )) {
@@ -139,7 +141,7 @@ export class Committer {
     }
     const read = Date.now();
     const now: Instant = { read, at: clock === 'system' ? read : clock.fixed };
-    const done = await inTransaction(client, (session) => this.#attempt(requests, now, session));
+    const done = await inTransaction(client, (session) => this.#attempt(requests, now, session), patienceMs);
     if (done.stage !== undefined) this.audit.committed(done.stage);
     const wrote = ({ commands }: CommitRequest) =>
       commands.some((command) => isWrite(command) || command.op === 'purge');

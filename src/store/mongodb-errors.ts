@@ -1,5 +1,12 @@
 /** Driver errors as the port's. */
-import { MongoAPIError, MongoClientClosedError, MongoError, MongoServerError } from 'mongodb';
+import {
+  MongoAPIError,
+  MongoClientClosedError,
+  MongoError,
+  MongoNotConnectedError,
+  MongoServerError,
+  MongoTopologyClosedError,
+} from 'mongodb';
 import { StoreError } from './port.ts';
 
 const MAX_TIME_EXPIRED = 50;
@@ -12,8 +19,11 @@ function isUnavailable(error: MongoError): boolean {
   if (error instanceof MongoServerError) {
     return error.hasErrorLabel('RetryableWriteError') || UNAVAILABLE.has(Number(error.code));
   }
-  return !(error instanceof MongoAPIError) || error instanceof MongoClientClosedError;
+  return !(error instanceof MongoAPIError) || CLOSED.some((closed) => error instanceof closed);
 }
+
+/** Of the errors of use those that say that the connection is gone. */
+const CLOSED = [MongoClientClosedError, MongoNotConnectedError, MongoTopologyClosedError];
 
 /** HostUnreachable, HostNotFound, NetworkTimeout, ShutdownInProgress, PrimarySteppedDown, ExceededTimeLimit, SocketException, NotWritablePrimary, InterruptedAtShutdown, InterruptedDueToReplStateChange, NotPrimaryNoSecondaryOk, NotPrimaryOrSecondary; WriteConcernTimeout, OutOfDiskSpace. */
 const UNAVAILABLE = new Set([6, 7, 89, 91, 189, 262, 9001, 10107, 11600, 11602, 13435, 13436, 64, 14031]);

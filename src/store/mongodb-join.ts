@@ -13,8 +13,9 @@ import { keyed } from './mongodb-members.ts';
 import { StoreError } from './port.ts';
 import { prefixEnd } from './text-range.ts';
 
-/** Most ends of one join, and most candidates of the rest. */
+/** Most ends of one join that are found before the candidates of the rest are; and most of those, and of the ends they name. */
 const MOST_ENDS = 20_000;
+const MOST_CANDIDATES = 20_000;
 
 type Join = Extract<Predicate, { kind: 'chain' | 'has' }>;
 
@@ -28,10 +29,13 @@ export interface Run {
 export class Joins {
   readonly #resource: Collections['resource'];
   readonly #types: TypeNumbers;
+  readonly #mostEnds: number;
 
-  constructor(resource: Collections['resource'], types: TypeNumbers) {
+  /** @param mostEnds tests lower it so that a small world takes the ways of a large one */
+  constructor(resource: Collections['resource'], types: TypeNumbers, mostEnds = MOST_ENDS) {
     this.#resource = resource;
     this.#types = types;
+    this.#mostEnds = mostEnds;
   }
 
   /** The filter of the live resources of a type that satisfy a predicate; undefined when a join has too many ends. */
@@ -48,7 +52,7 @@ export class Joins {
     const resolved = await this.#resolved(where, type, run, undefined);
     if (resolved !== undefined) return resolved;
     const others = and((where.kind === 'and' ? where.of : [where]).filter((child) => !needsOthers(child)));
-    const candidates = await this.#ids(others, type, run);
+    const candidates = await this.#ids(others, type, run, MOST_CANDIDATES);
     if (candidates === undefined) return undefined;
     const judged = await this.#resolved(where, type, run, candidates);
     return judged && and([{ kind: 'ids', ids: candidates }, judged]);
@@ -88,10 +92,11 @@ export class Joins {
   async #chain(where: Join, type: string, run: Run, among: readonly string[] | undefined) {
     refuseAudit(where.type);
     const start = keyed(where.parameter, 'r', `${where.type}/`);
-    const named = among && (await this.#texts({ _id: { $in: among.map((id) => `${type}/${id}`) } }, start, run));
+    const named =
+      among && (await this.#texts({ _id: { $in: among.map((id) => `${type}/${id}`) } }, start, run, MOST_CANDIDATES));
     if (among !== undefined && named === undefined) return undefined;
     const inner = named === undefined ? where.where : and([where.where, { kind: 'ids', ids: named }]);
-    const ends = await this.#ids(inner, where.type, run);
+    const ends = await this.#ids(inner, where.type, run, among === undefined ? this.#mostEnds : MOST_CANDIDATES);
     if (ends === undefined) return undefined;
     const targets = ends.map((id) => `${where.type}/${id}`);
     return { kind: 'reference', parameter: where.parameter, targets } as const;
@@ -108,28 +113,29 @@ export class Joins {
           ]);
     const filter = await this.filter(inner, where.type, run);
     const start = keyed(where.parameter, 'r', `${type}/`);
-    const ids = filter && (await this.#texts(filter, start, run));
+    const most = among === undefined ? this.#mostEnds : MOST_CANDIDATES;
+    const ids = filter && (await this.#texts(filter, start, run, most));
     return ids && ({ kind: 'ids', ids } as const);
   }
 
-  /** Ids of the matches, in no order; undefined when there are more than MOST_ENDS. */
-  async #ids(where: Predicate, type: string, run: Run): Promise<readonly string[] | undefined> {
+  /** Ids of the matches, in no order; undefined when there are more than `most`. */
+  async #ids(where: Predicate, type: string, run: Run, most: number): Promise<readonly string[] | undefined> {
     const filter = await this.filter(where, type, run);
     if (filter === undefined) return undefined;
-    const options = { projection: { _id: 1 as const }, limit: MOST_ENDS + 1, maxTimeMS: run.left() };
+    const options = { projection: { _id: 1 as const }, limit: most + 1, maxTimeMS: run.left() };
     const found = await this.#resource.find(filter, { ...options, ...inSession(run) }).toArray();
-    return found.length > MOST_ENDS ? undefined : found.map(({ _id }) => _id.slice(type.length + 1));
+    return found.length > most ? undefined : found.map(({ _id }) => _id.slice(type.length + 1));
   }
 
   /** What follows `start` in the texts of the matches, each once. */
-  async #texts(filter: Filter, start: string, run: Run): Promise<readonly string[] | undefined> {
+  async #texts(filter: Filter, start: string, run: Run, most: number): Promise<readonly string[] | undefined> {
     const test = { $and: [{ $gte: ['$$this', start] }, { $lt: ['$$this', prefixEnd(start)] }] };
     const texts = { $filter: { input: { $ifNull: ['$k', []] }, cond: test } };
-    const pipeline: Document[] = [{ $match: filter }, { $limit: MOST_ENDS + 1 }, { $project: { _id: 0, k: texts } }];
+    const pipeline: Document[] = [{ $match: filter }, { $limit: most + 1 }, { $project: { _id: 0, k: texts } }];
     const found = await this.#resource
       .aggregate<Pick<ResourceDoc, 'k'>>(pipeline, { maxTimeMS: run.left(), ...inSession(run) })
       .toArray();
-    if (found.length > MOST_ENDS) return undefined;
+    if (found.length > most) return undefined;
     return [...new Set(found.flatMap(({ k = [] }) => k.map((text) => text.slice(start.length))))];
   }
 }

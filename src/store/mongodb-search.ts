@@ -37,11 +37,11 @@ export class Searcher {
   readonly #joins: Joins;
   readonly #budgetMs: number;
 
-  /** @param budgetMs longest time of one search */
-  constructor({ resource }: Pick<Collections, 'resource'>, types: TypeNumbers, budgetMs: number) {
+  /** @param budgetMs longest time of one search. `mostEnds`: see Joins */
+  constructor({ resource }: Pick<Collections, 'resource'>, types: TypeNumbers, budgetMs: number, mostEnds?: number) {
     this.#resource = resource;
     this.#types = types;
-    this.#joins = new Joins(resource, types);
+    this.#joins = new Joins(resource, types, mostEnds);
     this.#budgetMs = budgetMs;
   }
 

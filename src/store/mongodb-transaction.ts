@@ -33,8 +33,12 @@ function isTransient(error: unknown): boolean {
  * What `work` returns, durable. It is called once an attempt and must begin anew each time.
  * @throws StoreError `unavailable` when it could not be made durable in time; then it may or may not have been, as with any lost answer
  */
-export async function inTransaction<T>(client: MongoClient, work: (session: ClientSession) => Promise<T>): Promise<T> {
-  const end = performance.now() + PATIENCE_MS;
+export async function inTransaction<T>(
+  client: MongoClient,
+  work: (session: ClientSession) => Promise<T>,
+  patienceMs = PATIENCE_MS,
+): Promise<T> {
+  const end = performance.now() + patienceMs;
   const session = client.startSession({ defaultTransactionOptions: OPTIONS });
   try {
     for (let pause = FIRST_REST_MS; ; pause = Math.min(pause * 2, LONGEST_REST_MS)) {

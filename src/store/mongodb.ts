@@ -38,8 +38,10 @@ export interface MongoOptions {
   readonly indexHash: string;
   /** Resource types in the order of their numbers; later ones are added as they come. */
   readonly types: readonly string[];
-  /** Tests only. */
+  /** Tests only: a fixed clock, a shorter patience with a group, ends of a join that count as many. */
   readonly clock?: Clock;
+  readonly patienceMs?: number;
+  readonly mostEnds?: number;
 }
 
 const BUDGET_MS = 2000;
@@ -53,7 +55,7 @@ function connect(url: string): { readonly client: MongoClient; readonly db: Db }
     readConcern: { level: 'majority' },
     writeConcern: { w: 'majority', journal: true },
     readPreference: 'primary',
-    serverSelectionTimeoutMS: SELECTION_MS,
+    ...(/[?&]serverSelectionTimeoutMS=/.test(url) ? {} : { serverSelectionTimeoutMS: SELECTION_MS }),
     connectTimeoutMS: SELECTION_MS,
     socketTimeoutMS: SOCKET_MS,
     ignoreUndefined: true,
@@ -82,7 +84,15 @@ export class MongoReader implements AttachedStore {
   readonly #subjects: Subjects;
   readonly #asking = new Set<Promise<unknown>>();
 
-  constructor({ url, budgetMs = BUDGET_MS, renderAudit, headKey, clock = 'system' }: MongoOptions) {
+  constructor({
+    url,
+    budgetMs = BUDGET_MS,
+    renderAudit,
+    headKey,
+    clock = 'system',
+    patienceMs,
+    mostEnds,
+  }: MongoOptions) {
     const { client, db } = connect(url);
     this.client = client;
     this.collections = collectionsOf(db);
@@ -91,9 +101,9 @@ export class MongoReader implements AttachedStore {
     this.watch = new Watch(this.collections);
     const { collections, types } = this;
     const onData = () => this.watch.tell();
-    this.#committer = new Committer({ client, collections, types, clock, headKey: this.headKey, onData });
+    this.#committer = new Committer({ client, collections, types, clock, patienceMs, headKey: this.headKey, onData });
     this.#versions = new Versions(collections);
-    this.#searcher = new Searcher(collections, types, budgetMs);
+    this.#searcher = new Searcher(collections, types, budgetMs, mostEnds);
     this.#audit = new AuditReader(collections, this.#searcher, renderAudit);
     this.#subjects = new Subjects(collections);
   }

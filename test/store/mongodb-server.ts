@@ -77,7 +77,18 @@ export async function testServer(): Promise<TestServer | NoServer> {
   const python = join(found, '..', 'python');
   const child = spawn(
     python,
-    [found, '--host', '127.0.0.1', '--port', String(port), '--storage-path', ':memory:', '--log-level', 'ERROR'],
+    [
+      found,
+      '--host',
+      '127.0.0.1',
+      '--port',
+      String(port),
+      '--storage-path',
+      ':memory:',
+      '--log-level',
+      'ERROR',
+      '--enable-test-commands',
+    ],
     { stdio: 'ignore' },
   );
   child.unref();

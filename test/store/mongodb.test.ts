@@ -19,12 +19,16 @@ function options(url: string, more: Partial<MongoOptions> = {}): MongoOptions {
 if ('skip' in server) {
   test('the MongoDB engine', { skip: server.skip }, () => undefined);
 } else {
-  const open = async (context: TestContext, at?: number): Promise<MongoStore> => {
-    const store = await openMongo(options(server.url(), at === undefined ? {} : { clock: { fixed: at } }));
+  const open = async (context: TestContext, at?: number, more: Partial<MongoOptions> = {}): Promise<MongoStore> => {
+    const store = await openMongo(
+      options(server.url(), { ...more, ...(at === undefined ? {} : { clock: { fixed: at } }) }),
+    );
     context.after(() => store.close());
     return store;
   };
   storeContract('mongodb', open);
   searchContract('mongodb', open);
   purgeContract('mongodb', open);
+  // A small world made to take the ways of a large one.
+  searchContract('mongodb, joins with more than 1 end', (context, at) => open(context, at, { mostEnds: 1 }), [5, 6]);
 }
