@@ -81,9 +81,10 @@ const MOST_BUILT = 30;
 
 function unbuiltCard(frame: Frame, more: number): readonly BuiltCard[] {
   if (more <= 0) return [];
-  const summary = `${more} further findings are less severe than those shown`;
-  const detail = ['They are not shown: so many orders at once are better signed in parts.'];
-  return [framed(frame, { kind: 'notice', key: 'unbuilt', indicator: 'info', summary, detail, links: [] })];
+  const summary = `${more} further findings have no card: too many orders at once`;
+  const detail = ['They are at most as severe as those with a card. Fewer orders at once show all of them.'];
+  const notice = framed(frame, { kind: 'notice', key: 'unbuilt', indicator: 'info', summary, detail, links: [] });
+  return [{ isAlwaysShown: true, ...notice }];
 }
 
 /** Most names of orders in one notice. */
