@@ -48,7 +48,11 @@ function problemsOf(
   const ids = rule.alerts.map(({ id }) => id);
   return [
     ...(file === `${rule.id}.json` ? [] : [`it is for ${rule.id}`]),
-    ...(models.has(rule.model) ? [] : [`there is no model ${rule.model}`]),
+    ...(models.has(rule.model) || !rule.enabled
+      ? []
+      : [
+          `there is no model ${rule.model} (add it to MODELS_DIR, set "enabled": false in the file, or MONITORING=off)`,
+        ]),
     ...(new Set(ids).size < ids.length ? ['two alerts share an id'] : []),
     ...rule.alerts.flatMap(({ id, raiseAt, clearBelow }) =>
       clearBelow <= raiseAt ? [] : [`${id}: clearBelow is above raiseAt`],
