@@ -4,11 +4,15 @@ import { isJsonObject, type Json, type Resource } from '../fhir/resource.ts';
 /** Elements that name whom a resource is about, over all R4 types that a prefetch asks for. */
 const SUBJECT_ELEMENTS = ['subject', 'patient', 'individual', 'beneficiary', 'for'] as const;
 
+/** Types begin with a capital. What every object inherits (`constructor`, `toString`) does not: a table is never asked for that. */
+const TYPE = /^[A-Z][A-Za-z]*$/;
+
 /** True for a JSON object that can be a resource. */
 export function isResource(value: Json | undefined): value is Resource {
   return (
     isJsonObject(value) &&
     typeof value.resourceType === 'string' &&
+    TYPE.test(value.resourceType) &&
     (value.id === undefined || typeof value.id === 'string')
   );
 }

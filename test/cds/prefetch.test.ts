@@ -151,6 +151,15 @@ test('§1.4.4 §1.4.5 §8.2 cds-hooks-2.0@412: data that is asked and empty is 2
   assert.deepEqual(one.audits[0]?.hook?.prefetch.missing, ['labs', 'pregnancy', 'conditions', 'encounters', 'goals']);
 });
 
+test('cds-hooks-2.0@prefetch a type that is no name of a type is no resource: tables are never asked for what every object has', async () => {
+  for (const resourceType of ['constructor', 'toString', 'hasOwnProperty', 'valueOf', '', 'observation', 'A b']) {
+    const one = world();
+    const vitals = bundle(vital('a'), { ...vital('b'), resourceType });
+    const { status } = await one.call('deterioration-sepsis', patientView({ prefetch: { ...FULL_PREFETCH, vitals } }));
+    assert.deepEqual([status, one.evidence[0]?.resources.map(({ id }) => id)], [200, ['a']], resourceType);
+  }
+});
+
 test('cds-hooks-2.0@prefetch-read: the same question is asked once', async () => {
   const one = world({ stored: STORED });
   await one.call('deterioration-sepsis', patientView({ prefetch: undefined }));

@@ -27,7 +27,13 @@ let server: Running;
 let services: readonly Listed[];
 const valid = new Map<string, Json>();
 before(async () => {
-  server = await start({ SEED: 'demo', NODE_OPTIONS: `--import ${pathToFileURL('bench/loop-delay.ts')}` }, newFolder());
+  const environment = {
+    SEED: 'demo',
+    NODE_OPTIONS: `--import ${pathToFileURL('bench/loop-delay.ts')}`,
+    // Other programs on the machine must not make models late: what is late is reported like what fails.
+    CDS_DEADLINE_MS: '10000',
+  };
+  server = await start(environment, newFolder());
   const { services: listed } = (await (await fetch(`${server.url}/cds-services`)).json()) as {
     services: readonly Listed[];
   };
@@ -127,7 +133,12 @@ test(`cds-hooks-2.0@fuzz ${CASES} mutants of calls: 200 or 4xx, answers break no
     CASES - (seen.get(413) ?? 0),
     'one AuditEvent a call; what is too large reaches no service',
   );
-  assert.doesNotMatch(server.output(), /"event":"request-failed"/, 'nothing failed inside');
+  const failed = server.output().split('\n');
+  assert.deepEqual(
+    failed.filter((line) => line.includes('"event":"request-failed"')).slice(0, 3),
+    [],
+    'nothing failed inside',
+  );
   const worst = await ownWork();
   assert.ok(worst < LONGEST_WORK_MS, `the main thread worked ${worst} ms on one mutant`);
 });
