@@ -10,6 +10,7 @@ import { answer } from '../../src/rest/interact.ts';
 import { jobAnswer } from '../../src/rest/job-status.ts';
 import { PURGE_KIND, type PurgeOrder, type PurgeResult } from '../../src/rest/purge-job.ts';
 import { callerOf } from '../../src/smart/access.ts';
+import { loadPolicy } from '../../src/smart/roles.ts';
 import { type Rights, scopesOf } from '../../src/smart/scopes.ts';
 import { engineWorld } from '../rest/engine-world.ts';
 import { world } from '../world.ts';
@@ -56,6 +57,23 @@ for (const [scope, status] of [
 ] as const) {
   test(`privacy@purge-scope: ${scope} is answered ${status}`, async () => {
     const found = await send(granted(scope), 'POST', '/Patient/p/$purge', scope);
+    assert.equal(found.status, status, found.body);
+  });
+}
+
+const policy = loadPolicy({ roles: 'roles', labels: 'security-labels' });
+for (const [role, status] of [
+  ['integration-engine', 202],
+  ['administrator', 403],
+  ['physician', 403],
+  [undefined, 403],
+] as const) {
+  test(`privacy@purge-scope: system/*.cruds with the role ${role} is answered ${status}`, async () => {
+    const situation = { purposes: [], actors: [], ...(role === undefined ? {} : { roles: [role] }) };
+    const rights: Rights = { kind: 'granted', scopes: scopesOf('system/*.cruds'), patients: [], situation };
+    const context = { ...engine.context, purges: desk, policy };
+    const caller = callerOf({ ...localFacts('door-3', '127.0.0.1'), principal: `role ${role}`, rights }, context);
+    const found = await answer(wire('POST', '/Patient/p/$purge'), caller, context);
     assert.equal(found.status, status, found.body);
   });
 }
