@@ -1,5 +1,6 @@
 /** Generators of the leak test: small stores that point criss-cross, scopes of every kind, and every kind of interaction. */
 import fc from 'fast-check';
+import type { Situation } from '../../src/smart/scopes.ts';
 import type { Whole } from './leak-reference.ts';
 
 const PATIENTS = ['a', 'b', 'c'];
@@ -18,9 +19,13 @@ export const IDS: Readonly<Record<string, readonly string[]>> = {
   Group: ['u1'],
   List: ['l1'],
   Binary: ['x1'],
+  Consent: ['z1', 'z2'],
 };
 const TYPES = Object.keys(IDS);
 const KEYS = TYPES.flatMap((type) => (IDS[type] ?? []).map((id) => [type, id] as const));
+/** What callers write: never a Consent, which would change what they may see. */
+const WRITTEN_TYPES = TYPES.filter((type) => type !== 'Consent');
+const WRITTEN_KEYS = KEYS.filter(([type]) => type !== 'Consent');
 
 const to = (type: string, ids = IDS[type] ?? []) =>
   fc.constantFrom(...ids).map((id) => ({ reference: `${type}/${id}` }));
@@ -115,9 +120,84 @@ const CONTENT: Readonly<Record<string, fc.Arbitrary<object>>> = {
   Binary: fc.record({ contentType: fc.constant('text/plain'), data: fc.constant('AAAA') }),
 };
 
+/** Who, why and what of a provision: each often left out. */
+const conditions = joined(
+  maybe(
+    'actor',
+    fc
+      .constantFrom('Practitioner/p1', 'Practitioner/p9')
+      .map((reference) => [{ role: { text: 'x' }, reference: { reference } }]),
+  ),
+  maybe(
+    'purpose',
+    fc.constantFrom('TREAT', 'HRESCH').map((code) => [{ code }]),
+  ),
+  maybe(
+    'class',
+    fc
+      .constantFrom('Observation', 'Condition', 'Patient')
+      .map((code) => [{ system: 'http://hl7.org/fhir/resource-types', code }]),
+  ),
+  maybe(
+    'securityLabel',
+    fc.constantFrom('R', 'PSY').map((code) => [{ code }]),
+  ),
+  maybe(
+    'code',
+    coded('hr', 'flu').map((one) => [one]),
+  ),
+);
+const provision = (depth: number): fc.Arbitrary<object> => {
+  const own = fc
+    .tuple(fc.constantFrom('deny', 'deny', 'permit'), conditions)
+    .map(([type, more]) => ({ type, ...more }));
+  if (depth === 0) return own;
+  const nested = fc.array(provision(depth - 1), { maxLength: 2 });
+  return fc
+    .tuple(own, nested)
+    .map(([one, exceptions]) => (exceptions.length === 0 ? one : { ...one, provision: exceptions }));
+};
+const consent = joined(
+  fc.record({
+    status: fc.constantFrom('active', 'active', 'active', 'inactive'),
+    scope: fc.constant({ coding: [{ code: 'patient-privacy' }] }),
+    category: fc.constant([{ text: 'x' }]),
+    patient,
+    policyRule: fc.constantFrom('OPTIN', 'OPTIN', 'OPTOUT').map((code) => ({ coding: [{ code }] })),
+  }),
+  maybe('provision', provision(2)),
+);
+
+const labels = fc.option(fc.constantFrom(['R'], ['V'], ['PSY'], ['N'], ['R', 'PSY']), { nil: undefined, freq: 3 });
+
 /** A resource without its mark. */
 const content = (type: string, id: string): fc.Arbitrary<Whole> =>
-  (CONTENT[type] ?? fc.constant({})).map((own) => ({ resourceType: type, id, ...own }));
+  fc.tuple(type === 'Consent' ? consent : (CONTENT[type] ?? fc.constant({})), labels).map(([own, codes]) => ({
+    ...{ resourceType: type, id, ...own },
+    ...(codes === undefined ? {} : { meta: { security: codes.map((code) => ({ system: 'urn:label', code })) } }),
+  }));
+
+/** What beside scopes decides: half of all callers need no role, and are bound by every Consent. */
+export const situations: fc.Arbitrary<Situation> = joined(
+  maybe(
+    'roles',
+    fc.constantFrom(
+      ['physician'],
+      ['nurse'],
+      ['pharmacist'],
+      ['patient'],
+      ['auditor'],
+      ['auditor', 'pharmacist'],
+      ['integration-engine'],
+      ['privacy-officer'],
+      [],
+    ),
+  ),
+  fc.constantFrom({ purposes: [] }, { purposes: [] }, { purposes: ['HRESCH'] }),
+  fc.constantFrom({ actors: ['Practitioner/p1'] }, { actors: [] }),
+  fc.constantFrom({}, {}, {}, { clearance: ['PSY'] }),
+  fc.constantFrom({}, {}, {}, {}, { breakGlass: { patient: 'a' } }),
+).map((all) => ({ purposes: [], actors: [], ...all }));
 
 /** What becomes of one id: its first version, perhaps another, perhaps its deletion. */
 export interface Story {
@@ -182,9 +262,21 @@ export interface Step {
 }
 
 const key = fc.constantFrom(...KEYS);
+const writtenKey = fc.constantFrom(...WRITTEN_KEYS);
+const writtenType = fc.constantFrom(...WRITTEN_TYPES);
 const typed = fc.constantFrom(...TYPES);
 const tag = fc.constantFrom(...KEYS.map(([, id]) => id), 'none');
-const COMMON = ['', '', '_tag=canary-b', '_list=l1', '_lastUpdated=gt2000', '_content=ward', '_filter=_id ne zz'];
+const COMMON = [
+  '',
+  '',
+  '_tag=canary-b',
+  '_security=R',
+  '_security:not=V',
+  '_list=l1',
+  '_lastUpdated=gt2000',
+  '_content=ward',
+  '_filter=_id ne zz',
+];
 /** Criteria that the type has; those of others would only be refused. */
 const CRITERIA: Readonly<Record<string, readonly string[]>> = {
   Patient: [
@@ -199,6 +291,7 @@ const CRITERIA: Readonly<Record<string, readonly string[]>> = {
     '_has:Condition:patient:code=flu',
     '_has:Provenance:target:_lastUpdated=gt2000',
     '_has:Group:member:_id=u1',
+    '_has:Consent:patient:status=active',
     '_has:Observation:patient:encounter.status=finished',
     '_filter=not (birthdate eq 1970-01-01)',
   ],
@@ -235,6 +328,7 @@ const CRITERIA: Readonly<Record<string, readonly string[]>> = {
   Group: ['member=Patient/b', 'member:Patient.birthdate=1970-01-01'],
   List: ['patient=b'],
   Binary: [],
+  Consent: ['patient=a', 'status=active', 'patient.birthdate=1970-01-01'],
 };
 const SHAPES = [
   '',
@@ -302,7 +396,7 @@ const shared = queryOf('List');
 const tagged = tag.map((id) => `_tag=canary-${id}`);
 
 /** What a client writes: the marks of its own writes are its own. */
-const written = key.chain(([type, id]) => content(type, id));
+const written = writtenKey.chain(([type, id]) => content(type, id));
 const precondition = fc.constantFrom({}, { 'if-match': 'W/"1"' }, { 'if-match': 'W/"2"' }, { 'if-none-match': '*' });
 const returning = fc.constantFrom({}, { prefer: 'return=representation' }, { prefer: 'return=OperationOutcome' });
 const headers = fc.tuple(precondition, returning).map(([one, other]) => ({ ...one, ...other }));
@@ -315,6 +409,7 @@ const patches = fc.constantFrom(
 );
 
 const get = (url: fc.Arbitrary<string>) => url.map((text): Step => ({ method: 'GET', url: text }));
+const writtenOf = (suffix: string) => writtenKey.map(([type, id]) => `/${type}/${id}${suffix}`);
 const of = (suffix: string) => key.map(([type, id]) => `/${type}/${id}${suffix}`);
 
 const reads: fc.Arbitrary<Step> = fc.oneof(
@@ -371,10 +466,10 @@ const writes: fc.Arbitrary<Step> = fc.oneof(
     .tuple(written, tagged, returning)
     .map(([body, text, head]): Step => ({ method: 'PUT', url: `/${body.resourceType}?${text}`, headers: head, body })),
   fc
-    .tuple(key, precondition)
+    .tuple(writtenKey, precondition)
     .map(([[type, id], head]): Step => ({ method: 'DELETE', url: `/${type}/${id}`, headers: head })),
-  fc.tuple(typed, tagged).map(([type, text]): Step => ({ method: 'DELETE', url: `/${type}?${text}` })),
-  fc.tuple(key, patches, headers).map(
+  fc.tuple(writtenType, tagged).map(([type, text]): Step => ({ method: 'DELETE', url: `/${type}?${text}` })),
+  fc.tuple(writtenKey, patches, headers).map(
     ([[type, id], body, head]): Step => ({
       method: 'PATCH',
       url: `/${type}/${id}`,
@@ -383,7 +478,7 @@ const writes: fc.Arbitrary<Step> = fc.oneof(
     }),
   ),
   fc
-    .tuple(typed, tagged, patches)
+    .tuple(writtenType, tagged, patches)
     .map(([type, text, body]): Step => ({ method: 'PATCH', url: `/${type}?${text}`, headers: JSON_PATCH, body })),
 );
 const meta = {
@@ -401,7 +496,7 @@ const operations: fc.Arbitrary<Step> = fc.oneof(
       .map((id) => `/Observation/$stats?subject=Patient/${id}&code=hr&system=urn:s&statistic=count&include=true`),
   ),
   get(of('/$meta')),
-  fc.tuple(of('/$meta-add'), fc.constant(meta)).map(([url, body]): Step => ({ method: 'POST', url, body })),
+  fc.tuple(writtenOf('/$meta-add'), fc.constant(meta)).map(([url, body]): Step => ({ method: 'POST', url, body })),
   get(fc.constant('/Composition/n1/$document')),
   get(fc.constant('/Composition/n1/$document?persist=true')),
   fc

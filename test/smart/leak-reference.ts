@@ -2,12 +2,22 @@
  * The independent judge of the leak test: who may do what with a whole resource, in the plainest words, without index, predicate or definition
  * of the server's. Compartments are the lines of compartmentdefinition-patient.html for the types that are generated.
  */
+import { readFileSync } from 'node:fs';
+import type { Situation } from '../../src/smart/scopes.ts';
+
 export interface Whole {
   readonly resourceType: string;
   readonly id: string;
   readonly [element: string]: unknown;
 }
 type Letter = 'c' | 'r' | 'u' | 'd' | 's';
+
+/** What beside scopes decides. */
+export interface Limits {
+  readonly situation: Situation;
+  /** Consents as they are now, of whatever status. */
+  readonly consents: readonly Whole[];
+}
 
 /** Where a resource of the type names the patients it belongs to. */
 const COMPARTMENT: Readonly<Record<string, readonly string[]>> = {
@@ -20,6 +30,7 @@ const COMPARTMENT: Readonly<Record<string, readonly string[]>> = {
   Group: ['member.entity'],
   List: ['subject', 'source'],
   Device: ['patient'],
+  Consent: ['patient'],
 };
 /** About nobody: to be read by a patient's app, never to be written. */
 const ABOUT_NOBODY = ['Practitioner', 'Organization', 'Medication'];
@@ -27,13 +38,24 @@ const ABOUT_NOBODY = ['Practitioner', 'Organization', 'Medication'];
 const SCOPE = /^(patient|user|system)\/([A-Za-z]+|\*)\.(read|write|\*|[cruds]+)(?:\?(.*))?$/;
 const OLD: Readonly<Record<string, string>> = { read: 'rs', write: 'cud', '*': 'cruds' };
 
-/** Whether any scope lets its bearer do this with the resource. */
+/** Whether a scope lets its bearer do this with the resource, and a role, and neither a label nor a Consent hides it. */
 export function permitted(
   letter: Letter,
   resource: Whole,
   scopes: readonly string[],
   persons: readonly string[],
+  limits: Limits,
 ): boolean {
+  if (!inScope(letter, resource, scopes, persons) || !inRole(letter, resource, limits.situation)) return false;
+  const { breakGlass } = limits.situation;
+  if (breakGlass !== undefined && belongsTo(resource, [breakGlass.patient])) return true;
+  return (
+    !hasHiddenLabel(resource, limits.situation) &&
+    !limits.consents.some((each) => refuses(each, resource, limits.situation))
+  );
+}
+
+function inScope(letter: Letter, resource: Whole, scopes: readonly string[], persons: readonly string[]): boolean {
   return scopes.some((scope) => {
     const [, context = '', type = '', access = '', query] = SCOPE.exec(scope) ?? [];
     if (!(OLD[access] ?? access).includes(letter)) return false;
@@ -44,15 +66,104 @@ export function permitted(
 }
 
 /** Nothing at all may be done with it. */
-export function isDenied(resource: Whole, scopes: readonly string[], persons: readonly string[]): boolean {
-  return !(['c', 'r', 'u', 'd', 's'] as const).some((letter) => permitted(letter, resource, scopes, persons));
+export function isDenied(
+  resource: Whole,
+  scopes: readonly string[],
+  persons: readonly string[],
+  limits: Limits,
+): boolean {
+  return !(['c', 'r', 'u', 'd', 's'] as const).some((letter) => permitted(letter, resource, scopes, persons, limits));
+}
+
+/** A file of roles/ as it is written. */
+interface RoleFile {
+  readonly permits: readonly {
+    readonly types: readonly string[];
+    readonly interactions: string;
+    readonly criteria?: string;
+  }[];
+  readonly clearance: { readonly confidentiality: string; readonly sensitivity: readonly string[] };
+  readonly boundByConsent?: boolean;
+}
+const fileOf = (role: string): RoleFile =>
+  JSON.parse(readFileSync(new URL(`../../roles/${role}.json`, import.meta.url), 'utf8'));
+const files = new Map<string, RoleFile>();
+function rolesOf({ roles = [] }: Situation): readonly RoleFile[] {
+  return roles.map((role) => {
+    const file = files.get(role) ?? fileOf(role);
+    files.set(role, file);
+    return file;
+  });
+}
+
+function inRole(letter: Letter, resource: Whole, situation: Situation): boolean {
+  if (situation.roles === undefined) return true;
+  return rolesOf(situation).some(({ permits }) =>
+    permits.some(
+      ({ types, interactions, criteria }) =>
+        (types.includes('*') || types.includes(resource.resourceType)) &&
+        interactions.includes(letter) &&
+        (criteria === undefined || fits(resource, criteria)),
+    ),
+  );
+}
+
+const codesOf = (value: unknown): readonly string[] =>
+  (Array.isArray(value) ? value : []).map((each) => String(Reflect.get(Object(each), 'code')));
+const labelsOf = ({ meta }: Whole): readonly string[] => codesOf(Reflect.get(Object(meta), 'security'));
+
+/** Of those labels that are generated: R and V restrict by degree, PSY by name. */
+function hasHiddenLabel(resource: Whole, situation: Situation): boolean {
+  const clearances = rolesOf(situation).map(({ clearance }) => clearance);
+  const seesDegree = (codes: string) => clearances.some(({ confidentiality }) => codes.includes(confidentiality));
+  return labelsOf(resource).some((label) => {
+    if (situation.clearance?.includes(label)) return false;
+    if (label === 'R') return !seesDegree('RV');
+    if (label === 'V') return !seesDegree('V');
+    return (
+      label === 'PSY' && !clearances.some(({ sensitivity }) => sensitivity.includes('*') || sensitivity.includes(label))
+    );
+  });
+}
+
+/** Whether a Consent that is in force, of a patient the resource belongs to, denies it to this caller. */
+function refuses(consent: Whole, resource: Whole, situation: Situation): boolean {
+  if (rolesOf(situation).some(({ boundByConsent }) => boundByConsent === false)) return false;
+  const [patient = ''] = references(consent.patient, []).map((text) => text.slice('Patient/'.length));
+  if (consent.status !== 'active' || !belongsTo(resource, [patient])) return false;
+  const isOptOut = JSON.stringify(consent.policyRule).includes('OPTOUT');
+  const root = { type: isOptOut ? 'deny' : 'permit', ...Object(consent.provision) };
+  return decided(root, resource, situation) === 'deny';
+}
+
+/** What a provision says of a resource; nothing when it is not about it. */
+function decided(provision: unknown, resource: Whole, situation: Situation): string | undefined {
+  const given = Object(provision);
+  const purposes = situation.purposes.length === 0 ? ['TREAT'] : situation.purposes;
+  const named = references(given.actor, ['reference']);
+  const coding = codesOf(Reflect.get(Object(resource.code), 'coding'));
+  const isAbout =
+    (named.length === 0 || named.some((actor) => situation.actors.includes(actor))) &&
+    (given.purpose === undefined || codesOf(given.purpose).some((code) => purposes.includes(code))) &&
+    (given.class === undefined || codesOf(given.class).includes(resource.resourceType)) &&
+    codesOf(given.securityLabel).every((label) => labelsOf(resource).includes(label)) &&
+    (given.code === undefined ||
+      given.code.some((each: object) => codesOf(Reflect.get(each, 'coding')).some((code) => coding.includes(code))));
+  if (!isAbout) return undefined;
+  const exceptions: unknown[] = Array.isArray(given.provision) ? given.provision : [];
+  const said = exceptions.map((each) => decided(each, resource, situation));
+  return said.includes('deny') ? 'deny' : said.includes('permit') ? 'permit' : given.type;
 }
 
 function isOf(resource: Whole, persons: readonly string[], letter: Letter): boolean {
   if (persons.length === 0) return false;
+  if (ABOUT_NOBODY.includes(resource.resourceType)) return letter === 'r' || letter === 's';
+  return belongsTo(resource, persons);
+}
+
+function belongsTo(resource: Whole, persons: readonly string[]): boolean {
   const { resourceType, id } = resource;
   if (resourceType === 'Patient') return persons.includes(id);
-  if (ABOUT_NOBODY.includes(resourceType)) return letter === 'r' || letter === 's';
   const named = (COMPARTMENT[resourceType] ?? []).flatMap((path) => references(resource, path.split('.')));
   return named.some((reference) => persons.some((person) => reference === `Patient/${person}`));
 }

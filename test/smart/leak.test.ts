@@ -8,14 +8,17 @@ import { join } from 'node:path';
 import { after, test } from 'node:test';
 import fc from 'fast-check';
 import { renderAuditEvent } from '../../src/audit.ts';
+import { FOLDERS } from '../../src/folders.ts';
 import { localCaller, localFacts } from '../../src/rest/caller.ts';
 import type { Caller, RestContext } from '../../src/rest/context.ts';
 import { answer } from '../../src/rest/interact.ts';
 import type { FhirResponse } from '../../src/rest/request.ts';
+import { loadPolicy } from '../../src/smart/roles.ts';
+import type { Situation } from '../../src/smart/scopes.ts';
 import { openTestStore } from '../test-store.ts';
 import { json, linkOf, type Sent, world } from '../world.ts';
-import { launch, type Step, type Story, scopes, step, stories } from './leak-cases.ts';
-import { isDenied, permitted, personOf, type Whole } from './leak-reference.ts';
+import { launch, type Step, type Story, scopes, situations, step, stories } from './leak-cases.ts';
+import { isDenied, type Limits, permitted, personOf, type Whole } from './leak-reference.ts';
 import { callerWith } from './tokens.ts';
 
 const CASES = Number(process.env.GENERATED_CASES ?? 160);
@@ -24,6 +27,7 @@ const SHARED = 20;
 const SHRINKS = process.env.LEAK_SHRINK !== undefined;
 const AT = Date.UTC(2026, 0, 2, 3, 4, 5);
 const PAGES = 4;
+const policy = loadPolicy(FOLDERS);
 
 const folder = mkdtempSync(join(tmpdir(), 'leak-'));
 after(() => rmSync(folder, { recursive: true }));
@@ -51,6 +55,7 @@ async function side(): Promise<Side> {
   const context: RestContext = {
     ...outline,
     store,
+    policy,
     audit: ({ caller: _caller, ...access }) => {
       audits.push(access);
       return { form: 1, bytes: '', erasable: undefined, events: [], subjects: [] };
@@ -68,11 +73,13 @@ async function side(): Promise<Side> {
 const marked = (resource: Whole, version: number): Whole => ({
   ...resource,
   meta: {
+    ...Object(resource.meta),
     tag: [`canary-${resource.id}`, `canary-${resource.id}-${version}`].map((code) => ({ system: 'urn:mark', code })),
   },
 });
 const versionsOf = ({ first, second }: Story): readonly Whole[] =>
   (second === undefined ? [first] : [first, second]).map((each, index) => marked(each, index + 1));
+const isConsent = ({ first }: Story): boolean => first.resourceType === 'Consent';
 const current = (story: Story): Whole => versionsOf(story).at(-1) ?? story.first;
 
 /** Three commits whatever there is, so that versions and instants are the same in both stores. */
@@ -115,13 +122,15 @@ function forbiddenMarks(
   told: readonly Story[],
   granted: readonly string[],
   persons: readonly string[],
+  limits: Limits,
 ): readonly string[] {
   return told.flatMap((story) => {
     const now = current(story);
     const id = now.id;
-    if (isDenied(now, granted, persons))
+    if (isDenied(now, granted, persons, limits))
       return [`canary-${id}"`, ...versionsOf(story).map((_, index) => `canary-${id}-${index + 1}`)];
-    const readable = (each: Whole) => (['r', 's'] as const).some((letter) => permitted(letter, each, granted, persons));
+    const readable = (each: Whole) =>
+      (['r', 's'] as const).some((letter) => permitted(letter, each, granted, persons, limits));
     return versionsOf(story).flatMap((each, index) => (readable(each) ? [] : [`canary-${id}-${index + 1}`]));
   });
 }
@@ -130,8 +139,11 @@ async function compared(
   told: readonly Story[],
   granted: readonly string[],
   patient: string | undefined,
+  situation: Situation,
   steps: readonly Step[],
 ) {
+  const consents = told.filter((story) => isConsent(story) && !story.isDeleted).map(current);
+  const limits = { situation, consents };
   const persons =
     patient === undefined ? [] : personOf(patient, told.filter(({ isDeleted }) => !isDeleted).map(current));
   const [whole, without] = await Promise.all([side(), side()]);
@@ -139,9 +151,10 @@ async function compared(
     await filled(whole, told);
     await filled(
       without,
-      told.filter((story) => !isDenied(current(story), granted, persons)),
+      // A Consent is a rule besides: what it denies is denied, also where it may not be read itself.
+      told.filter((story) => isConsent(story) || !isDenied(current(story), granted, persons, limits)),
     );
-    const marks = forbiddenMarks(told, granted, persons);
+    const marks = forbiddenMarks(told, granted, persons, limits);
     for (const each of steps) {
       const next = new Map<Side, string | undefined>();
       for (let page = 0; page < PAGES; page++) {
@@ -149,7 +162,7 @@ async function compared(
         const [left, right] = await Promise.all(
           [whole, without].map(async (where) => {
             where.audits.length = 0;
-            const caller = callerWith(where.context, granted.join(' '), persons);
+            const caller = callerWith(where.context, granted.join(' '), persons, situation);
             const found = await where.ask(caller, method, next.get(where) ?? each.url, page === 0 ? sentOf(each) : {});
             next.set(where, each.method === 'GET' ? linkOf(json(found), 'next') : undefined);
             return found;
@@ -183,6 +196,10 @@ test('§4.3.4 §8.14 smart@no-leak: what is denied leaves no trace in any answer
   const steps = fc.array(step, { minLength: SHRINKS ? 1 : SHARED, maxLength: SHARED, size: 'max' });
   const numRuns = Math.max(1, Math.ceil(CASES / SHARED / SEEDS.length));
   const judged = (seed: number) =>
-    fc.assert(fc.asyncProperty(stories, scopes, launch, steps, compared), { numRuns, seed, endOnFailure: !SHRINKS });
+    fc.assert(fc.asyncProperty(stories, scopes, launch, situations, steps, compared), {
+      numRuns,
+      seed,
+      endOnFailure: !SHRINKS,
+    });
   await Promise.all(SEEDS.map(judged));
 });
