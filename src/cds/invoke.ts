@@ -1,6 +1,7 @@
 /** One hook call: check, gather, judge, build cards, audit, answer; one deadline for all of it. Source: CDS Hooks 2.0.1 "Calling a CDS Service", "CDS Service Response". */
 import { FhirError, fhirError } from '../fhir/outcome.ts';
 import type { Resource } from '../fhir/resource.ts';
+import type { Finding } from '../risk/finding.ts';
 import { systemActionProblems } from './annotation.ts';
 import { asBefore } from './answered.ts';
 import { cardLinks } from './basis-link.ts';
@@ -19,6 +20,7 @@ import { type Judged, judgeOrders, judgeRecorded, judgeScores, judgeTriage, NO_B
 import type { CdsAnswer, CdsParts, Sender } from './parts.ts';
 import { type Prefetched, prefetch } from './prefetch.ts';
 import { HEADERS, isKept, refusal, refuse } from './refusal.ts';
+import { checkedWith, parted, restrictedCards } from './restricted.ts';
 import { judgesOrders, type Service, userTypeOf } from './service.ts';
 import { referenceOf, relativeOf } from './subject.ts';
 import type { People } from './suggestion.ts';
@@ -224,16 +226,43 @@ async function judge(
   requestId: string,
   parts: CdsParts,
 ): Promise<Judged> {
+  const { open, hidden } = await parted(prefetched.resources, parts.context);
+  const seen = hidden.length === 0 ? prefetched : { ...prefetched, resources: open };
   switch (engine.kind) {
     case 'scores':
-      return judgeScores(frame, engine, prefetched, deadlineAt, requestId, parts);
+      return judgeScores(frame, engine, seen, deadlineAt, requestId, parts);
     case 'triage':
-      return judgeTriage(frame, engine, prefetched, deadlineAt, requestId, parts);
-    case 'drug-safety':
-      return judgesOrders(frame.service)
-        ? judgeOrders(frame, engine, prefetched, orders, deadlineAt, requestId, parts)
-        : judgeRecorded(frame, engine, prefetched, recorded, requestId, parts);
+      return judgeTriage(frame, engine, seen, deadlineAt, requestId, parts);
+    case 'drug-safety': {
+      const isOfOrders = judgesOrders(frame.service);
+      const { safety, more } = checkedWith(hidden, parts.drugSafety);
+      const checking = hidden.length === 0 || !isOfOrders ? parts : { ...parts, drugSafety: safety };
+      const judged = isOfOrders
+        ? await judgeOrders(frame, engine, seen, orders, deadlineAt, requestId, checking)
+        : await judgeRecorded(frame, engine, seen, recorded, requestId, parts);
+      if (hidden.length === 0) return judged;
+      const further = isOfOrders ? more : recordedHazards(hidden, recorded, frame.at, parts.drugSafety);
+      const selected = new Set(
+        orders
+          .filter((one) => one.selected)
+          .flatMap(({ reference, resource }) => [reference, `${resource.resourceType}/${resource.id}`]),
+      );
+      const cards = restrictedCards(frame, engine, further, isOfOrders ? selected : undefined);
+      const remarks = cards.length === 0 ? [] : ['a hazard with what is restricted was told'];
+      return { ...judged, cards: [...cards, ...judged.cards], remarks: [...judged.remarks, ...remarks] };
+    }
   }
+}
+
+/** An allergy that is recorded, against restricted medications. */
+function recordedHazards(
+  hidden: readonly Resource[],
+  recorded: readonly Resource[],
+  at: number,
+  { check }: Pick<CdsParts['drugSafety'], 'check'>,
+): readonly Finding[] {
+  const taken = hidden.filter(({ resourceType }) => /^Medication(?:Request|Statement)$/.test(resourceType));
+  return check(taken, recorded, at).findings.filter(({ kind }) => kind === 'allergy');
 }
 
 /** Data of real patients travels under TLS; http is for this machine, and for a demonstration (CDS Hooks 2.0.1 "HTTP Request"). */

@@ -52,6 +52,8 @@ export function permits(
   const type = resource.resourceType;
   const visible = caller.access.visible(type, verb);
   if (visible.kind === 'all' || visible.kind === 'none') return visible.kind === 'all';
+  const hasLabel = isJsonObject(resource.meta) && resource.meta.security !== undefined;
+  if (!hasLabel && withoutLabels(type, verb, caller.access).kind === 'all') return true;
   return satisfies(visible, { type, id, at, entries: context.indexEntries(resource) });
 }
 

@@ -15,12 +15,14 @@ import { loadDefinitions } from '../../src/fhir/definitions-load.ts';
 import { fhirError, operationOutcome } from '../../src/fhir/outcome.ts';
 import { conformanceValidator } from '../../src/fhir/profile-validator.ts';
 import type { Resource } from '../../src/fhir/resource.ts';
+import type { IndexEntry } from '../../src/fhir/search/algebra.ts';
 import { parseSearch } from '../../src/fhir/search/query.ts';
 import type { Caller, RestContext } from '../../src/rest/context.ts';
 import type { FhirResponse, WireRequest } from '../../src/rest/request.ts';
 import type { Assessment, Evidence, Manifest, Models } from '../../src/risk/assessment.ts';
 import type { DrugSafety, Finding } from '../../src/risk/finding.ts';
 import { loadTriage } from '../../src/risk/triage.ts';
+import type { AccessPolicy } from '../../src/smart/policy.ts';
 import type { Keyed } from '../../src/store/port.ts';
 
 export const ROOT = join(import.meta.dirname, '..', '..');
@@ -104,6 +106,15 @@ export const FINDING: Finding = {
   rule: { id: 'r1', citation: 'Product label of simvastatin', url: 'https://example.org/label' },
 };
 
+/** Index rows of labels, which is all that calls ask of resources in hand. */
+function extractLabels({ resourceType, meta }: Resource): readonly IndexEntry[] {
+  const labels: unknown = Reflect.get(Object(meta), 'security');
+  return (Array.isArray(labels) ? labels : []).map((label: unknown, group) => {
+    const code = String(Reflect.get(Object(label), 'code'));
+    return { kind: 'token', parameter: `${resourceType}._security`, system: '', code, group };
+  });
+}
+
 const noRoom = (): never => {
   throw new Error('not used by cds');
 };
@@ -113,6 +124,8 @@ export const PEER = { requestId: 'r1', address: '127.0.0.1' } as const;
 
 export interface WorldOptions {
   readonly folder?: string;
+  /** What restricts resources; nothing by default. */
+  readonly policy?: AccessPolicy;
   /** Registered clients; without it whoever calls is admitted. */
   readonly clientsFolder?: string;
   readonly origins?: readonly string[];
@@ -226,7 +239,7 @@ export function world(options: WorldOptions = {}): World {
         return { ok: true, at: AT, versions: [], auditIds: audit.map((_row, index) => String(index)) };
       },
       read: async () => undefined,
-      history: noRoom,
+      history: async () => ({ matches: [], next: undefined }),
       search: async () => ({ matches: [], next: undefined }),
       searchTypes: noRoom,
       count: noRoom,
@@ -251,7 +264,8 @@ export function world(options: WorldOptions = {}): World {
     settings,
     ambient: { now, newId: () => idAt(now(), ++calls) },
     validate,
-    indexEntries: noRoom,
+    indexEntries: extractLabels,
+    ...(options.policy === undefined ? {} : { policy: options.policy }),
     patientsOf: noRoom,
     parseSearch: (type, query, handling) => parseSearch(type, query, handling, { definitions, capability, settings }),
     planSearch: noRoom,

@@ -284,3 +284,20 @@ test('roles@refused-deletes: with referential integrity, deleting is for who see
   assert.equal(await remove('physician', 'a'), 403, 'whether anything refers to it or not');
   assert.equal(await remove('integration-engine', 'a'), 409);
 });
+
+test('roles@audited: a refusal is an AuditEvent with its outcome and reason, and names nothing of what was refused', async () => {
+  const before = json(await w.send('GET', '/AuditEvent?_summary=count')).total;
+  assert.equal((await ask(['auditor', ALL, 'GET', '/Condition/psy'])).status, 403);
+  assert.equal((await ask(['nurse', ALL, 'GET', '/Condition/psy'])).status, 404);
+  assert.equal((await ask(['nurse', ALL, 'GET', '/Condition/plain'])).status, 200);
+  const bundle = json(await w.send('GET', '/AuditEvent?_sort=-date&_count=10'));
+  const events = (Array.isArray(bundle.entry) ? bundle.entry : []).map((each) => Object(Object(each).resource));
+  const of = (id: string) => events.filter((each) => JSON.stringify(each.entity).includes(`Condition/${id}`));
+  const [hidden, refused] = of('psy');
+  assert.deepEqual([of('plain').length, of('plain')[0]?.outcome], [1, '0']);
+  assert.deepEqual([refused?.outcome, hidden?.outcome], ['4', '4']);
+  assert.match(refused?.outcomeDesc, /not permitted to this caller for Condition: read/);
+  assert.match(hidden?.outcomeDesc, /not known/);
+  assert.ok(!JSON.stringify([refused, hidden]).includes('Patient/a'));
+  assert.equal(Number(json(await w.send('GET', '/AuditEvent?_summary=count')).total) - Number(before), 5);
+});

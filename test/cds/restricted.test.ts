@@ -1,0 +1,60 @@
+// docs/authorization.md, decision 0037: what is restricted is checked and not named; models do not see it.
+import assert from 'node:assert/strict';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { FOLDERS } from '../../src/folders.ts';
+import { loadDrugSafety } from '../../src/risk/drug-safety.ts';
+import { loadPolicy } from '../../src/smart/roles.ts';
+import { bundle, DRUG_PREFETCH, ORDER, orderSign, PATIENT, ROOT, world } from './world.ts';
+
+const drugSafety = loadDrugSafety(join(ROOT, 'knowledge'));
+const policy = loadPolicy(FOLDERS);
+const order = (text: string, id: string, code?: string) => ({
+  ...{ ...ORDER, id, medicationCodeableConcept: { text } },
+  ...(code === undefined ? {} : { meta: { security: [{ system: 'urn:any', code }] } }),
+});
+
+async function told(draft: string, taken: readonly object[], restricts = true) {
+  const medications = bundle(...taken.map((one) => ({ ...one, status: 'active' })));
+  const prefetch = { ...DRUG_PREFETCH, patient: { ...PATIENT, gender: 'female' }, medications };
+  const there = world({ drugSafety, ...(restricts ? { policy } : {}) });
+  const call = orderSign(
+    { prefetch: { ...prefetch, labs: null, conditions: null, encounters: null, procedures: null } },
+    [{ resource: order(draft, 'd') }],
+  );
+  return (await there.call('drug-interactions-sign', call)).cards;
+}
+const RESTRICTED = /^Restricted medication, contact the pharmacy/;
+
+for (const [code, isRestricted] of [
+  ['V', true],
+  ['R', true],
+  ['PSY', true],
+  ['N', false],
+] as const) {
+  test(`labels@cds a drug that is ${code}: ${isRestricted ? 'the hazard is told, the drug is not' : 'named'}`, async () => {
+    const cards = await told('clarithromycin', [order('simvastatin', 't', code)]);
+    assert.equal(
+      cards.some(({ summary }) => RESTRICTED.test(summary)),
+      isRestricted,
+    );
+    assert.equal(JSON.stringify(cards).includes('simvastatin'), !isRestricted);
+    const [first] = cards;
+    if (isRestricted) assert.match(first?.summary ?? '', /a contraindicated hazard/);
+  });
+}
+
+test('labels@cds what is open is told as ever, beside the card of what is restricted', async () => {
+  const open = [order('simvastatin', 't')];
+  const alone = await told('clarithromycin', open);
+  const both = await told('clarithromycin', [...open, order('colchicine', 'u', 'V')]);
+  const named = (cards: typeof alone) => cards.map(({ summary }) => summary).filter((each) => !RESTRICTED.test(each));
+  assert.deepEqual(named(both), named(alone));
+  assert.equal(both.length, alone.length + 1);
+  assert.ok(!JSON.stringify(both).includes('colchicine'));
+});
+
+test('labels@cds no hazard, no card: that something is restricted is not told', async () => {
+  const cards = await told('amoxicillin', [order('simvastatin', 't', 'V')]);
+  assert.ok(cards.every(({ summary }) => !RESTRICTED.test(summary)));
+});
