@@ -2,13 +2,17 @@
  * Exact contributions of the inputs to one answer of boosted trees: Shapley values of the path-dependent expectation.
  * Source: Lundberg SM et al. Nat Mach Intell 2020;2:56 (TreeSHAP). A leaf of a tree is a product game: it is reached when each input on its
  * path agrees. Which inputs agree is all that a row can change, so the shares of every such pattern are computed once (the idea of Yang J.
- * Fast TreeSHAP, 2021, version 2), and a row costs one look at each edge and one addition for each input of each leaf.
+ * Fast TreeSHAP, 2021, version 2). Leaves below a common node are added up beforehand for every way its few nodes can decide: a row costs one
+ * look at each node of such a block and one addition for each of its inputs. A tree of one input (a step function) is walked.
  */
 import type { TreeEnsemble } from './tree-ensemble.ts';
 
 /** Deepest path (distinct inputs) that is tabulated: 2^6 patterns a leaf. */
 const DEEPEST = 6;
-/** Largest table of all leaves, numbers of 4 bytes. */
+/** Most nodes that a block of leaves depends on, and on a path too long for that: 2^n rows of its table. */
+const BLOCK = 5;
+const LONGEST = 10;
+/** Largest table of all blocks, numbers of 4 bytes. */
 const LARGEST = 8_000_000;
 
 export interface Explainer {
@@ -80,68 +84,129 @@ function shapleyOf(slot: number, pattern: number, shares: readonly number[]): nu
   return total * (((pattern >> slot) & 1) - (shares[slot] ?? 0));
 }
 
-/** Writes the shares of each input of a leaf for each pattern of agreement: row `pattern`, bit `slot` set when that input agrees. */
-function tabulate({ value, shares }: Leaf, table: Float32Array, start: number): void {
+/** The shares of each input of a leaf for each pattern of agreement: row `pattern`, bit `slot` set when that input agrees. */
+function sharesByPattern({ value, shares }: Leaf): Float64Array {
   const width = shares.length;
-  for (let pattern = 0, at = start; pattern < 2 ** width; pattern++) {
-    for (let slot = 0; slot < width; slot++) table[at++] = value * shapleyOf(slot, pattern, shares);
+  const found = new Float64Array(2 ** width * width);
+  for (let pattern = 0, at = 0; pattern < 2 ** width; pattern++) {
+    for (let slot = 0; slot < width; slot++) found[at++] = value * shapleyOf(slot, pattern, shares);
   }
+  return found;
+}
+
+/** Leaves that depend on the same few nodes. */
+interface Block {
+  readonly nodes: readonly number[];
+  readonly inputs: readonly number[];
+  readonly leaves: readonly Leaf[];
+}
+const blockOf = (leaves: readonly Leaf[]): Block => ({
+  nodes: [...new Set(leaves.flatMap(({ edges }) => edges.map(({ node }) => node)))],
+  inputs: [...new Set(leaves.flatMap(({ inputs }) => inputs))],
+  leaves,
+});
+
+/** Blocks of the leaves, a tree's from left to right: halved until each depends on few nodes, or is one leaf. */
+function blocksOf(leaves: readonly Leaf[], depth = 0): readonly Block[] {
+  const block = blockOf(leaves);
+  if (block.nodes.length <= BLOCK || leaves.length === 1) return [block];
+  return [true, false].flatMap((isYes) =>
+    blocksOf(
+      leaves.filter(({ edges }) => edges[depth]?.isYes === isYes),
+      depth + 1,
+    ),
+  );
+}
+
+/** Writes the shares of each input of a block for each way its nodes decide: row `decided`, bit `i` set when node `i` says yes. */
+function tabulate({ nodes, inputs, leaves }: Block, table: Float32Array, start: number): void {
+  const width = inputs.length;
+  const sums = new Float64Array(2 ** nodes.length * width);
+  for (const leaf of leaves) {
+    const shares = sharesByPattern(leaf);
+    const own = leaf.inputs.length;
+    const columns = leaf.inputs.map((input) => inputs.indexOf(input));
+    const edges = leaf.edges.map(({ node, isYes, slot }) => ({ bit: nodes.indexOf(node), says: isYes ? 1 : 0, slot }));
+    for (let decided = 0; decided < 2 ** nodes.length; decided++) {
+      let pattern = 2 ** own - 1;
+      for (const { bit, says, slot } of edges) if (((decided >> bit) & 1) !== says) pattern &= ~(1 << slot);
+      for (let slot = 0; slot < own; slot++) {
+        const at = decided * width + (columns[slot] ?? 0);
+        sums[at] = (sums[at] ?? 0) + (shares[pattern * own + slot] ?? 0);
+      }
+    }
+  }
+  table.set(sums, start);
 }
 
 /** Offsets of list `i` in a flat array: `starts[i]` to `starts[i + 1]`. */
-function startsOf(lists: readonly { readonly length: number }[]): Int32Array {
-  const starts = new Int32Array(lists.length + 1);
-  lists.forEach(({ length }, index) => {
+function startsOf(lengths: readonly number[]): Int32Array {
+  const starts = new Int32Array(lengths.length + 1);
+  lengths.forEach((length, index) => {
     starts[index + 1] = (starts[index] ?? 0) + length;
   });
   return starts;
 }
 
+const meanOf = (leaves: readonly Leaf[]): number =>
+  leaves.reduce((total, { value, shares }) => total + value * shares.reduce((product, share) => product * share, 1), 0);
+
 /** Prepares an ensemble; about 0.1 s for 1,000 trees of depth 4. Undefined when its trees are too deep or too many for tables. */
 export function explainerOf(trees: TreeEnsemble): Explainer | undefined {
   const empty: Leaf = { value: 0, edges: [], inputs: [], shares: [] };
-  const leaves = trees.roots.slice(0, -1).flatMap((root) => leavesBelow(trees, root, empty));
-  const size = leaves.reduce((total, { inputs }) => total + 2 ** inputs.length * inputs.length, 0);
-  if (leaves.some(({ inputs }) => inputs.length > DEEPEST) || size > LARGEST) return undefined;
-  const [edgeStarts, inputStarts, tableStarts] = [
-    startsOf(leaves.map(({ edges }) => edges)),
-    startsOf(leaves.map(({ inputs }) => inputs)),
-    startsOf(leaves.map(({ inputs }) => ({ length: 2 ** inputs.length * inputs.length }))),
-  ];
-  const edges = leaves.flatMap((leaf) => leaf.edges);
-  const edgeNode = Int32Array.from(edges, ({ node }) => node);
-  const edgeYes = Uint8Array.from(edges, ({ isYes }) => (isYes ? 1 : 0));
-  const edgeBit = Int32Array.from(edges, ({ slot }) => 1 << slot);
-  const inputOf = Int32Array.from(leaves.flatMap(({ inputs }) => inputs));
-  const table = new Float32Array(size);
-  leaves.forEach((leaf, index) => {
-    tabulate(leaf, table, tableStarts[index] ?? 0);
+  const grown = trees.roots.slice(0, -1).map((root) => ({ root, leaves: leavesBelow(trees, root, empty) }));
+  const leaves = grown.flatMap((tree) => tree.leaves);
+  if (leaves.some(({ inputs, edges }) => inputs.length > DEEPEST || edges.length > LONGEST)) return undefined;
+  const isStep = (tree: readonly Leaf[]): boolean => tree.every(({ inputs }) => inputs.length === 1);
+  const steps = grown
+    .filter((tree) => isStep(tree.leaves))
+    .map(({ root, leaves: own }) => ({ root, input: trees.feature[root] ?? 0, mean: meanOf(own) }));
+  const blocks = grown.flatMap((tree) => (isStep(tree.leaves) ? [] : blocksOf(tree.leaves)));
+  const sizes = blocks.map(({ nodes, inputs }) => 2 ** nodes.length * inputs.length);
+  if (sizes.reduce((total, size) => total + size, 0) > LARGEST) return undefined;
+  const tableStarts = startsOf(sizes);
+  const nodeStarts = startsOf(blocks.map(({ nodes }) => nodes.length));
+  const inputStarts = startsOf(blocks.map(({ inputs }) => inputs.length));
+  const nodeOf = Int32Array.from(blocks.flatMap(({ nodes }) => nodes));
+  const inputOf = Int32Array.from(blocks.flatMap(({ inputs }) => inputs));
+  const table = new Float32Array(tableStarts.at(-1) ?? 0);
+  blocks.forEach((block, index) => {
+    tabulate(block, table, tableStarts[index] ?? 0);
   });
-  const expected = leaves.reduce(
-    (total, { value, shares }) => total + value * shares.reduce((product, share) => product * share, 1),
-    trees.base,
-  );
   const decide = decisionsOf(trees);
+  const leafBelow = walkOf(trees);
   return {
-    expected,
+    expected: trees.base + meanOf(leaves),
     contributions(vector) {
       const decisions = decide(vector);
       const sums = new Float64Array(vector.length);
-      for (let leaf = 0; leaf < leaves.length; leaf++) {
-        const from = inputStarts[leaf] ?? 0;
-        const width = (inputStarts[leaf + 1] ?? 0) - from;
-        let pattern = (1 << width) - 1;
-        for (let edge = edgeStarts[leaf] ?? 0; edge < (edgeStarts[leaf + 1] ?? 0); edge++) {
-          if (decisions[edgeNode[edge] ?? 0] !== edgeYes[edge]) pattern &= ~(edgeBit[edge] ?? 0);
+      for (const { root, input, mean } of steps) sums[input] = (sums[input] ?? 0) + leafBelow(root, decisions) - mean;
+      for (let block = 0; block < blocks.length; block++) {
+        let decided = 0;
+        const first = nodeStarts[block] ?? 0;
+        for (let at = (nodeStarts[block + 1] ?? 0) - 1; at >= first; at--) {
+          decided = (decided << 1) | (decisions[nodeOf[at] ?? 0] ?? 0);
         }
-        const row = (tableStarts[leaf] ?? 0) + pattern * width;
-        for (let slot = 0; slot < width; slot++) {
-          const input = inputOf[from + slot] ?? 0;
-          sums[input] = (sums[input] ?? 0) + (table[row + slot] ?? 0);
+        const from = inputStarts[block] ?? 0;
+        const to = inputStarts[block + 1] ?? 0;
+        let row = (tableStarts[block] ?? 0) + decided * (to - from);
+        for (let at = from; at < to; at++) {
+          const input = inputOf[at] ?? 0;
+          sums[input] = (sums[input] ?? 0) + (table[row++] ?? 0);
         }
       }
       return sums;
     },
+  };
+}
+
+/** Value of the leaf that decisions lead to from a root. */
+function walkOf(trees: TreeEnsemble): (root: number, decisions: Uint8Array) => number {
+  const [yes, no, leaf] = [Int32Array.from(trees.yes), Int32Array.from(trees.no), Float64Array.from(trees.leaf)];
+  return (root, decisions) => {
+    let node = root;
+    while ((yes[node] ?? -1) >= 0) node = (decisions[node] === 1 ? yes[node] : no[node]) ?? -1;
+    return leaf[node] ?? 0;
   };
 }
 

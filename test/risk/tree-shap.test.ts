@@ -1,12 +1,13 @@
 // Contributions of inputs to one answer (src/risk/tree-shap.ts): exact Shapley values of the trees in the ONNX file.
 import assert from 'node:assert/strict';
-import { existsSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { STUDIES } from '../../models/train/studies.ts';
 import { openRunner } from '../../src/risk/session.ts';
 import { type TreeEnsemble, treeEnsembleOf } from '../../src/risk/tree-ensemble.ts';
 import { type Explainer, explainerOf } from '../../src/risk/tree-shap.ts';
-import { bytesOf, MODELS, manifestOf } from './world.ts';
+import { bytesOf, manifestOf } from './world.ts';
 
 function treesOf(bytes: Uint8Array): TreeEnsemble {
   const trees = treeEnsembleOf(bytes);
@@ -88,9 +89,7 @@ function* numbers(seed: number): Generator<number, never> {
   }
 }
 
-for (const model of ['sepsis-icu', 'icu-mortality-24h', 'icu-mortality-48h'].filter((one) =>
-  existsSync(join(MODELS, one)),
-)) {
+for (const { model } of STUDIES) {
   test(`tree-shap@sum ${model}: expected and contributions sum to the margin that ONNX gives, missing inputs included`, async () => {
     const { features, input, outputs } = manifestOf(model);
     const file = bytesOf(model);
