@@ -3,6 +3,8 @@
 `/usr/bin/python3 models/train/derive_icu.py FOLDER`, FOLDER holding records_long.csv.gz and outcomes.csv (see models/train/data/README.md).
 The columns are what the manifests say: codes, window, plausible range and aggregate are read from there, so that a server computes the
 same number from the same measurements. The instant judged at is 24 or 48 h after admission; a window is (at - hours, at].
+Training stays of the 24 h model stand there again as they were 32 h after admission (`also` 1): the model answers from 24 to 48 h, is
+judged at 24 h, and learns from both. `days`: until death, in hospital or later, or minus the days followed; an outcome, never an input.
 """
 
 import hashlib
@@ -51,6 +53,10 @@ PARAMETERS = {
     "8302-2": ("Height", 1),
     "29463-7": ("Weight", 1),
 }
+# Hours of the model -> later instant that is learned from beside it.
+ALSO = {24: 32}
+# Deaths after discharge are known for seven years; whoever has none recorded is taken as alive so long.
+FOLLOWED = 3000
 UNITS = {"coronaryCare": 1, "cardiacSurgery": 2, "medicalUnit": 3, "surgicalUnit": 4}
 
 
@@ -129,22 +135,41 @@ def is_test(record):
     return int(hashlib.sha256(f"firewatch-icu-mortality:{record}".encode()).hexdigest()[:8], 16) % 8 == 0
 
 
-def derive(folder, hours):
+def days(outcomes):
+    """Until death after admission; minus the days followed for those without one."""
+    died = outcomes["In-hospital_death"] == 1
+    known = outcomes.Survival.where(outcomes.Survival > 0, outcomes.Length_of_stay.clip(lower=1))
+    return known.where(died | (outcomes.Survival >= 0), -FOLLOWED).clip(lower=-FOLLOWED).mask(lambda one: (one >= 0) & (one < 0.5), 0.5)
+
+
+def derive(folder, hours, at=None):
+    """`at`: hours after admission that the inputs are of, where it is not the model's own instant."""
     long = pd.read_csv(Path(folder) / "records_long.csv.gz")
     outcomes = pd.read_csv(Path(folder) / "outcomes.csv").set_index("RecordID").sort_index()
     manifest = json.loads((newest(f"icu-mortality-{hours}h") / "manifest.json").read_text())
     static = long[long.minute == 0].drop_duplicates(["RecordID", "parameter"]).pivot(index="RecordID", columns="parameter", values="value")
     # Minute 0 of the data set is admission itself: weight and height are taken from there, and again when weighed.
     table = pd.DataFrame({"split": ["test" if is_test(one) else "train" for one in outcomes.index], "label": outcomes["In-hospital_death"]})
-    table = table.join(pd.DataFrame(dict(columns(long, static.reindex(outcomes.index), manifest, hours))))
+    table = table.assign(days=days(outcomes), also=0 if at is None else 1)
+    since = long if at is None else long.assign(minute=long.minute - (at - hours) * 60)
+    table = table.join(pd.DataFrame(dict(columns(since, static.reindex(outcomes.index), manifest, hours))))
     return table[table.age >= 18]
+
+
+def everything(folder, hours):
+    """The stays at the model's instant, and those of training again at the later one."""
+    table = derive(folder, hours)
+    if hours not in ALSO:
+        return table.drop(columns="also")
+    later = derive(folder, hours, ALSO[hours])
+    return pd.concat([table, later[later.split == "train"]])
 
 
 if __name__ == "__main__":
     if len(sys.argv) != 2:
         sys.exit("Usage: derive_icu.py FOLDER (records_long.csv.gz and outcomes.csv)")
     for window in (24, 48):
-        made = derive(sys.argv[1], window)
+        made = everything(sys.argv[1], window)
         target = Path(__file__).parent / "data" / f"icu-mortality-{window}h.csv.gz"
         made.to_csv(target, float_format="%.4g", compression={"method": "gzip", "mtime": 0, "compresslevel": 9})
-        print(f"{window} h: {len(made)} stays, {made.label.sum()} deaths, {made.shape[1] - 2} inputs; test {int((made.split == 'test').sum())}; {target.stat().st_size} bytes")
+        print(f"{window} h: {len(made)} rows, {made.label.sum()} deaths; test {int((made.split == 'test').sum())}; {target.stat().st_size} bytes")

@@ -6,8 +6,9 @@ never read here. The held-out margins are written beside the table, for `npm run
 """
 
 import json
+import math
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import trees  # first: it says which package is absent
@@ -27,7 +28,7 @@ RISING = (
 
 @dataclass(frozen=True)
 class Recipe:
-    """`row`: column that names a row; `group`: column whose values stay together; `bands`: band -> how its threshold is fixed."""
+    """`row`: column that names a row; `group`: column whose values stay together; `bands`: band -> how its threshold is fixed; `within`: seeds of a search."""
 
     row: str
     group: str
@@ -36,34 +37,32 @@ class Recipe:
     outer: int
     inner: int
     seeds: tuple = (1, 2, 3)
+    within: int = 2
 
 
-# A threshold of margins and labels, for each way in which the rows were recorded (a list of pairs): it holds for all of them.
 def sensitivity(wanted):
-    return lambda ways: min(trees.threshold_at(margin, labels, sensitivity=wanted) for margin, labels in ways)
+    return lambda margin, labels: trees.threshold_at(margin, labels, sensitivity=wanted)
 
 
 def specificity(wanted):
-    return lambda ways: max(trees.threshold_at(margin, labels, specificity=wanted) for margin, labels in ways)
+    return lambda margin, labels: trees.threshold_at(margin, labels, specificity=wanted)
 
 
-def balanced(ways):
+def balanced(margin, labels):
     """The threshold with the highest min(sensitivity, positive predictive value): there as many alerts as cases are given."""
-    return max(float(np.sort(margin)[::-1][int(labels.sum()) - 1]) for margin, labels in ways)
+    return float(np.sort(margin)[::-1][int(labels.sum()) - 1])
 
 
-def ways_of(table, margin, labels):
-    """Margins and labels by way of recording: order names as recorded or restored; visits with their complaint, since one without is seldom."""
-    if "names" in table:
-        return [(margin[table.names == one], labels[table.names == one]) for one in ("recorded", "restored")]
-    stated = table.complaint == "stated" if "complaint" in table else np.full(len(table), True)
-    return [(margin[stated], labels[stated])]
+def stated(table):
+    """Rows that thresholds are fixed on: not the visits that stand there again without their complaint."""
+    return table.complaint == "stated" if "complaint" in table else np.full(len(table), True)
 
 
-# Weight of a stay at another instant, of which there are two beside each that is judged.
-ALSO = 0.7
+# Weight of a stay at another instant beside the one that is judged.
+ALSO = 0.8
 SEPSIS = Settings(depth=3, rate=0.03, rounds=250, min_child_weight=10, columns=0.4, penalty=0.003, bins=8, subsample=0.7, ridge=10, monotone=dict.fromkeys(RISING, 1))
-MORTALITY = Settings(depth=3, rate=0.025, rounds=550, min_child_weight=5, subsample=0.6, columns=0.2, ridge=5)
+MORTALITY = Settings(depth=3, rate=0.025, rounds=550, min_child_weight=5, subsample=0.6, columns=0.2, ridge=5, additive=0.2)
+LATER = replace(MORTALITY, depth=4, rate=0.05, rounds=300, additive=0.15)
 EMERGENCY = Settings(
     depth=4,
     rate=0.04,
@@ -98,7 +97,7 @@ RECIPES = {
         row="patientunitstayid",
         group="hospital",
         candidates=tuple(trees.grid(SEPSIS, additive=(0.2, 0.35), depth=(3, 4))),
-        bands={"screen": sensitivity(0.94), "act": specificity(0.952)},
+        bands={"screen": sensitivity(0.94), "act": specificity(0.95)},
         outer=10,
         inner=5,
     ),
@@ -106,15 +105,22 @@ RECIPES = {
         f"icu-mortality-{hours}h": Recipe(
             row="RecordID",
             group="RecordID",
-            candidates=tuple(trees.grid(MORTALITY, additive=(0.15, 0.25), hazard=(0.0, 0.25))),
+            candidates=tuple(trees.grid(settings, hazard=hazard)),
             bands={"raised": sensitivity(0.80), "high": balanced},
             outer=5,
             inner=3,
             seeds=(1, 2, 3, 4),
+            within=within,
         )
-        for hours in (24, 48)
+        for hours, settings, hazard, within in ((24, LATER, (0.25,), 1), (48, MORTALITY, (0.0, 0.25), 2))
     },
 }
+
+
+def shortened(threshold):
+    """Four significant digits, downwards: no row that was called is lost."""
+    digits = 3 - math.floor(math.log10(threshold))
+    return math.floor(threshold * 10**digits) / 10**digits
 
 
 def share(settings):
@@ -144,16 +150,16 @@ def train(model, recipe):
     table, rows = read(model, recipe)
     labels = rows.own.labels
     say = lambda text: print(f"{model}: {text}", flush=True)
-    held_out, chosen = trees.nested(rows, recipe.candidates, outer=recipe.outer, inner=recipe.inner, seeds=recipe.seeds[:2], say=say)
+    held_out, chosen = trees.nested(rows, recipe.candidates, outer=recipe.outer, inner=recipe.inner, seeds=recipe.seeds[:2], within=recipe.seeds[: recipe.within], say=say)
     held_out = held_out if rows.judged is None else held_out[rows.judged]
-    ways = ways_of(table, held_out, labels)
-    thresholds = {band: float(trees.probability(fixed(ways))) for band, fixed in recipe.bands.items()}
+    asked = stated(table)
+    thresholds = {band: float(trees.probability(fixed(held_out[asked], labels[asked]))) for band, fixed in recipe.bands.items()}
     folds = trees.group_folds(rows.groups, rows.labels, recipe.outer, 99)
-    settings, margin, tried = trees.search(rows, folds, recipe.candidates, recipe.seeds[:2])
+    settings, margin, tried = trees.search(rows, folds, recipe.candidates, recipe.seeds[: recipe.within])
     slope, intercept = trees.platt(margin, labels)
     members = trees.fit(rows, settings, recipe.seeds)
     made = trees.ensemble(members, rows.inputs.columns, slope, intercept)
-    size = trees.write_model(folder, made, {band: round(value, 4) for band, value in thresholds.items()})
+    size = trees.write_model(folder, made, {band: shortened(value) for band, value in thresholds.items()})
     keys = [recipe.row] + [name for name in ("names", "complaint") if name in table]
     target = DATA / f"{model}.held-out.csv.gz"
     table[keys].assign(margin=held_out).to_csv(target, index=False, float_format="%.5g", compression={"method": "gzip", "mtime": 0, "compresslevel": 9})

@@ -108,9 +108,9 @@ def boosted(rows, settings, seeds):
 
 
 def hazards(rows, settings, seeds):
-    """One booster of the log hazard of death for each seed, from the judged rows: a row stands once in Cox's risk sets."""
-    own = rows.own
-    return grown(replace(own, weights=None), own.days, {"objective": "survival:cox", "base_score": 1.0}, settings, seeds)
+    """One booster of the log hazard of death for each seed, of depth 3, from the judged rows: a row stands once in Cox's risk sets."""
+    own = replace(rows.own, weights=None)
+    return grown(own, own.days, {"objective": "survival:cox", "base_score": 1.0}, replace(settings, depth=3), seeds)
 
 
 def grown(rows, target, change, settings, seeds):
@@ -271,8 +271,11 @@ def search(rows, folds, candidates, seeds):
     return best[2], best[3], [(loss, area, settings) for loss, area, settings, _ in tried]
 
 
-def nested(rows, candidates, *, outer=5, inner=4, seed=1, seeds=(1,), say=lambda text: None):
-    """Calibrated margin of each row where settings and calibration, too, were chosen without its outer fold. Also the settings chosen."""
+def nested(rows, candidates, *, outer=5, inner=4, seed=1, seeds=(1,), within=None, say=lambda text: None):
+    """Calibrated margin of each row where settings and calibration, too, were chosen without its outer fold. Also the settings chosen.
+
+    `within`: seeds of the inner folds, where they are fewer.
+    """
     outer_folds = group_folds(rows.groups, rows.labels, outer, seed)
     found = np.full(len(rows.labels), np.nan)
     chosen = []
@@ -280,7 +283,7 @@ def nested(rows, candidates, *, outer=5, inner=4, seed=1, seeds=(1,), say=lambda
         held = outer_folds == fold
         others = rows[~held]
         inner_folds = group_folds(others.groups, others.labels, inner, seed + 1 + fold)
-        settings, margin, _ = search(others, inner_folds, candidates, seeds)
+        settings, margin, _ = search(others, inner_folds, candidates, within or seeds)
         slope, intercept = platt(margin, others.own.labels)
         found[held] = slope * margins(fit(others, settings, seeds), rows.inputs[held]) + intercept
         chosen.append(settings)
