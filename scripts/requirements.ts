@@ -42,6 +42,7 @@ const TITLES: Readonly<Record<string, string>> = {
   scores: 'Published scores: inputs, eligibility, points',
   triage: 'Emergency triage: complaints, ESI, learned risk',
   'drug-safety': 'Drug safety: named lists, patient, dose, alerts',
+  'risk-eligibility': 'Risk sentence by sentence: who is scored, on what, what may be shown, proposed and told',
   'trained-models': 'Trained models: inputs, evaluation, explanation',
   subscriptions: 'Subscriptions: R4, the R5 backport, and what we promise',
   smart: 'SMART resource server: tokens, scopes, what is not visible',

@@ -29,6 +29,7 @@ test('ledger: the sets, and ids that name their set and are unique', () => {
       'scores',
       'triage',
       'drug-safety',
+      'risk-eligibility',
       'trained-models',
       'subscriptions',
       'smart',

@@ -3,11 +3,10 @@ import { createHash } from 'node:crypto';
 import { isJsonObject, type JsonObject, type Resource } from '../fhir/resource.ts';
 import { instantText } from '../fhir/time.ts';
 import type { Assessment, Manifest } from '../risk/assessment.ts';
+import { ALERT_SYSTEM, MONITOR_SYSTEM } from '../risk/own-output.ts';
 import { deviceOf, HASH_SYSTEM, riskAssessment } from '../risk/risk-assessment.ts';
 import type { Alert, MonitorRule } from './rule.ts';
 
-export const MONITOR_SYSTEM = 'urn:firewatch:monitor';
-const ALERT_SYSTEM = 'urn:firewatch:alert';
 const FLAG_CATEGORY = 'http://terminology.hl7.org/CodeSystem/flag-category';
 const PARTICIPANT = 'http://terminology.hl7.org/CodeSystem/provenance-participant-type';
 

@@ -7,7 +7,7 @@ import type { Assessment, Evidence, Manifest, UsedInput } from '../risk/assessme
 import { ineligible } from '../risk/eligibility.ts';
 import { antibioticsGiven } from '../risk/infection.ts';
 import type { LoadedModels } from '../risk/models.ts';
-import { isOwnProposal } from '../risk/own-proposal.ts';
+import { isOwnOutput } from '../risk/own-output.ts';
 import type { Knowledge } from '../risk/pick.ts';
 import type { Command } from '../store/port.ts';
 import { type AlertState, CALM, type Seen, type Step, step } from './crossing.ts';
@@ -115,7 +115,7 @@ async function judge(
   const { models } = settings;
   const manifest = models.manifests.get(rule.model);
   if (manifest === undefined) throw new TypeError(`There is no model ${rule.model}.`);
-  const resources = recorded.resources.filter((resource) => !isOwnProposal(resource));
+  const resources = recorded.resources.filter((resource) => !isOwnOutput(resource));
   const evidence: Evidence = { patient: recorded.patient, resources, at };
   const isOutside = ineligible(rule.eligibility, evidence, models.knowledge) !== undefined;
   const assessment = isOutside ? undefined : await models.assess(rule.model, evidence, settings.now() + DEADLINE_MS);

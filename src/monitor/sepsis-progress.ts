@@ -11,7 +11,7 @@ import { instantOf } from '../risk/encounter.ts';
 import { antibioticsGiven, cultures, type Event, medicationConcept } from '../risk/infection.ts';
 import type { Vocabulary } from '../risk/manifest.ts';
 import { codings, effectiveAt, isOneOf, LOINC, sourceOf, words } from '../risk/observation.ts';
-import { MONITOR_SYSTEM } from './notice.ts';
+import { MONITOR_SYSTEM } from '../risk/own-output.ts';
 import type { Element, Episode } from './patient-row.ts';
 
 const HOUR_MS = 3_600_000;

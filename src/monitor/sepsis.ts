@@ -11,9 +11,9 @@ import { readFeature } from '../risk/features.ts';
 import type { FeatureSpec } from '../risk/manifest.ts';
 import type { LoadedModels } from '../risk/models.ts';
 import { LOINC } from '../risk/observation.ts';
-import { PROPOSAL_TAG } from '../risk/own-proposal.ts';
+import { isOwnOutput, MONITOR_SYSTEM, PROPOSAL_TAG } from '../risk/own-output.ts';
 import { statementOf } from '../risk/statement.ts';
-import { idOf, MONITOR_SYSTEM, type Occasion } from './notice.ts';
+import { idOf, type Occasion } from './notice.ts';
 import type { Element, Episode } from './patient-row.ts';
 import { type Ask, found } from './record.ts';
 import type { Follow, Scoring } from './rescore.ts';
@@ -122,7 +122,7 @@ async function factsOf(
     ...evidence,
     resources: [
       ...evidence.resources.filter(({ id }) => !older.resources.some((each) => each.id === id)),
-      ...older.resources,
+      ...older.resources.filter((resource) => !isOwnOutput(resource)),
     ],
   };
   const value = (feature: FeatureSpec): number | undefined => {

@@ -2,7 +2,7 @@
 import { isJsonObject, type Json, type Resource } from '../fhir/resource.ts';
 import { storedResource } from '../rest/represent.ts';
 import { effectiveAt } from '../risk/observation.ts';
-import { isOwnProposal } from '../risk/own-proposal.ts';
+import { isOwnOutput } from '../risk/own-output.ts';
 import type { ResourceStore, StoredVersion } from '../store/port.ts';
 import type { MonitorRule } from './rule.ts';
 
@@ -32,7 +32,7 @@ export async function concernOf(
   const previous = version.version > 1 ? await store.read(key, version.version - 1) : undefined;
   const now = resourceOf(version);
   const before = resourceOf(previous);
-  if (now !== undefined && isOwnProposal(now)) return undefined;
+  if (now !== undefined && isOwnOutput(now)) return undefined;
   const concerned = ofType.filter(({ triggers }) =>
     triggers.some(
       ({ type, codes }) =>

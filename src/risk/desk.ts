@@ -1,7 +1,8 @@
 /** Models and scores as the operation `$evaluate` asks them. */
 import type { Resource } from '../fhir/resource.ts';
 import type { Assessment, Evidence, Manifest, Models } from './assessment.ts';
-import { EVALUATION_SYSTEM, evaluationIdentity, evaluationProvenance } from './kept-evaluation.ts';
+import { evaluationIdentity, evaluationProvenance } from './kept-evaluation.ts';
+import { EVALUATION_SYSTEM } from './own-output.ts';
 import { deviceOf, type Frame, HASH_SYSTEM, riskAssessment } from './risk-assessment.ts';
 import { scoreObservations } from './score-observation.ts';
 

@@ -12,7 +12,7 @@ import type { Alternative, DrugMention, DrugSafety, Finding, Unchecked } from '.
 import { type Drug, drugOf, namesMedication, type Pool, textsOf } from './medication.ts';
 import { orderFindings, unreadDose } from './order-checks.ts';
 import { isLocal, routeOf } from './order-route.ts';
-import { isOwnProposal } from './own-proposal.ts';
+import { isOwnOutput } from './own-output.ts';
 import { runAtOnce, runPaced, type Steps } from './pace.ts';
 import { pairFinding } from './pair-finding.ts';
 import { type PatientFacts, patientFacts } from './patient-facts.ts';
@@ -53,7 +53,7 @@ function* checking(
   at: number,
   knowledge: DrugKnowledge,
 ): Steps<Checked> {
-  const context = given.filter((resource) => !isOwnProposal(resource));
+  const context = given.filter((resource) => !isOwnOutput(resource));
   const pool = medications([...context, ...drafts]);
   const orders = drafts.filter(isOrdered);
   const ordered: Taken[] = [];

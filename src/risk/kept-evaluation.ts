@@ -8,7 +8,6 @@ import { instantText } from '../fhir/time.ts';
 import type { Assessment, Manifest } from './assessment.ts';
 import { deviceOf, HASH_SYSTEM } from './risk-assessment.ts';
 
-export const EVALUATION_SYSTEM = 'urn:firewatch:evaluation';
 const PARTICIPANT = 'http://terminology.hl7.org/CodeSystem/provenance-participant-type';
 
 /** The same value for the same patient, model, version, file and inputs, used and missing; base64url, 43 characters. */

@@ -20,7 +20,7 @@ import {
   type Schemas,
 } from './manifest.ts';
 import { refuseUnsafeOnnx } from './onnx-file.ts';
-import { isOwnProposal } from './own-proposal.ts';
+import { isOwnOutput } from './own-output.ts';
 import type { Knowledge } from './pick.ts';
 import { assessScore } from './score.ts';
 import { loadScores, type Score } from './score-file.ts';
@@ -271,7 +271,7 @@ export async function loadModels(folder: string, options: ModelOptions): Promise
     cards: loadCards(folder, schemas, knowledge),
     knowledge,
     async assess(modelId, given, deadlineAt) {
-      const evidence = { ...given, resources: given.resources.filter((resource) => !isOwnProposal(resource)) };
+      const evidence = { ...given, resources: given.resources.filter((resource) => !isOwnOutput(resource)) };
       const score = scores.get(modelId);
       if (score !== undefined) return assessScore(score, evidence, knowledge, scores);
       const entry = entries.get(modelId);

@@ -2,8 +2,8 @@
 import type { JsonObject, Resource } from '../fhir/resource.ts';
 import { instantText } from '../fhir/time.ts';
 import type { Assessment, Manifest } from './assessment.ts';
+import { MODEL_SYSTEM } from './own-output.ts';
 
-export const MODEL_SYSTEM = 'urn:firewatch:model';
 export const HASH_SYSTEM = 'urn:firewatch:model-sha256';
 export const BAND_SYSTEM = 'urn:firewatch:band';
 /** References of what was used: `Type/id`, each once. */

@@ -7,7 +7,8 @@ import type { JsonObject, Resource } from '../fhir/resource.ts';
 import { instantText } from '../fhir/time.ts';
 import type { Assessment, Manifest } from './assessment.ts';
 import { LOINC } from './observation.ts';
-import { BAND_SYSTEM, basisOf, type Frame, MODEL_SYSTEM } from './risk-assessment.ts';
+import { MODEL_SYSTEM } from './own-output.ts';
+import { BAND_SYSTEM, basisOf, type Frame } from './risk-assessment.ts';
 
 /** Output of an additive score that is the sum of its items. */
 const TOTAL = 'total';

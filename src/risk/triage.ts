@@ -8,6 +8,7 @@ import { expectedResources, interventions, recentOrders } from './expected-resou
 import { readFeature } from './features.ts';
 import { type EsiTable, type FeatureSpec, loadSchemas, readChecked } from './manifest.ts';
 import { type Feature, LOINC, textOf } from './observation.ts';
+import { isOwnOutput } from './own-output.ts';
 import type { Knowledge } from './pick.ts';
 
 /** One input as used. */
@@ -220,7 +221,8 @@ export function triageOf(table: EsiTable, knowledge: Knowledge): Triage {
     edition,
     outside: outsideEmergency,
     assess(evidence) {
-      const whole = { ...evidence, resources: [...evidence.resources, ...answersAsObservations(evidence.resources)] };
+      const recorded = evidence.resources.filter((resource) => !isOwnOutput(resource));
+      const whole = { ...evidence, resources: [...recorded, ...answersAsObservations(recorded)] };
       const { facts, features, complaints } = factsOf(whole, edition, knowledge, sets);
       const used = features
         .filter(([, { value }]) => !Number.isNaN(value))

@@ -7,7 +7,7 @@ import { unattested } from '../../src/monitor/attestation.ts';
 import { sepsisFollow } from '../../src/monitor/sepsis.ts';
 import { readAttestations } from '../../src/risk/attestation.ts';
 import { loadDrugSafety } from '../../src/risk/drug-safety.ts';
-import { isOwnProposal } from '../../src/risk/own-proposal.ts';
+import { isOwnOutput } from '../../src/risk/own-output.ts';
 import { iso, loinc } from '../risk/world.ts';
 import { at } from '../world.ts';
 import {
@@ -181,7 +181,7 @@ test(
         ...(await there.all('MedicationRequest')),
       ].filter((each) => each !== undefined && each.id !== 'order' && each.id !== 'culture-order');
       for (const each of proposed) {
-        if (each === undefined || each.intent !== 'proposal' || each.status !== 'draft' || !isOwnProposal(each))
+        if (each === undefined || each.intent !== 'proposal' || each.status !== 'draft' || !isOwnOutput(each))
           wrong.push(`${why}: ${each?.resourceType}`);
       }
       await there.close();
