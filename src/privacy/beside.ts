@@ -26,33 +26,61 @@ export function binariesIn(text: string | undefined): readonly string[] {
   return [...(text ?? '').matchAll(BINARY)].map(([, id = '']) => id);
 }
 
-/** @param names `Type/id` of what is removed whole; `binaries`: who points at each of them */
+/**
+ * Names of the resources that use a Binary which this version names. A Provenance uses nothing itself: what it is about does, so one that is about
+ * the Binary alone keeps it for nobody.
+ */
+export function usersOf({ key, text }: Pick<StoredVersion, 'key' | 'text'>, binary: string): readonly string[] {
+  if (key.type !== 'Provenance') return [`${key.type}/${key.id}`];
+  return targetsOf(storedResource(text ?? '{}')).filter((name) => name !== `Binary/${binary}`);
+}
+
+/** Who names each Binary (its id): `binaries` of what was found about the person, `users` of everything that is held. */
+export interface Pointing {
+  readonly binaries: ReadonlyMap<string, ReadonlySet<string>>;
+  readonly users: ReadonlyMap<string, ReadonlySet<string>>;
+}
+
+/**
+ * @param names `Type/id` of what is removed whole
+ * @returns `shared`: Binaries that stay because others use them too
+ */
 export async function beside(
   persons: ReadonlySet<string>,
   names: ReadonlySet<string>,
-  binaries: ReadonlyMap<string, ReadonlySet<string>>,
+  { binaries, users }: Pointing,
   looking: Looking,
-): Promise<readonly StoredVersion[]> {
+): Promise<{ readonly gone: readonly StoredVersion[]; readonly shared: readonly string[] }> {
   const targets = [...persons].map((id) => `Patient/${id}`);
   const found: StoredVersion[] = [];
   for (const [type, code] of NAMING) {
     found.push(...(await looking.search(type, { kind: 'reference', parameter: `${type}.${code}`, targets })));
   }
   const gone = new Set([...names, ...found.map(({ key }) => `${key.type}/${key.id}`)]);
+  const shared: string[] = [];
   for (const [id, pointing] of binaries) {
     const binary = await looking.read('Binary', id);
-    if (binary !== undefined && isTheirs(binary, gone) && [...pointing].every((name) => gone.has(name))) {
+    if (binary === undefined) continue;
+    if (isTheirs(binary, [...pointing], [...(users.get(id) ?? [])], gone)) {
       found.push(binary);
       gone.add(`Binary/${id}`);
+    } else {
+      shared.push(`Binary/${id}`);
     }
   }
-  return [...found, ...(await provenanceOf(gone, looking))];
+  return { gone: [...found, ...(await provenanceOf(gone, looking))], shared };
 }
 
-/** A Binary that says whose it is, is only theirs; one that does not is that of who points at it. */
-function isTheirs({ text }: StoredVersion, gone: ReadonlySet<string>): boolean {
+/** A Binary that says whose it is, is only theirs; one that does not is that of everybody who uses it. */
+function isTheirs(
+  { text }: StoredVersion,
+  pointing: readonly string[],
+  users: readonly string[],
+  gone: ReadonlySet<string>,
+): boolean {
   const { securityContext } = storedResource(text ?? '{}');
-  return !isJsonObject(securityContext) || gone.has(String(securityContext.reference));
+  const of = isJsonObject(securityContext) ? [String(securityContext.reference), ...pointing] : [...pointing, ...users];
+  return of.every((name) => gone.has(name));
 }
 
 /** Provenance whose targets are all removed. */

@@ -10,7 +10,7 @@ import { readWhole, writeWhole } from '../jobs/files.ts';
 import { holdPlan, noHold } from '../rest/legal-hold.ts';
 import type { Purged, PurgeJob } from '../rest/purge-job.ts';
 import { type AuditRow, type Command, FORGOTTEN, type ResourceStore, type StoredVersion } from '../store/port.ts';
-import { beside, binariesIn } from './beside.ts';
+import { beside, binariesIn, usersOf } from './beside.ts';
 import { type TraceSpace, traceCommands } from './traces.ts';
 
 export interface PurgeTools {
@@ -44,9 +44,9 @@ export async function runPurge(folder: string, job: PurgeJob, tools: PurgeTools)
   if ((await readWhole<PurgedFile>(join(folder, PURGED_FILE))) !== undefined) return true;
   const { store } = tools;
   const persons = new Set(job.patients);
-  const found: Found = { keys: new Map(), binaries: new Map(), until: 0 };
+  const found: Found = { keys: new Map(), binaries: new Map(), users: new Map(), until: 0, usersUntil: 0 };
   for (let count = 0; count < TRIES; count++) {
-    if (!(await look(folder, persons, found, tools))) return false;
+    if (!(await look(folder, persons, found, tools)) || !(await lookForUsers(found, tools))) return false;
     const known = await Promise.all(job.patients.map((patient) => store.keyed(FORGOTTEN, patient)));
     if (known.every((each) => each !== undefined)) {
       // The commit of before a crash: what it said is in the result only, which is lost.
@@ -82,8 +82,12 @@ interface Found {
   readonly keys: Map<string, readonly StoredVersion[]>;
   /** Id of a Binary -> names of the resources that point at it. */
   readonly binaries: Map<string, Set<string>>;
+  /** Id of such a Binary -> names of all resources, of whomever, a version of which uses it. */
+  users: Map<string, Set<string>>;
   /** Everything up to this sequence is looked through. */
   until: number;
+  /** The same, for who uses the Binaries that are keys of `users`. */
+  usersUntil: number;
 }
 
 const nameOf = ({ key }: Pick<StoredVersion, 'key'>): string => `${key.type}/${key.id}`;
@@ -111,8 +115,36 @@ async function look(folder: string, persons: ReadonlySet<string>, found: Found, 
   return true;
 }
 
+/** Most texts read at once: some may be Binaries of megabytes. */
+const TEXTS = 50;
+
+/**
+ * Who else uses the Binaries of the person. R4 indexes few of the places that can name one (no Attachment but that of DocumentReference), so texts
+ * are read, once for all Binaries, and only when there are any. @returns false when it was stopped
+ */
+async function lookForUsers(found: Found, { store, pause, stopped, span }: PurgeTools): Promise<boolean> {
+  if ([...found.binaries.keys()].some((id) => !found.users.has(id))) {
+    found.users = new Map([...found.binaries.keys()].map((id) => [id, new Set<string>()]));
+    found.usersUntil = 0;
+  }
+  const count = Math.min(span, TEXTS);
+  while (found.users.size > 0) {
+    if (stopped()) return false;
+    const page = await store.changes(found.usersUntil, count);
+    for (const version of page) {
+      for (const id of binariesIn(version.text)) {
+        for (const name of found.users.has(id) ? usersOf(version, id) : []) found.users.get(id)?.add(name);
+      }
+    }
+    found.usersUntil = page.at(-1)?.sequence ?? found.usersUntil;
+    if (page.length < count) break;
+    await pause();
+  }
+  return true;
+}
+
 /** What is to be removed of what was found, by the versions that are current now. */
-async function decided(persons: ReadonlySet<string>, { keys, binaries }: Found, { store }: PurgeTools) {
+async function decided(persons: ReadonlySet<string>, { keys, binaries, users }: Found, { store }: PurgeTools) {
   const whole = new Map<string, Command>();
   const parts: Command[] = [];
   const shared: string[] = [];
@@ -134,9 +166,9 @@ async function decided(persons: ReadonlySet<string>, { keys, binaries }: Found, 
   }
   const search = async (type: string, where: Predicate) => matchesOf(store, type, where);
   const read = (type: string, id: string) => store.read({ type, id });
-  for (const { key, version } of await beside(persons, new Set(whole.keys()), binaries, { search, read })) {
-    whole.set(`${key.type}/${key.id}`, { op: 'purge', key, version });
-  }
+  const also = await beside(persons, new Set(whole.keys()), { binaries, users }, { search, read });
+  for (const { key, version } of also.gone) whole.set(`${key.type}/${key.id}`, { op: 'purge', key, version });
+  shared.push(...also.shared);
   const purged: Purged = { resources: whole.size, versions, shared };
   return { commands: [...whole.values(), ...parts], purged };
 }

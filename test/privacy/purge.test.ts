@@ -96,14 +96,27 @@ test('privacy@purge-record: current, superseded and deleted versions go, of ever
     observation('deleted', subject),
     { resourceType: 'Binary', id: 'scan', contentType: 'image/png', data: 'AAAA' },
     { resourceType: 'Binary', id: 'leaflet', contentType: 'image/png', data: 'AAAA' },
+    { resourceType: 'Binary', id: 'picture', contentType: 'image/png', data: 'AAAA' },
+    { resourceType: 'Binary', id: 'source', contentType: 'image/png', data: 'AAAA' },
+    { resourceType: 'Binary', id: 'own', contentType: 'image/png', data: 'AAAA', securityContext: subject },
     {
       ...{ resourceType: 'DocumentReference', id: 'doc', status: 'current', subject },
-      content: [{ attachment: { url: 'Binary/scan' } }, { attachment: { url: 'Binary/leaflet' } }],
+      content: ['scan', 'leaflet', 'picture', 'source', 'own'].map((id) => ({ attachment: { url: `Binary/${id}` } })),
     },
     {
       ...{ resourceType: 'DocumentReference', id: 'doc2', status: 'current', subject: { reference: 'Patient/q' } },
-      content: [{ attachment: { url: 'Binary/leaflet' } }],
+      content: [{ attachment: { url: 'Binary/leaflet' } }, { attachment: { url: 'Binary/own' } }],
     },
+    // No search parameter of R4 finds these two.
+    {
+      ...{ resourceType: 'Media', id: 'photo', status: 'completed', subject: other },
+      content: { url: 'http://127.0.0.1:8080/fhir/Binary/picture' },
+    },
+    {
+      ...provenance('derived', [{ reference: 'Observation/theirs' }]),
+      entity: [{ role: 'source', what: { reference: 'Binary/source' } }],
+    },
+    provenance('of-scan', [{ reference: 'Binary/scan' }]),
     { resourceType: 'Device', id: 'pump', patient: subject },
     { ...{ resourceType: 'Task', id: 'task', status: 'requested', intent: 'order' }, for: subject },
     provenance('of-mine', [{ reference: 'Observation/mine' }]),
@@ -111,17 +124,24 @@ test('privacy@purge-record: current, superseded and deleted versions go, of ever
   ]);
   await engine.send('PUT', '/Observation/mine', { body: { ...observation('mine', subject), status: 'amended' } });
   await engine.send('DELETE', '/Observation/deleted');
+  // The picture is in a superseded version of another's only.
+  await engine.send('PUT', '/Media/photo', {
+    body: { resourceType: 'Media', id: 'photo', status: 'completed', subject: other, content: { title: 'x' } },
+  });
   const { said } = await purged(context, engine);
-  assert.deepEqual(said?.purged?.shared, []);
+  assert.deepEqual(said?.purged?.shared, ['Binary/leaflet', 'Binary/picture', 'Binary/source']);
   const gone = ['/Patient/p', '/Observation/mine', '/Observation/deleted', '/DocumentReference/doc', '/Binary/scan'];
   const also = [
     '/Device/pump',
     '/Task/task',
     '/Provenance/of-mine',
+    '/Provenance/of-scan',
+    '/Binary/own',
     '/Observation/mine/_history/1',
     '/Patient/p/$everything',
   ];
-  const stays = ['/Patient/q', '/Observation/theirs', '/DocumentReference/doc2', '/Provenance/of-both'];
+  const stays = ['/Patient/q', '/Observation/theirs', '/DocumentReference/doc2', '/Provenance/of-both', '/Media/photo'];
+  stays.push('/Provenance/derived', '/Binary/leaflet', '/Binary/picture', '/Binary/source');
   assert.deepEqual(
     await statuses(engine, [...gone, ...also, ...stays]),
     Object.fromEntries([...[...gone, ...also].map((path) => [path, 404]), ...stays.map((path) => [path, 200])]),
