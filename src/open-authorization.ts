@@ -11,6 +11,7 @@ import { isLoopback } from './http/access.ts';
 import type { HttpParts } from './http/app.ts';
 import { oauthHandler } from './http/oauth.ts';
 import { secretOf } from './installation-secret.ts';
+import { emergencyDesk } from './open-emergency.ts';
 import { type IdentityParts, type OpenIdentity, openIdentity } from './open-identity.ts';
 import { allowList } from './outbound/allow-list.ts';
 import { Outbound } from './outbound/outbound.ts';
@@ -46,6 +47,7 @@ export async function openAccess(
   const own = authorization === undefined ? [] : [ownIssuer(authorization, fhirBase)];
   const identity = openIdentity(config, {
     ...{ folder, fhirBase, now: context.ambient.now, current, own, policy: context.policy },
+    tellEmergency: emergencyDesk(current),
   });
   const close = (): void => {
     identity.close();

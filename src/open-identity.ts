@@ -9,6 +9,7 @@ import { Outbound } from './outbound/outbound.ts';
 import type { Caller, RestContext, RestSettings, Term } from './rest/context.ts';
 import { tokenVerifier } from './smart/bearer.ts';
 import { embeddedMetadata, smartConfiguration, speaker } from './smart/discovery.ts';
+import type { TellEmergency } from './smart/emergency.ts';
 import { type Identify, identityOf } from './smart/identity.ts';
 import { type Issuer, loadIssuers } from './smart/issuer.ts';
 import type { AccessPolicy } from './smart/policy.ts';
@@ -37,6 +38,7 @@ export interface IdentityParts {
   readonly own?: readonly Issuer[];
   /** Undefined: no role is known. */
   readonly policy?: AccessPolicy | undefined;
+  readonly tellEmergency: TellEmergency;
 }
 
 /** Longest wait for keys or an introspection, ms. */
@@ -45,7 +47,7 @@ const ANSWER_BYTES = 262_144;
 
 /** @throws TypeError naming every file that cannot be used */
 export function openIdentity({ ISSUERS_DIR, PUBLIC_URL }: Config, parts: IdentityParts): OpenIdentity {
-  const { folder, fhirBase, now, current, own = [] } = parts;
+  const { folder, fhirBase, now, current, tellEmergency, own = [] } = parts;
   const found =
     ISSUERS_DIR === undefined ? { issuers: [], problems: [] } : loadIssuers(ISSUERS_DIR, join(folder, 'schema.json'));
   const problems = [...found.problems, ...found.issuers.flatMap((issuer) => unknownRoles(issuer, parts.policy))];
@@ -74,7 +76,7 @@ export function openIdentity({ ISSUERS_DIR, PUBLIC_URL }: Config, parts: Identit
     smart: smartConfiguration(issuers),
     guard: () => () => undefined,
     pageGuard: () => fhirError('login', 'This page is for requests with an access token.'),
-    identify: identityOf({ verifier, fhirBase, context: current }),
+    identify: identityOf({ verifier, fhirBase, context: current, tellEmergency }),
     stands: (client, term) => stillStands(issuers, client, term, now()),
     close: () => outbound.close(),
   };

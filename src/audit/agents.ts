@@ -9,6 +9,8 @@ const REFERENCE = /^(?:https?:\/\/\S+\/)?[A-Z][A-Za-z]+\/[A-Za-z0-9\-.]{1,64}$/;
 /** BALP: the token is told by its id only, of the user or, when there is none, of the client. */
 const TOKEN = 'urn:ietf:params:oauth:jti:';
 
+export const saysPurpose = ({ kind, hasPurpose }: Pattern): boolean => kind === undefined || hasPurpose === true;
+
 export function purposesOf(codes: readonly string[]): CodeableConcept[] {
   return codes.map((code) => ({ coding: [{ system: ACT_REASON, code }] }));
 }
@@ -20,7 +22,7 @@ export function agentsOf(row: Form1, erasable: Form1Erasable | undefined, patter
   const client = row.u === undefined ? { ...asking, ...token } : asking;
   const server = agent(pattern.server, observerOf(row), false, row.z[1]);
   if (row.u === undefined) return [client, server];
-  const purpose = row.g === undefined || pattern.kind !== undefined ? {} : { purposeOfUse: purposesOf(row.g) };
+  const purpose = row.g === undefined || !saysPurpose(pattern) ? {} : { purposeOfUse: purposesOf(row.g) };
   const user = { type: { coding: [pattern.user] }, who: userOf(erasable), requestor: true, ...token, ...purpose };
   return [client, server, user];
 }

@@ -71,6 +71,8 @@ export interface Pattern {
   readonly profile?: 'Create' | 'Read' | 'Update' | 'Delete' | 'Query';
   /** Where it is not `rest`, with the subtype that goes with it. */
   readonly kind?: { readonly type: Coding; readonly subtype: Coding };
+  /** Whether purposes of use are told: those of care, and of an emergency. What the authorization server does has none. */
+  readonly hasPurpose?: true;
 }
 const READ = { action: 'R', client: destination, server: source, user: recipient } as const satisfies Pattern;
 const CREATE = { action: 'C', client: source, server: destination, user: author } as const satisfies Pattern;
@@ -119,6 +121,7 @@ const PATTERNS: Readonly<Record<string, Pattern>> = {
   'client-change': security(ALERT, dicom('110129', 'Security Configuration')),
   'key-change': security(ALERT, dicom('110129', 'Security Configuration')),
   'user-change': security(ALERT, dicom('110137', 'User Security Attributes Changed')),
+  'emergency-start': { ...security(ALERT, dicom('110127', 'Emergency Override Started')), hasPurpose: true },
 };
 
 /** The pattern of an interaction; unknown codes have none. */

@@ -2,7 +2,7 @@
 import type { AuditEvent, Coding } from 'fhir/r4.d.ts';
 import type { StoredAuditRow } from '../audit.ts';
 import type { Resource } from '../fhir/resource.ts';
-import { agentsOf, purposesOf, sourceOf } from './agents.ts';
+import { agentsOf, purposesOf, saysPurpose, sourceOf } from './agents.ts';
 import {
   EXECUTE,
   HOOK_SYSTEM,
@@ -93,8 +93,8 @@ function form1Event(stored: StoredAuditRow, event: number): AuditEvent {
 }
 
 /** Hook calls of form 1 say treatment; what the authorization server does has no purpose of use. */
-function purposeOf({ g }: Form1, hook: Form1Hook | undefined, { kind }: Pattern): Pick<AuditEvent, 'purposeOfEvent'> {
-  if (g !== undefined && kind === undefined) return { purposeOfEvent: purposesOf(g) };
+function purposeOf({ g }: Form1, hook: Form1Hook | undefined, pattern: Pattern): Pick<AuditEvent, 'purposeOfEvent'> {
+  if (g !== undefined && saysPurpose(pattern)) return { purposeOfEvent: purposesOf(g) };
   return hook === undefined ? {} : { purposeOfEvent: [{ coding: [TREATMENT] }] };
 }
 

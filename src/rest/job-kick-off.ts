@@ -29,6 +29,8 @@ export async function started<O extends JobOrder, R extends JobResult>(
   caller: Caller,
   context: RestContext,
 ): Promise<Performed> {
+  if (caller.rights.kind === 'granted' && caller.rights.situation?.breakGlass !== undefined)
+    throw fhirError('forbidden', 'Emergency access is of the moment: ask without `Prefer: respond-async`.');
   await desk.prepare(order);
   let at: number | undefined;
   try {

@@ -5,6 +5,7 @@
 import { createHash } from 'node:crypto';
 import { createLocalJWKSet, decodeJwt, decodeProtectedHeader, type JWTVerifyGetKey, jwtVerify } from 'jose';
 import { type FhirError, fhirError } from '../fhir/outcome.ts';
+import { isEmergency, isShortAndOfOne } from './emergency.ts';
 import type { Issuer } from './issuer.ts';
 import { KeysUnavailable, remoteKeys } from './key-set.ts';
 
@@ -94,6 +95,8 @@ export function tokenVerifier({ issuers, now, call }: VerifierOptions): TokenVer
   };
   /** What an issuer in this process has revoked is over, however long its proof is remembered. */
   const current = async (token: AccessToken): Promise<AccessToken> => {
+    // An emergency ends to the second, whatever the leeway of clocks.
+    if (isEmergency(token.purposes) && token.expiresAt <= now()) throw refuseToken();
     const { own } = sources.get(token.issuer)?.issuer ?? {};
     if (own === undefined) return token;
     const standing = await own.standing(token.id ?? '');
@@ -215,26 +218,31 @@ function claimsIn(body: string): Claims {
   throw refuseToken();
 }
 
-/** @throws FhirError `token-invalid` for a token without scopes: an ID token, say, is no access token */
+/** @throws FhirError `token-invalid` for a token without scopes: an ID token, say, is no access token; and for an emergency that may not be */
 function said(claims: Claims, file: Issuer, exp: number): AccessToken {
   const { issuer, claims: names, roles, withoutRole } = file;
   const scope = textsIn(claims[names.scope]).join(' ');
   const client = textIn(claims[names.client]) ?? textIn(claims.azp);
   if (scope === '' || client === undefined) throw refuseToken();
-  const patient = textIn(claims[names.patient])?.replace(/^Patient\//, '');
+  const named = textIn(claims[names.patient])?.replace(/^Patient\//, '');
+  const patient = named !== undefined && ID.test(named) ? named : undefined;
+  const id = textIn(claims.jti);
+  const purposes = purposesOf(claims, file, client);
+  const isFit = file.breakGlass && isShortAndOfOne({ id, patient, issuedAt: claims.iat, expiresAt: exp });
+  if (isEmergency(purposes) && !isFit) throw refuseToken();
   return {
     issuer,
     subject: textIn(claims.sub),
     client,
-    id: textIn(claims.jti),
+    id,
     isOwn: false,
     grant: undefined,
     scope,
-    patient: patient !== undefined && ID.test(patient) ? patient : undefined,
+    patient,
     fhirUser: textIn(claims[names.fhirUser]),
     roles: textsIn(claims[names.roles]).map((role) => roles.get(role) ?? role),
     withoutRole,
-    purposes: purposesOf(claims, file, client),
+    purposes,
     expiresAt: exp * 1000,
   };
 }

@@ -6,6 +6,7 @@ import { type CallerFacts, strangerFacts } from '../rest/caller.ts';
 import type { RestContext, Term } from '../rest/context.ts';
 import { personOf } from '../rest/patient-links.ts';
 import type { AccessToken, TokenVerifier } from './bearer.ts';
+import { emergencyScopes, emergencyVerbs, isEmergency, type TellEmergency } from './emergency.ts';
 import type { AccessPolicy } from './policy.ts';
 import { type Scope, type Situation, scopesOf } from './scopes.ts';
 
@@ -24,10 +25,12 @@ export interface IdentityOptions {
   readonly fhirBase: string;
   /** Whose links say which records are one person. */
   readonly context: () => Pick<RestContext, 'store' | 'capability' | 'settings' | 'ambient' | 'policy'>;
+  /** Of every request whose token is one for an emergency, before it is answered. */
+  readonly tellEmergency: TellEmergency;
 }
 
 /** Who asks by the tokens of issuers. */
-export function identityOf({ verifier, fhirBase, context }: IdentityOptions): Identify {
+export function identityOf({ verifier, fhirBase, context, tellEmergency }: IdentityOptions): Identify {
   const known = new WeakMap<AccessToken, Known>();
   return async (authorization, peer) => {
     const token = await verifier.verify(authorization);
@@ -40,13 +43,16 @@ export function identityOf({ verifier, fhirBase, context }: IdentityOptions): Id
     // The same object for the same rights: the filter that they compile to is found by it.
     const rights = patients.join() === last.patients.join() ? last : { ...last, patients };
     known.set(token, { policy, holder: { ...holder, rights } });
-    return {
+    const caller: CallerFacts = {
       ...strangerFacts(peer.requestId, peer.address),
       ...facts,
       rights,
       ...(token.id === undefined ? {} : { token: token.id }),
       term: termOf(token, scopes, ambient.now()),
     };
+    const { breakGlass } = rights.situation ?? {};
+    if (breakGlass !== undefined) await tellEmergency(caller, token, breakGlass.patient);
+    return caller;
   };
 }
 
@@ -63,11 +69,13 @@ interface Holder extends Pick<CallerFacts, 'principal' | 'client' | 'user'> {
 }
 
 function holderOf(token: AccessToken, fhirBase: string, policy: AccessPolicy | undefined): Holder {
-  const scopes = scopesOf(token.scope);
+  const said = scopesOf(token.scope);
+  const user = userOf(token, said, fhirBase);
+  const situation = situationOf(token, user, said, policy);
+  const inEmergency = isEmergency(token.purposes);
+  const scopes = inEmergency ? emergencyScopes(said, emergencyVerbs(situation.roles, policy)) : said;
   const isOfPatient = scopes.some(({ context }) => context === 'patient');
-  const user = userOf(token, scopes, fhirBase);
-  const situation = situationOf(token, user, scopes, policy);
-  const held = [...scopes, ...ownRecord(token, user)];
+  const held = inEmergency ? scopes : [...scopes, ...ownRecord(token, user)];
   return {
     scopes,
     named: isOfPatient ? token.patient : undefined,
@@ -90,7 +98,13 @@ function situationOf(
 ): Situation {
   const roles = rolesIn(token, user, scopes, policy);
   const actors = user === undefined ? [] : [user];
-  return { purposes: token.purposes, actors, ...(roles === undefined ? {} : { roles }) };
+  const { purposes, patient } = token;
+  const may = isEmergency(purposes) && emergencyVerbs(roles, policy).size > 0;
+  return {
+    ...{ purposes, actors },
+    ...(roles === undefined ? {} : { roles }),
+    ...(may && patient !== undefined ? { breakGlass: { patient } } : {}),
+  };
 }
 
 const PATIENT_ROLE = 'patient';
@@ -134,7 +148,8 @@ const LASTING_MS = 90 * 86_400_000;
  * the server's own issuer the grant is asked each time; of others nothing is known, so it ends by itself.
  */
 function termOf(token: AccessToken, scopes: readonly Scope[], now: number): Term {
-  const isLasting = isOfClient(scopes) || token.scope.split(' ').includes('offline_access');
+  const isMomentary = isEmergency(token.purposes);
+  const isLasting = !isMomentary && (isOfClient(scopes) || token.scope.split(' ').includes('offline_access'));
   if (isLasting && token.isOwn) return token.grant === undefined ? {} : { grant: token.grant };
   const until = isLasting ? now + LASTING_MS : token.expiresAt;
   return token.id === undefined ? { until } : { until, token: token.id };

@@ -67,6 +67,8 @@ export interface Issuer {
   readonly roles: ReadonlyMap<string, string>;
   /** What becomes of staff without a role: `none` = nothing is permitted, `scopes` = scopes alone decide, or the role they are taken for. */
   readonly withoutRole: string;
+  /** Its tokens may claim the purpose BTG. */
+  readonly breakGlass: boolean;
 }
 
 /** One file of the folder ISSUERS_DIR; every field is described in issuers/schema.json. */
@@ -86,6 +88,7 @@ interface IssuerFile {
   readonly withoutRole?: string;
   readonly purpose?: string;
   readonly clientPurposes?: Readonly<Record<string, string>>;
+  readonly breakGlass?: boolean;
 }
 
 const ALGORITHMS = ['RS256', 'RS384', 'PS256', 'ES256', 'ES384'];
@@ -123,6 +126,7 @@ export function issuerOf(file: Omit<IssuerFile, 'introspection'>, introspection?
     withoutRole: file.withoutRole ?? 'none',
     purpose: file.purpose ?? 'TREAT',
     clientPurposes: new Map(Object.entries(file.clientPurposes ?? {})),
+    breakGlass: file.breakGlass ?? false,
   };
 }
 

@@ -27,6 +27,8 @@ export interface Role {
   readonly boundByConsent: boolean;
   /** May take a restricted label off. */
   readonly relabels: boolean;
+  /** What is left of `patient/` scopes when this role breaks the glass; nothing: it may not. */
+  readonly breakGlass: readonly Verb[];
 }
 export interface RestrictingLabels {
   /** From the least to the most confidential. */

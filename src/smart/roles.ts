@@ -17,6 +17,7 @@ interface RoleFile {
   readonly clearance: Clearance;
   readonly boundByConsent?: boolean;
   readonly relabels?: boolean;
+  readonly breakGlass?: string;
 }
 
 export interface PolicyFolders {
@@ -50,7 +51,7 @@ export function loadPolicy({ roles, labels }: PolicyFolders, site?: string): Acc
   return { roles: found, labels: restricting };
 }
 
-function roleOf({ permits, boundByConsent = true, relabels = false, ...file }: RoleFile): Role {
+function roleOf({ permits, boundByConsent = true, relabels = false, breakGlass = '', ...file }: RoleFile): Role {
   return {
     ...file,
     permits: permits.map(({ types, interactions, criteria = '' }) => ({
@@ -60,6 +61,7 @@ function roleOf({ permits, boundByConsent = true, relabels = false, ...file }: R
     })),
     boundByConsent,
     relabels,
+    breakGlass: verbsOf(breakGlass),
   };
 }
 

@@ -327,7 +327,12 @@ test('§4.3.7 smart@token-required: 401 with a challenge, before the body; /meta
   const there = world();
   const now = () => there.context.ambient.now();
   const verifier = tokenVerifier({ issuers: [ISSUED], now, call: () => Promise.reject(new Error('no call')) });
-  const identify = identityOf({ verifier, fhirBase: BASE, context: () => there.context });
+  const identify = identityOf({
+    verifier,
+    fhirBase: BASE,
+    context: () => there.context,
+    tellEmergency: async () => undefined,
+  });
   const { ask: send, close } = await listening({ identify, guard: () => undefined }, there);
   try {
     const token = await signed(claims(now(), { scope: 'user/Patient.crs' }));

@@ -14,7 +14,12 @@ const file = { issuer: ISSUER, audience: [BASE], jwks: { keys: [KEYS.jwk] } };
 async function asked(more: Claims, issuer: object = {}) {
   const issuers = [issuerOf({ ...file, ...issuer })];
   const verifier = tokenVerifier({ issuers, now, call: () => Promise.reject(new Error('no call')) });
-  const identify = identityOf({ verifier, fhirBase: BASE, context: () => there.context });
+  const identify = identityOf({
+    verifier,
+    fhirBase: BASE,
+    context: () => there.context,
+    tellEmergency: async () => undefined,
+  });
   const peer = { requestId: 'r', address: '127.0.0.1' };
   return identify(`Bearer ${await signed(claims(now(), more))}`, peer);
 }
@@ -22,7 +27,7 @@ async function asked(more: Claims, issuer: object = {}) {
 const rows: readonly [why: string, claims: Claims, issuer: object, purposes: readonly string[]][] = [
   ['nothing said: care', {}, {}, ['TREAT']],
   ['as claimed', { purpose_of_use: 'HRESCH' }, {}, ['HRESCH']],
-  ['a list, with the system', { purpose_of_use: ['http://x|TREAT', 'urn:x#BTG'] }, {}, ['TREAT', 'BTG']],
+  ['a list, with the system', { purpose_of_use: ['http://x|TREAT', 'urn:x#HRESCH'] }, {}, ['TREAT', 'HRESCH']],
   ['a patient asks for their own', { fhirUser: `${BASE}/Patient/7` }, {}, ['PATRQT']],
   ['a relative', { fhirUser: 'RelatedPerson/7' }, {}, ['PATRQT']],
   ['as the file of the issuer says', {}, { purpose: 'HPAYMT' }, ['HPAYMT']],

@@ -179,7 +179,12 @@ for (const [more, withoutRole, roles, why] of sources) {
     const issuers = [issuerOf({ ...issuer, ...(withoutRole === undefined ? {} : { withoutRole }) })];
     const now = () => there.context.ambient.now();
     const verifier = tokenVerifier({ issuers, now, call: () => Promise.reject(new Error('no call')) });
-    const identify = identityOf({ verifier, fhirBase: BASE, context: () => ({ ...there.context, policy }) });
+    const identify = identityOf({
+      verifier,
+      fhirBase: BASE,
+      context: () => ({ ...there.context, policy }),
+      tellEmergency: async () => undefined,
+    });
     const token = await signed(
       claims(now(), {
         fhirUser: USER,
