@@ -8,6 +8,7 @@ const SLOW = ['test/store/crash.test.ts', 'test/e2e/'];
 /** The stated counts of `npm run test:full`; the defaults in the tests are the reduced ones. */
 export const FULL_COUNTS: Readonly<Record<string, string>> = {
   CRASH_ROUNDS: '40',
+  EQUAL_REQUESTS: '5000',
   GENERATED_CASES: '10000',
   RACE_ROUNDS: '1000',
   STORE_ROWS: '1000000',

@@ -9,7 +9,7 @@ import type { Caller, RestContext } from '../../src/rest/context.ts';
 import { answer } from '../../src/rest/interact.ts';
 import type { FhirResponse, WireRequest } from '../../src/rest/request.ts';
 import type { Engine } from '../../src/store/engine.ts';
-import { openTestStore } from '../test-store.ts';
+import { openTestStore, type TestStoreOptions } from '../test-store.ts';
 import { BASE, type Sent, world } from '../world.ts';
 
 export interface EngineWorld {
@@ -25,10 +25,12 @@ export interface EngineWorld {
 /**
  * @param resources each with its id; put one after the other
  * @param at ms since 1970 of everything that happens; default: the world's own start, and the real clock for commits
+ * @param open the engine; default: the one of this run
  */
 export async function engineWorld(
   resources: readonly { readonly resourceType: string; readonly id: string; readonly [element: string]: unknown }[],
   at?: number,
+  open: (options: TestStoreOptions) => Promise<Engine> = openTestStore,
 ): Promise<EngineWorld> {
   const folder = mkdtempSync(join(tmpdir(), 'engine-'));
   const {
@@ -39,7 +41,7 @@ export async function engineWorld(
   const types = [...outline.capability.types.keys()];
   const clock = at === undefined ? {} : { clock: { fixed: at } };
   const options = { folder, renderAudit: renderAuditEvent, indexHash: 'test', types, budgetMs: 5000, ...clock };
-  const store = await openTestStore(options);
+  const store = await open(options);
   const close = async (): Promise<void> => {
     await store.close();
     rmSync(folder, { recursive: true });
