@@ -1,4 +1,4 @@
-/** `npm test`: everything, with reduced counts (under 10 minutes). `npm run test:full`: the stated counts, written to docs/test-results.md. */
+/** `npm test`: everything, with reduced counts (under 10 minutes). `npm run test:full`: the stated counts, written to docs/test-results.md. MONGODB_URL: on a replica set. */
 import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -9,7 +9,13 @@ import { FULL_COUNTS, testStep } from './test-files.ts';
 const full = process.argv.includes('--full');
 const summaryFile = join(mkdtempSync(join(tmpdir(), 'firewatch-test-')), 'summary.txt');
 const began = performance.now();
+/** With MONGODB_URL the run leaves databases of its own on the server, as does one that was stopped. */
+const dropping =
+  (process.env.MONGODB_URL ?? '') === ''
+    ? []
+    : [{ name: 'drop test databases', command: process.execPath, args: ['scripts/drop-test-databases.ts'] }];
 await runSteps([
+  ...dropping,
   lintStep(),
   { name: 'types', command: 'node_modules/.bin/tsc', args: ['--noEmit', '-p', 'tsconfig.json'] },
   { name: 'docs drift', command: process.execPath, args: ['scripts/docs.ts', '--check'] },
@@ -19,6 +25,7 @@ await runSteps([
     full ? FULL_COUNTS : {},
     full ? summaryFile : undefined,
   ),
+  ...dropping,
 ]);
 
 if (full) {

@@ -8,13 +8,18 @@ import { openSqlite } from '../src/store/sqlite.ts';
 /** Databases of tests start with this: scripts/test.ts drops them when the run ends. */
 export const TEST_DATABASES = 'fw-test-';
 
+/** A connection string with this database. It may name several hosts, so it is no URL. */
+export function withDatabase(url: string, database: string): string {
+  const found = /^(mongodb(?:\+srv)?:\/\/[^/?]+)(?:\/[^?]*)?(\?.*)?$/.exec(url);
+  if (found === null) throw new TypeError('MONGODB_URL is no connection string.');
+  return `${found[1]}/${database}${found[2] ?? ''}`;
+}
+
 /** The MONGODB_URL of the run with a database of its own for each folder, so that a folder that is opened again finds its data; undefined without one. */
 export function mongoUrl(folder: string): string | undefined {
   const given = process.env.MONGODB_URL;
   if (given === undefined || given === '') return undefined;
-  const url = new URL(given);
-  url.pathname = `/${TEST_DATABASES}${createHash('sha256').update(folder).digest('hex').slice(0, 16)}`;
-  return url.href;
+  return withDatabase(given, TEST_DATABASES + createHash('sha256').update(folder).digest('hex').slice(0, 16));
 }
 
 /** Settings of a process or system of a test that has its data in this folder, or in the folder's own database. */

@@ -4,6 +4,7 @@ import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { delimiter, resolve } from 'node:path';
 import { test } from 'node:test';
+import { storeSettings } from '../test-store.ts';
 import { newFolder, removeFolder } from './server.ts';
 
 /** The machine's own PATH, without the folder that the bootstrap put in front. */
@@ -41,7 +42,7 @@ test('a killed bootstrap leaves no server behind: port and data folder are free 
 }, async () => {
   const folder = newFolder();
   const port = String(19_000 + (process.pid % 1000));
-  const own = { ...env, SEED: 'none', PORT: port, DATA_DIR: folder };
+  const own = { ...env, SEED: 'none', PORT: port, ...storeSettings(folder) };
   const answers = (): Promise<boolean> =>
     fetch(`http://127.0.0.1:${port}/health/live`).then(
       () => true,

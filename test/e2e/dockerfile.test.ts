@@ -6,6 +6,7 @@ import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync } from '
 import { tmpdir } from 'node:os';
 import { basename, dirname, join, resolve } from 'node:path';
 import { test } from 'node:test';
+import { storeSettings } from '../test-store.ts';
 
 interface Stage {
   readonly name: string;
@@ -60,7 +61,7 @@ test('the image builds by its own steps and its entry point becomes healthy', { 
     assert.ok(statSync(join(cwd, 'dist/main.js')).isFile(), 'what is published is compiled');
     const [, ...args] = entrypoint;
     const port = 18_000 + (process.pid % 2000);
-    const env = { ...process.env, DATA_DIR: join(root, 'data'), PORT: String(port), SEED: 'none' };
+    const env = { ...process.env, ...storeSettings(join(root, 'data')), PORT: String(port), SEED: 'none' };
     const server = spawn(process.execPath, args, { cwd, env, stdio: ['ignore', 'ignore', 'inherit'] });
     try {
       const [, ...probe] = health;

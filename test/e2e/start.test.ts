@@ -69,7 +69,7 @@ test('a first start seeds, prints three requests that work, and the next start k
 
 test('§1.1.1 without identity provider it does not listen beyond loopback', () => {
   const { status, stderr } = spawnSync(process.execPath, ['src/main.ts', 'serve'], {
-    env: { ...process.env, HOST: '0.0.0.0', SEED: 'none', DATA_DIR: newFolder() },
+    env: { ...process.env, HOST: '0.0.0.0', SEED: 'none', ...storeSettings(newFolder()) },
     encoding: 'utf8',
     timeout: 60_000,
   });
@@ -79,7 +79,7 @@ test('§1.1.1 without identity provider it does not listen beyond loopback', () 
 
 test('a wrong setting stops the start and is named', () => {
   const { status, stderr } = spawnSync(process.execPath, ['src/main.ts', 'serve'], {
-    env: { ...process.env, PORT: 'eighty', DATA_DIR: newFolder() },
+    env: { ...process.env, PORT: 'eighty', ...storeSettings(newFolder()) },
     encoding: 'utf8',
     timeout: 60_000,
   });

@@ -1,8 +1,9 @@
 /** What each engine must pass: the guarantees of src/store/port.ts, and search equal to the oracle of the algebra. */
 import assert from 'node:assert/strict';
-import { type TestContext, test } from 'node:test';
+import type { TestContext } from 'node:test';
 import type { IndexEntry, Predicate, SearchPlan, SortKey } from '../../src/fhir/search/algebra.ts';
 import { type CommitResult, type ResourceStore, type StoredVersion, StoreError } from '../../src/store/port.ts';
+import { contractRow } from './contract-row.ts';
 import { auditRow, IDS, pick, put, random, remove, whole } from './world.ts';
 
 /** Opens an empty store that is closed and removed after the test. `at`: a fixed clock, else the system's. */
@@ -36,7 +37,7 @@ export async function pages(store: ResourceStore, asked: SearchPlan, count: numb
 
 export function storeContract(engine: string, open: OpenStore): void {
   const specify = (name: string, body: (store: ResourceStore, context: TestContext) => Promise<void>) =>
-    test(`${engine}: ${name}`, async (context) => body(await open(context), context));
+    contractRow(engine, name, async (context) => body(await open(context), context));
 
   specify('a committed version is read back whole, with the instant of the commit in its text', async (store) => {
     const result = ok(await store.commit({ commands: [put('Patient', 'a', 1, [], 'POST', ['a'])], audit: [] }));
@@ -349,7 +350,7 @@ export function storeContract(engine: string, open: OpenStore): void {
     assert.deepEqual(await read({ type: 'Patient', id: 'none' }, 5), []);
   });
 
-  test(`${engine}: history since and before are inclusive`, async (context) => {
+  contractRow(engine, 'history since and before are inclusive', async (context) => {
     const at = 1_000_000;
     const store = await open(context, at);
     ok(await store.commit({ commands: [put('Patient', 'a')], audit: [auditRow('x')] }));

@@ -5,14 +5,17 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { existsSync, mkdtempSync, renameSync, rmSync } from 'node:fs';
-import { createServer } from 'node:net';
+import { createServer, Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after } from 'node:test';
 import { MongoClient } from 'mongodb';
+import { TEST_DATABASES, withDatabase } from '../test-store.ts';
 
 export const STAND_IN = 'SecantusDB==0.7.0b3';
-const INSTALL_MS = 120_000;
+const INSTALL_MS = 90_000;
+/** Short patience with an index that cannot be reached. */
+const PIP = ['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', '--timeout', '10', '--retries', '1'];
 const START_MS = 30_000;
 
 export interface TestServer {
@@ -34,15 +37,17 @@ function program(): string | NoServer {
   const made = mkdtempSync(`${folder}-`);
   const run = (command: string, ...rest: readonly string[]) =>
     spawnSync(command, rest, { timeout: INSTALL_MS, encoding: 'utf8' }).status === 0;
-  // Scripts name their interpreter, so that the folder is made under its last name where nobody has it yet.
   try {
     if (!run('python3', '-m', 'venv', made))
       return { skip: 'python3 with venv is not here: the MongoDB engine is not tested' };
-    const pip = [join(made, 'bin', 'python'), '-m', 'pip', 'install', '--quiet', '--disable-pip-version-check'];
-    const [python = '', ...install] = pip;
-    if (!run(python, ...install, STAND_IN))
+    if (!run(join(made, 'bin', 'python'), ...PIP, STAND_IN))
       return { skip: `pip cannot fetch ${STAND_IN}: the MongoDB engine is not tested` };
-    if (!existsSync(folder)) renameSync(made, folder);
+    try {
+      renameSync(made, folder);
+    } catch (error) {
+      // Another test file was first.
+      if (!existsSync(found)) throw error;
+    }
     return found;
   } finally {
     rmSync(made, { recursive: true, force: true });
@@ -75,26 +80,24 @@ export async function testServer(): Promise<TestServer | NoServer> {
   if (typeof found !== 'string') return found;
   const port = await freePort();
   const python = join(found, '..', 'python');
-  const child = spawn(
-    python,
-    [
-      found,
-      '--host',
-      '127.0.0.1',
-      '--port',
-      String(port),
-      '--storage-path',
-      ':memory:',
-      '--log-level',
-      'ERROR',
-      '--enable-test-commands',
-    ],
-    { stdio: 'ignore' },
-  );
+  const settings = [
+    '--host',
+    '127.0.0.1',
+    '--port',
+    String(port),
+    '--storage-path',
+    ':memory:',
+    '--log-level',
+    'ERROR',
+  ];
+  // Ends with its input, so also when this process is killed.
+  const script = '"$@" </dev/null & server=$!; cat >/dev/null; kill "$server"';
+  const child = spawn('sh', ['-c', script, 'sh', python, found, ...settings, '--enable-test-commands'], {
+    stdio: ['pipe', 'ignore', 'ignore'],
+  });
   child.unref();
-  const stop = () => void child.kill('SIGTERM');
-  process.once('exit', stop);
-  after(stop);
+  if (child.stdin instanceof Socket) child.stdin.unref();
+  after(() => void child.stdin.end());
   const base = `mongodb://127.0.0.1:${port}/?directConnection=true`;
   try {
     await answers(base);
@@ -115,11 +118,9 @@ function served(kind: TestServer['kind'], base: string): TestServer {
   return {
     kind,
     url: () => {
-      const name = `fw-test-${randomBytes(6).toString('hex')}`;
+      const name = TEST_DATABASES + randomBytes(6).toString('hex');
       names.push(name);
-      const url = new URL(base);
-      url.pathname = `/${name}`;
-      return url.href;
+      return withDatabase(base, name);
     },
   };
 }

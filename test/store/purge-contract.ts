@@ -1,9 +1,10 @@
 /** What each engine must pass of guarantee 7 of src/store/port.ts: purged is gone from every answer, forgotten stays forgotten. */
 import assert from 'node:assert/strict';
-import { type TestContext, test } from 'node:test';
+import type { TestContext } from 'node:test';
 import type { IndexEntry } from '../../src/fhir/search/algebra.ts';
 import { FORGOTTEN, type ResourceStore } from '../../src/store/port.ts';
 import { all, idsOf, type OpenStore, ok, plan } from './contract.ts';
+import { contractRow } from './contract-row.ts';
 import { auditRow, put, remove } from './world.ts';
 
 const code = (value: string): IndexEntry => ({
@@ -21,7 +22,7 @@ const everyVersion = async (store: ResourceStore): Promise<string[]> =>
 
 export function purgeContract(engine: string, open: OpenStore): void {
   const specify = (name: string, body: (store: ResourceStore, context: TestContext) => Promise<void>) =>
-    test(`${engine}: ${name}`, async (context) => body(await open(context), context));
+    contractRow(engine, name, async (context) => body(await open(context), context));
 
   specify('versionsAbout: of a range, about these patients, superseded and deletions too', async (store) => {
     const deletion = { ...remove('Observation', 'b', 2), patients: ['p'] };

@@ -9,6 +9,7 @@ import { StoreError } from '../../src/store/port.ts';
 import { attachSqlite, openSqlite, type SqliteOptions, type SqliteStore } from '../../src/store/sqlite.ts';
 import { connect } from '../../src/store/sqlite-schema.ts';
 import { plan, SCANS_ALLOWED, storeContract } from './contract.ts';
+import { CONTRACT_ROWS } from './contract-row.ts';
 import { purgeContract } from './purge-contract.ts';
 import { searchContract } from './search-contract.ts';
 import { auditRow, IDS, put } from './world.ts';
@@ -61,6 +62,16 @@ for (const collect of [0, 3, 20]) {
     return store;
   });
 }
+
+test('store contract: docs/store-contract.md has each row of the contract', () => {
+  const page = readFileSync('docs/store-contract.md', 'utf8');
+  const told = [...page.matchAll(/^\| ([^|]+?) \| /gm)].map(([, name = '']) => name);
+  assert.deepEqual(
+    [...CONTRACT_ROWS].filter((name) => !told.includes(name)),
+    [],
+    'run scripts/store-contract.ts',
+  );
+});
 
 /** Every audit row has a row of each home: a look-up by home alone walks the whole log. */
 const WALKS_THE_LOG = /audit_index.*\(home=\?\)$/;
