@@ -20,7 +20,7 @@ let stopped = false;
 port.on('message', () => {
   stopped = true;
 });
-const { live, close } = attachedSystem({ ...config, SEARCH_BUDGET_MS: BUDGET_MS }, channel, parameters);
+const { live, close } = await attachedSystem({ ...config, SEARCH_BUDGET_MS: BUDGET_MS }, channel, parameters);
 const job = await readWhole<Job<AsyncOrder>>(join(folder, FILES.job));
 
 let reply: JobReply = 'stopped';

@@ -13,7 +13,7 @@ const { config, channel, parameters } = workerData as {
 };
 const port = parentPort;
 if (port === null) throw new TypeError('This file is the entry of a worker thread.');
-const { live, close } = attachedSystem(config, channel, parameters);
+const { live, close } = await attachedSystem(config, channel, parameters);
 
 port.on('message', async (task: HeavyTask | 'close') => {
   if (task === 'close') {

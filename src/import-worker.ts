@@ -23,7 +23,7 @@ let stopped = false;
 port.on('message', () => {
   stopped = true;
 });
-const { live, close } = attachedSystem(config, channel, parameters);
+const { live, close } = await attachedSystem(config, channel, parameters);
 const job = await readWhole<ImportJob>(join(folder, FILES.job));
 
 let reply: JobReply = 'failed';

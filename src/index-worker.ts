@@ -18,7 +18,7 @@ let stopped = false;
 port.on('message', () => {
   stopped = true;
 });
-const { live, store, close } = attachedSystem(config, channel, parameters);
+const { live, store, close } = await attachedSystem(config, channel, parameters);
 const say = (report: IndexReport): void => port.postMessage(report);
 
 let end: IndexEnd = 'failed';

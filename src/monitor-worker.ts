@@ -30,7 +30,7 @@ const port = parentPort;
 if (port === null) throw new TypeError('This file is the entry of a worker thread.');
 const say = (message: FromMonitor): void => port.postMessage(message);
 const ambient = systemAmbient();
-const { live, close } = attachedSystem(config, channel, parameters);
+const { live, close } = await attachedSystem(config, channel, parameters);
 const models = await loadModels(config.MODELS_DIR ?? FOLDERS.models, {
   now: ambient.now,
   mode: 'inline',

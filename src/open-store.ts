@@ -5,7 +5,7 @@ import type { RenderAuditEvent } from './audit.ts';
 import type { Config } from './config.ts';
 import { secretOf } from './installation-secret.ts';
 import type { AttachedStore, Engine } from './store/engine.ts';
-import { attachMongo, type MongoOptions, openMongo } from './store/mongodb.ts';
+import type { MongoOptions } from './store/mongodb.ts';
 import { attachSqlite, openSqlite } from './store/sqlite.ts';
 
 export interface StoreParts {
@@ -31,15 +31,23 @@ function mongoOptions(config: StoreConfig, url: string, parts: StoreParts): Mong
   return { url, ...parts, headKey: secretOf(config, 'audit.key'), budgetMs: config.SEARCH_BUDGET_MS };
 }
 
+/** The driver costs every thread some 70 ms and 30 MB, so that only who uses it loads it. */
+const mongodb = () => import('./store/mongodb.ts');
+
 /** The main thread's store. @throws StoreError `unavailable`, Error on settings that exclude each other */
-export function openStore(config: StoreConfig, parts: StoreParts): Promise<Engine> {
+export async function openStore(config: StoreConfig, parts: StoreParts): Promise<Engine> {
   const url = config.MONGODB_URL;
-  return url === undefined ? openSqlite(sqliteOptions(config, parts)) : openMongo(mongoOptions(config, url, parts));
+  if (url === undefined) return openSqlite(sqliteOptions(config, parts));
+  return (await mongodb()).openMongo(mongoOptions(config, url, parts));
 }
 
 /** Another thread's: `channel` is from the main thread's store. */
-export function attachStore(config: StoreConfig, parts: StoreParts, channel: MessagePort): AttachedStore {
+export async function attachStore(
+  config: StoreConfig,
+  parts: StoreParts,
+  channel: MessagePort,
+): Promise<AttachedStore> {
   const url = config.MONGODB_URL;
-  if (url !== undefined) return attachMongo(mongoOptions(config, url, parts));
+  if (url !== undefined) return (await mongodb()).attachMongo(mongoOptions(config, url, parts));
   return attachSqlite({ ...sqliteOptions(config, parts), budgetMs: config.SEARCH_BUDGET_MS, port: channel });
 }

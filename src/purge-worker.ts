@@ -27,7 +27,7 @@ let stopped = false;
 port.on('message', () => {
   stopped = true;
 });
-const { live, close } = attachedSystem({ ...config, SEARCH_BUDGET_MS: BUDGET_MS }, channel, parameters);
+const { live, close } = await attachedSystem({ ...config, SEARCH_BUDGET_MS: BUDGET_MS }, channel, parameters);
 const context = live.current;
 const job = await readWhole<PurgeJob>(join(folder, FILES.job));
 

@@ -19,7 +19,7 @@ let stopped = false;
 port.on('message', () => {
   stopped = true;
 });
-const { live, close } = attachedSystem({ ...config, SEARCH_BUDGET_MS: BUDGET_MS }, channel, parameters);
+const { live, close } = await attachedSystem({ ...config, SEARCH_BUDGET_MS: BUDGET_MS }, channel, parameters);
 
 let since = performance.now();
 const pause = async (): Promise<void> => {

@@ -190,9 +190,9 @@ function storeParts({ definitions, capability }: Ground): StoreParts {
  * The door on another thread: reads of its own with a time budget per search, writes in the one order of all. Whoever answers or writes for
  * longer than a request asks `live.current` each time.
  */
-export function attachedSystem(config: Config, channel: MessagePort, parameters: MessagePort) {
+export async function attachedSystem(config: Config, channel: MessagePort, parameters: MessagePort) {
   const ground = layGround(config, systemAmbient());
-  const store = attachStore(config, storeParts(ground), channel);
+  const store = await attachStore(config, storeParts(ground), channel);
   const context = restContext(config, store, ground, openLog(config, ground));
   const live = followedContext({ ...context, surveillance: deskOf(config) }, parameters);
   return { live, store, close: () => store.close() };
