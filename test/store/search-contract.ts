@@ -1,5 +1,6 @@
 /** Search, count, sort and pages of an engine against the oracle of the algebra, on small random worlds. */
 import assert from 'node:assert/strict';
+import type { TestContext } from 'node:test';
 import type { IndexEntry, SortKey } from '../../src/fhir/search/algebra.ts';
 import type { ResourceStore } from '../../src/store/port.ts';
 import { type Indexed, matches } from '../fhir/evaluate.ts';
@@ -9,8 +10,9 @@ import { entriesOf, IDS, pick, predicate, put, type Random, random, remove, sort
 
 /** Search, count, sort and pages against the oracle, on random worlds. */
 export function searchContract(engine: string, open: OpenStore, seeds: readonly number[] = [1, 2, 3, 4]): void {
+  const specify = (name: string, body: (context: TestContext) => Promise<void>) => contractRow(engine, name, body);
   for (const seed of seeds) {
-    contractRow(engine, `search, count, sort and pages equal the oracle (seed ${seed})`, async (context) => {
+    specify(`search, count, sort and pages equal the oracle (seed ${seed})`, async (context) => {
       const next = random(seed);
       const store = await open(context, 3 * 86_400_000);
       const world = await populate(store, next);
@@ -19,7 +21,7 @@ export function searchContract(engine: string, open: OpenStore, seeds: readonly 
     });
   }
 
-  contractRow(engine, 'pages while others write: what does not change appears exactly once', async (context) => {
+  specify('pages while others write: what does not change appears exactly once', async (context) => {
     const store = await open(context);
     const next = random(7);
     const world = await populate(store, next);
