@@ -220,9 +220,11 @@ function searchSection(ground: Ground): readonly string[] {
 function operationSection(ground: Ground): readonly string[] {
   const { capability } = ground;
   const claims = new Map<string, string[]>();
-  const add = (code: string, where: string) => claims.set(code, [...(claims.get(code) ?? []), where]);
-  for (const code of capability.operations.keys()) add(code, 'system');
-  for (const { type, operations } of capability.types.values()) for (const code of operations.keys()) add(code, type);
+  const add = (code: string, where: string) => claims.set(code, [...new Set([...(claims.get(code) ?? []), where])]);
+  for (const { code } of capability.operations.values()) add(code, 'system');
+  for (const { type, operations } of capability.types.values()) {
+    for (const { code } of operations.values()) add(code, type);
+  }
   const rows = [...claims]
     .toSorted(([a], [b]) => (a < b ? -1 : 1))
     .map(([code, where]) => [
@@ -310,8 +312,7 @@ export function unproven(ground: Ground): readonly string[] {
   const types = [...capability.types.values()];
   const interactions = new Set([...types.flatMap((type) => [...type.interactions]), ...capability.system]);
   const operations = new Set([
-    ...types.flatMap((type) => [...type.operations.keys()]),
-    ...capability.operations.keys(),
+    ...[capability, ...types].flatMap((claims) => [...claims.operations.values()].map(({ code }) => code)),
   ]);
   const modifiers = Object.entries(SEARCH_TYPES).flatMap(([type, row]) => [
     type,

@@ -68,6 +68,7 @@ export const OPERATION_IDS = [
   'System-export',
   'Patient-export',
   'Group-export',
+  'Patient-export-one',
   'System-import',
   'SearchParameter-status',
   'RiskAssessment-evaluate',
@@ -84,6 +85,7 @@ const GUIDES: ReadonlyMap<string, string> = new Map([
   ['System-export', 'http://hl7.org/fhir/uv/bulkdata/OperationDefinition/export'],
   ['Patient-export', 'http://hl7.org/fhir/uv/bulkdata/OperationDefinition/patient-export'],
   ['Group-export', 'http://hl7.org/fhir/uv/bulkdata/OperationDefinition/group-export'],
+  ['Patient-export-one', 'urn:firewatch:OperationDefinition:Patient-export-one'],
   ['System-import', 'urn:firewatch:OperationDefinition:import'],
   ['Patient-access-report', 'urn:firewatch:OperationDefinition:Patient-access-report'],
   ['Patient-accounting-of-disclosures', 'urn:firewatch:OperationDefinition:Patient-accounting-of-disclosures'],
@@ -342,6 +344,9 @@ function compartmentFaults(
  * An operation is named by the canonical of its definition; its name is the code of that definition.
  * @param type undefined = claimed for the whole system
  */
+/** Key of an operation on one resource, where its type has another of the same code. */
+export const ofOne = (code: string): string => `[id] ${code}`;
+
 function claimedOperations(
   claims: JsonObject,
   type: string | undefined,
@@ -349,13 +354,18 @@ function claimedOperations(
   wrong: string[],
 ): ReadonlyMap<string, OperationDefinition> {
   const claimed = new Map<string, OperationDefinition>();
+  /** One of a resource may stand beside one of its type, where a guide defines the one only. */
+  const keyOf = (name: string, found: OperationDefinition | undefined): string =>
+    claimed.get(name)?.instance === false && found?.type === false ? ofOne(name) : name;
   for (const claim of objects(claims.operation)) {
     const name = text(claim.name) ?? '';
     const url = text(claim.definition)?.split('|')[0] ?? '';
     const found = definitions.operations.find((each) => each.url === url);
     const fault =
-      found === undefined ? `names no known definition: ${url}` : operationFault(found, name, type, claimed.has(name));
-    if (found !== undefined && fault === undefined) claimed.set(name, found);
+      found === undefined
+        ? `names no known definition: ${url}`
+        : operationFault(found, name, type, claimed.has(keyOf(name, found)));
+    if (found !== undefined && fault === undefined) claimed.set(keyOf(name, found), found);
     else wrong.push(`${type ?? 'system'} operation ${name} ${fault}.`);
   }
   return claimed;

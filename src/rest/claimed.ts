@@ -1,5 +1,5 @@
 /** What capability-statement.json claims, asked of one request. Source: http.html#capabilities; a claim not made is an interaction not given. */
-import type { Capability, ClaimedType } from '../fhir/capability.ts';
+import { type Capability, type ClaimedType, ofOne } from '../fhir/capability.ts';
 import type { OperationDefinition } from '../fhir/definitions.ts';
 import { fhirError } from '../fhir/outcome.ts';
 import { type Asked, methodsOf, placeOf } from './place.ts';
@@ -51,7 +51,7 @@ export function claimedOperation(
 ): OperationDefinition {
   const claims = type === undefined ? capability : capability.types.get(type);
   if (claims === undefined) throw fhirError('unknown-type', `The resource type \`${type}\` is not supported.`);
-  const found = claims.operations.get(code);
+  const found = (id === undefined ? undefined : claims.operations.get(ofOne(code))) ?? claims.operations.get(code);
   const where = type === undefined ? 'the whole system' : `\`${type}\``;
   if (found === undefined) {
     throw fhirError('unknown-operation', `The operation \`$${code}\` is not supported for ${where}.`);

@@ -12,10 +12,11 @@ import { factsOf } from './caller.ts';
 import type { Caller, Performed, RestContext } from './context.ts';
 import { exportUnits } from './export-filter.ts';
 import type { ExportDesk, ExportScope } from './export-job.ts';
+import { heldByKey } from './held.ts';
 import { busy, kickOffUrl, prefersAsync, started } from './job-kick-off.ts';
 import type { Operation, OperationCall } from './operation.ts';
 import { textOf } from './operation-input.ts';
-import { personsOf } from './patient-links.ts';
+import { personOf, personsOf } from './patient-links.ts';
 import { mayRead } from './read.ts';
 import { storedResource } from './represent.ts';
 
@@ -42,6 +43,12 @@ export const EXPORT_PATIENTS = exporting('type', async (_call, caller) => ({
 export const EXPORT_GROUP = exporting('instance', async ({ key }, caller, context) => ({
   kind: 'members',
   members: await membersOf(key, caller, context),
+}));
+
+/** One person: every record that Patient.link joins. */
+export const EXPORT_PATIENT = exporting('instance', async ({ key }, caller, context) => ({
+  kind: 'members',
+  members: await personOf((await heldByKey(key, caller, context)).key.id, caller.access, context),
 }));
 
 async function kickOff(call: OperationCall, scoping: Scoping, caller: Caller, context: RestContext) {

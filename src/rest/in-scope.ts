@@ -76,6 +76,7 @@ const OPERATIONS = {
   'System-export': { bulk: true },
   'Patient-export': { bulk: true },
   'Group-export': { bulk: true, verbs: ['read'] },
+  'Patient-export-one': { verbs: ['read'] },
   'System-import': { bulk: true },
   'SearchParameter-status': { verbs: ['read'] },
   'RiskAssessment-evaluate': { of: 'Patient', verbs: ['search'] },

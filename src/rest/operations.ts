@@ -10,7 +10,7 @@ import { DISCLOSURES } from './disclosures.ts';
 import { DOCUMENT } from './document.ts';
 import { EVALUATE } from './evaluate.ts';
 import { ENCOUNTER_EVERYTHING, PATIENT_EVERYTHING } from './everything.ts';
-import { EXPORT_GROUP, EXPORT_PATIENTS, EXPORT_SYSTEM } from './export-operation.ts';
+import { EXPORT_GROUP, EXPORT_PATIENT, EXPORT_PATIENTS, EXPORT_SYSTEM } from './export-operation.ts';
 import { IMPORT } from './import-operation.ts';
 import { LASTN } from './lastn.ts';
 import { MERGE } from './merge.ts';
@@ -51,6 +51,7 @@ export const OPERATIONS = {
   'System-export': EXPORT_SYSTEM,
   'Patient-export': EXPORT_PATIENTS,
   'Group-export': EXPORT_GROUP,
+  'Patient-export-one': EXPORT_PATIENT,
   'System-import': IMPORT,
   'SearchParameter-status': STATUS,
   'RiskAssessment-evaluate': EVALUATE,

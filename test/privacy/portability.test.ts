@@ -1,0 +1,78 @@
+// Patient/[id]/$export: one person's data as NDJSON, also for the person. GDPR Art. 20; Bulk Data Access 2.0.0; docs/privacy.md#portability
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { localFacts } from '../../src/rest/caller.ts';
+import { callerOf } from '../../src/smart/access.ts';
+import { scopesOf } from '../../src/smart/scopes.ts';
+import { type ExportWorld, exportWorld, linesOf } from '../rest/export-world.ts';
+import { at } from '../world.ts';
+
+const to = (reference: string) => ({ reference });
+const observation = (id: string, subject: string) => ({
+  ...{ resourceType: 'Observation', id, status: 'final', code: { text: 'x' } },
+  subject: to(subject),
+});
+
+let w: ExportWorld;
+before(async () => {
+  w = await exportWorld();
+  await w.operations.hold(
+    { resourceType: 'Patient', id: 'me' },
+    { resourceType: 'Patient', id: 'also-me', link: [{ other: to('Patient/me'), type: 'seealso' }] },
+    { resourceType: 'Patient', id: 'other' },
+    observation('mine', 'Patient/me'),
+    observation('mine-too', 'Patient/also-me'),
+    observation('theirs', 'Patient/other'),
+    { resourceType: 'Organization', id: 'o', name: 'O' },
+  );
+});
+after(() => w.close());
+
+const caller = (scope: string, patients: readonly string[], principal = scope) =>
+  callerOf(
+    {
+      ...localFacts('portability-1', '127.0.0.1'),
+      principal,
+      rights: { kind: 'granted', scopes: scopesOf(scope), patients: [...patients] },
+    },
+    w.operations.context,
+  );
+const PERSON = ['me', 'also-me'];
+const ids = (lines: Readonly<Record<string, readonly object[]>>) =>
+  Object.fromEntries(
+    Object.entries(lines).map(([type, list]) => [type, list.map((each) => at(each, 'id')).toSorted()]),
+  );
+
+for (const [scope, patients, expected] of [
+  ['patient/*.rs', PERSON, { Patient: ['also-me', 'me'], Observation: ['mine', 'mine-too'] }],
+  ['patient/*.read', PERSON, { Patient: ['also-me', 'me'], Observation: ['mine', 'mine-too'] }],
+  ['patient/Patient.rs', PERSON, { Patient: ['also-me', 'me'] }],
+  ['user/*.rs', [], { Patient: ['also-me', 'me'], Observation: ['mine', 'mine-too'] }],
+  ['system/*.rs', [], { Patient: ['also-me', 'me'], Observation: ['mine', 'mine-too'] }],
+] as const) {
+  test(`privacy@portability: ${scope} gets the person's record, cut by the scope, and nothing of others`, async () => {
+    assert.deepEqual(ids(await w.exported('/Patient/me/$export', caller(scope, patients))), expected);
+  });
+}
+
+for (const [name, url, scope, patients, status] of [
+  ['another patient is not there for a patient', '/Patient/other/$export', 'patient/*.rs', PERSON, 404],
+  ['without a scope for Patient', '/Patient/me/$export', 'patient/Observation.rs', PERSON, 403],
+  ['all patients', '/Patient/$export', 'patient/*.rs', PERSON, 403],
+  ['all patients, for a user', '/Patient/$export', 'user/*.rs', [], 403],
+] as const) {
+  test(`privacy@portability: refused: ${name}`, async () => {
+    assert.equal((await w.send('GET', url, undefined, caller(scope, patients))).status, status);
+  });
+}
+
+test('privacy@portability: status and files are for whoever asked; each record is audited', async () => {
+  const me = caller('patient/*.rs', PERSON, 'me');
+  w.recorded.length = 0;
+  const path = await w.kickOff('/Patient/me/$export?_type=Observation', me);
+  await w.desk().idle();
+  assert.equal((await w.ask('GET', path, caller('patient/*.rs', ['other'], 'somebody'))).status, 404);
+  assert.deepEqual(ids(await linesOf(path, w, me)), { Observation: ['mine', 'mine-too'] });
+  assert.deepEqual(w.recorded.flat().toSorted(), ['also-me', 'me']);
+  await w.ask('DELETE', path, me);
+});
