@@ -39,6 +39,12 @@ export class Dictionary {
     return found === undefined ? UNKNOWN : this.remember(table, name, found);
   }
 
+  /** Codes that a token parameter occurs with, at most `most`; one may come twice. */
+  codes(parameter: number, most: number): readonly string[] {
+    const rows = this.statements.all(sql`SELECT code FROM code_system WHERE parameter=${parameter} LIMIT ${most}`);
+    return rows.map(([code]) => String(code));
+  }
+
   /** False when every resource has at most one date of this parameter. */
   hasSeveral(parameter: number): boolean {
     return this.statements.get(sql`SELECT 1 FROM parameter_several WHERE parameter=${parameter}`) !== undefined;

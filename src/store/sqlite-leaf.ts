@@ -115,6 +115,9 @@ function lowRange({ relation, low, high }: Interval, longest: number): readonly 
   }
 }
 
+/** Most codes of a parameter that are looked through: labels are few, identifiers are not. */
+const MOST_CODES = 32;
+
 export class Leaves {
   readonly #dictionary: Dictionary;
 
@@ -140,6 +143,17 @@ export class Leaves {
   #unit(parameter: number, column: Sql, unit: string | undefined): Sql {
     if (unit !== undefined) return sql`${column}=${this.#dictionary.number('unit', unit)}`;
     return sql`${column} IN (SELECT unit FROM parameter_unit WHERE parameter=${parameter} AND converted=0)`;
+  }
+
+  /**
+   * Those of the codes that some resource can have, whatever its system. Looked up in the snapshot of the search itself: a code counts from the
+   * very commit that first writes it. All of them when the parameter occurs with more codes than are worth looking through.
+   */
+  occurring(name: ParameterKey, codes: readonly string[]): readonly string[] {
+    const parameter = this.parameter(name);
+    if (parameter === UNKNOWN) return [];
+    const held = this.#dictionary.codes(parameter, MOST_CODES + 1);
+    return held.length > MOST_CODES ? codes : codes.filter((code) => held.includes(code));
   }
 
   /** Whether a known resource has a row that satisfies the leaf: key lookups only. */

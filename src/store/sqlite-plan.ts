@@ -2,6 +2,7 @@
 import type { ParameterKey, Predicate } from '../fhir/search/algebra.ts';
 import { StoreError } from './port.ts';
 import type { Dictionary } from './sqlite-dictionary.ts';
+import { occurring } from './sqlite-excluded.ts';
 import {
   type Interval,
   isUpdated,
@@ -300,7 +301,7 @@ export class Planner {
       case 'or':
         return this.#or(where.of, type, of);
       case 'not':
-        return sql`NOT (${this.condition(where.of, type, of)})`;
+        return sql`NOT (${this.condition(occurring(where.of, this.leaves), type, of)})`;
       default:
         throw new TypeError(`Unknown predicate ${String(where satisfies never)}`);
     }

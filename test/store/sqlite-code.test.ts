@@ -8,7 +8,7 @@ import type { IndexEntry, Predicate } from '../../src/fhir/search/algebra.ts';
 import { attachSqlite, openSqlite } from '../../src/store/sqlite.ts';
 import { connect } from '../../src/store/sqlite-schema.ts';
 import { all, idsOf, plan } from './contract.ts';
-import { put, remove } from './world.ts';
+import { pick, put, random, remove, whole } from './world.ts';
 
 const renderAudit = ({ bytes }: { bytes: string }): string => bytes;
 const MANY = 10_000;
@@ -165,4 +165,72 @@ test('store-sqlite-code: many codes of one parameter are asked of a known resour
   }
   const looks = texts.map((text) => text.split('FROM entry').length + text.split('FROM token').length - 2);
   assert.ok(Math.max(...looks) <= 2, `${looks}`);
+});
+
+const LABELS = ['R', 'V', 'ETH', 'PSY', 'N'];
+const label = (code: string): Predicate => ({ kind: 'token', parameter: 'Patient._security', code });
+const labelled = (code: string): IndexEntry => ({
+  kind: 'token',
+  parameter: 'Patient._security',
+  system: 'urn:labels',
+  code,
+  group: 0,
+});
+const hidden = (codes: readonly string[]): Predicate => {
+  const [only] = codes;
+  const of = codes.map(label);
+  return { kind: 'not', of: codes.length === 1 && only !== undefined ? label(only) : { kind: 'or', of } };
+};
+
+for (const seed of [1, 2, 3]) {
+  test(`store-sqlite-excluded: a code is excluded from the commit on that first writes it, on every thread (seed ${seed})`, async (context) => {
+    const { store, heavy } = await bounded(context);
+    const next = random(seed);
+    const held = new Map<string, { version: number; labels: readonly string[] | undefined }>();
+    const open = Array.from({ length: 40 }, (_, index) => `x${index}`);
+    for (let round = 0; round < 120; round++) {
+      const id = `p${whole(next, 8)}`;
+      const { version, labels } = held.get(id) ?? { version: 0, labels: undefined };
+      const way = whole(next, 5);
+      if (way === 0 && labels !== undefined) {
+        await store.commit({ commands: [remove('Patient', id, version + 1)], audit: [] });
+        held.set(id, { version: version + 1, labels: undefined });
+      } else if (way === 1 && version > 0) {
+        // The last of a code takes it off the list of codes; it may come again.
+        await store.commit({ commands: [{ op: 'purge', key: { type: 'Patient', id }, version }], audit: [] });
+        held.delete(id);
+      } else {
+        const own = [pick(next, [[], [], [pick(next, LABELS)], [pick(next, LABELS), 'open']])].flat();
+        const many = round === 100 ? open : [];
+        const entries = [...new Set([...own, ...many])].map(labelled);
+        await store.commit({ commands: [put('Patient', id, version + 1, entries)], audit: [] });
+        held.set(id, { version: version + 1, labels: own });
+      }
+      const codes = pick(next, [LABELS.slice(0, 4), ['R'], ['PSY', 'V']]);
+      const wanted = [...held].flatMap(([each, { labels: has }]) =>
+        has === undefined || codes.some((code) => has.includes(code)) ? [] : [each],
+      );
+      for (const reader of [heavy, store]) {
+        const { matches } = await reader.search(plan('Patient', hidden(codes)), { count: 20 });
+        assert.deepEqual(idsOf(matches).sort(), wanted.sort(), `round ${round}`);
+      }
+      const expected = { op: 'expect', plan: plan('Patient', hidden(codes)), ids: wanted } as const;
+      assert.equal((await heavy.commit({ commands: [expected], audit: [] })).ok, true, 'judged by the writer');
+    }
+  });
+}
+
+test('store-sqlite-excluded: labels that nothing has are not asked of each resource', async (context) => {
+  const { store } = await bounded(context);
+  await store.commit({ commands: [put('Patient', 'a', 1, [labelled('N')])], audit: [] });
+  const texts: string[] = [];
+  store.watchStatements((text) => texts.push(text));
+  const asked = async () => {
+    texts.length = 0;
+    const { matches } = await store.search(plan('Patient', hidden(['R', 'V'])), { count: 10 });
+    return { ids: idsOf(matches), isAsked: texts.some((text) => text.includes('FROM entry')) };
+  };
+  assert.deepEqual(await asked(), { ids: ['a'], isAsked: false });
+  await store.commit({ commands: [put('Patient', 'b', 1, [labelled('V')])], audit: [] });
+  assert.deepEqual(await asked(), { ids: ['a'], isAsked: true });
 });
