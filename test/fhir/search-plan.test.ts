@@ -78,6 +78,72 @@ test('fhir-r4@search-prefix ap: the plan is the same all day long, so that curso
   assert.notDeepEqual(at(NOW), at(NOW + 86_400_000));
 });
 
+const reference = (parameter: string, ...ids: readonly string[]): Predicate => ({
+  kind: 'reference',
+  parameter: `Observation.${parameter}`,
+  targets: ids.map((id) => `Patient/${id}`),
+});
+const open: Predicate = { kind: 'not', of: { kind: 'token', parameter: 'Observation._security', code: 'R' } };
+const within = (where: Predicate): AccessFilter => ({ principal: 'limited', visible: () => where });
+const compartment = (...ids: readonly string[]) => or([reference('subject', ...ids), reference('performer', ...ids)]);
+
+test('a compartment is not asked for again where the search names its patients, and only there', () => {
+  const rows: readonly [query: string, access: Predicate, isLeftOut: boolean][] = [
+    ['patient=mine', compartment('mine'), true],
+    ['patient=Patient/mine&code=x', compartment('mine'), true],
+    ['subject=Patient/mine', compartment('mine'), true],
+    ['patient=mine', reference('subject', 'mine'), true],
+    ['patient=mine', compartment('mine', 'other'), false],
+    ['patient=mine', reference('performer', 'mine'), false],
+    ['patient=theirs', compartment('mine'), false],
+    ['subject=mine', compartment('mine'), false],
+    ['patient=http://elsewhere.example/Patient/mine', compartment('mine'), false],
+    ['patient=mine,theirs', compartment('mine'), false],
+    ['subject=Patient/mine', reference('patient', 'mine'), false],
+    ['focus=Patient/mine', compartment('mine'), false],
+    ['code=x', compartment('mine'), false],
+    ['patient=mine', { kind: 'not', of: compartment('mine') }, false],
+  ];
+  for (const [query, access, isLeftOut] of rows) {
+    const own = where('Observation', query);
+    const left: Predicate = isLeftOut ? open : and([access, open]);
+    assert.deepEqual(
+      planned('Observation', query, within(and([access, open]))).where,
+      and([left, own]),
+      `${query} within ${JSON.stringify(access)}`,
+    );
+  }
+});
+
+test('what a compartment leaves out stays out, whatever the search names', () => {
+  const performed = (id: string, subject: string, performer: string) =>
+    indexed({
+      resourceType: 'Observation',
+      id,
+      subject: { reference: subject },
+      performer: [{ reference: performer }],
+    });
+  const held = [
+    ...world,
+    performed('o3', 'Patient/theirs', 'Patient/mine'),
+    performed('o4', 'Group/mine', 'Patient/theirs'),
+    performed('o6', 'https://elsewhere.example/Patient/mine', 'Patient/theirs'),
+    performed('o5', `${fhirBase}/Patient/mine`, 'Patient/theirs'),
+  ];
+  const people = ['mine', 'theirs'];
+  const queries = people.flatMap((id) => [
+    ...[`patient=${id}`, `patient=Group/${id}`, `subject=${id}`, `subject=Patient/${id}`, `performer=Patient/${id}`],
+    ...[`patient=${id}&performer=Patient/${id}`, `patient=mine,${id}`, `subject:Patient=${id}`],
+  ]);
+  for (const mine of [['mine'], ['theirs'], people]) {
+    const inside = new Set(held.filter((one) => matches(compartment(...mine), one, held)).map(({ id }) => id));
+    for (const query of queries) {
+      const wanted = found(held, 'Observation', query).filter((id) => inside.has(id));
+      assert.deepEqual(found(held, 'Observation', query, within(compartment(...mine))), wanted, `${mine}: ${query}`);
+    }
+  }
+});
+
 test('shapes that engines rely on', () => {
   assert.deepEqual(where('Patient', ''), { kind: 'all' });
   assert.deepEqual(where('Patient', 'gender:not=male'), {

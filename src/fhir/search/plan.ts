@@ -7,6 +7,7 @@ import type { AccessFilter, ParameterKey, Predicate, SearchPlan, SortKey, Verb }
 import { namesConcepts } from './concepts.ts';
 import { containedKey, containedPredicate, containedScope } from './contained.ts';
 import { claimedTargets } from './criteria.ts';
+import { unimplied } from './implied.ts';
 import { latitudeKey } from './near.ts';
 import { NO_LINKS, namesPerson, PATIENT, type PatientLinks, throughLinks } from './person.ts';
 import { type ValueContext, valuePredicates } from './predicates.ts';
@@ -54,7 +55,8 @@ export function planSearch(query: SearchQuery, access: AccessFilter, context: Pl
     links,
   };
   const where = and(query.criteria.map((criterion) => predicateOf(criterion, query.type, planning)));
-  return planOf(query.type, where, access, query.sort);
+  const visible = unimplied(access.visible(query.type, 'search'), where, context.capability);
+  return { type: query.type, where: and([visible, where]), sort: query.sort, principal: access.principal };
 }
 
 /**
