@@ -201,7 +201,9 @@ const UNFILTERED = [
   'rest/legal-hold.ts',
   'rest/parameter-claim.ts',
   'rest/patient-links.ts',
+  'rest/referred.ts',
   'smart/consent-actors.ts',
+  'smart/held-consents.ts',
 ];
 
 test('architecture@filtered: a plan is made with an access filter, but for the files that are named', () => {

@@ -84,7 +84,7 @@ export class EmergencyReviews {
     const server = serverOf(caller);
     const task = taskOf(emergency, await emergency.reason(), ambient.now());
     const name = { type: 'Task', id: ambient.newId() };
-    const { command, also } = put(task, name, undefined, 'POST', server, context);
+    const { command, also } = await put(task, name, undefined, 'POST', server, context);
     const named = { ...name, version: 1 };
     const entry = { resource: named, patients: [patient] };
     const alert = context.audit({ caller, entries: [{ interaction: 'emergency-start', ...entry }], status: 200 });

@@ -13,12 +13,14 @@ import {
   type ResourceKey,
   serialize,
 } from '../fhir/resource.ts';
+import { BINARY } from '../fhir/search/security-context.ts';
 import { instantText } from '../fhir/time.ts';
 import type { AuditRow, Body, Command, StoredVersion } from '../store/port.ts';
 import { namesVersion } from './conditions.ts';
 import type { Caller, RestContext } from './context.ts';
 import { assertInScope, assertMayPut, permits, seesAll } from './permission.ts';
 import { isApart, localTarget } from './references.ts';
+import { settled } from './referred.ts';
 import { assertWhole, respond, storedResource, versionHeaders } from './represent.ts';
 import type { FhirResponse, Preconditions, Representation } from './request.ts';
 
@@ -71,16 +73,18 @@ const APPEND_ONLY: ReadonlySet<string> = new Set(['AuditEvent']);
  * @param current the stored version that is current, a deletion included
  * @throws FhirError with every error validation found; its first issue decides the status
  */
-export function put(
+export async function put(
   resource: Resource,
   key: ResourceKey,
   current: StoredVersion | undefined,
   method: keyof typeof INTERACTIONS,
-  caller: Caller,
+  asker: Caller,
   context: RestContext,
-): Change {
+): Promise<Change> {
   if (method === 'PUT') assertWhole(resource);
   const named = withServerMeta(resource, key.id);
+  const before = current?.text === undefined ? [] : [storedResource(current.text)];
+  const caller = await settled(key.type === BINARY ? [named, ...before] : [], asker, context);
   assertMayPut(named, key, current, method === 'PUT', caller, context);
   const { prepared, findings, also } = ruled(named, current, caller, context);
   const exists = current !== undefined && !current.deleted;
@@ -113,16 +117,18 @@ export function put(
  * A deletion of `key`; nothing to write when it is deleted already or never was.
  * @throws FhirError `insufficient-scope` (403) for what the caller sees and may not delete
  */
-export function deletion(
+export async function deletion(
   key: ResourceKey,
   current: StoredVersion | undefined,
   caller: Caller,
   context: RestContext,
-): Change {
+): Promise<Change> {
   assertInScope(key.type, ['delete'], caller);
   if (current?.text !== undefined && !seesAll(key.type, ['delete'], caller)) {
     const { text, at } = current;
-    if (!permits('delete', storedResource(text), { id: key.id, at }, caller, context)) {
+    const held = storedResource(text);
+    const asked = await settled([held], caller, context);
+    if (!permits('delete', held, { id: key.id, at }, asked, context)) {
       throw fhirError('insufficient-scope', `Deleting \`${label(key)}\` is not permitted to this caller.`);
     }
   }

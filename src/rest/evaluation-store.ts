@@ -107,10 +107,11 @@ async function decided(
     return { ...nothing, identifier, expect, changes: [unchanged(found)], told: [found, ...results.matches] };
   }
   const resources = asKept(assessment, observations, kept);
-  const changes = [...resources, provenanceOfKept(resources, kept)].map((resource) => {
+  const changes: Change[] = [];
+  for (const resource of [...resources, provenanceOfKept(resources, kept)]) {
     const key = { type: resource.resourceType, id: resource.id ?? context.ambient.newId() };
-    return put(resource, key, undefined, 'POST', caller, context);
-  });
+    changes.push(await put(resource, key, undefined, 'POST', caller, context));
+  }
   const told = changes.filter((change) => change.told && change.key.type !== PROVENANCE);
   return { ...nothing, identifier, expect, changes, told };
 }

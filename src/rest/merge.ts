@@ -115,8 +115,8 @@ async function decided(call: OperationCall, caller: Caller, context: RestContext
   };
   const after = merged(before, wish, fhirBase);
   const changes = [
-    put(after.target, targetHeld.key, targetHeld, 'PUT', caller, context),
-    put(after.source, sourceHeld.key, sourceHeld, 'PUT', caller, context),
+    await put(after.target, targetHeld.key, targetHeld, 'PUT', caller, context),
+    await put(after.source, sourceHeld.key, sourceHeld, 'PUT', caller, context),
   ];
   return { plan: { changes, expects, access }, target: after.target, isDone: false };
 }

@@ -89,7 +89,7 @@ async function changed(
     const held = await heldByKey(call.key, caller, context);
     const resource = storedResource(held.text ?? 'null');
     const next = withSets(resource, given, operation);
-    const change = next === resource ? unchanged(held) : put(next, held.key, held, 'PUT', caller, context);
+    const change = next === resource ? unchanged(held) : await put(next, held.key, held, 'PUT', caller, context);
     const access = {
       interaction: 'operation',
       operation: definition.code,

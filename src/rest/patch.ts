@@ -38,7 +38,7 @@ export const patch: Perform<Request<'patch'>> = async (request, caller, context)
   return performed(request, caller, context, async () => {
     const current = await heldFor(PATCH, key, caller, context);
     const resource = normalised(patchedHeld(key, current, request, context), context);
-    return { changes: [put(resource, key, current, 'PATCH', caller, context)], expects: [] };
+    return { changes: [await put(resource, key, current, 'PATCH', caller, context)], expects: [] };
   });
 };
 
@@ -50,7 +50,7 @@ export const conditionalPatch: Perform<Request<'conditional-patch'>> = async (re
     const held = matchOf(type, matches);
     if (!(await permitsVersion(PATCH, held, caller, context))) throw unknown(held.key);
     const resource = normalised(patchedHeld(held.key, held, request, context), context);
-    return { changes: [put(resource, held.key, held, 'PATCH', caller, context)], expects: [expect] };
+    return { changes: [await put(resource, held.key, held, 'PATCH', caller, context)], expects: [expect] };
   });
 };
 

@@ -11,6 +11,7 @@ import { searchableTypes } from '../fhir/search/system.ts';
 import { mayRelabel, restrictingCodes } from '../smart/policy.ts';
 import type { StoredVersion } from '../store/port.ts';
 import type { Caller, RestContext } from './context.ts';
+import { settled } from './referred.ts';
 import { storedResource } from './represent.ts';
 
 /** @throws FhirError `insufficient-scope` (403) when the caller may do this with no resource of the type, whatever is held */
@@ -41,7 +42,10 @@ export function seesEverything(caller: Caller, { capability }: Pick<RestContext,
   return searchableTypes(capability).every((type) => seesAll(type, ['search'], caller));
 }
 
-/** Whether the caller may do this with a resource as it is here. Cost: its index rows, for callers with a narrow view only. */
+/**
+ * Whether the caller may do this with a resource as it is here; a Binary needs a caller who is settled (referred.ts). Cost: its index rows, for
+ * callers with a narrow view only.
+ */
 export function permits(
   verb: Verb,
   resource: Resource,
@@ -92,7 +96,8 @@ export async function permitsVersion(
     if (left.every(isById)) return left.every((each) => satisfies(each, { ...key, at, entries: [] }));
   }
   const resource = storedResource(text);
-  return verbs.every((verb) => permits(verb, resource, { id: key.id, at }, caller, context));
+  const asked = await settled([resource], caller, context);
+  return verbs.every((verb) => permits(verb, resource, { id: key.id, at }, asked, context));
 }
 
 /** The current version (also a deletion) as the caller may know of it: undefined for what is not there and for what they may not do this with. */

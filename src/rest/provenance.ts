@@ -41,15 +41,15 @@ export function provenanceOf({ headers }: Pick<WireRequest, 'headers'>): Resourc
  * The creation of a Provenance whose targets are the versions written; undefined when nothing is written.
  * @throws FhirError with every error validation found; `method-not-allowed` (405) where Provenance is not claimed
  */
-export function provenanceChange(
+export async function provenanceChange(
   provenance: Resource,
   changes: readonly Change[],
   caller: Caller,
   context: RestContext,
-): Change | undefined {
+): Promise<Change | undefined> {
   const written = changes.filter(({ command }) => command !== undefined);
   if (written.length === 0) return undefined;
-  return named(() => {
+  try {
     if (context.capability.types.get(TYPE)?.interactions.has('create') !== true) {
       throw fhirError('method-not-allowed', 'Provenance is not supported.');
     }
@@ -57,11 +57,13 @@ export function provenanceChange(
     const reference = (text: string): string => withoutOwnBase(text, context.settings.fhirBase);
     const resource = rewritten({ ...provenance, target }, { reference, links: undefined }, context.definitions);
     const key = { type: TYPE, id: context.ambient.newId() };
-    const change = put(resource, key, undefined, 'POST', caller, context);
+    const change = await put(resource, key, undefined, 'POST', caller, context);
     const own = new Set(written.map((each) => label(each.key)));
     // What is written or deleted beside it is held as a version, whatever becomes of it.
     return { ...change, targets: new Set([...change.targets].filter((each) => !own.has(each))) };
-  });
+  } catch (error) {
+    throw naming(error);
+  }
 }
 
 /** Refusals say that the header is meant, not the body. */
@@ -69,10 +71,12 @@ function named<T>(work: () => T): T {
   try {
     return work();
   } catch (error) {
-    if (!(error instanceof FhirError)) throw error;
-    const [first, ...others] = error.issues.map(
-      (issue): Issue => ({ ...issue, message: `${HEADER}: ${issue.message}` }),
-    );
-    throw first === undefined ? error : new FhirError([first, ...others], { cause: error });
+    throw naming(error);
   }
+}
+
+function naming(error: unknown): unknown {
+  if (!(error instanceof FhirError)) return error;
+  const [first, ...others] = error.issues.map((issue): Issue => ({ ...issue, message: `${HEADER}: ${issue.message}` }));
+  return first === undefined ? error : new FhirError([first, ...others], { cause: error });
 }

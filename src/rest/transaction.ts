@@ -112,7 +112,7 @@ export class Transaction {
       }
       const position = changes.push(await this.#change(entry, target)) - 1;
       const others = target.does === 'delete' ? (target.others ?? []) : [];
-      changes.push(...others.map((held) => deletion(held.key, held, this.#caller, this.#context)));
+      for (const held of others) changes.push(await deletion(held.key, held, this.#caller, this.#context));
       // The deletion of several has no version to answer with.
       if (others.length === 0) byEntry.set(entry.index, { position, repeated: false });
     });

@@ -111,7 +111,7 @@ async function tried(
     throw fhirError('method-not-allowed', `The interaction ${mode} is not supported for \`${type}\`.`);
   }
   if (mode === 'delete') {
-    if (key !== undefined) await integrityOf([deletion(key, held, caller, context)], caller, context);
+    if (key !== undefined) await integrityOf([await deletion(key, held, caller, context)], caller, context);
     return;
   }
   const sent = resourceOf(given);
@@ -127,7 +127,7 @@ async function tried(
   if (SUPPORTED.limited.has(type)) return;
   const target = key ?? { type, id: context.ambient.newId() };
   await integrityOf(
-    [put(resource, target, held, key === undefined ? 'POST' : 'PUT', caller, context)],
+    [await put(resource, target, held, key === undefined ? 'POST' : 'PUT', caller, context)],
     caller,
     context,
   );

@@ -55,7 +55,7 @@ export async function committed(
 ): Promise<Committed> {
   for (let count = 0; count < tries; count++) {
     const { changes, expects, access } = await decide();
-    const said = provenance && provenanceChange(provenance, changes, caller, context);
+    const said = provenance && (await provenanceChange(provenance, changes, caller, context));
     const all = said === undefined ? changes : [...changes, said];
     const holds = changes.flatMap(({ expect }) => expect ?? []);
     const stands = [...(await integrityOf(all, caller, context)), ...(await soleClaims(changes, caller, context))];
@@ -126,12 +126,12 @@ export const create: Perform<Request<'create'>> = async (request, caller, contex
   const key = { type, id: context.ambient.newId() };
   return performed(request, caller, context, async () => {
     if (ifNoneExist === undefined) {
-      return { changes: [put(resource, key, undefined, 'POST', caller, context)], expects: [] };
+      return { changes: [await put(resource, key, undefined, 'POST', caller, context)], expects: [] };
     }
     assertSeesAll(type, ['search'], CONDITIONAL_CREATE, caller);
     const { matches, expect } = await matched(criteriaOf(type, ifNoneExist, context), caller, context);
     const held = single(type, matches);
-    const change = held === undefined ? put(resource, key, undefined, 'POST', caller, context) : unchanged(held);
+    const change = held === undefined ? await put(resource, key, undefined, 'POST', caller, context) : unchanged(held);
     return { changes: [change], expects: [expect] };
   });
 };
@@ -145,7 +145,7 @@ export const update: Perform<Request<'update'>> = async (request, caller, contex
     if (current === undefined && !seesAll(key.type, ['create', 'update'], caller)) throw unknown(key);
     assertPreconditions(key, current, request);
     if (current === undefined) assertUpdateCreates(key.type, context);
-    return { changes: [put(resource, key, current, 'PUT', caller, context)], expects: [] };
+    return { changes: [await put(resource, key, current, 'PUT', caller, context)], expects: [] };
   });
 };
 
@@ -156,7 +156,7 @@ export const conditionalUpdate: Perform<Request<'conditional-update'>> = async (
   return performed(request, caller, context, async () => {
     const { matches, expect } = await matched(criteriaOf(request.type, request.criteria, context), caller, context);
     const { key, current } = await updateTarget(request, newId, matches, caller, context);
-    return { changes: [put(resource, key, current, 'PUT', caller, context)], expects: [expect] };
+    return { changes: [await put(resource, key, current, 'PUT', caller, context)], expects: [expect] };
   });
 };
 
@@ -165,7 +165,7 @@ export const remove: Perform<Request<'delete'>> = async (request, caller, contex
   return performed(request, caller, context, async () => {
     const current = await heldFor(['delete'], request.key, caller, context);
     assertPreconditions(request.key, current, { ifMatch: request.ifMatch, ifNoneMatch: undefined });
-    return { changes: [deletion(request.key, current, caller, context)], expects: [] };
+    return { changes: [await deletion(request.key, current, caller, context)], expects: [] };
   });
 };
 
@@ -175,7 +175,8 @@ export const conditionalDelete: Perform<Request<'conditional-delete'>> = async (
     const criteria = criteriaOf(request.type, request.criteria, context);
     const { matches, expect } = await deletable(request.type, criteria, caller, context);
     if (matches.length > 0) {
-      return { changes: matches.map((held) => deletion(held.key, held, caller, context)), expects: [expect] };
+      const changes = await Promise.all(matches.map((held) => deletion(held.key, held, caller, context)));
+      return { changes, expects: [expect] };
     }
     const query = rawRequest(request.wire, request.rawQuery, context.settings.fhirBase);
     return { changes: [], expects: [expect], access: { interaction: 'delete', query, patients: [] } };

@@ -6,6 +6,7 @@ import { FhirError } from '../fhir/outcome.ts';
 import type { AccessFilter, Predicate, Verb } from '../fhir/search/algebra.ts';
 import { compartmentPredicate } from '../fhir/search/compartment.ts';
 import { needsOthers } from '../fhir/search/satisfies.ts';
+import { BINARY, IS_GUARDED } from '../fhir/search/security-context.ts';
 import { ALL, and, NONE, not, or } from '../fhir/search/simplify.ts';
 import type { CallerFacts } from '../rest/caller.ts';
 import type { Caller, RestContext } from '../rest/context.ts';
@@ -15,6 +16,7 @@ import { type ConsentState, heldConsentsOf } from './held-consents.ts';
 import { type AccessPolicy, hiddenLabels, isBoundByConsent, type Permit, type Role, rolesOf } from './policy.ts';
 import { BESIDE_COMPARTMENT, EXPLICIT_ONLY, OPEN_TO_PATIENTS } from './reach.ts';
 import { NO_SITUATION, type Rights, type Scope, type Situation } from './scopes.ts';
+import { throughContext } from './security-context.ts';
 
 export type AccessContext = Pick<
   RestContext,
@@ -105,7 +107,9 @@ function grantedFilter(asker: Asker, context: AccessContext): AccessFilter {
   const limits = limitsOf(rights.situation ?? NO_SITUATION, consents, context);
   const compile = (type: string, verb: Verb): Predicate => {
     const scoped = or(rights.scopes.map((scope) => granted(scope, type, verb, rights, context)));
-    return scoped.kind === 'none' ? NONE : limits.cut(scoped, type, verb);
+    const own = scoped.kind === 'none' ? NONE : limits.cut(scoped, type, verb);
+    if (type !== BINARY || own.kind === 'none') return own;
+    return and([own, throughContext(verb, context.capability.types.keys(), filter.visible)]);
   };
   const filter: AccessFilter = {
     principal,
@@ -150,7 +154,7 @@ function limitsOf(situation: Situation, consents: Asker['consents'], context: Ac
       const open = limit.kind === 'all' ? ALL : or([limit, compartmentOf(type, lifted, context)]);
       return and([permitted, open]);
     },
-    isBound: (type) => consents !== undefined && isOfPatients(type, context),
+    isBound: (type) => consents !== undefined && (type === BINARY || isOfPatients(type, context)),
   };
 }
 
@@ -245,6 +249,7 @@ function ofPatients(type: string, verb: Verb, patients: readonly string[], conte
   const [first] = patients;
   if (first === undefined || EXPLICIT_ONLY.has(type)) return NONE;
   if (OPEN_TO_PATIENTS.has(type)) return verb === 'read' || verb === 'search' ? ALL : NONE;
+  if (type === BINARY) return IS_GUARDED; // and what it names decides
   return compartmentOf(type, patients, context);
 }
 

@@ -157,7 +157,7 @@ export interface AccessFilter {
   readonly principal: string;
   /**
    * The predicate for a type; `{ kind: 'all' }` permits, `{ kind: 'none' }` hides. It joins no other resources (satisfies.ts), so that one
-   * resource in hand can be judged by it: an old version, one that is to be written.
+   * resource in hand can be judged by it: an old version, one that is to be written. But for Binary, by its securityContext: referred.ts.
    */
   visible(type: string, verb: Verb): Predicate;
   /**

@@ -7,6 +7,8 @@ import type { IndexEntry, ParameterKey } from './algebra.ts';
 import { containedRows, type ExtractOf } from './contained.ts';
 import { contentWords, narrativeWords } from './full-text.ts';
 import { type RowScope, type RowSettings, type RowVisit, rowVisit } from './rows.ts';
+import { securityContextRows } from './security-context.ts';
+import { localReference } from './value.ts';
 
 export interface ExtractSettings extends RowSettings {
   readonly definitions: Structures;
@@ -17,7 +19,7 @@ export interface ExtractSettings extends RowSettings {
 }
 
 /** Raised when the same resource gives other rows than before: part of what decides whether a store is indexed anew. */
-export const ROWS_FORM = 2;
+export const ROWS_FORM = 3;
 
 const META = [
   ['_profile', 'uri', 'Resource.meta.profile'],
@@ -182,6 +184,7 @@ export function extractor(
     }
     if (narrative || content) addWords('_text', narrativeWords(resource), scope.rows);
     if (content) addWords('_content', contentWords(resource), scope.rows);
+    scope.rows.push(...securityContextRows(resource, (text) => localReference(text, settings.fhirBase)));
     return scope.rows;
   };
 }
