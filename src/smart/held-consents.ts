@@ -1,9 +1,13 @@
 /**
  * The Consents of a store as each thread holds them: read once, then only what was written since, asked for whenever the stamp of the store has
- * changed. A request that begins after a Consent was answered is judged by it, on every thread.
+ * changed. A request that begins after a Consent was answered is judged by it, on every thread. A Consent is the person's, so the links of
+ * Patients are held in the same way, as soon as any Consent may deny something.
  */
+import { PATIENT, PATIENT_LINK } from '../fhir/search/person.ts';
+import { unfilteredPlan } from '../fhir/search/plan.ts';
 import { localReference } from '../fhir/search/value.ts';
 import type { RestContext } from '../rest/context.ts';
+import { linksOf } from '../rest/patient-links.ts';
 import { storedResource } from '../rest/represent.ts';
 import type { ResourceStore, StoredVersion } from '../store/port.ts';
 import { type ConsentRule, type Provision, ruleOf } from './consent-rule.ts';
@@ -22,6 +26,13 @@ export interface ConsentState {
   readonly namesGroups: boolean;
 }
 
+/** How far a type was read. */
+interface Mark {
+  /** ms since 1970. */
+  readonly at: number;
+  readonly sequence: number;
+}
+
 const CONSENT = 'Consent';
 const PAGE = 200;
 const GROUP = /^(?:Organization|CareTeam|Group|PractitionerRole)\//;
@@ -30,7 +41,11 @@ export class HeldConsents {
   readonly #store: ResourceStore;
   readonly #fhirBase: string;
   readonly #rules = new Map<string, ConsentRule>();
-  #read: { readonly stamp: number | undefined; readonly at: number; readonly sequence: number } | undefined;
+  #read: Mark | undefined;
+  #stamp: number | undefined;
+  /** Id of a Patient -> those it links to. Patients without links are left out. */
+  readonly #links = new Map<string, readonly string[]>();
+  #linksRead: Mark | undefined;
   #state: ConsentState | undefined;
   #turn: Promise<unknown> = Promise.resolve();
 
@@ -54,7 +69,7 @@ export class HeldConsents {
   }
 
   #isRead(): boolean {
-    return this.#read?.stamp !== undefined && this.#read.stamp === this.#store.stamp();
+    return this.#read !== undefined && this.#stamp !== undefined && this.#stamp === this.#store.stamp();
   }
 
   async #refreshed(now: number): Promise<ConsentState> {
@@ -65,21 +80,10 @@ export class HeldConsents {
     return this.#state;
   }
 
-  /** @returns whether any rule has changed */
+  /** @returns whether any rule has changed, or whom it is about */
   async #readNew(): Promise<boolean> {
     const stamp = this.#store.stamp();
-    const { at, sequence } = this.#read ?? { at: undefined, sequence: 0 };
-    const seen = new Map<string, StoredVersion>();
-    let newest = { at: at ?? 0, sequence };
-    let after: string | undefined;
-    do {
-      const { matches, next } = await this.#store.history({ type: CONSENT, since: at }, { count: PAGE, after });
-      for (const version of matches.filter((each) => each.sequence > sequence)) {
-        if (!seen.has(version.key.id)) seen.set(version.key.id, version);
-        if (version.sequence > newest.sequence) newest = { at: version.at, sequence: version.sequence };
-      }
-      after = next;
-    } while (after !== undefined);
+    const { seen, mark } = await this.#newVersions(CONSENT, this.#read);
     let isChanged = false;
     for (const [id, { text }] of seen) {
       const rule =
@@ -90,24 +94,103 @@ export class HeldConsents {
       if (rule === undefined) this.#rules.delete(id);
       else this.#rules.set(id, rule);
     }
-    this.#read = { stamp, ...newest };
+    this.#read = mark;
+    const isLinked = [...this.#rules.values()].some(({ root }) => mayDeny(root)) && (await this.#readLinks());
+    this.#stamp = stamp;
+    return isChanged || isLinked;
+  }
+
+  /** @returns whether any link has changed */
+  async #readLinks(): Promise<boolean> {
+    if (this.#linksRead === undefined) {
+      // Before the search: what is written meanwhile is read again.
+      const [newest] = (await this.#store.history({ type: PATIENT }, { count: 1 })).matches;
+      for await (const version of this.#linkedPatients()) this.#setLinks(version);
+      this.#linksRead = { at: newest?.at ?? 0, sequence: newest?.sequence ?? 0 };
+      return true;
+    }
+    const { seen, mark } = await this.#newVersions(PATIENT, this.#linksRead);
+    let isChanged = false;
+    for (const version of seen.values()) isChanged = this.#setLinks(version) || isChanged;
+    this.#linksRead = mark;
     return isChanged;
+  }
+
+  async *#linkedPatients(): AsyncIterable<StoredVersion> {
+    const plan = unfilteredPlan(PATIENT, { kind: 'missing', parameter: PATIENT_LINK, missing: false });
+    let after: string | undefined;
+    do {
+      const { matches, next } = await this.#store.search(plan, { count: PAGE, after });
+      yield* matches;
+      after = next;
+    } while (after !== undefined);
+  }
+
+  #setLinks({ key: { id }, text }: StoredVersion): boolean {
+    const links = text === undefined ? [] : linksOf(storedResource(text), this.#fhirBase);
+    const isChanged = links.join() !== (this.#links.get(id) ?? []).join();
+    if (links.length === 0) this.#links.delete(id);
+    else this.#links.set(id, links);
+    return isChanged;
+  }
+
+  /** The last version of each resource of a type that was written since. */
+  async #newVersions(type: string, read: Mark | undefined) {
+    const { at, sequence } = read ?? { at: undefined, sequence: 0 };
+    const seen = new Map<string, StoredVersion>();
+    let mark: Mark = { at: at ?? 0, sequence };
+    let after: string | undefined;
+    do {
+      const { matches, next } = await this.#store.history({ type, since: at }, { count: PAGE, after });
+      for (const version of matches.filter((each) => each.sequence > sequence)) {
+        if (!seen.has(version.key.id)) seen.set(version.key.id, version);
+        if (version.sequence > mark.sequence) mark = { at: version.at, sequence: version.sequence };
+      }
+      after = next;
+    } while (after !== undefined);
+    return { seen, mark };
   }
 
   #stateAt(now: number, version: number): ConsentState {
     const alike = new Map<string, { readonly root: Provision; readonly patients: Set<string> }>();
+    const neighbours = bothWays(this.#links);
     let until = Number.POSITIVE_INFINITY;
     for (const { patient, from, root } of this.#rules.values()) {
       for (const instant of [from, ...instantsOf(root)]) if (instant > now) until = Math.min(until, instant);
       if (from > now || !mayDeny(root)) continue;
       const key = JSON.stringify(root);
       const known = alike.get(key) ?? { root, patients: new Set() };
-      known.patients.add(patient);
+      for (const id of joinedTo(patient, neighbours)) known.patients.add(id);
       alike.set(key, known);
     }
     const rules = [...alike.values()].map(({ root, patients }) => ({ root, patients: [...patients].toSorted() }));
     return { version, now, until, rules, namesGroups: rules.some(({ root }) => actorsOf(root).some(isGroup)) };
   }
+}
+
+/** Links say that both records are one person, whichever of them says so. */
+function bothWays(links: ReadonlyMap<string, readonly string[]>): ReadonlyMap<string, readonly string[]> {
+  const found = new Map<string, string[]>();
+  const add = (from: string, to: string): void => {
+    const known = found.get(from) ?? [];
+    known.push(to);
+    found.set(from, known);
+  };
+  for (const [id, others] of links)
+    for (const other of others)
+      for (const way of [
+        [id, other],
+        [other, id],
+      ] as const)
+        add(...way);
+  return found;
+}
+
+/** A record and all that are joined to it. */
+function joinedTo(id: string, neighbours: ReadonlyMap<string, readonly string[]>): ReadonlySet<string> {
+  const found = new Set([id]);
+  for (const each of found) for (const other of neighbours.get(each) ?? []) found.add(other);
+  return found;
 }
 
 const isGroup = (actor: string): boolean => GROUP.test(actor);

@@ -277,3 +277,47 @@ test('consent@many: the Consents of many patients are one condition with many pa
   assert.ok(visible.includes('Patient/p0') && visible.includes('Patient/p29'));
   await lifted(...kept);
 });
+
+test('consent@links: it is the person who refuses: a denial follows links and merges, either way, over several records, and back', async () => {
+  const all = (method: string, url: string, body?: unknown) => w.send(method, url, body === undefined ? {} : { body });
+  const patient = (id: string, ...to: string[]) =>
+    all('PUT', `/Patient/${id}`, {
+      ...{ resourceType: 'Patient', id },
+      ...(to.length === 0
+        ? {}
+        : { link: to.map((each) => ({ other: { reference: `Patient/${each}` }, type: 'seealso' })) }),
+    });
+  const read = async () =>
+    Promise.all(
+      ['Patient/b', 'Observation/of-b'].map(async (url) => {
+        const { status } = await ask(DR, 'GET', `/${url}`);
+        const count = json(await ask(DR, 'GET', `/${url.replace('/', '?_id=')}&_total=accurate`)).total;
+        return `${status} ${count}`;
+      }),
+    );
+  const id = await consent(deny());
+  assert.deepEqual(await read(), ['200 1', '200 1'], 'another person');
+  await patient('b', 'a');
+  assert.deepEqual(await read(), ['404 0', '404 0'], 'a link from the other record');
+  await patient('b');
+  assert.deepEqual(await read(), ['200 1', '200 1'], 'the link is gone');
+  await patient('a', 'middle');
+  await patient('b', 'middle');
+  assert.deepEqual(await read(), ['404 0', '404 0'], 'over a record that is not here');
+  await patient('a');
+  await patient('b');
+  const merged = await all('POST', '/Patient/$merge', {
+    resourceType: 'Parameters',
+    parameter: [
+      { name: 'source-patient', valueReference: { reference: 'Patient/a' } },
+      { name: 'target-patient', valueReference: { reference: 'Patient/b' } },
+    ],
+  });
+  assert.equal(merged.status, 200, merged.body);
+  assert.deepEqual(await read(), ['404 0', '404 0'], 'after a merge');
+  await lifted(id);
+  assert.deepEqual(await read(), ['200 1', '200 1'], 'and is lifted with the Consent');
+  const again = await consent(deny());
+  assert.deepEqual(await read(), ['404 0', '404 0'], 'links that were there before any Consent');
+  await lifted(again);
+});

@@ -18,7 +18,7 @@ export const IDS: Readonly<Record<string, readonly string[]>> = {
   Provenance: ['w1'],
   Group: ['u1'],
   List: ['l1'],
-  Binary: ['x1'],
+  Binary: ['x1', 'x2', 'x3'],
   Consent: ['z1', 'z2'],
 };
 const TYPES = Object.keys(IDS);
@@ -117,7 +117,25 @@ const CONTENT: Readonly<Record<string, fc.Arbitrary<object>>> = {
     ),
   }),
   List: joined(fc.record({ status: fc.constant('current'), mode: fc.constant('working') }), maybe('subject', patient)),
-  Binary: fc.record({ contentType: fc.constant('text/plain'), data: fc.constant('AAAA') }),
+  Binary: joined(
+    fc.record({ contentType: fc.constant('text/plain'), data: fc.constant('AAAA') }),
+    maybe(
+      'securityContext',
+      fc.oneof(
+        { weight: 2, arbitrary: patient },
+        to('Observation'),
+        to('Encounter'),
+        to('Organization'),
+        to('Consent'),
+        fc.constantFrom<object>(
+          { reference: 'Patient/gone' },
+          { identifier: { value: 'x' } },
+          { reference: 'Binary/x2' },
+          { reference: 'https://elsewhere.example/Patient/a' },
+        ),
+      ),
+    ),
+  ),
 };
 
 /** Who, why and what of a provision: each often left out. */

@@ -17,6 +17,8 @@ export interface Limits {
   readonly situation: Situation;
   /** Consents as they are now, of whatever status. */
   readonly consents: readonly Whole[];
+  /** Everything as it is now, for what a Binary names. */
+  readonly held: readonly Whole[];
 }
 
 /** Where a resource of the type names the patients it belongs to. */
@@ -47,11 +49,11 @@ export function permitted(
   limits: Limits,
 ): boolean {
   if (!inScope(letter, resource, scopes, persons) || !inRole(letter, resource, limits.situation)) return false;
+  if (!seesContext(letter, resource, scopes, persons, limits)) return false;
   const { breakGlass } = limits.situation;
   if (breakGlass !== undefined && belongsTo(resource, [breakGlass.patient])) return true;
   return (
-    !hasHiddenLabel(resource, limits.situation) &&
-    !limits.consents.some((each) => refuses(each, resource, limits.situation))
+    !hasHiddenLabel(resource, limits.situation) && !limits.consents.some((each) => refuses(each, resource, limits))
   );
 }
 
@@ -63,6 +65,39 @@ function inScope(letter: Letter, resource: Whole, scopes: readonly string[], per
     if (context === 'patient' && !isOf(resource, persons, letter)) return false;
     return query === undefined || fits(resource, query);
   });
+}
+
+/** binary.html: what a Binary names stands for it. It must be there and be seen; only who sees all there is may see what names nothing. */
+function seesContext(
+  letter: Letter,
+  { resourceType, securityContext }: Whole,
+  scopes: readonly string[],
+  persons: readonly string[],
+  limits: Limits,
+): boolean {
+  if (resourceType !== 'Binary' || securityContext === undefined) return true;
+  const need = letter === 's' ? 's' : 'r';
+  if (seesAllThereIs(need, scopes, limits.situation)) return true;
+  const [reference] = references(securityContext, []);
+  const named = limits.held.find(({ resourceType: type, id }) => `${type}/${id}` === reference);
+  return named !== undefined && named.resourceType !== 'Binary' && permitted(need, named, scopes, persons, limits);
+}
+
+function seesAllThereIs(need: Letter, scopes: readonly string[], situation: Situation): boolean {
+  const isScope = scopes.some((scope) => {
+    const [, context = '', type = '', access = '', query] = SCOPE.exec(scope) ?? [];
+    return context !== 'patient' && type === '*' && query === undefined && (OLD[access] ?? access).includes(need);
+  });
+  const roles = rolesOf(situation);
+  return (
+    isScope &&
+    roles.some(({ boundByConsent }) => boundByConsent === false) &&
+    roles.some(({ clearance }) => clearance.confidentiality === 'V') &&
+    roles.some(({ clearance }) => clearance.sensitivity.includes('*')) &&
+    roles.some(({ permits }) =>
+      permits.some(({ types, interactions }) => types.includes('*') && interactions.includes(need)),
+    )
+  );
 }
 
 /** Nothing at all may be done with it. */
@@ -127,10 +162,10 @@ function hasHiddenLabel(resource: Whole, situation: Situation): boolean {
 }
 
 /** Whether a Consent that is in force, of a patient the resource belongs to, denies it to this caller. */
-function refuses(consent: Whole, resource: Whole, situation: Situation): boolean {
+function refuses(consent: Whole, resource: Whole, { situation, held }: Limits): boolean {
   if (rolesOf(situation).some(({ boundByConsent }) => boundByConsent === false)) return false;
   const [patient = ''] = references(consent.patient, []).map((text) => text.slice('Patient/'.length));
-  if (consent.status !== 'active' || !belongsTo(resource, [patient])) return false;
+  if (consent.status !== 'active' || !belongsTo(resource, personOf(patient, held))) return false;
   const isOptOut = JSON.stringify(consent.policyRule).includes('OPTOUT');
   const root = { type: isOptOut ? 'deny' : 'permit', ...Object(consent.provision) };
   return decided(root, resource, situation) === 'deny';
@@ -158,6 +193,7 @@ function decided(provision: unknown, resource: Whole, situation: Situation): str
 function isOf(resource: Whole, persons: readonly string[], letter: Letter): boolean {
   if (persons.length === 0) return false;
   if (ABOUT_NOBODY.includes(resource.resourceType)) return letter === 'r' || letter === 's';
+  if (resource.resourceType === 'Binary') return resource.securityContext !== undefined;
   return belongsTo(resource, persons);
 }
 

@@ -80,6 +80,7 @@ const marked = (resource: Whole, version: number): Whole => ({
 const versionsOf = ({ first, second }: Story): readonly Whole[] =>
   (second === undefined ? [first] : [first, second]).map((each, index) => marked(each, index + 1));
 const isConsent = ({ first }: Story): boolean => first.resourceType === 'Consent';
+const isLinking = ({ first, second }: Story): boolean => first.link !== undefined || second?.link !== undefined;
 const current = (story: Story): Whole => versionsOf(story).at(-1) ?? story.first;
 
 /** Three commits whatever there is, so that versions and instants are the same in both stores. */
@@ -135,24 +136,45 @@ function forbiddenMarks(
   });
 }
 
+/** A Binary names what is there, or what never will be: what callers make under a name that is free would be another matter. */
+function named(told: readonly Story[]): readonly Story[] {
+  const there = new Set(
+    told.filter(({ isDeleted }) => !isDeleted).map((each) => `${each.first.resourceType}/${each.first.id}`),
+  );
+  const kept = <T extends Whole | undefined>(whole: T): T | Whole => {
+    const reference = String(Reflect.get(Object(whole?.securityContext), 'reference'));
+    if (whole?.resourceType !== 'Binary' || !NAMES.test(reference) || there.has(reference)) return whole;
+    return { ...whole, securityContext: { reference: 'Patient/gone' } };
+  };
+  return told.map((each) => ({ ...each, first: kept(each.first) ?? each.first, second: kept(each.second) }));
+}
+const NAMES = /^[A-Z][a-zA-Z]+\/[a-z0-9]+$/;
+
 async function compared(
-  told: readonly Story[],
+  stories: readonly Story[],
   granted: readonly string[],
   patient: string | undefined,
   situation: Situation,
   steps: readonly Step[],
 ) {
+  const told = named(stories);
   const consents = told.filter((story) => isConsent(story) && !story.isDeleted).map(current);
-  const limits = { situation, consents };
-  const persons =
-    patient === undefined ? [] : personOf(patient, told.filter(({ isDeleted }) => !isDeleted).map(current));
+  const held = told.filter(({ isDeleted }) => !isDeleted).map(current);
+  const limits = { situation, consents, held };
+  const persons = patient === undefined ? [] : personOf(patient, held);
   const [whole, without] = await Promise.all([side(), side()]);
   try {
     await filled(whole, told);
     await filled(
       without,
       // A Consent is a rule besides: what it denies is denied, also where it may not be read itself.
-      told.filter((story) => isConsent(story) || !isDenied(current(story), granted, persons, limits)),
+      // So are the links that say whose it is.
+      told.filter(
+        (story) =>
+          isConsent(story) ||
+          (consents.length > 0 && isLinking(story)) ||
+          !isDenied(current(story), granted, persons, limits),
+      ),
     );
     const marks = forbiddenMarks(told, granted, persons, limits);
     for (const each of steps) {
