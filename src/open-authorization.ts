@@ -20,8 +20,9 @@ import type { Caller, RestContext } from './rest/context.ts';
 import type { FhirResponse, WireRequest } from './rest/request.ts';
 import { callerOf } from './smart/access.ts';
 import { embeddedMetadata } from './smart/discovery.ts';
+import { emergencyVerbs } from './smart/emergency.ts';
 import { type Issuer, issuerOf, type OwnIssuer } from './smart/issuer.ts';
-import { type Rights, scopesOf } from './smart/scopes.ts';
+import { lettersOf, type Rights, scopesOf } from './smart/scopes.ts';
 import type { AuditRow, ResourceStore } from './store/port.ts';
 
 export interface AuthorizationParts {
@@ -47,7 +48,7 @@ export async function openAccess(
   const own = authorization === undefined ? [] : [ownIssuer(authorization, fhirBase)];
   const identity = openIdentity(config, {
     ...{ folder, fhirBase, now: context.ambient.now, current, own, policy: context.policy },
-    tellEmergency: emergencyDesk(current),
+    tellEmergency: emergencyDesk(current, authorization),
   });
   const close = (): void => {
     identity.close();
@@ -59,7 +60,14 @@ export async function openAccess(
 /** Its tokens are looked up besides: what was revoked is over at once. */
 function ownIssuer({ issuer, tokens, clients }: AuthorizationServer, fhirBase: string): Issuer {
   const keys = tokens.jwks.keys.map((key) => ({ ...key, kty: key.kty ?? '' }));
-  const file = { issuer, audience: [fhirBase], jwks: { keys }, algorithms: ['ES384'], maxTokenSeconds: 3600 };
+  const file = {
+    issuer,
+    audience: [fhirBase],
+    jwks: { keys },
+    algorithms: ['ES384'],
+    maxTokenSeconds: 3600,
+    breakGlass: true,
+  };
   const metadata = embeddedMetadata(issuer, ROUTES);
   const own: OwnIssuer = {
     standing: (id) => tokens.standing(id),
@@ -85,6 +93,7 @@ function openAuthorization(
     now: ambient.now,
     newId: ambient.newId,
     fetch: fetchKeys(outbound),
+    emergencyLetters: (role) => lettersOf([...emergencyVerbs([role], context.policy)]),
     report,
   });
 }

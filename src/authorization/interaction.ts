@@ -2,11 +2,14 @@
 import type { InteractionResults, Provider } from 'oidc-provider';
 import type { ResourceStore } from '../store/port.ts';
 import type { Clients } from './clients.ts';
+import { BTG, EMERGENCY_S, hasSignedInFor, leftInEmergency, opensData, reasonIn, sealedAs } from './emergency.ts';
 import { narrowed } from './granular.ts';
 import type { LaunchContext, Launches } from './launch.ts';
+import { isCurrent } from './launch-request.ts';
 import {
   codePage,
   consentPage,
+  emergencyPage,
   encounterPage,
   errorPage,
   loginPage,
@@ -17,6 +20,7 @@ import {
 } from './pages.ts';
 import { GRANT_S } from './provider.ts';
 import { isAllowed, LAUNCH_SCOPES, needsPatient, parseScope } from './scope.ts';
+import type { Seal } from './seal.ts';
 import type { SignedIn, SignIn } from './sign-in.ts';
 import type { AuditOf, Peer } from './trail.ts';
 import type { UserRecord, Users } from './users.ts';
@@ -51,6 +55,9 @@ export interface InteractionGround {
   readonly signIn: SignIn;
   readonly patients: PatientDesk;
   readonly audit: AuditOf;
+  readonly seal: Seal;
+  /** What a role leaves of `patient/` scopes in an emergency; '' = it may not break the glass. */
+  emergencyLetters(role: string): string;
   now(): number;
 }
 
@@ -68,6 +75,17 @@ const html = (body: string, headers: Readonly<Record<string, string>> = PAGE_HEA
   headers: { ...headers, 'Content-Type': 'text/html; charset=utf-8' },
   body,
 });
+
+const NO_REASON = 'Choose why; in your words, where the choice does not say it.';
+/** As long as a code and the token it gives, s. */
+const EMERGENCY_KEPT_S = EMERGENCY_S + 300;
+
+/** Why emergency access is refused before its page is shown; for the app and the audit. */
+function emergencyProblem(details: Details, letters: string, scopes: readonly string[]): string | undefined {
+  if (!hasSignedInFor(details)) return 'emergency access needs a sign-in with both factors';
+  if (letters === '') return 'the role may not break the glass';
+  return scopes.some(opensData) ? undefined : 'emergency access needs a patient/ scope';
+}
 
 /** Said by the form instead of an id: `-` begins none that we make. */
 const NO_ENCOUNTER = '-none-';
@@ -126,18 +144,33 @@ export class Interactions {
     const page = (body: string, status = 200) => html(body, pageHeaders(details.params.redirect_uri), status);
     const user = await this.#ground.users.byId(details.session?.accountId ?? '');
     if (user === undefined) return html(errorPage('access_denied'), PAGE_HEADERS, 403);
-    const scopes = await this.#askable(asked);
+    const isEmergency = details.params.purpose_of_use === BTG;
+    const letters = isEmergency ? this.#ground.emergencyLetters(user.role) : '';
+    const askable = await this.#askable(asked);
+    const scopes = isEmergency ? leftInEmergency(askable, letters) : askable;
+    if (isEmergency) {
+      const problem = emergencyProblem(details, letters, scopes);
+      if (problem !== undefined) return this.#refused(asked, user, problem);
+    }
+    const reason = isEmergency ? reasonIn(form) : undefined;
+    if (isEmergency && reason === undefined)
+      return page(emergencyPage(client.name, form === undefined ? undefined : NO_REASON));
     const context = await this.#context(asked, scopes, user);
     if (context === undefined)
       return this.#finished(asked, { error: 'access_denied', error_description: 'the launch is of another user' });
     const isPicked = context.patient === undefined && scopes.some(needsPatient);
     const id = isPicked ? (form?.get('patient') ?? '') : context.patient;
-    const patient = id === undefined || id === '' ? undefined : await this.#ground.patients.read(id, user, peer);
+    const patient = id === undefined || id === '' ? undefined : await this.#patient(id, user, peer, isEmergency);
     if (isPicked && patient === undefined) {
       const search = step === 'search' ? (form?.get('search') ?? '').trim().slice(0, 100) : '';
       const found = search === '' ? undefined : await this.#ground.patients.find(search, user, peer);
       return page(
-        patientPage(client.name, found, step === 'patient' ? 'This patient is not available to you.' : undefined),
+        patientPage(
+          client.name,
+          found,
+          step === 'patient' ? 'This patient is not available to you.' : undefined,
+          reason,
+        ),
       );
     }
     if (context.patient !== undefined && patient === undefined)
@@ -154,13 +187,30 @@ export class Interactions {
       return page(encounterPage(client.name, patient, choices));
     if (step !== 'consent') {
       const chosen = choices.length === 0 ? undefined : (encounter ?? { id: NO_ENCOUNTER, label: 'none' });
-      return page(consentPage({ client: client.name, user: user.name, scopes, patient, encounter: chosen }));
+      return page(consentPage({ client: client.name, user: user.name, scopes, patient, encounter: chosen, reason }));
     }
-    return this.#decided(asked, user, scopes, narrowed(scopes, new Set(form?.getAll('scope') ?? [])), {
+    return this.#decided(asked, user, narrowed(scopes, new Set(form?.getAll('scope') ?? [])), {
       ...context,
       ...(patient === undefined ? {} : { patient: patient.id }),
       ...(encounter === undefined ? {} : { encounter: encounter.id }),
+      ...(reason === undefined ? {} : { emergency: reason }),
     });
+  }
+
+  /** What the user may read; in an emergency also what is hidden from them, which shows no more than that it is there. */
+  async #patient(id: string, user: UserRecord, peer: Peer, isEmergency: boolean): Promise<PatientChoice | undefined> {
+    const seen = await this.#ground.patients.read(id, user, peer);
+    if (seen !== undefined || !isEmergency || !/^[A-Za-z0-9\-.]{1,64}$/.test(id)) return seen;
+    return (await isCurrent('Patient', id, this.#ground.store)) ? { id, label: `Record ${id}` } : undefined;
+  }
+
+  /** Recorded, then told to the app. */
+  async #refused(asked: Asked, user: UserRecord, problem: string): Promise<PageAnswer> {
+    const { store, audit } = this.#ground;
+    const { peer, client } = asked;
+    const event = { interaction: 'consent', peer, client: client.id, user: user.fhirUser } as const;
+    await store.commit({ commands: [], audit: [audit({ ...event, status: 403, description: problem })] });
+    return this.#finished(asked, { error: 'access_denied', error_description: problem });
   }
 
   /** What was asked for and may be granted to this client in the name of a user. */
@@ -186,11 +236,10 @@ export class Interactions {
   async #decided(
     asked: Asked,
     user: UserRecord,
-    askable: readonly string[],
     granted: readonly string[],
     context: LaunchContext,
   ): Promise<PageAnswer> {
-    const { provider, fhirBase, launches, store, audit, now } = this.#ground;
+    const { provider, fhirBase, launches, store, audit, seal, now } = this.#ground;
     const { details, client, peer } = asked;
     const event = {
       interaction: 'consent',
@@ -199,7 +248,10 @@ export class Interactions {
       user: user.fhirUser,
       patient: context.patient,
     } as const;
-    if (!granted.some((scope) => parseScope(scope) !== undefined || scope === 'openid' || scope.startsWith('launch'))) {
+    const { emergency } = context;
+    const isUseful = (scope: string): boolean =>
+      opensData(scope) || (emergency === undefined && (scope === 'openid' || scope.startsWith('launch')));
+    if (!granted.some(isUseful)) {
       await store.commit({ commands: [], audit: [audit({ ...event, status: 403, description: 'nothing granted' })] });
       return this.#finished(asked, { error: 'access_denied', error_description: 'nothing was allowed' });
     }
@@ -207,7 +259,7 @@ export class Interactions {
     const asking = String(details.params.scope ?? '')
       .split(' ')
       .filter((each) => each !== '');
-    const parts = granted.filter((scope) => !askable.includes(scope));
+    const parts = granted.filter((scope) => !asking.includes(scope));
     if (parts.length > 0) {
       // What a user has narrowed is what was asked for, from here on: the library grants nothing else.
       details.params.scope = [...asking, ...parts].join(' ');
@@ -227,15 +279,21 @@ export class Interactions {
     const handle =
       granted.includes('launch') && typeof details.params.launch === 'string' ? details.params.launch : undefined;
     const taken = handle === undefined ? undefined : await launches.take(handle);
-    const until = now() + GRANT_S * 1000;
+    const until = now() + (emergency === undefined ? GRANT_S : EMERGENCY_KEPT_S) * 1000;
+    const { code, text } = emergency ?? {};
+    const kept: LaunchContext =
+      code === undefined
+        ? context
+        : { ...context, emergency: { code, text: text && seal.close(text, sealedAs(grantId)) } };
+    const said = [...(code === undefined ? [] : [`${BTG} ${code}:`]), ...granted].join(' ');
     const session = granted.includes('offline_access') ? undefined : details.session?.uid;
     const { ok } = await store.commit({
       commands: [
         ...(taken === undefined ? [] : [taken]),
-        launches.keep(grantId, context, until),
+        launches.keep(grantId, kept, until),
         ...(session === undefined ? [] : [launches.bind(session, grantId, until)]),
       ],
-      audit: [audit({ ...event, status: 200, description: granted.join(' ') })],
+      audit: [audit({ ...event, status: 200, description: said })],
     });
     if (!ok || (handle !== undefined && taken === undefined))
       return this.#finished(asked, { error: 'access_denied', error_description: 'the launch was used' });

@@ -42,7 +42,7 @@ export async function launchAnswer(
   return json(201, { launch: handle, expires_in: LAUNCH_MS / 1000 });
 }
 
-async function isCurrent(type: string, id: string, store: ResourceStore): Promise<boolean> {
+export async function isCurrent(type: string, id: string, store: ResourceStore): Promise<boolean> {
   const version = await store.read({ type, id });
   return version !== undefined && !version.deleted;
 }

@@ -1,6 +1,7 @@
 /** Launch contexts: what an EHR tells an app it starts, and what a grant was given. Source: SMART App Launch 2.2, "Launch context". */
 import { randomBytes } from 'node:crypto';
 import type { Command, ResourceStore } from '../store/port.ts';
+import { type GivenReason, isReason } from './emergency.ts';
 import { isObject, isTextOrAbsent, Records } from './records.ts';
 import { hashed } from './token-id.ts';
 
@@ -11,6 +12,8 @@ export interface LaunchContext {
   readonly needPatientBanner?: boolean | undefined;
   /** `fhirContext`: references besides the patient and the encounter. */
   readonly references?: readonly string[] | undefined;
+  /** Of emergency access: why, with the text sealed. */
+  readonly emergency?: GivenReason | undefined;
 }
 /** A launch that an EHR opened and an app may take once. */
 export interface OpenLaunch extends LaunchContext {
@@ -24,6 +27,7 @@ function isContext(value: unknown): value is OpenLaunch {
   return (
     isObject(value) &&
     [value.patient, value.encounter, value.intent, value.client, value.user].every(isTextOrAbsent) &&
+    (value.emergency === undefined || isReason(value.emergency)) &&
     (value.needPatientBanner === undefined || typeof value.needPatientBanner === 'boolean')
   );
 }

@@ -1,4 +1,5 @@
 /** Pages people see: complete HTML without script or inline style, usable by keyboard and screen reader. Whatever is put in is escaped; nothing of a request is repeated. */
+import { type GivenReason, REASON_LENGTH, REASONS } from './emergency.ts';
 import { partsOf } from './granular.ts';
 import { scopeSentence } from './scope.ts';
 
@@ -94,8 +95,59 @@ export interface PatientChoice {
   readonly label: string;
 }
 
-/** @param found undefined before a search */
-export function patientPage(client: string, found: readonly PatientChoice[] | undefined, problem?: string): string {
+/** Why and for how long: said before a user breaks the glass, and once more before they confirm. */
+const WATCHED =
+  '<p>For 15 minutes one record is open to you, also what is restricted in it. This is recorded, and the privacy officer reviews it.</p>\n';
+
+/** @param problem why what was said will not do */
+export function emergencyPage(client: string, problem?: string): string {
+  const reasons = Object.entries(REASONS).map(
+    ([code, text], index) =>
+      `<div class="choice"><input type="radio" id="reason-${code}" name="reason" value="${code}" required${index === 0 ? ' autofocus' : ''}><label for="reason-${code}">${escaped(text)}</label></div>`,
+  );
+  return document(
+    'Break the glass',
+    `<p><strong>${escaped(client)}</strong> asks for emergency access to the record of one patient.</p>
+${WATCHED}${alert(problem)}<form method="post">
+<input type="hidden" name="step" value="reason">
+<fieldset><legend>Why</legend>
+${reasons.join('\n')}
+</fieldset>
+<label for="reason-text">In your words</label>
+<textarea id="reason-text" name="reason-text" rows="4" maxlength="${REASON_LENGTH}"${described(problem)}></textarea>
+<button type="submit">Continue</button>
+</form>
+${cancel}`,
+  );
+}
+
+/** Carried from page to page in the form, so that it is in no URL and kept nowhere before it counts. */
+const keptReason = (reason: GivenReason | undefined): string =>
+  reason === undefined
+    ? ''
+    : `<input type="hidden" name="reason" value="${escaped(reason.code)}">
+<input type="hidden" name="reason-text" value="${escaped(reason.text ?? '')}">
+`;
+
+/** Who is hidden from a search can still be named by the id of the record. */
+const byRecord = (reason: GivenReason): string => `<form method="post">
+<input type="hidden" name="step" value="patient">
+${keptReason(reason)}<label for="patient">Or the id of the record</label>
+<input id="patient" name="patient" type="text" autocomplete="off" autocapitalize="none" spellcheck="false" required maxlength="64">
+<button type="submit">Choose this record</button>
+</form>
+`;
+
+/**
+ * @param found undefined before a search
+ * @param reason of emergency access
+ */
+export function patientPage(
+  client: string,
+  found: readonly PatientChoice[] | undefined,
+  problem?: string,
+  reason?: GivenReason,
+): string {
   const choices = (found ?? []).map(
     ({ id, label }, index) =>
       `<div class="choice"><input type="radio" id="patient-${index}" name="patient" value="${escaped(id)}" required><label for="patient-${index}">${escaped(label)}</label></div>`,
@@ -107,7 +159,7 @@ export function patientPage(client: string, found: readonly PatientChoice[] | un
         ? '<p role="status">No patient was found.</p>'
         : `<form method="post">
 <input type="hidden" name="step" value="patient">
-<fieldset><legend>Patients found</legend>
+${keptReason(reason)}<fieldset><legend>Patients found</legend>
 ${choices.join('\n')}
 </fieldset>
 <button type="submit">Choose this patient</button>
@@ -117,12 +169,12 @@ ${choices.join('\n')}
     `<p><strong>${escaped(client)}</strong> asks for the record of one patient.</p>
 ${alert(problem)}<form method="post" role="search">
 <input type="hidden" name="step" value="search">
-<label for="search">Name</label>
+${keptReason(reason)}<label for="search">Name</label>
 <input id="search" name="search" type="search" autocomplete="off" required autofocus maxlength="100"${described(problem)}>
 <button type="submit">Search</button>
 </form>
 ${list}
-${cancel}`,
+${reason === undefined ? '' : byRecord(reason)}${cancel}`,
   );
 }
 
@@ -157,6 +209,8 @@ export interface ConsentView {
   readonly patient: PatientChoice | undefined;
   /** Chosen, or chosen not to be; undefined: it was not asked for. */
   readonly encounter: PatientChoice | undefined;
+  /** Why the glass is to be broken; undefined: it is no emergency. */
+  readonly reason: GivenReason | undefined;
 }
 
 const box = (id: string, scope: string, text: string, isChecked: boolean): string =>
@@ -181,18 +235,22 @@ const kept = (name: string, choice: PatientChoice | undefined): string =>
 const told = (name: string, choice: PatientChoice | undefined): string =>
   choice === undefined ? '' : `<p>${name}: <strong>${escaped(choice.label)}</strong></p>\n`;
 
-export function consentPage({ client, user, scopes, patient, encounter }: ConsentView): string {
+export function consentPage({ client, user, scopes, patient, encounter, reason }: ConsentView): string {
   const boxes = scopes.map(scopeBoxes);
   const chosen = told('Patient', patient) + told('Encounter', encounter);
+  const warning =
+    reason === undefined
+      ? ''
+      : `${WATCHED}<p>Why: <strong>${escaped(REASONS[reason.code] ?? reason.code)}</strong></p>\n`;
   return document(
-    'Allow access',
+    reason === undefined ? 'Allow access' : 'Break the glass',
     `<p><strong>${escaped(client)}</strong> asks to do this in the name of <strong>${escaped(user)}</strong>. Leave out what it shall not do.</p>
-${chosen}<form method="post">
+${warning}${chosen}<form method="post">
 <input type="hidden" name="step" value="consent">
-${kept('patient', patient)}${kept('encounter', encounter)}<fieldset><legend>It may</legend>
+${keptReason(reason)}${kept('patient', patient)}${kept('encounter', encounter)}<fieldset><legend>It may</legend>
 ${boxes.join('\n')}
 </fieldset>
-<button type="submit">Allow</button>
+<button type="submit">${reason === undefined ? 'Allow' : 'Break the glass'}</button>
 </form>
 ${cancel}`,
   );
@@ -236,7 +294,7 @@ body{margin:0;background:var(--paper);color:var(--ink);font:1rem/1.5 system-ui,s
 main{max-width:34rem;margin:0 auto;padding:2rem 1rem}
 h1{font-size:1.5rem;line-height:1.2;margin:0 0 1rem}
 label{display:block;margin:.75rem 0 .25rem}
-input[type=text],input[type=password],input[type=search]{width:100%;font:inherit;padding:.6rem;border:1px solid var(--line);border-radius:.25rem;background:var(--paper);color:var(--ink)}
+input[type=text],input[type=password],input[type=search],textarea{width:100%;font:inherit;padding:.6rem;border:1px solid var(--line);border-radius:.25rem;background:var(--paper);color:var(--ink)}
 button{font:inherit;min-height:2.75rem;padding:.5rem 1.25rem;margin:1rem .5rem 0 0;border:1px solid var(--action);border-radius:.25rem;background:var(--action);color:var(--on-action);cursor:pointer}
 button.quiet{background:none;color:var(--action)}
 :focus-visible{outline:3px solid var(--action);outline-offset:2px}

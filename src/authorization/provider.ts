@@ -16,6 +16,7 @@ import {
 import type { ResourceStore } from '../store/port.ts';
 import { storeAdapter } from './adapter.ts';
 import { type Clients, ORIGINS } from './clients.ts';
+import { BTG, EMERGENCY_S } from './emergency.ts';
 import type { SigningKeys } from './keys.ts';
 import type { Launches } from './launch.ts';
 import { errorPage, loggedOutPage, logoutPage, PAGE_HEADERS } from './pages.ts';
@@ -130,6 +131,7 @@ function configuration(ground: ProviderGround): Configuration {
     extraParams: {
       aud: (ctx, aud) => assertAudience(ctx, aud, ground.fhirBase),
       launch: (ctx, launch) => assertLaunch(ctx, launch, ground.launches),
+      purpose_of_use: (ctx, purpose) => assertPurpose(ctx, purpose),
     },
     interactions: { policy: policy(), url: (_ctx, { uid }) => `${issuer}/interaction/${uid}` },
     // Each launch has its context, so each has its grant and is asked for.
@@ -153,7 +155,7 @@ function configuration(ground: ProviderGround): Configuration {
     fetch: ground.fetch,
     fetchResponseBodyLimits: { jwks_uri: 65_536 },
     ttl: {
-      AccessToken: (_ctx, token) => accessSeconds(token.scope),
+      AccessToken: (_ctx, token) => token.resourceServer?.accessTokenTTL ?? accessSeconds(token.scope),
       AuthorizationCode: 60,
       ClientCredentials: 300,
       Grant: GRANT_S,
@@ -198,6 +200,14 @@ function assertAudience(ctx: KoaContextWithOIDC, aud: string | undefined, fhirBa
     throw new errors.InvalidRequest('aud is not the base URL of this FHIR server');
 }
 
+/** Only an emergency is asked for by its purpose, and never without pages: who sits there signs in again and says why. */
+function assertPurpose(ctx: KoaContextWithOIDC, purpose: string | undefined): void {
+  if (purpose === undefined) return;
+  if (purpose !== BTG) throw new errors.InvalidRequest('purpose_of_use may be BTG only');
+  const prompts = String(ctx.oidc.params?.prompt ?? '').split(' ');
+  if (!prompts.includes('login')) throw new errors.InvalidRequest('purpose_of_use=BTG needs a sign-in');
+}
+
 async function assertLaunch(ctx: KoaContextWithOIDC, launch: string | undefined, launches: Launches): Promise<void> {
   const asked = String(ctx.oidc.params?.scope ?? '')
     .split(' ')
@@ -211,7 +221,7 @@ async function assertLaunch(ctx: KoaContextWithOIDC, launch: string | undefined,
 
 /** Scopes are dynamic: of a request, those that are SMART and that the registration allows; of a grant, those that were granted. */
 async function resourceServer(ctx: KoaContextWithOIDC, resource: string, client: Client, ground: ProviderGround) {
-  const { fhirBase, clients } = ground;
+  const { fhirBase, clients, launches } = ground;
   if (resource !== fhirBase) throw new errors.InvalidTarget();
   const registration = await clients.find(client.clientId);
   const asked = String(ctx.oidc.params?.scope ?? '')
@@ -227,7 +237,9 @@ async function resourceServer(ctx: KoaContextWithOIDC, resource: string, client:
   if (isSystem && fitting.length === 0)
     throw new errors.InvalidScope('no scope of this client was asked for', asked.join(' '));
   const granted = ctx.oidc.grant?.getResourceScope(fhirBase).split(' ') ?? [];
+  const context = ctx.oidc.grant === undefined ? undefined : await launches.ofGrant(ctx.oidc.grant.jti);
   return {
+    ...(context?.emergency === undefined ? {} : { accessTokenTTL: EMERGENCY_S }),
     scope: [...new Set([...fitting, ...granted])].join(' '),
     audience: fhirBase,
     accessTokenFormat: 'opaque' as const,
@@ -259,6 +271,7 @@ async function extraClaims(token: AccessToken | ClientCredentials, ground: Provi
     ...(user === undefined ? {} : { fhirUser: `${fhirBase}/${user.fhirUser}`, roles: [user.role] }),
     ...(told && context?.patient !== undefined ? { patient: context.patient } : {}),
     ...(context?.encounter !== undefined ? { encounter: context.encounter } : {}),
+    ...(context?.emergency !== undefined ? { purpose_of_use: BTG } : {}),
   };
 }
 

@@ -4,6 +4,7 @@ import type { ResourceStore } from '../store/port.ts';
 import { AccessTokens } from './access-token.ts';
 import { Attempts } from './attempts.ts';
 import { Clients, clientOrigins } from './clients.ts';
+import { BTG, REASONS, sealedAs } from './emergency.ts';
 import { endingsCounted } from './endings.ts';
 import { type Incoming, Interactions, type Outgoing, type PageAnswer, type PatientDesk } from './interaction.ts';
 import { loadKeys, rotateKeys } from './keys.ts';
@@ -30,6 +31,8 @@ export interface ServerGround {
   now(): number;
   newId(): string;
   readonly fetch: NonNullable<Configuration['fetch']>;
+  /** What a role leaves of `patient/` scopes in an emergency: some of `cruds`; '' = it may not break the glass. */
+  emergencyLetters(role: string): string;
   /** A fault nobody was told about. */
   report(error: unknown, requestId: string): void;
 }
@@ -58,7 +61,7 @@ export class AuthorizationServer {
   readonly #callback: ReturnType<Provider['callback']>;
 
   private constructor(ground: ServerGround, parts: Parts) {
-    const { issuer, store, now, patients, audit, fhirBase } = ground;
+    const { issuer, store, now, patients, audit, fhirBase, seal, emergencyLetters } = ground;
     const { provider, clients, users, launches, tokens, ids, peers } = parts;
     this.#ground = ground;
     this.#ids = ids;
@@ -80,6 +83,8 @@ export class AuthorizationServer {
       signIn,
       patients,
       audit,
+      seal,
+      emergencyLetters,
       now,
     });
   }
@@ -147,6 +152,15 @@ export class AuthorizationServer {
     return undefined;
   }
 
+  /** Why the user of a grant broke the glass; undefined: they did not. */
+  async emergencyReason(grant: string) {
+    const kept = (await this.launches.ofGrant(grant))?.emergency;
+    if (kept === undefined) return undefined;
+    const { code, text } = kept;
+    const said = text === undefined ? undefined : this.#ground.seal.open(text, sealedAs(grant));
+    return { code, display: REASONS[code] ?? code, text: said };
+  }
+
   /** Whether pages of this origin belong to a registered client, so that they may read answers. */
   async allowsOrigin(origin: string): Promise<boolean> {
     return (await this.clients.list()).some(({ client }) => clientOrigins(client).includes(origin));
@@ -170,11 +184,12 @@ interface Parts {
   readonly peers: WeakMap<object, Peer>;
 }
 
-/** A launch has a context of its own, so it is always asked for, unless the app forbids any page. */
+/** A launch has a context of its own, so it is always asked for, unless the app forbids any page. In an emergency users sign in again too. */
 function withConsent(query: string): string {
   const parameters = new URLSearchParams(query);
   const prompts = new Set((parameters.get('prompt') ?? '').split(' ').filter((prompt) => prompt !== ''));
   if (prompts.has('none') || parameters.getAll('prompt').length > 1) return query;
+  if (parameters.get('purpose_of_use') === BTG) prompts.add('login');
   parameters.set('prompt', [...prompts.add('consent')].join(' '));
   return parameters.toString();
 }

@@ -117,6 +117,11 @@ export function formOf(form: Readonly<Record<string, string | readonly string[]>
   return body;
 }
 
+export interface Reason {
+  readonly code: string;
+  readonly text: string;
+}
+
 export interface Authorized {
   readonly code: string | undefined;
   readonly error: string | undefined;
@@ -230,17 +235,20 @@ export class OauthWorld {
 
   /** The whole way of a user through the pages, as far as it goes. `scopes` are the boxes left ticked; undefined: all. */
   async authorize(
-    user: { readonly name: string; readonly totp: TOTP | undefined },
+    user: { readonly name: string; readonly totp: Pick<TOTP, 'generate'> | undefined },
     changes: Readonly<Record<string, string | undefined>> = {},
     {
       patient,
       scopes,
       encounter = (ids) => ids[0],
+      reason,
       browser = new Browser(),
     }: {
       patient?: string;
       scopes?: readonly string[];
       encounter?: (ids: readonly string[]) => string | undefined;
+      /** Of emergency access. */
+      reason?: Reason;
       browser?: Browser;
     } = {},
   ): Promise<Authorized> {
@@ -264,7 +272,7 @@ export class OauthWorld {
         answer = await browser.ask(page);
         continue;
       }
-      const form = this.#filled(answer.text, user, { patient, scopes, encounter });
+      const form = this.#filled(answer.text, user, { patient, scopes, encounter, reason });
       if (form === undefined || answer.status !== 200) break;
       answer = await browser.post(page, form);
     }
@@ -273,25 +281,29 @@ export class OauthWorld {
 
   #filled(
     page: string,
-    { name, totp }: { readonly name: string; readonly totp: TOTP | undefined },
+    { name, totp }: { readonly name: string; readonly totp: Pick<TOTP, 'generate'> | undefined },
     {
       patient,
       scopes,
       encounter,
+      reason,
     }: {
       readonly patient: string | undefined;
       readonly scopes: readonly string[] | undefined;
+      readonly reason: Reason | undefined;
       encounter(ids: readonly string[]): string | undefined;
     },
   ): Readonly<Record<string, string | readonly string[]>> | undefined {
     const step = /name="step" value="(\w+)"/.exec(page)?.[1];
     if (step === 'login') return { step, name, password: PASSWORD };
     if (step === 'code') return { step, code: totp?.generate() ?? '' };
-    if (step === 'search' && patient !== undefined) return { step: 'patient', patient };
     const hidden = (name: string): Readonly<Record<string, string>> => {
       const value = new RegExp(`type="hidden" name="${name}" value="([^"]+)"`).exec(page)?.[1];
-      return value === undefined ? {} : { [name]: value };
+      return value === undefined ? {} : { [name]: unescaped(value) };
     };
+    if (step === 'reason') return reason && { step, reason: reason.code, 'reason-text': reason.text };
+    const kept = { ...hidden('reason'), ...hidden('reason-text') };
+    if (step === 'search' && patient !== undefined) return { step: 'patient', patient, ...kept };
     if (step === 'encounter') {
       const ids = [...page.matchAll(/name="encounter" value="([^"]+)"/g)].map(([, id = '']) => id);
       return { step, ...hidden('patient'), encounter: encounter(ids) ?? '' };
@@ -300,7 +312,7 @@ export class OauthWorld {
     const ticked = [...page.matchAll(/name="scope" value="([^"]+)" checked/g)].map(([, scope]) =>
       unescaped(scope ?? ''),
     );
-    return { step, scope: scopes ?? ticked, ...hidden('patient'), ...hidden('encounter') };
+    return { step, scope: scopes ?? ticked, ...hidden('patient'), ...hidden('encounter'), ...kept };
   }
 
   token(form: Readonly<Record<string, string>>, headers: Readonly<Record<string, string>> = {}): Promise<Answer> {

@@ -194,6 +194,52 @@ test('smart-server@browser-launch: a small public app gets a token in Chromium a
   await context?.close();
 });
 
+/** Tab by tab to the element that a selector finds. */
+async function tabTo(page: Page, selector: string): Promise<void> {
+  for (let step = 0; step < 30; step++) {
+    if (await page.evaluate(`document.activeElement?.matches(${JSON.stringify(selector)}) ?? false`)) return;
+    await page.keyboard.press('Tab');
+  }
+  assert.fail(`${selector} cannot be reached by keyboard`);
+}
+
+test('smart-server@break-glass-keyboard: a pharmacist breaks the glass by keyboard alone, on pages that read well', {
+  skip: NO_BROWSER,
+  timeout: TIMEOUT,
+}, async () => {
+  const context = await browser?.newContext();
+  const page = await context?.newPage();
+  assert.ok(page);
+  await page.goto(`${appUrl}/app?base=${encodeURIComponent(server.url)}&purpose=BTG`);
+  await focused(page, 'name');
+  await page.keyboard.type('pharmacist');
+  await page.keyboard.press('Tab');
+  await page.keyboard.type('firewatch-demo');
+  await page.keyboard.press('Enter');
+  await focused(page, 'code');
+  await page.keyboard.type(nextCode());
+  await page.keyboard.press('Enter');
+  await focused(page, 'reason-life-threatening');
+  assert.deepEqual(await lowContrast(page), []);
+  await page.keyboard.press('ArrowDown');
+  await tabTo(page, '#reason-text');
+  await page.keyboard.type('Brought in without relatives');
+  await tabTo(page, 'button[type=submit]');
+  await page.keyboard.press('Enter');
+  await focused(page, 'search');
+  await tabTo(page, '#patient');
+  await page.keyboard.type('demo-sepsis');
+  await page.keyboard.press('Enter');
+  await page.waitForSelector('text=The patient cannot be asked');
+  assert.deepEqual(await lowContrast(page), []);
+  await tabTo(page, 'button:not(.quiet)');
+  await page.keyboard.press('Enter');
+  await page.waitForFunction("document.title === 'done'", undefined, { timeout: 20_000 });
+  const token = JSON.parse((await page.textContent('#token')) ?? '{}');
+  assert.deepEqual([token.patient, token.expires_in], ['demo-sepsis', 900]);
+  await context?.close();
+});
+
 test('smart-server@page-contrast: the sign-in reads well by day and by night', {
   skip: NO_BROWSER,
   timeout: TIMEOUT,
@@ -282,6 +328,7 @@ if (!given.has('code')) {
   location = authorization_endpoint + '?' + new URLSearchParams({
     response_type: 'code', client_id: 'page', redirect_uri: here, scope: '${SCOPES}', state: kept.state, aud: base + '/fhir',
     code_challenge: base64url(hash), code_challenge_method: 'S256',
+    ...(given.has('purpose') ? { purpose_of_use: given.get('purpose') } : {}),
   });
 } else {
   const { base, verifier, state } = JSON.parse(sessionStorage.getItem('kept'));
