@@ -235,9 +235,4 @@ export class TypeNumbers {
     if (low === undefined) throw new StoreError('unavailable', 'A type could not be numbered.');
     return low;
   }
-
-  /** How many are known here. */
-  get count(): number {
-    return this.#names.length;
-  }
 }

@@ -1,7 +1,7 @@
 /** Search documents made again when the definitions that decide them have changed; each only while its version is the one that was read. */
-import type { AnyBulkWriteOperation } from 'mongodb';
+import type { AnyBulkWriteOperation, Document } from 'mongodb';
 import type { IndexedRow, IndexOf, IndexPage } from './engine.ts';
-import { type Collections, type ResourceDoc, TYPE_SPAN, type TypeNumbers, type VersionDoc } from './mongodb-layout.ts';
+import { type Collections, type ResourceDoc, TYPE_SPAN, type VersionDoc } from './mongodb-layout.ts';
 import { searchMembers } from './mongodb-members.ts';
 
 const STEP = 200;
@@ -18,7 +18,6 @@ export async function indexIsStale({ meta, resource }: Collections, indexHash: s
 /** At most `count` resources after a place. Costs no more than the page. */
 export async function indexPage(
   { resource, version }: Collections,
-  types: TypeNumbers,
   after: number,
   count: number,
 ): Promise<IndexPage & { readonly percent: number }> {
@@ -34,10 +33,45 @@ export async function indexPage(
     return typeof text === 'string' ? [{ rid: r, version: v, type: _id.slice(0, _id.indexOf('/')), text }] : [];
   });
   const last = found.at(-1)?.r ?? after;
-  if (found.length === 0) return { rows, last, percent: 100 };
-  // By the place among the types: how many resources lie before it is not counted.
-  const percent = Math.floor((100 * (last / TYPE_SPAN - 1)) / Math.max(types.count, 1));
-  return { rows, last, percent: Math.min(Math.max(percent, 0), 99) };
+  return { rows, last, percent: found.length === 0 ? 100 : percentAt(await rangesOf(resource), last) };
+}
+
+/** Where the resources of one type lie. */
+interface Range {
+  readonly oldest: number;
+  readonly newest: number;
+}
+/** Two looks a type that has resources, so what was found is good for a while. */
+const RANGES_MS = 2000;
+const known = new WeakMap<object, { readonly at: number; readonly ranges: readonly Range[] }>();
+
+async function rangesOf(resource: Collections['resource']): Promise<readonly Range[]> {
+  const held = known.get(resource);
+  if (held !== undefined && performance.now() - held.at < RANGES_MS) return held.ranges;
+  const edge = async (bounds: Document, way: 1 | -1): Promise<number | undefined> => {
+    const [found] = await resource
+      .find({ r: bounds }, { projection: { _id: 0, r: 1 } })
+      .sort({ r: way })
+      .limit(1)
+      .toArray();
+    return found?.r;
+  };
+  const ranges: Range[] = [];
+  for (let after = 0; ; ) {
+    const oldest = await edge({ $gt: after }, 1);
+    if (oldest === undefined) break;
+    after = (Math.floor(oldest / TYPE_SPAN) + 1) * TYPE_SPAN;
+    ranges.push({ oldest, newest: (await edge({ $gt: 0, $lt: after }, -1)) ?? oldest });
+  }
+  known.set(resource, { at: performance.now(), ranges });
+  return ranges;
+}
+
+/** Share of the places that lie at or before one: percent, rounded down. */
+function percentAt(ranges: readonly Range[], place: number): number {
+  const lengths = (upTo: number): number =>
+    ranges.reduce((sum, { oldest, newest }) => sum + Math.max(0, Math.min(upTo, newest) - oldest + 1), 0);
+  return Math.min(Math.floor((100 * lengths(place)) / Math.max(1, lengths(Number.POSITIVE_INFINITY))), 99);
 }
 
 export async function remake(
@@ -70,7 +104,6 @@ export async function remake(
 /** Makes every search document of `types` again; taken up where it stopped. */
 export async function reindexAll(
   collections: Collections,
-  types: TypeNumbers,
   indexHash: string,
   wanted: readonly string[],
   indexOf: IndexOf,
@@ -82,7 +115,7 @@ export async function reindexAll(
   let after = progress.slice(space + 1) === indexHash ? Number(progress.slice(0, space)) : 0;
   const isWanted = new Set(wanted);
   for (let done = 0; ; ) {
-    const page = await indexPage(collections, types, after, STEP);
+    const page = await indexPage(collections, after, STEP);
     if (page.last === after) break;
     const rows = page.rows.filter(({ type }) => isWanted.has(type));
     await remake(collections, rows, indexOf);

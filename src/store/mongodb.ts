@@ -221,7 +221,7 @@ export class MongoReader implements AttachedStore {
   }
 
   indexPage(after: number, count: number) {
-    return this.#asked(() => indexPage(this.collections, this.types, after, count));
+    return this.#asked(() => indexPage(this.collections, after, count));
   }
 
   remake(rows: readonly IndexedRow[], indexOf: IndexOf): Promise<void> {
@@ -278,7 +278,7 @@ export class MongoStore extends MongoReader implements Engine {
   }
 
   async reindex(types: readonly string[], indexOf: IndexOf, onProgress?: (done: number) => void): Promise<void> {
-    await reindexAll(this.collections, this.types, this.#indexHash, types, indexOf, onProgress);
+    await reindexAll(this.collections, this.#indexHash, types, indexOf, onProgress);
     this.needsReindex = false;
   }
 

@@ -284,6 +284,7 @@ if ('skip' in server) {
     for (const id of ['a', 'b', 'c']) ok(await first.commit({ commands: [put('Patient', id)], audit: [] }));
     assert.equal(first.needsReindex, false);
     const page = await first.indexPage(0, 2);
+    assert.equal(page.percent, 66, 'two places of three');
     assert.deepEqual(
       page.rows.map(({ type, version }) => [type, version]),
       [
