@@ -11,6 +11,7 @@ const { calls, cards, bases } = DECISION_SPACES;
 const record = (patient: string, ownPatients = true) => JSON.stringify({ form: 1, cards: [], ownPatients, patient });
 const event = (patients: readonly string[]) => JSON.stringify({ number: 1, type: 'Observation', id: 'o', patients });
 const grant = (fhirUser: string) => JSON.stringify({ id: 'u', fhirUser });
+const account = (accountId: string) => `{"accountId":"${accountId}","jti":"\u0001"}`;
 
 /** space, key, value, whether a purge of Patient/p removes it */
 const ROWS: readonly (readonly [string, string, string, boolean])[] = [
@@ -32,6 +33,26 @@ const ROWS: readonly (readonly [string, string, string, boolean])[] = [
   ['oauth.launch', 'h1', '{"patient":"p"}', true],
   ['oauth.launch', 'h2', '{"patient":"q"}', false],
   ['oauth.AccessToken', 't1', '{"extra":{"patient":"p"}}', true],
+  ['oauth.user-id', 'u-anna', '"anna"', true],
+  ['oauth.user-id', 'u-bert', '"bert"', false],
+  ['oauth.totp-step', 'u-anna', '"59000000"', true],
+  ['oauth.totp-step', 'u-bert', '"59000000"', false],
+  ['oauth.pending-login', 'i1', '"u-anna"', true],
+  ['oauth.pending-login', 'i2', '"u-bert"', false],
+  ['oauth.grant-context', 'g1', '{"patient":"p"}', true],
+  ['oauth.grant-context', 'g2', '{"patient":"q"}', false],
+  ['oauth.RefreshToken', 'r1', account('u-anna'), true],
+  ['oauth.RefreshToken', 'r2', account('u-bert'), false],
+  ['oauth.Grant', 'hash-g1', account('u-anna'), true],
+  ['oauth.Session', 's1', account('u-anna'), true],
+  ['oauth.Session', 's2', account('u-bert'), false],
+  ['oauth.session-uid', 'uid1', '"s1"', true],
+  ['oauth.session-uid', 'uid2', '"s2"', false],
+  ['oauth.session-grant', 'uid1:g1', '"g1"', true],
+  ['oauth.session-grant', 'uid2:g2', '"g2"', false],
+  ['oauth.grant-member', 'g1:RefreshToken:r1', '"r1"', true],
+  ['oauth.grant-member', 'g3:AccessToken:t1', '"t1"', true],
+  ['oauth.grant-member', 'g2:RefreshToken:r2', '"r2"', false],
   ['search-parameter', 'p', '"p"', false],
 ];
 
