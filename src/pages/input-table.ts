@@ -88,7 +88,11 @@ function ruleText(rule: EligibilityRule): string {
     case 'age':
       return `Age${bounds(rule.from, rule.below, '')} ${AGE_UNITS[rule.unit]}`;
     case 'first-vitals':
-      return `At most ${rule.hours} h after arrival (first vital signs)`;
+      return `At most ${rule.hours} h after arrival (first vital signs)${
+        rule.vitals === undefined
+          ? ''
+          : `, once ${rule.vitals.map((name) => words(name).toLowerCase()).join(', ')} were measured in this visit, and none again more than ${rule.againMinutes ?? 0} min later`
+      }`;
     case 'icu-hours':
       return `In intensive care${bounds(rule.from, rule.below, ' h')} after admission to it`;
     case 'untreated-infection':

@@ -53,7 +53,8 @@ export function outsidePopulation(
     intendedPopulation,
     population,
     eligibility = [],
-  }: Pick<ModelManifest, 'intendedPopulation' | 'population' | 'eligibility'>,
+    features,
+  }: Pick<ModelManifest, 'intendedPopulation' | 'population' | 'eligibility' | 'features'>,
   evidence: Evidence,
   knowledge: Knowledge,
 ): string | undefined {
@@ -69,7 +70,7 @@ export function outsidePopulation(
   if (excludes.includes('pregnancy') && readFeature(PREGNANCY, evidence, knowledge).value === 1) {
     return `recorded as pregnant; intended for ${population}`;
   }
-  return ineligible(eligibility, evidence, knowledge);
+  return ineligible(eligibility, evidence, knowledge, features);
 }
 
 interface Answer {

@@ -1,11 +1,14 @@
 /** Who a model is run for: the kinds of rule that a manifest's `eligibility` may use. The vocabulary is described in docs/models.md. */
+
+import { isJsonObject, type Resource } from '../fhir/resource.ts';
 import type { Evidence } from './assessment.ts';
 import { setNamed } from './code-set.ts';
 import { classOf, currentEncounters, instantOf, intensiveCareSince, startOf } from './encounter.ts';
 import { readFeature } from './features.ts';
 import { antibiotics, cultures } from './infection.ts';
 import type { EligibilityRule, FeatureSpec, Vocabulary } from './manifest.ts';
-import type { Knowledge } from './pick.ts';
+import { numericValue, readings, textOf } from './observation.ts';
+import { type Knowledge, wantedCodes } from './pick.ts';
 import { statementOf } from './statement.ts';
 
 const HOUR_MS = 3_600_000;
@@ -16,6 +19,8 @@ type Judge<K extends RuleKind> = (
   rule: Extract<EligibilityRule, { rule: K }>,
   evidence: Evidence,
   knowledge: Knowledge,
+  /** Inputs of the model, for rules that name some. */
+  features: readonly FeatureSpec[],
 ) => string | undefined;
 
 function isDead({ patient, at }: Evidence): boolean {
@@ -44,14 +49,47 @@ const setting: Judge<'setting'> = ({ classes, unknown }, evidence) => {
   return unknown === 'eligible' ? undefined : 'no current encounter is recorded';
 };
 
-const firstVitals: Judge<'first-vitals'> = ({ hours }, evidence) => {
-  const starts = currentEncounters(evidence)
-    .map(startOf)
-    .filter((start) => start !== undefined);
-  if (starts.length === 0) return 'the time of arrival is not recorded; for first vital signs only';
-  const since = (evidence.at - Math.max(...starts)) / HOUR_MS;
-  return since > hours ? `more than ${hours} h after arrival; for first vital signs only` : undefined;
+const firstVitals: Judge<'first-vitals'> = ({ hours, vitals, againMinutes = 0 }, evidence, knowledge, features) => {
+  const [visit] = currentEncounters(evidence).filter((encounter) => startOf(encounter) !== undefined);
+  const start = visit === undefined ? undefined : startOf(visit);
+  if (visit === undefined || start === undefined) {
+    return 'the time of arrival is not recorded; for first vital signs only';
+  }
+  if ((evidence.at - start) / HOUR_MS > hours) return `more than ${hours} h after arrival; for first vital signs only`;
+  const specs = features.filter(({ name }) => vitals?.includes(name) === true);
+  const taken = specs.map((spec) => ({ spec, times: timesIn(visit, start, spec, evidence, knowledge) }));
+  const absent = taken.filter(({ times }) => times.length === 0).map(({ spec }) => spec.display);
+  if (absent.length > 0) return `the first set of vital signs is not complete: ${absent.join(', ')}`;
+  const complete = Math.max(start, ...taken.map(({ times }) => Math.min(...times)));
+  const isAgain = taken.some(({ times }) => Math.max(...times) > complete + againMinutes * MINUTE_MS);
+  return isAgain ? 'vital signs were measured again; for the first set of the visit only' : undefined;
 };
+
+/** Instants of usable readings of an input that belong to a visit: they name it, or name none and were taken since it began. */
+function timesIn(
+  visit: Resource,
+  start: number,
+  spec: FeatureSpec,
+  { resources, at }: Evidence,
+  { units }: Knowledge,
+): readonly number[] {
+  const hours = (at - start) / HOUR_MS + BEFORE_ARRIVAL_HOURS;
+  const timesOf = (some: readonly Resource[]): readonly number[] =>
+    readings(some, wantedCodes(spec), { at, hours }).newestFirst.flatMap((reading) => {
+      const isUsable = spec.kind !== 'latest-observation' || 'value' in numericValue(reading, spec, units);
+      return isUsable ? [reading.at] : [];
+    });
+  const here = resources.filter((each) => visit.id !== undefined && visitOf(each) === visit.id);
+  const nowhere = resources.filter((each) => visitOf(each) === undefined);
+  return [...timesOf(here), ...timesOf(nowhere).filter((when) => when >= start)];
+}
+
+/** Id of the Encounter that a resource names; undefined when it names none. */
+const visitOf = ({ encounter }: Resource): string | undefined =>
+  isJsonObject(encounter) ? textOf(encounter.reference)?.split('/').at(-1) : undefined;
+/** What names the visit may be taken a little before it was registered. */
+const BEFORE_ARRIVAL_HOURS = 1;
+const MINUTE_MS = 60_000;
 
 const icuHours: Judge<'icu-hours'> = ({ from, below }, evidence, { vocabulary }) => {
   const since = intensiveCareSince(evidence, vocabulary);
@@ -97,8 +135,9 @@ function judged<K extends RuleKind>(
   kind: K,
   evidence: Evidence,
   knowledge: Knowledge,
+  features: readonly FeatureSpec[],
 ): string | undefined {
-  return JUDGES[kind](rule, evidence, knowledge);
+  return JUDGES[kind](rule, evidence, knowledge, features);
 }
 
 /** Why a patient is outside: the first rule that is not met, undefined when all are. Says codes and rules, never names or values. */
@@ -106,17 +145,26 @@ export function ineligible(
   rules: readonly EligibilityRule[],
   evidence: Evidence,
   knowledge: Knowledge,
+  features: readonly FeatureSpec[] = [],
 ): string | undefined {
   for (const rule of rules) {
-    const why = judged(rule, rule.rule, evidence, knowledge);
+    const why = judged(rule, rule.rule, evidence, knowledge, features);
     if (why !== undefined) return why;
   }
   return undefined;
 }
 
-/** Rules that name a set the vocabulary does not hold, or an empty range. */
-export function eligibilityProblems(rules: readonly EligibilityRule[], vocabulary: Vocabulary): readonly string[] {
+/** Rules that name a set the vocabulary does not hold, or an input that is none of the model's, or an empty range. */
+export function eligibilityProblems(
+  rules: readonly EligibilityRule[],
+  vocabulary: Vocabulary,
+  features: readonly Pick<FeatureSpec, 'name'>[] = [],
+): readonly string[] {
   return rules.flatMap((rule) => {
+    if (rule.rule === 'first-vitals') {
+      const unknown = (rule.vitals ?? []).filter((vital) => !features.some(({ name }) => name === vital));
+      return unknown.map((vital) => `eligibility: there is no input ${vital}`);
+    }
     if ('set' in rule && vocabulary.sets[rule.set] === undefined) return [`eligibility: there is no set ${rule.set}`];
     if ('below' in rule && rule.below !== undefined && rule.below <= (rule.from ?? Number.NEGATIVE_INFINITY)) {
       return [`eligibility: ${rule.rule} has an empty range`];

@@ -127,8 +127,16 @@ export type EligibilityRule =
   | { readonly rule: 'setting'; readonly classes: readonly string[]; readonly unknown: 'eligible' | 'outside' }
   /** from <= age < below, in completed units. */
   | { readonly rule: 'age'; readonly unit: 'a' | 'mo' | 'd'; readonly from?: number; readonly below?: number }
-  /** At most `hours` after the current encounter began. */
-  | { readonly rule: 'first-vitals'; readonly hours: number }
+  /**
+   * At most `hours` after the current encounter began; with `vitals` (names of inputs), once each of them was measured in this encounter, and as
+   * long as none is measured again later than `againMinutes` (0 unless given) after that.
+   */
+  | {
+      readonly rule: 'first-vitals';
+      readonly hours: number;
+      readonly vitals?: readonly string[];
+      readonly againMinutes?: number;
+    }
   /** from <= hours since admission to intensive care < below. */
   | { readonly rule: 'icu-hours'; readonly from?: number; readonly below?: number }
   /** No antibiotic (prophylaxis apart) and no culture in the last `hours`. */

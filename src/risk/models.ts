@@ -86,7 +86,7 @@ export function readManifest(
     ...(manifest.id === id && manifest.version === version ? [] : [`it is for ${manifest.id} ${manifest.version}`]),
     ...(isFallback(manifest.fallback) ? [] : [`fallback ${manifest.fallback} is not known`]),
     ...manifestProblems(manifest, concepts),
-    ...eligibilityProblems(manifest.eligibility ?? [], vocabulary),
+    ...eligibilityProblems(manifest.eligibility ?? [], vocabulary, manifest.features),
   ];
   if (problems.length > 0) throw new Error(`manifest.json: ${problems.join('; ')}`);
   return manifest;

@@ -131,7 +131,7 @@ function problemsOf(
     ...file.features.flatMap(({ name, sets = [] }) =>
       sets.filter((set) => vocabulary.sets[set] === undefined).map((set) => `${name}: there is no set ${set}`),
     ),
-    ...eligibilityProblems(file.eligibility ?? [], vocabulary),
+    ...eligibilityProblems(file.eligibility ?? [], vocabulary, file.features),
   ];
 }
 

@@ -3,9 +3,9 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import type { JsonObject, Resource } from '../../src/fhir/resource.ts';
 import { eligibilityProblems, ineligible } from '../../src/risk/eligibility.ts';
-import type { EligibilityRule } from '../../src/risk/manifest.ts';
+import type { EligibilityRule, FeatureSpec } from '../../src/risk/manifest.ts';
 import { type LoadedModels, loadModels } from '../../src/risk/models.ts';
-import { AT, born, HOUR, iso, knowledge, loinc, MODELS, measured, NEVER, snomed } from './world.ts';
+import { AT, born, HOUR, iso, knowledge, loinc, MODELS, measured, NEVER, quantity, snomed } from './world.ts';
 
 const ADULT = born('1960-05-05');
 const ago = (hours: number): string => iso(AT - hours * HOUR);
@@ -279,6 +279,57 @@ test('eligibility@rules: every kind on both sides of its boundary', () => {
     return fits ? [] : [`${rule.rule}: ${why}: ${reason}`];
   });
   assert.deepEqual(wrong, []);
+});
+
+const VITAL = (name: string, code: string, unit: string): FeatureSpec => ({
+  ...{ name, display: name, kind: 'latest-observation', codes: [code], unit, windowHours: 4, range: [1, 300] },
+  required: true,
+});
+const INPUTS = [VITAL('pulse', '8867-4', '/min'), VITAL('breathing', '9279-1', '/min')];
+const SET: EligibilityRule = { rule: 'first-vitals', hours: 4, vitals: ['pulse', 'breathing'], againMinutes: 15 };
+const VISIT = encounter('EMER', { id: 'now', period: { start: ago(2) } });
+const minute = (minutes: number, ms = 0): string => iso(AT - 2 * HOUR + minutes * 60_000 + ms);
+const pulse = (minutes: number, over: JsonObject = {}, ms = 0): Resource =>
+  measured('8867-4', 90, '/min', { effectiveDateTime: minute(minutes, ms), ...over });
+const breathing = (minutes: number, over: JsonObject = {}): Resource =>
+  measured('9279-1', 18, '/min', { effectiveDateTime: minute(minutes), ...over });
+const of = (id: string): JsonObject => ({ encounter: { reference: `Encounter/${id}` } });
+const AGAIN = /measured again/;
+const INCOMPLETE = /not complete: breathing/;
+/** Minutes after arrival. */
+const sets: readonly (readonly [expected: RegExp | undefined, resources: readonly Resource[], why: string])[] = [
+  [undefined, [pulse(5), breathing(9)], 'control: one of each'],
+  [undefined, [pulse(0), breathing(0)], 'at arrival itself'],
+  [INCOMPLETE, [pulse(5)], 'one is missing'],
+  [/not complete: pulse, breathing/, [], 'none'],
+  [INCOMPLETE, [pulse(0), breathing(-1)], 'a minute before arrival: not of this visit'],
+  [undefined, [pulse(0), breathing(-1, of('now'))], 'before its recorded start, but it names the visit'],
+  [INCOMPLETE, [pulse(0), breathing(9, of('last'))], 'of another visit'],
+  [undefined, [pulse(1), pulse(8), breathing(9)], 'repeated before the set is complete'],
+  [undefined, [pulse(5), breathing(9), pulse(24)], '15 min after it was complete belongs to it'],
+  [AGAIN, [pulse(5), breathing(9), pulse(24, {}, 1)], '1 ms later is a second measurement'],
+  [AGAIN, [pulse(5), breathing(9), pulse(90), breathing(91)], 're-triage: a second whole set'],
+  [undefined, [pulse(5), breathing(9), pulse(90, of('last'))], 'the second is of another visit'],
+  [undefined, [pulse(5), breathing(9), pulse(90, { status: 'entered-in-error' })], 'the second was a mistake'],
+  [undefined, [pulse(5), breathing(9), pulse(90, { valueQuantity: quantity(0, '/min') })], 'the second is implausible'],
+  [
+    INCOMPLETE,
+    [pulse(5), breathing(9, { valueQuantity: quantity(0, '/min') })],
+    'an implausible one completes nothing',
+  ],
+  [INCOMPLETE, [pulse(5), breathing(9, { status: 'preliminary' })], 'nor does a preliminary one'],
+];
+test('eligibility@first-set: the first complete set of vital signs of the visit; what is measured again is another', () => {
+  const wrong = sets.flatMap(([expected, resources, why]) => {
+    const reason = ineligible([SET], { patient: ADULT, resources: [VISIT, ...resources], at: AT }, knowledge, INPUTS);
+    const fits = expected === undefined ? reason === undefined : reason !== undefined && expected.test(reason);
+    return fits ? [] : [`${why}: ${reason}`];
+  });
+  assert.deepEqual(wrong, []);
+  assert.deepEqual(eligibilityProblems([SET], knowledge.vocabulary, INPUTS), []);
+  assert.deepEqual(eligibilityProblems([SET], knowledge.vocabulary, INPUTS.slice(1)), [
+    'eligibility: there is no input pulse',
+  ]);
 });
 
 test('eligibility@first: rules are judged in order, the first that is not met is the reason', () => {

@@ -49,6 +49,7 @@ const sick: readonly Resource[] = [
 const assess = (id: string, patient: Resource, resources: readonly Resource[]) =>
   models.assess(id, { patient, resources, at: AT }, NEVER);
 
+const again = measured('8867-4', 110, '/min', { id: 'again', effectiveDateTime: iso(AT - 60_000) });
 const pregnant = observation('82810-3', { valueCodeableConcept: snomed('77386006') });
 const outside: readonly (readonly [why: string, patient: Resource, resources: readonly Resource[]])[] = [
   ['a child the day before the eighteenth birthday', born('2008-03-02'), [emergency(), ...VITALS]],
@@ -56,6 +57,8 @@ const outside: readonly (readonly [why: string, patient: Resource, resources: re
   ['no encounter', ADULT, VITALS],
   ['more than 4 h after arrival', ADULT, [emergency({ period: { start: iso(AT - 5 * HOUR) } }), ...VITALS]],
   ['pregnant', ADULT, [emergency(), ...VITALS, pregnant]],
+  ['re-triage: pulse measured again', ADULT, [emergency({ period: { start: iso(AT - 3 * HOUR) } }), ...VITALS, again]],
+  ['the first set is not complete', ADULT, [emergency(), ...VITALS.slice(1)]],
   ['deceased', { ...ADULT, deceasedBoolean: true }, [emergency(), ...VITALS]],
 ];
 for (const id of IDS) {
