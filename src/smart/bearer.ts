@@ -2,7 +2,7 @@
  * Access tokens: JWTs judged by their issuer's keys, others by introspection. Source: RFC 6750, RFC 9068, RFC 8725, RFC 7662; SMART App Launch 2.2.
  * A refusal is one text for every reason. What was proved is remembered under the hash of the token, never the token.
  */
-import { createHash } from 'node:crypto';
+import { hash as digest } from 'node:crypto';
 import { createLocalJWKSet, decodeJwt, decodeProtectedHeader, type JWTVerifyGetKey, jwtVerify } from 'jose';
 import { type FhirError, fhirError } from '../fhir/outcome.ts';
 import { isEmergency, isShortAndOfOne } from './emergency.ts';
@@ -108,7 +108,7 @@ export function tokenVerifier({ issuers, now, call }: VerifierOptions): TokenVer
   return {
     verify: async (authorization) => {
       const token = tokenIn(authorization);
-      const hash = createHash('sha256').update(token).digest('base64url');
+      const hash = digest('sha256', token, 'base64url');
       const held = known.get(hash);
       if (held !== undefined && held.until > now()) return current(held.token);
       known.delete(hash);

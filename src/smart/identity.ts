@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import type { AccessFilter } from '../fhir/search/algebra.ts';
 import { ALL } from '../fhir/search/simplify.ts';
-import { type CallerFacts, strangerFacts } from '../rest/caller.ts';
+import type { CallerFacts } from '../rest/caller.ts';
 import type { RestContext, Term } from '../rest/context.ts';
 import { personOf } from '../rest/patient-links.ts';
 import type { AccessToken, TokenVerifier } from './bearer.ts';
@@ -38,17 +38,17 @@ export function identityOf({ verifier, fhirBase, context, tellEmergency }: Ident
     const before = known.get(token);
     const isSame = before !== undefined && before.policy === policy;
     const holder = isSame ? before.holder : holderOf(token, fhirBase, policy);
-    const { scopes, named, rights: last, ...facts } = holder;
-    const patients = named === undefined ? [] : await personOf(named, EVERYTHING, context());
+    const { named, rights: last } = holder;
+    const patients = named === undefined ? last.patients : await personOf(named, EVERYTHING, context());
     // The same object for the same rights: the filter that they compile to is found by it.
-    const rights = patients.join() === last.patients.join() ? last : { ...last, patients };
-    known.set(token, { policy, holder: { ...holder, rights } });
+    const rights = isAlike(patients, last.patients) ? last : { ...last, patients };
+    if (!isSame || rights !== last) known.set(token, { policy, holder: { ...holder, rights } });
     const caller: CallerFacts = {
-      ...strangerFacts(peer.requestId, peer.address),
-      ...facts,
+      ...holder.facts,
+      address: peer.address,
+      requestId: peer.requestId,
       rights,
-      ...(token.id === undefined ? {} : { token: token.id }),
-      term: termOf(token, scopes, ambient.now()),
+      term: termOf(token, holder.isLasting, ambient.now()),
     };
     const { breakGlass } = rights.situation ?? {};
     if (breakGlass !== undefined) await tellEmergency(caller, token, breakGlass.patient);
@@ -56,13 +56,18 @@ export function identityOf({ verifier, fhirBase, context, tellEmergency }: Ident
   };
 }
 
+const isAlike = (one: readonly string[], other: readonly string[]): boolean =>
+  one.length === other.length && one.every((each, index) => each === other[index]);
+
 /** What follows from a token alone, worked out once by the policy of then. */
 interface Known {
   readonly policy: AccessPolicy | undefined;
   readonly holder: Holder;
 }
-interface Holder extends Pick<CallerFacts, 'principal' | 'client' | 'user'> {
-  readonly scopes: readonly Scope[];
+interface Holder {
+  readonly facts: Pick<CallerFacts, 'principal' | 'client' | 'user' | 'token'>;
+  /** May be acted for after the token has ended. */
+  readonly isLasting: boolean;
   /** The patient of the launch, where `patient/` scopes ask for one. */
   readonly named: string | undefined;
   readonly rights: Extract<CallerFacts['rights'], { kind: 'granted' }>;
@@ -77,11 +82,14 @@ function holderOf(token: AccessToken, fhirBase: string, policy: AccessPolicy | u
   const isOfPatient = scopes.some(({ context }) => context === 'patient');
   const held = inEmergency ? scopes : [...scopes, ...ownRecord(token, user)];
   return {
-    scopes,
+    facts: {
+      principal: principalOf(token, held, situation),
+      client: { system: token.issuer, value: token.client },
+      user,
+      ...(token.id === undefined ? {} : { token: token.id }),
+    },
+    isLasting: !inEmergency && (isOfClient(scopes) || token.scope.split(' ').includes('offline_access')),
     named: isOfPatient ? token.patient : undefined,
-    principal: principalOf(token, held, situation),
-    client: { system: token.issuer, value: token.client },
-    user,
     rights: { kind: 'granted', scopes: held, patients: [], situation },
   };
 }
@@ -147,9 +155,7 @@ const LASTING_MS = 90 * 86_400_000;
  * Clients by themselves, and apps that may refresh while their user is away, may be acted for after the token has ended; others until then. Of
  * the server's own issuer the grant is asked each time; of others nothing is known, so it ends by itself.
  */
-function termOf(token: AccessToken, scopes: readonly Scope[], now: number): Term {
-  const isMomentary = isEmergency(token.purposes);
-  const isLasting = !isMomentary && (isOfClient(scopes) || token.scope.split(' ').includes('offline_access'));
+function termOf(token: AccessToken, isLasting: boolean, now: number): Term {
   if (isLasting && token.isOwn) return token.grant === undefined ? {} : { grant: token.grant };
   const until = isLasting ? now + LASTING_MS : token.expiresAt;
   return token.id === undefined ? { until } : { until, token: token.id };
