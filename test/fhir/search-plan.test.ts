@@ -145,6 +145,7 @@ test('what a compartment leaves out stays out, whatever the search names', () =>
 });
 
 test('shapes that engines rely on', () => {
+  assert.deepEqual(where('Observation', 'patient=1'), reference('patient', '1'), 'one range: no row is of a Group');
   assert.deepEqual(where('Patient', ''), { kind: 'all' });
   assert.deepEqual(where('Patient', 'gender:not=male'), {
     kind: 'not',

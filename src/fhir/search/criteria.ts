@@ -126,7 +126,7 @@ function filterClaims(search: Search): FilterClaims {
       return claimedParameter(search, type, code);
     },
     targets: (parameter) => {
-      const targets = claimedTargets(parameter, search.capability);
+      const targets = targetsOfId(parameter, search.capability);
       search.budget.attempts += targets.length;
       if (search.budget.attempts > ATTEMPT_LIMIT) throw tooManyTargets(parameter.code);
       return targets;
@@ -195,6 +195,26 @@ function canTarget({ targets }: SearchParameter, type: string): boolean {
 /** Claimed types a reference parameter can point at. */
 export function claimedTargets(parameter: SearchParameter, capability: Capability): readonly string[] {
   return [...capability.types.keys()].filter((type) => canTarget(parameter, type));
+}
+
+/** The whole of an expression that takes references to one type only. */
+const OF_ONE_TYPE = /^[A-Za-z.]+\.where\(resolve\(\) is ([A-Za-z]+)\)$/;
+
+const idTargets = new WeakMap<Capability, WeakMap<SearchParameter, readonly string[]>>();
+
+/**
+ * Types that an id without a type can be of: the claimed targets of which a row can be. `Observation.patient` is defined for Groups too, but its
+ * expression takes Patients only, and one target is one range of an index. Worked out once.
+ */
+export function targetsOfId(parameter: SearchParameter, capability: Capability): readonly string[] {
+  const known = idTargets.get(capability) ?? new WeakMap<SearchParameter, readonly string[]>();
+  idTargets.set(capability, known);
+  const before = known.get(parameter);
+  if (before !== undefined) return before;
+  const [, only] = OF_ONE_TYPE.exec(parameter.expression) ?? [];
+  const found = claimedTargets(parameter, capability).filter((type) => only === undefined || type === only);
+  known.set(parameter, found);
+  return found;
 }
 
 function resolveChain(type: string, step: string, rest: string, search: Search, depth: Depth): Resolved {

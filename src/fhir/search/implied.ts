@@ -20,19 +20,11 @@ export function unimplied(visible: Predicate, where: Predicate, { types }: Pick<
 }
 
 function implies(given: Reference, asked: Reference, types: Capability['types']): boolean {
-  if (given.parameter === asked.parameter) return isSame(given.targets, asked.targets);
-  // An id without a type stands for every type it could be of; no row of the narrow parameter has another than Patient.
   return (
-    narrows(given.parameter, asked.parameter, types) &&
-    isSame(
-      given.targets.filter((target) => !OTHER.test(target)),
-      asked.targets,
-    )
+    isSame(given.targets, asked.targets) &&
+    (given.parameter === asked.parameter || narrows(given.parameter, asked.parameter, types))
   );
 }
-
-/** A resource of this server that is no Patient. */
-const OTHER = /^(?!Patient\/)[A-Z][A-Za-z]*\/[A-Za-z0-9\-.]{1,64}$/;
 
 const isSame = (one: readonly string[], other: readonly string[]): boolean =>
   one.every((each) => other.includes(each)) && other.every((each) => one.includes(each));

@@ -6,7 +6,7 @@ import { ID_PATTERN } from '../resource.ts';
 import type { AccessFilter, ParameterKey, Predicate, SearchPlan, SortKey, Verb } from './algebra.ts';
 import { namesConcepts } from './concepts.ts';
 import { containedKey, containedPredicate, containedScope } from './contained.ts';
-import { claimedTargets } from './criteria.ts';
+import { targetsOfId } from './criteria.ts';
 import { unimplied } from './implied.ts';
 import { latitudeKey } from './near.ts';
 import { NO_LINKS, namesPerson, PATIENT, type PatientLinks, throughLinks } from './person.ts';
@@ -41,7 +41,7 @@ interface Planning {
 export function planSearch(query: SearchQuery, access: AccessFilter, context: PlanContext): SearchPlan {
   let looked = 0;
   const targets = (parameter: SearchParameter): readonly string[] => {
-    const found = claimedTargets(parameter, context.capability);
+    const found = targetsOfId(parameter, context.capability);
     looked += found.length;
     if (looked > TARGET_LIMIT) {
       throw fhirError('too-costly', `Ids without a type could mean over ${TARGET_LIMIT} resources; write \`Type/id\`.`);
