@@ -50,7 +50,7 @@ const ROOMS: readonly Room[] = [
   },
   {
     prefix: 'rest/',
-    rooms: ['fhir/', 'store/port', 'audit', 'smart/scopes', 'smart/policy'],
+    rooms: ['fhir/', 'store/port', 'audit', 'smart/scopes', 'smart/policy', 'smart/consent-rule'],
     packages: ['node:crypto', 'fhir/r4.d.ts'],
   },
   {
@@ -110,6 +110,7 @@ const ROOMS: readonly Room[] = [
   },
   { prefix: 'smart/scopes', rooms: ['fhir/'], packages: [] },
   { prefix: 'smart/policy', rooms: ['fhir/', 'smart/scopes'], packages: [] },
+  { prefix: 'smart/consent-rule', rooms: ['fhir/'], packages: [] },
   {
     prefix: 'smart/',
     rooms: ['fhir/', 'rest/', 'store/port'],

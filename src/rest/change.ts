@@ -23,6 +23,7 @@ import { isApart, localTarget } from './references.ts';
 import { settled } from './referred.ts';
 import { assertWhole, respond, storedResource, versionHeaders } from './represent.ts';
 import type { FhirResponse, Preconditions, Representation } from './request.ts';
+import { assertKeepsConsent, assertNobodyElses } from './whose.ts';
 
 /** A write that is decided: what the store is told, what the audit says, what the client will hear. */
 export interface Change {
@@ -131,6 +132,8 @@ export async function deletion(
     if (!permits('delete', held, { id: key.id, at }, asked, context)) {
       throw fhirError('insufficient-scope', `Deleting \`${label(key)}\` is not permitted to this caller.`);
     }
+    assertNobodyElses('delete', [held], caller, context);
+    assertKeepsConsent(held, undefined, caller, context);
   }
   if (APPEND_ONLY.has(key.type)) throw fhirError('method-not-allowed', `${key.type} is never deleted.`);
   const patients = current?.patients ?? [];

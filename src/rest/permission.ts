@@ -13,6 +13,7 @@ import type { StoredVersion } from '../store/port.ts';
 import type { Caller, RestContext } from './context.ts';
 import { settled } from './referred.ts';
 import { storedResource } from './represent.ts';
+import { assertKeepsConsent, assertNobodyElses } from './whose.ts';
 
 /** @throws FhirError `insufficient-scope` (403) when the caller may do this with no resource of the type, whatever is held */
 export function assertInScope(type: string, verbs: readonly Verb[], caller: Caller): void {
@@ -113,8 +114,8 @@ export async function heldFor(
 
 /**
  * Refuses a new version that the caller may not write: one that takes the place of what they may not update (404, as if it were not there), one
- * under an id that may be taken unseen (404), one that lies outside what they may write (403), and links by which a record would become
- * another person's (403).
+ * under an id that may be taken unseen (404), one that lies outside what they may write or is another patient's too (403), one by which a Consent
+ * that binds them would deny less (403), and links by which a record would become another person's (403).
  */
 export function assertMayPut(
   resource: Resource,
@@ -141,6 +142,8 @@ export function assertMayPut(
   if (!permits(verb, resource, subject, caller, context)) {
     throw fhirError('insufficient-scope', `The ${key.type} as it would be lies outside what this caller may write.`);
   }
+  assertNobodyElses(verb, [resource, before], caller, context);
+  assertKeepsConsent(before, resource, caller, context);
   assertKeepsLabels(held?.text, resource, caller, context);
   if (linksOf(resource) !== linksOf(before)) {
     throw fhirError('insufficient-scope', 'Patient.link is not for this caller to change.');

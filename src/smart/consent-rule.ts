@@ -48,6 +48,9 @@ export function ruleOf(resource: Resource, local: (reference: string) => string 
   return { patient, from, root };
 }
 
+/** Whether a provision can deny anything to anybody at any time. */
+export const mayDeny = ({ type, exceptions }: Provision): boolean => type === 'deny' || exceptions.some(mayDeny);
+
 /** The first and last instants of ECMAScript: bounds that every engine and every JSON can hold. */
 const LEAST = -8.64e15;
 const MOST = 8.64e15;

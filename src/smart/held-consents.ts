@@ -10,7 +10,7 @@ import type { RestContext } from '../rest/context.ts';
 import { linksOf } from '../rest/patient-links.ts';
 import { storedResource } from '../rest/represent.ts';
 import type { ResourceStore, StoredVersion } from '../store/port.ts';
-import { type ConsentRule, type Provision, ruleOf } from './consent-rule.ts';
+import { type ConsentRule, mayDeny, type Provision, ruleOf } from './consent-rule.ts';
 
 /** The rules in force from one instant to another. */
 export interface ConsentState {
@@ -195,7 +195,6 @@ function joinedTo(id: string, neighbours: ReadonlyMap<string, readonly string[]>
 
 const isGroup = (actor: string): boolean => GROUP.test(actor);
 const actorsOf = ({ actors, exceptions }: Provision): readonly string[] => [...actors, ...exceptions.flatMap(actorsOf)];
-const mayDeny = ({ type, exceptions }: Provision): boolean => type === 'deny' || exceptions.some(mayDeny);
 const instantsOf = ({ period, exceptions }: Provision): readonly number[] => [
   ...period,
   ...exceptions.flatMap(instantsOf),

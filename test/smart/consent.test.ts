@@ -321,3 +321,41 @@ test('consent@links: it is the person who refuses: a denial follows links and me
   assert.deepEqual(await read(), ['404 0', '404 0'], 'links that were there before any Consent');
   await lifted(again);
 });
+
+test('consent@self-lift: whom a Consent binds neither lifts nor loosens nor deletes it, also when they may read it; they may add to it', async () => {
+  const id = await consent(deny({ class: clazz('Observation') }));
+  const { body: text = '' } = await ask(DR, 'GET', `/Consent/${id}`);
+  const held = JSON.parse(text);
+  const put = (more: object, who = DR) => ask(who, 'PUT', `/Consent/${id}`, { body: { ...held, ...more } });
+  const patch = {
+    headers: { 'content-type': 'application/json-patch+json' },
+    body: '[{"op":"replace","path":"/status","value":"inactive"}]',
+  };
+  const entry = [{ request: { method: 'DELETE', url: `Consent/${id}` } }];
+  const tries: readonly [why: string, status: number][] = [
+    ['inactive', (await put({ status: 'inactive' })).status],
+    ['another patient', (await put({ patient: { reference: 'Patient/b' } })).status],
+    ['another scope', (await put({ scope: { coding: [{ code: 'research' }] } })).status],
+    ['an exception', (await put({ provision: { ...held.provision, provision: [{ type: 'permit' }] } })).status],
+    ['over already', (await put({ provision: { ...held.provision, period: { end: '2020-01-01' } } })).status],
+    ['not yet', (await put({ dateTime: '2099-01-01' })).status],
+    ['patched', (await ask(DR, 'PATCH', `/Consent/${id}`, patch)).status],
+    ['patched by search', (await ask(DR, 'PATCH', `/Consent?_id=${id}`, patch)).status],
+    ['deleted', (await ask(DR, 'DELETE', `/Consent/${id}`)).status],
+    ['deleted by search', (await ask(DR, 'DELETE', `/Consent?_id=${id}`)).status],
+    [
+      'deleted in a transaction',
+      (await ask(DR, 'POST', '/', { body: { resourceType: 'Bundle', type: 'transaction', entry } })).status,
+    ],
+  ];
+  assert.deepEqual(
+    tries.filter(([, status]) => status !== 403),
+    [],
+  );
+  assert.equal((await ask(DR, 'GET', '/Observation/plain')).status, 404, 'it still denies');
+  assert.equal((await put({ category: [code('y')] })).status, 200, 'what says no more and no less');
+  const patient: Situation = { roles: ['patient'], purposes: [], actors: ['Patient/a'] };
+  assert.equal((await put({ status: 'inactive' }, patient)).status, 200, 'who is not bound may');
+  assert.equal((await ask(DR, 'GET', '/Observation/plain')).status, 200);
+  assert.equal((await ask(DR, 'DELETE', `/Consent/${id}`)).status, 204, 'one that denies nothing any more');
+});
