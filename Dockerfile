@@ -26,6 +26,7 @@ COPY pages ./pages
 COPY seed-data ./seed-data
 COPY issuers ./issuers
 COPY roles ./roles
+COPY deidentification ./deidentification
 COPY security-labels ./security-labels
 RUN mkdir -p /data && chown node:node /data
 ENV NODE_ENV=production

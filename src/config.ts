@@ -96,6 +96,9 @@ export const SETTINGS = {
   ERASURE_REGISTER: optionalText(
     'File of the register of erasures; better outside DATA_DIR and its backups. Unset: erasures.ndjson in DATA_DIR.',
   ),
+  DEIDENTIFICATION_KEY_FILE: optionalText(
+    'File of at least 32 bytes by which ids in de-identified exports are made, so that two exports can be joined. Unset: each export has a key of its own, which is destroyed.',
+  ),
   EXPORT_EXPIRY_HOURS: whole(24, 1, 720, 'Hours that the files of a finished bulk export or import are kept.'),
   IMPORT_LIMIT_MB: whole(20_480, 1, 1_048_576, 'Largest NDJSON body of one `$import` in MB; above it 413.'),
   EXPORT_UNENCRYPTED: flag(

@@ -6,6 +6,7 @@ import { runExport } from './export/run.ts';
 import type { JobReply, JobThreadData } from './job-thread.ts';
 import { FILES } from './jobs/desk.ts';
 import { readWhole } from './jobs/files.ts';
+import { deidentifying } from './open-deidentification.ts';
 import type { ExportJob } from './rest/export-job.ts';
 import { callerOf } from './smart/access.ts';
 import { attachedSystem } from './system.ts';
@@ -41,13 +42,14 @@ port.postMessage(reply);
 await close();
 port.close();
 
-function run(order: ExportJob): Promise<boolean> {
+async function run(order: ExportJob): Promise<boolean> {
   const caller = callerOf(order.caller, context);
   let since = performance.now();
   return runExport(folder, order, {
     store: context.store,
     definitions: context.definitions,
     now: context.ambient.now,
+    deidentified: await deidentifying(order, folder, config.DEIDENTIFICATION_KEY_FILE, context),
     page: PAGE,
     linesPerFile: LINES_PER_FILE,
     pagesPerSync: PAGES_PER_SYNC,
@@ -57,7 +59,8 @@ function run(order: ExportJob): Promise<boolean> {
       since = performance.now();
     },
     record: async (patients) => {
-      const entry = { interaction: 'operation', operation: 'export', patients };
+      const operation = order.deidentify === undefined ? 'export' : 'deidentified-export';
+      const entry = { interaction: 'operation', operation, patients };
       const entries = [order.resource === undefined ? entry : { ...entry, resource: order.resource }];
       const audit = [context.audit({ caller, entries, status: 200 })];
       const { ok } = await context.store.commit({ commands: [], audit });

@@ -16,6 +16,7 @@ export const FOLDERS = {
   pages: join(ROOT, 'pages'),
   seedData: join(ROOT, 'seed-data'),
   issuers: join(ROOT, 'issuers'),
+  deidentification: join(ROOT, 'deidentification'),
   roles: join(ROOT, 'roles'),
   labels: join(ROOT, 'security-labels'),
 } as const;

@@ -11,6 +11,7 @@ import { Uploads } from './import/uploads.ts';
 import { startJobThread } from './job-thread.ts';
 import { JobFolders } from './jobs/desk.ts';
 import { openLater } from './jobs/later.ts';
+import { deidentifiableTypes } from './open-deidentification.ts';
 import { isBefore, openPurges, reapply } from './open-privacy.ts';
 import { ASYNC_KIND, answerLater } from './rest/async-job.ts';
 import type { RestContext } from './rest/context.ts';
@@ -56,6 +57,7 @@ export async function openJobs(parts: JobParts) {
     start: async (job: string) => startJobThread(kind, config, channel(), parametersPort(), job),
     report,
   });
+  const deidentifiable = deidentifiableTypes(config.DEIDENTIFICATION_KEY_FILE);
   const exports = await JobFolders.open<ExportOrder, JobResult>(settings('export', 'export', 'export'));
   const files = join(config.DATA_DIR, 'import');
   mkdirSync(files, { recursive: true, mode: 0o700 });
@@ -87,7 +89,12 @@ export async function openJobs(parts: JobParts) {
     for (const desk of desks) desk.sweep().catch(report);
   }, SWEEP_MS).unref();
   return {
-    context: { exports, purges, imports: { desk: imports, fileOf: (name: string) => fileIn(files, name) } },
+    context: {
+      exports,
+      deidentifiable,
+      purges,
+      imports: { desk: imports, fileOf: (name: string) => fileIn(files, name) },
+    },
     /** What the handler of `/fhir` needs. Where files are refused, everybody is answered at once: a preference may be ignored. */
     http: (context: RestContext): Pick<FhirHandlerParts, 'uploads' | 'later'> => ({
       uploads: place,

@@ -74,8 +74,13 @@ const ROOMS: readonly Room[] = [
     packages: ['node:fs', 'node:fs/promises', 'node:path'],
   },
   {
+    prefix: 'deidentify/',
+    rooms: ['fhir/'],
+    packages: ['ajv', 'node:fs', 'node:path', 'node:crypto'],
+  },
+  {
     prefix: 'export/',
-    rooms: ['fhir/', 'rest/', 'store/port', 'jobs/'],
+    rooms: ['fhir/', 'rest/', 'store/port', 'jobs/', 'deidentify/'],
     packages: ['node:path'],
   },
   {

@@ -4,6 +4,7 @@
  * pages (store/port.ts, guarantee 4). One that changed later is left for the next `_since`.
  */
 import { join } from 'node:path';
+import type { Deidentify } from '../deidentify/deidentify.ts';
 import type { Definitions } from '../fhir/definitions.ts';
 import { fhirError, operationOutcome } from '../fhir/outcome.ts';
 import { serialize } from '../fhir/resource.ts';
@@ -27,11 +28,21 @@ export interface ExportTools {
   pause(): Promise<void>;
   /** True when the job is to stop where it is. */
   stopped(): boolean;
+  /** Of a de-identified export. */
+  readonly deidentified?: Deidentifying | undefined;
   /** Resources a page, and patients a chunk. */
   readonly page: number;
   readonly linesPerFile: number;
   /** Pages between two syncs. */
   readonly pagesPerSync: number;
+}
+
+/** What a de-identified export needs beside: its key is made before the first page and destroyed before the result is written. */
+export interface Deidentifying {
+  readonly deidentify: Deidentify;
+  /** True: the key is new, so that lines of an earlier attempt cannot be gone on with. */
+  readonly isNew: boolean;
+  destroyKey(): Promise<void>;
 }
 
 /** How far a job is; everything before it is synced. */
@@ -54,13 +65,16 @@ const MOST_PERCENT = 99;
 
 /** @returns false when it was stopped: run it again and it goes on */
 export async function runExport(folder: string, job: ExportJob, tools: ExportTools): Promise<boolean> {
-  const from = await readWhole<ExportProgress>(join(folder, FILES.progress));
+  if ((job.deidentify === undefined) !== (tools.deidentified === undefined)) throw new TypeError('Another export.');
+  const isAnew = tools.deidentified?.isNew === true;
+  const from = isAnew ? undefined : await readWhole<ExportProgress>(join(folder, FILES.progress));
   const output = await NdjsonFiles.resume(folder, tools.linesPerFile, from?.files ?? []);
   const run = new Run(folder, job, tools, output);
   try {
     if (from === undefined && !(await run.recordPatients())) return false;
     if (!(await run.from(from ?? { unit: 0, chunk: 0, after: undefined }))) return false;
     const files = await output.synced();
+    await tools.deidentified?.destroyKey();
     const result: JobResult = {
       completedAt: tools.now(),
       output: files.filter(({ type }) => type !== OUTCOME),
@@ -186,7 +200,7 @@ class Run {
       const counted = matches.filter((version) => version.at <= this.#job.transactionTime && counts(version));
       await this.#output.append(
         unit.type,
-        counted.map(({ text = 'null' }) => this.#line(text, unit)),
+        counted.flatMap((version) => this.#line(version, unit) ?? []),
       );
       if (next === undefined) return true;
       after = next;
@@ -195,8 +209,13 @@ class Run {
     }
   }
 
-  /** One line: stored texts hold no line break, unless they came in with one between values. */
-  #line(text: string, { elements }: ExportUnit): string {
+  /** One line: stored texts hold no line break, unless they came in with one between values. undefined: what cannot be de-identified. */
+  #line({ text = 'null', patients }: StoredVersion, { elements }: ExportUnit): string | undefined {
+    const { deidentified } = this.#tools;
+    if (deidentified !== undefined) {
+      const resource = deidentified.deidentify(storedResource(text), patients);
+      return resource === undefined ? undefined : serialize(resource);
+    }
     if (elements.length > 0) return shapedText(text, { summary: undefined, elements }, this.#tools.definitions);
     return /[\r\n]/.test(text) ? serialize(storedResource(text)) : text;
   }

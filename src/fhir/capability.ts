@@ -69,6 +69,7 @@ export const OPERATION_IDS = [
   'Patient-export',
   'Group-export',
   'Patient-export-one',
+  'System-deidentified-export',
   'System-import',
   'SearchParameter-status',
   'RiskAssessment-evaluate',
@@ -86,6 +87,7 @@ const GUIDES: ReadonlyMap<string, string> = new Map([
   ['Patient-export', 'http://hl7.org/fhir/uv/bulkdata/OperationDefinition/patient-export'],
   ['Group-export', 'http://hl7.org/fhir/uv/bulkdata/OperationDefinition/group-export'],
   ['Patient-export-one', 'urn:firewatch:OperationDefinition:Patient-export-one'],
+  ['System-deidentified-export', 'urn:firewatch:OperationDefinition:deidentified-export'],
   ['System-import', 'urn:firewatch:OperationDefinition:import'],
   ['Patient-access-report', 'urn:firewatch:OperationDefinition:Patient-access-report'],
   ['Patient-accounting-of-disclosures', 'urn:firewatch:OperationDefinition:Patient-accounting-of-disclosures'],
@@ -340,13 +342,10 @@ function compartmentFaults(
   );
 }
 
-/**
- * An operation is named by the canonical of its definition; its name is the code of that definition.
- * @param type undefined = claimed for the whole system
- */
 /** Key of an operation on one resource, where its type has another of the same code. */
 export const ofOne = (code: string): string => `[id] ${code}`;
 
+/** An operation is named by the canonical of its definition; its name is the code of that. @param type undefined = of the whole system */
 function claimedOperations(
   claims: JsonObject,
   type: string | undefined,

@@ -139,6 +139,13 @@ function conversionOf(code: string): Conversion | undefined {
   return derived;
 }
 
+/** Whether a code is a unit of UCUM; arbitrary ones (`[IU]`) are. Asks the library each time. */
+export function isUnit(code: string): boolean {
+  if (!UNIT_CODE.test(code)) return false;
+  const { unit, origString } = ucum().getSpecifiedUnit(code, 'validate');
+  return typeof unit?.magnitude_ === 'number' && (typeof origString !== 'string' || origString === code);
+}
+
 /** A quantity in base units. `unit` names the dimension: `m-3.g1`, `1` for pure numbers. */
 export interface CanonicalQuantity {
   readonly unit: string;

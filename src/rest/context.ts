@@ -101,6 +101,8 @@ export interface RestContext {
   readonly policy?: AccessPolicy;
   /** Where exports are kept; the main thread only. */
   readonly exports?: ExportDesk;
+  /** Types that a de-identified export can give; the main thread only. */
+  readonly deidentifiable?: ReadonlySet<string>;
   /** Models and scores for `$evaluate`; the main thread only. */
   readonly risk?: RiskDesk;
   /** Where imports are kept; the main thread only. */

@@ -19,6 +19,7 @@ const FILTER_LIMIT = 50;
 
 /**
  * @param byPatient only types of the Patient compartment
+ * @param only types that can be given at all; absent: every one
  * @throws FhirError 400 for a type that is not exported, a filter that is no search of an exported type, or an element that does not exist
  */
 export async function exportUnits(
@@ -26,8 +27,9 @@ export async function exportUnits(
   byPatient: boolean,
   caller: Caller,
   context: RestContext,
+  only?: ReadonlySet<string>,
 ): Promise<readonly ExportUnit[]> {
-  const types = typesOf(input, byPatient, context);
+  const types = typesOf(input, byPatient, context, only);
   const elements = elementsOf(input, types, context);
   const filters = await filtersOf(input, types, caller, context);
   const since = sinceOf(input);
@@ -54,10 +56,11 @@ function typesOf(
   input: OperationInput,
   byPatient: boolean,
   { capability, definitions }: RestContext,
+  only: ReadonlySet<string> | undefined,
 ): readonly string[] {
   const owner = { type: 'Patient', id: 'any' };
   const isPart = (type: string) => !byPatient || compartmentPredicate(owner, type, definitions) !== undefined;
-  const exported = searchableTypes(capability).filter(isPart);
+  const exported = searchableTypes(capability).filter((type) => isPart(type) && only?.has(type) !== false);
   const asked = listOf(input, '_type');
   if (asked.length === 0) return exported;
   if (asked.every((type) => exported.includes(type))) return exported.filter((type) => asked.includes(type));

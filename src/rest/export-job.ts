@@ -10,6 +10,10 @@ export interface ExportUnit {
   readonly elements: readonly string[];
 }
 
+/** `safe-harbor`: of dates the year stays. `shifted`: dates are moved, each patient's by a distance of their own. */
+export const DEIDENTIFY_MODES = ['safe-harbor', 'shifted'] as const;
+export type DeidentifyMode = (typeof DEIDENTIFY_MODES)[number];
+
 export type ExportScope =
   | { readonly kind: 'system' }
   /** Only what lies in the compartment of some Patient. */
@@ -21,6 +25,8 @@ export interface ExportOrder extends JobOrder {
   /** What is exported, for the audit of each patient: `Group/1`. */
   readonly resource: { readonly type: string; readonly id: string } | undefined;
   readonly scope: ExportScope;
+  /** How what tells whose data it is is removed; absent: it is not. */
+  readonly deidentify?: DeidentifyMode;
   readonly units: readonly ExportUnit[];
 }
 /** Resources last changed at or before `transactionTime` are exported. */

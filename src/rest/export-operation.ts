@@ -11,7 +11,7 @@ import { rawRequest } from './access-entry.ts';
 import { factsOf } from './caller.ts';
 import type { Caller, Performed, RestContext } from './context.ts';
 import { exportUnits } from './export-filter.ts';
-import type { ExportDesk, ExportScope } from './export-job.ts';
+import type { DeidentifyMode, ExportDesk, ExportScope } from './export-job.ts';
 import { heldByKey } from './held.ts';
 import { busy, kickOffUrl, prefersAsync, started } from './job-kick-off.ts';
 import type { Operation, OperationCall } from './operation.ts';
@@ -20,6 +20,7 @@ import { personOf, personsOf } from './patient-links.ts';
 import { mayRead } from './read.ts';
 import { storedResource } from './represent.ts';
 
+/** What `$export` takes. */
 const TAKES = ['_outputFormat', '_since', '_type', '_elements', '_typeFilter'] as const;
 const FORMATS: ReadonlySet<string> = new Set(['application/fhir+ndjson', 'application/ndjson', 'ndjson']);
 /** The type whose compartments an export by patients is cut by. */
@@ -27,7 +28,7 @@ export const PATIENT = 'Patient';
 /** Most patients of one Group: they are frozen in the order. */
 const MEMBER_LIMIT = 100_000;
 
-type Scoping = (call: OperationCall, caller: Caller, context: RestContext) => Promise<ExportScope>;
+export type Scoping = (call: OperationCall, caller: Caller, context: RestContext) => Promise<ExportScope>;
 
 const exporting = (level: Operation['levels'][number], scope: Scoping): Operation => ({
   levels: [level],
@@ -35,15 +36,16 @@ const exporting = (level: Operation['levels'][number], scope: Scoping): Operatio
   perform: (call, caller, context) => kickOff(call, scope, caller, context),
 });
 
-export const EXPORT_SYSTEM = exporting('system', async () => ({ kind: 'system' }));
-export const EXPORT_PATIENTS = exporting('type', async (_call, caller) => ({
-  kind: 'patients',
-  patients: planOf(PATIENT, ALL, caller.access),
-}));
-export const EXPORT_GROUP = exporting('instance', async ({ key }, caller, context) => ({
-  kind: 'members',
-  members: await membersOf(key, caller, context),
-}));
+/** Level -> what is exported. */
+export const SCOPING = {
+  system: async () => ({ kind: 'system' }),
+  patients: async (_call, caller) => ({ kind: 'patients', patients: planOf(PATIENT, ALL, caller.access) }),
+  group: async ({ key }, caller, context) => ({ kind: 'members', members: await membersOf(key, caller, context) }),
+} as const satisfies Record<string, Scoping>;
+
+export const EXPORT_SYSTEM = exporting('system', SCOPING.system);
+export const EXPORT_PATIENTS = exporting('type', SCOPING.patients);
+export const EXPORT_GROUP = exporting('instance', SCOPING.group);
 
 /** One person: every record that Patient.link joins. */
 export const EXPORT_PATIENT = exporting('instance', async ({ key }, caller, context) => ({
@@ -51,15 +53,27 @@ export const EXPORT_PATIENT = exporting('instance', async ({ key }, caller, cont
   members: await personOf((await heldByKey(key, caller, context)).key.id, caller.access, context),
 }));
 
-async function kickOff(call: OperationCall, scoping: Scoping, caller: Caller, context: RestContext) {
+/** How an export is de-identified: in which mode, and which types can be. */
+export interface Deidentified {
+  readonly mode: DeidentifyMode;
+  readonly types: ReadonlySet<string>;
+}
+
+export async function kickOff(
+  call: OperationCall,
+  scoping: Scoping,
+  caller: Caller,
+  context: RestContext,
+  deidentified?: Deidentified,
+) {
   checkAsync(call);
-  const desk = deskOf(context);
+  const desk = deskOf(call, context);
   const format = textOf(call.input, '_outputFormat')?.replaceAll(' ', '+');
   if (format !== undefined && !FORMATS.has(format)) {
     throw fhirError('value', `\`_outputFormat\` must be one of ${[...FORMATS].join(', ')}.`);
   }
   const scope = await scoping(call, caller, context);
-  const units = await exportUnits(call.input, scope.kind !== 'system', caller, context);
+  const units = await exportUnits(call.input, scope.kind !== 'system', caller, context, deidentified?.types);
   const { entries } = accessed(call, context);
   const { request, key } = call;
   if (desk.isBusy(caller.principal)) return busy('An export', entries, request.representation.pretty);
@@ -69,22 +83,23 @@ async function kickOff(call: OperationCall, scoping: Scoping, caller: Caller, co
     request: kickOffUrl(call, context),
     resource: key,
     scope,
+    ...(deidentified === undefined ? {} : { deidentify: deidentified.mode }),
     units,
   };
   return started(order, desk, entries, caller, context);
 }
 
 /** @throws FhirError `invalid` (400): there is no answer but the asynchronous one */
-function checkAsync({ request }: OperationCall): void {
-  if (request.wire.method === 'HEAD') throw fhirError('method-not-allowed', '`$export` is asked by GET or POST.');
+function checkAsync({ request, definition: { code } }: OperationCall): void {
+  if (request.wire.method === 'HEAD') throw fhirError('method-not-allowed', `\`$${code}\` is asked by GET or POST.`);
   if (prefersAsync(request.wire)) return;
-  throw fhirError('invalid', '`$export` answers asynchronously only: send the header `Prefer: respond-async`.');
+  throw fhirError('invalid', `\`$${code}\` answers asynchronously only: send the header \`Prefer: respond-async\`.`);
 }
 
 /** Only the main thread has the desk; what comes to another is a large body, or part of a batch. */
-function deskOf({ exports }: RestContext): ExportDesk {
+function deskOf({ definition: { code } }: OperationCall, { exports }: RestContext): ExportDesk {
   if (exports !== undefined) return exports;
-  throw fhirError('payload-too-large', '`$export` takes a small request of its own, not a part of a Bundle.');
+  throw fhirError('payload-too-large', `\`$${code}\` takes a small request of its own, not a part of a Bundle.`);
 }
 
 /** Patients are not known yet: the job records them before it reads their data. */

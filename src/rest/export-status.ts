@@ -7,7 +7,7 @@ import type { JobKind } from './job-status.ts';
 export const EXPORT_KIND: JobKind<ExportOrder, JobResult> = {
   operation: 'export',
   noun: 'export',
-  manifest: ({ transactionTime, request, caller }, { output, error }, listed) => ({
+  manifest: ({ transactionTime, request, caller, deidentify }, { output, error }, listed) => ({
     status: 200,
     headers: { 'Content-Type': 'application/json' },
     body: JSON.stringify({
@@ -16,6 +16,7 @@ export const EXPORT_KIND: JobKind<ExportOrder, JobResult> = {
       requiresAccessToken: caller.rights.kind !== 'everything',
       output: output.map(listed),
       error: error.map(listed),
+      ...(deidentify === undefined ? {} : { extension: { deidentification: deidentify } }),
     }),
   }),
 };

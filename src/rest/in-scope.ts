@@ -77,6 +77,7 @@ const OPERATIONS = {
   'Patient-export': { bulk: true },
   'Group-export': { bulk: true, verbs: ['read'] },
   'Patient-export-one': { verbs: ['read'] },
+  'System-deidentified-export': { bulk: true, instance: ['read'] },
   'System-import': { bulk: true },
   'SearchParameter-status': { verbs: ['read'] },
   'RiskAssessment-evaluate': { of: 'Patient', verbs: ['search'] },

@@ -6,6 +6,7 @@ import { ACCESS_REPORT } from './access-report.ts';
 import { claimedOperation } from './claimed.ts';
 import type { Perform } from './context.ts';
 import { CONVERT } from './convert.ts';
+import { DEIDENTIFIED_EXPORT } from './deidentified-export.ts';
 import { DISCLOSURES } from './disclosures.ts';
 import { DOCUMENT } from './document.ts';
 import { EVALUATE } from './evaluate.ts';
@@ -52,6 +53,7 @@ export const OPERATIONS = {
   'Patient-export': EXPORT_PATIENTS,
   'Group-export': EXPORT_GROUP,
   'Patient-export-one': EXPORT_PATIENT,
+  'System-deidentified-export': DEIDENTIFIED_EXPORT,
   'System-import': IMPORT,
   'SearchParameter-status': STATUS,
   'RiskAssessment-evaluate': EVALUATE,

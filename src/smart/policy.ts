@@ -29,6 +29,8 @@ export interface Role {
   readonly relabels: boolean;
   /** What is left of `patient/` scopes when this role breaks the glass; nothing: it may not. */
   readonly breakGlass: readonly Verb[];
+  /** May have de-identified exports made. */
+  readonly deidentifies: boolean;
 }
 export interface RestrictingLabels {
   /** From the least to the most confidential. */
@@ -69,8 +71,16 @@ export function isBoundByConsent(situation: Situation, policy: AccessPolicy): bo
   return !(rolesOf(situation, policy) ?? []).some(({ boundByConsent }) => !boundByConsent);
 }
 
+/** Whether a caller may have de-identified exports made. */
+export const mayDeidentify = (rights: Rights, policy: AccessPolicy | undefined): boolean =>
+  hasRight(rights, policy, ({ deidentifies }) => deidentifies);
+
 /** Whether a caller may take restricted labels off. */
-export function mayRelabel(rights: Rights, policy: AccessPolicy | undefined): boolean {
+export const mayRelabel = (rights: Rights, policy: AccessPolicy | undefined): boolean =>
+  hasRight(rights, policy, ({ relabels }) => relabels);
+
+/** Where no policy is in force everybody has it; who has no role has not. */
+function hasRight(rights: Rights, policy: AccessPolicy | undefined, right: (role: Role) => boolean): boolean {
   if (rights.kind !== 'granted' || policy === undefined) return true;
-  return (rolesOf(rights.situation ?? { purposes: [], actors: [] }, policy) ?? []).some(({ relabels }) => relabels);
+  return (rolesOf(rights.situation ?? { purposes: [], actors: [] }, policy) ?? []).some(right);
 }

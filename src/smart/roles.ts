@@ -18,6 +18,7 @@ interface RoleFile {
   readonly boundByConsent?: boolean;
   readonly relabels?: boolean;
   readonly breakGlass?: string;
+  readonly deidentifies?: boolean;
 }
 
 export interface PolicyFolders {
@@ -51,7 +52,14 @@ export function loadPolicy({ roles, labels }: PolicyFolders, site?: string): Acc
   return { roles: found, labels: restricting };
 }
 
-function roleOf({ permits, boundByConsent = true, relabels = false, breakGlass = '', ...file }: RoleFile): Role {
+function roleOf({
+  permits,
+  boundByConsent = true,
+  relabels = false,
+  deidentifies = false,
+  breakGlass = '',
+  ...file
+}: RoleFile): Role {
   return {
     ...file,
     permits: permits.map(({ types, interactions, criteria = '' }) => ({
@@ -62,6 +70,7 @@ function roleOf({ permits, boundByConsent = true, relabels = false, breakGlass =
     boundByConsent,
     relabels,
     breakGlass: verbsOf(breakGlass),
+    deidentifies,
   };
 }
 

@@ -6,6 +6,7 @@ import { type ExportTools, runExport } from '../../src/export/run.ts';
 import type { Predicate } from '../../src/fhir/search/algebra.ts';
 import { type DeskSettings, FILES, JobFolders, type JobThread } from '../../src/jobs/desk.ts';
 import { readWhole } from '../../src/jobs/files.ts';
+import { deidentifiableTypes, deidentifying } from '../../src/open-deidentification.ts';
 import { localCaller, localFacts } from '../../src/rest/caller.ts';
 import type { Caller, RestContext } from '../../src/rest/context.ts';
 import type { ExportJob, ExportOrder } from '../../src/rest/export-job.ts';
@@ -40,6 +41,8 @@ export interface ExportWorld {
   broken: boolean;
   /** As where the database is encrypted. */
   refused: boolean;
+  /** DEIDENTIFICATION_KEY_FILE. */
+  keyFile: string | undefined;
   desk(): JobFolders<ExportOrder, JobResult>;
   send(method: string, url: string, sent?: Sent, caller?: Caller): Promise<FhirResponse>;
   ask(method: string, path: string, caller?: Caller): Promise<JobAnswer>;
@@ -83,6 +86,7 @@ export async function exportWorld(): Promise<ExportWorld> {
         store: operations.context.store,
         definitions: operations.context.definitions,
         now: () => clock.now,
+        deidentified: await deidentifying(order, job, self.keyFile, operations.context),
         record: async (patients) => {
           recorded.push([...patients]);
         },
@@ -101,7 +105,11 @@ export async function exportWorld(): Promise<ExportWorld> {
     return { ended: run().catch(() => (stopped ? ('stopped' as const) : ('failed' as const))), stop };
   };
   let desk = await JobFolders.open<ExportOrder, JobResult>(settings);
-  const context = (): RestContext => ({ ...operations.context, exports: desk });
+  const context = (): RestContext => ({
+    ...operations.context,
+    exports: desk,
+    deidentifiable: deidentifiableTypes(undefined),
+  });
   const self: ExportWorld = {
     operations,
     folder,
@@ -111,6 +119,7 @@ export async function exportWorld(): Promise<ExportWorld> {
     gate: Promise.resolve(),
     broken: false,
     refused: false,
+    keyFile: undefined,
     desk: () => desk,
     send: (method, url, sent = ASYNC, caller = LOCAL) => answer(wire(method, url, sent), caller, context()),
     ask: (method, path, caller = LOCAL) => jobAnswer({ method, path }, desk, EXPORT_KIND, caller, context()),
