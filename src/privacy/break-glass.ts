@@ -9,7 +9,7 @@ import { localCaller, localFacts } from '../rest/caller.ts';
 import { put } from '../rest/change.ts';
 import type { Caller, RestContext } from '../rest/context.ts';
 import { PRIVACY_SYSTEM } from '../rest/legal-hold.ts';
-import { StoreError } from '../store/port.ts';
+import { type Command, StoreError } from '../store/port.ts';
 
 /** Why the glass was broken, as the user said it. */
 export interface EmergencyReason {
@@ -36,6 +36,8 @@ export interface Emergency {
 /** Space of the tokens that were told of; they are forgotten a day after their end. */
 export const EMERGENCIES = 'emergency';
 const DAY_MS = 86_400_000;
+/** The Patient may be changed meanwhile. */
+const TRIES = 20;
 /** Most tokens remembered on this thread. */
 const KEPT = 10_000;
 
@@ -74,35 +76,41 @@ export class EmergencyReviews {
   }
 
   async #tell(emergency: Emergency): Promise<void> {
+    const { key, patient } = emergency;
+    const reason = await emergency.reason();
+    const { store } = this.#context();
+    for (let attempt = 0; attempt < TRIES; attempt++) {
+      if ((await store.keyed(EMERGENCIES, key)) !== undefined) return; // it was told, or another was first
+      const held = await store.read({ type: 'Patient', id: patient });
+      if (held === undefined || held.deleted)
+        throw fhirError('forbidden', 'The patient of this emergency access is not held here.');
+      if (await this.#committed(emergency, reason, held.version)) return;
+    }
+    throw notRecorded();
+  }
+
+  /** @param version of the Patient, which must still be the current one: nothing is written about who was erased meanwhile */
+  async #committed(emergency: Emergency, reason: EmergencyReason | undefined, version: number): Promise<boolean> {
     const { key, caller, patient, expiresAt } = emergency;
     const context = this.#context();
-    const { store, ambient } = context;
-    if ((await store.keyed(EMERGENCIES, key)) !== undefined) return;
-    const held = await store.read({ type: 'Patient', id: patient });
-    if (held === undefined || held.deleted)
-      throw fhirError('forbidden', 'The patient of this emergency access is not held here.');
+    const { ambient } = context;
     const server = serverOf(caller);
-    const task = taskOf(emergency, await emergency.reason(), ambient.now());
-    const name = { type: 'Task', id: ambient.newId() };
-    const { command, also } = await put(task, name, undefined, 'POST', server, context);
-    const named = { ...name, version: 1 };
-    const entry = { resource: named, patients: [patient] };
+    const task = { type: 'Task', id: ambient.newId() };
+    const resource = taskOf(emergency, reason, ambient.now());
+    const { command, also } = await put(resource, task, undefined, 'POST', server, context);
+    const entry = { resource: { ...task, version: 1 }, patients: [patient] };
     const alert = context.audit({ caller, entries: [{ interaction: 'emergency-start', ...entry }], status: 200 });
     const created = context.audit({ caller: server, entries: [{ interaction: 'create', ...entry }], status: 201 });
-    const marker = {
-      op: 'set',
-      space: EMERGENCIES,
-      key,
-      value: '1',
-      expect: null,
-      expiresAt: expiresAt + DAY_MS,
-    } as const;
-    const commands = [marker, ...(command === undefined ? [] : [command]), ...also];
-    const { ok } = await store.commit({ commands, audit: [alert, created] }).catch((error: unknown) => {
+    const commands: Command[] = [
+      { op: 'set', space: EMERGENCIES, key, value: '1', expect: null, expiresAt: expiresAt + DAY_MS },
+      { op: 'hold', key: { type: 'Patient', id: patient }, version },
+      ...(command === undefined ? [] : [command]),
+      ...also,
+    ];
+    const { ok } = await context.store.commit({ commands, audit: [alert, created] }).catch((error: unknown) => {
       throw error instanceof StoreError ? notRecorded(error) : error;
     });
-    if (ok || (await store.keyed(EMERGENCIES, key)) !== undefined) return; // another was first
-    throw notRecorded();
+    return ok;
   }
 }
 
