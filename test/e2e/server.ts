@@ -5,6 +5,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { after } from 'node:test';
 import { storeSettings } from '../test-store.ts';
 
 export interface Running {
@@ -16,6 +17,12 @@ export interface Running {
   /** Sends the signal and waits for the end; the exit code, or the signal's name. */
   stop(signal?: NodeJS.Signals): Promise<number | string>;
 }
+
+/** A test that fails before it stops its server must not leave it behind: the file would wait for it for ever. */
+const started = new Set<ChildProcess>();
+after(() => {
+  for (const child of started) child.kill('SIGKILL');
+});
 
 async function freePort(): Promise<number> {
   const server = createServer();
@@ -48,6 +55,7 @@ export async function start(
     env: { ...process.env, SEED: 'none', ...env, ...storeSettings(folder), PORT: String(port) },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
+  started.add(child);
   let output = '';
   child.stdout?.on('data', (chunk) => {
     output += chunk;
