@@ -81,7 +81,12 @@ export const SETTINGS = {
     'File with the passphrase that encrypts the database file. Unset: not encrypted by the server.',
   ),
   BODY_LIMIT_MB: whole(16, 1, 256, 'Largest request body in MB; above it 413.'),
-  BUNDLE_ENTRY_LIMIT: whole(10_000, 1, 50_000, 'Most entries in one batch or transaction.'),
+  BUNDLE_ENTRY_LIMIT: whole(
+    10_000,
+    1,
+    50_000,
+    'Most entries in one batch or transaction, and in the Bundle of `$record`.',
+  ),
   DEFAULT_COUNT: whole(50, 1, 1000, 'Page size when `_count` is not given.'),
   MAX_COUNT: whole(1000, 1, 10_000, 'Largest page size; a larger `_count` is lowered to it.'),
   CONDITIONAL_DELETE_LIMIT: whole(

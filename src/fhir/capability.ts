@@ -47,6 +47,7 @@ const OPERATION_BASE = 'http://hl7.org/fhir/OperationDefinition/';
 export const OPERATION_IDS = [
   'Resource-validate',
   'Patient-everything',
+  'Patient-record',
   'Patient-merge',
   'Patient-purge',
   'Patient-access-report',
@@ -86,6 +87,7 @@ const GUIDES: ReadonlyMap<string, string> = new Map([
   ['System-export', 'http://hl7.org/fhir/uv/bulkdata/OperationDefinition/export'],
   ['Patient-export', 'http://hl7.org/fhir/uv/bulkdata/OperationDefinition/patient-export'],
   ['Group-export', 'http://hl7.org/fhir/uv/bulkdata/OperationDefinition/group-export'],
+  ['Patient-record', 'urn:firewatch:OperationDefinition:Patient-record'],
   ['Patient-export-one', 'urn:firewatch:OperationDefinition:Patient-export-one'],
   ['System-deidentified-export', 'urn:firewatch:OperationDefinition:deidentified-export'],
   ['System-import', 'urn:firewatch:OperationDefinition:import'],

@@ -6,7 +6,7 @@ export interface BundleParts {
   readonly id: string;
   /** ms. */
   readonly at: number;
-  readonly type: 'searchset' | 'history';
+  readonly type: 'searchset' | 'history' | 'collection';
   readonly total: number | undefined;
   readonly links: readonly Link[];
   /** JSON texts of the entries. */
@@ -31,6 +31,11 @@ export function bundleText({ id, at, type, total, links, entries }: BundleParts)
 export function searchEntry(url: string | undefined, text: string, mode: 'match' | 'include' | 'outcome'): string {
   const fullUrl = url === undefined ? '' : `"fullUrl":${JSON.stringify(url)},`;
   return `{${fullUrl}"resource":${text},"search":{"mode":"${mode}"}}`;
+}
+
+/** One entry of a collection. */
+export function collectionEntry(url: string, text: string): string {
+  return `{"fullUrl":${JSON.stringify(url)},"resource":${text}}`;
 }
 
 /** One history entry; `text` undefined: a deletion. */

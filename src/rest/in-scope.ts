@@ -55,6 +55,7 @@ interface Need {
 const OPERATIONS = {
   'Resource-validate': { instance: ['read'] },
   'Patient-everything': { verbs: ['read'] },
+  'Patient-record': { verbs: ['read'] },
   'Patient-merge': { verbs: ['read', 'search', 'update'] },
   'Patient-purge': { verbs: ['read'], bulk: true },
   'Patient-access-report': { verbs: ['read'] },

@@ -20,6 +20,7 @@ import type { Operation, OperationLevel, OperationRequest } from './operation.ts
 import { inputsOf } from './operation-input.ts';
 import { STATUS } from './parameter-status.ts';
 import { PURGE } from './purge-operation.ts';
+import { RECORD } from './record.ts';
 import { STATS } from './stats.ts';
 import { SUBSCRIPTION_EVENTS, SUBSCRIPTION_STATUS, SUBSCRIPTION_TOKEN } from './subscription-operations.ts';
 import { SURVEILLANCE } from './surveillance-operation.ts';
@@ -31,6 +32,7 @@ import { VALIDATE } from './validate-operation.ts';
 export const OPERATIONS = {
   'Resource-validate': VALIDATE,
   'Patient-everything': PATIENT_EVERYTHING,
+  'Patient-record': RECORD,
   'Patient-merge': MERGE,
   'Patient-purge': PURGE,
   'Patient-access-report': ACCESS_REPORT,

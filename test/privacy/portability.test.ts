@@ -2,10 +2,12 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { localFacts } from '../../src/rest/caller.ts';
+import { answer } from '../../src/rest/interact.ts';
+import { storedResource } from '../../src/rest/represent.ts';
 import { callerOf } from '../../src/smart/access.ts';
 import { scopesOf } from '../../src/smart/scopes.ts';
 import { type ExportWorld, exportWorld, linesOf } from '../rest/export-world.ts';
-import { at } from '../world.ts';
+import { at, json, world } from '../world.ts';
 
 const to = (reference: string) => ({ reference });
 const observation = (id: string, subject: string) => ({
@@ -75,4 +77,72 @@ test('privacy@portability: status and files are for whoever asked; each record i
   assert.deepEqual(ids(await linesOf(path, w, me)), { Observation: ['mine', 'mine-too'] });
   assert.deepEqual(w.recorded.flat().toSorted(), ['also-me', 'me']);
   await w.ask('DELETE', path, me);
+});
+
+const { wire } = world();
+const record = (url: string, who: ReturnType<typeof caller>, limit?: number) => {
+  const { context } = w.operations;
+  const settings = { ...context.settings, ...(limit === undefined ? {} : { bundleEntryLimit: limit }) };
+  return answer(wire('GET', url), who, { ...context, settings });
+};
+const inBundle = (bundle: object) => {
+  const entry: unknown = at(bundle, 'entry');
+  return (Array.isArray(entry) ? entry : []).map(
+    (each) => `${at(each, 'resource.resourceType')}/${at(each, 'resource.id')}`,
+  );
+};
+
+test('privacy@portability-bundle: one collection of every record of the person and what they point at, each once', async () => {
+  const answered = await record('/Patient/me/$record', caller('patient/*.rs', PERSON));
+  assert.equal(answered.status, 200, answered.body);
+  const bundle = json(answered);
+  assert.equal(bundle.type, 'collection');
+  assert.equal(bundle.link, undefined);
+  assert.deepEqual(inBundle(bundle).toSorted(), [
+    'Observation/mine',
+    'Observation/mine-too',
+    'Patient/also-me',
+    'Patient/me',
+  ]);
+  assert.deepEqual(w.operations.context.validate(storedResource(answered.body ?? 'null')), []);
+});
+
+for (const [name, url, scope, patients, status, found] of [
+  ['cut by scopes', '/Patient/me/$record', 'patient/Patient.rs', PERSON, 200, ['Patient/me', 'Patient/also-me']],
+  [
+    'by type',
+    '/Patient/me/$record?_type=Observation',
+    'user/*.rs',
+    [],
+    200,
+    ['Observation/mine', 'Observation/mine-too'],
+  ],
+  ['another patient', '/Patient/other/$record', 'patient/*.rs', PERSON, 404, []],
+  ['without a scope for Patient', '/Patient/me/$record', 'patient/Observation.rs', PERSON, 403, []],
+  ['everybody', '/Patient/$record', 'system/*.rs', [], 404, []],
+  ['pages are not asked of it', '/Patient/me/$record?_count=1', 'patient/*.rs', PERSON, 400, []],
+] as const) {
+  test(`privacy@portability-bundle: ${name}`, async () => {
+    const answered = await record(url, caller(scope, patients));
+    assert.equal(answered.status, status, answered.body);
+    if (status === 200) assert.deepEqual(inBundle(json(answered)).toSorted(), found.toSorted());
+  });
+}
+
+test('privacy@portability-bundle: as many resources as a Bundle may have here; one more is for an export', async () => {
+  const me = caller('patient/*.rs', PERSON);
+  assert.equal((await record('/Patient/me/$record', me, 4)).status, 200);
+  const refused = await record('/Patient/me/$record', me, 3);
+  assert.equal(refused.status, 400);
+  assert.match(refused.body ?? '', /\$export/);
+});
+
+test('privacy@portability-bundle: a record of more than one page of $everything is whole', async () => {
+  const many = Array.from({ length: 1005 }, (_, index) => observation(`many-${index}`, 'Patient/long'));
+  await w.operations.hold({ resourceType: 'Patient', id: 'long' }, ...many);
+  const answered = await record('/Patient/long/$record', caller('patient/*.rs', ['long']), 1006);
+  assert.equal(answered.status, 200, answered.body);
+  const found = inBundle(json(answered));
+  assert.equal(found.length, 1006);
+  assert.equal(new Set(found).size, 1006);
 });
