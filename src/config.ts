@@ -129,13 +129,13 @@ export const SETTINGS = {
     'Whether this server issues access tokens itself: `embedded` is the SMART authorization server at PUBLIC_URL/oauth (docs/authorization-server.md).',
   ),
   ISSUERS_DIR: optionalText(
-    'Folder with one JSON file per issuer of access tokens, as issuers/schema.json says; then every FHIR request needs a token (docs/authorization.md). Unset: demonstration, loopback only, everything permitted.',
+    'Folder with one JSON file per issuer of access tokens, as issuers/schema.json says; then every FHIR request needs a token (docs/authorization.md). Unset: loopback only, everything permitted.',
   ),
   ROLES_DIR: optionalText(
     'Folder with one JSON file per role of the site, as roles/schema.json says; they join those of roles/, and take the place of those of the same name (docs/authorization.md).',
   ),
   CDS_CLIENTS_DIR: optionalText(
-    'Folder with one JSON file per CDS client, as cds-services/clients/schema.json says; then every call needs its JWT. Unset: demonstration, whoever reaches the server may call.',
+    'Folder with one JSON file per CDS client, as cds-services/clients/schema.json says; then every call needs its JWT. Unset: whoever reaches the server may call.',
   ),
   CDS_ORIGINS: list(
     'Origins of pages that may call `/cds-services`, besides those of registered clients.',
@@ -153,7 +153,7 @@ export const SETTINGS = {
   CDS_SANDBOX: oneOf<'auto' | 'on' | 'off'>(
     'auto',
     ['auto', 'on', 'off'],
-    'The page `/cds-sandbox` for trying services. auto: on in a demonstration, where no CDS client and no issuer is registered; elsewhere it can only be off.',
+    'The page `/cds-sandbox` for trying services. auto: on where no CDS client and no issuer is registered; elsewhere it can only be off.',
   ),
   DRUG_SITE_MAP: optionalText(
     'JSON file with the drug codes and names of the site (local codes, NDC, SNOMED CT) and their ingredients; decision 0024.',
@@ -194,7 +194,7 @@ export const SETTINGS = {
   ),
   MONITORING_INTERVAL_MS: whole(5000, 100, 600_000, 'Least time between two scorings of one patient by monitoring.'),
   SEPSIS_ATTESTATION: optionalText(
-    "The site's attestation of the sepsis model, as JSON or the path of a JSON file: docs/cds-hooks.md. Unset: no sepsis cards and alerts outside the demonstration.",
+    "The site's attestation of the sepsis model, as JSON or the path of a JSON file: docs/cds-hooks.md. Unset: no sepsis cards, alerts and evaluations outside the demonstration (SEED=demo on loopback, neither issuer nor CDS clients).",
   ),
   CDS_DEADLINE_MS: whole(2000, 50, 60_000, 'Deadline of one CDS Hooks call.'),
   REQUEST_TIMEOUT_MS: whole(30_000, 1000, 600_000, 'Longest time to receive a request.'),

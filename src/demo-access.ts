@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import type { ClientDraft } from './authorization/clients.ts';
 import type { AuthorizationServer } from './authorization/server.ts';
 import type { Config } from './config.ts';
-import { isLoopback } from './http/access.ts';
+import { isOnlyHere } from './demonstration.ts';
 
 const PASSWORD = 'firewatch-demo';
 /** Base32; the same for all of them. */
@@ -24,12 +24,6 @@ const APP: ClientDraft = {
   ],
   ...{ backend: false, ehr: false, introspects: false, origins: [], roles: [], demo: true },
 };
-
-/** Whether only this machine can reach the server, by its own account. */
-export function isOnlyHere({ HOST, PUBLIC_URL }: Config): boolean {
-  const host = PUBLIC_URL === undefined ? undefined : new URL(PUBLIC_URL).hostname;
-  return isLoopback(HOST) && (host === undefined || isLoopback(host));
-}
 
 /** @throws Error when others can reach a server that keeps credentials of the demonstration */
 export async function assertNoDemo(config: Config, server: AuthorizationServer): Promise<void> {

@@ -94,7 +94,10 @@ export function modelDrift(parts: DriftParts): Drift {
   async function searched(query: string): Promise<readonly Resource[]> {
     const [path = '', parameters = ''] = query.split('?');
     const wire: WireRequest = { method: 'GET', path: `/${path}`, query: parameters, headers: {}, body: '' };
-    const { status, body } = await parts.answer(wire, localFacts(parts.newId(), '127.0.0.1'));
+    const { status, body } = await parts.answer(wire, {
+      ...localFacts(parts.newId(), '127.0.0.1'),
+      principal: 'drift',
+    });
     const bundle = status === 200 && body !== undefined ? parseJson(body) : undefined;
     if (!isJsonObject(bundle) || !Array.isArray(bundle.entry)) return [];
     return bundle.entry.flatMap((entry) => (isJsonObject(entry) && isResource(entry.resource) ? [entry.resource] : []));

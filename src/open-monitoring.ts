@@ -2,8 +2,9 @@
 import { once } from 'node:events';
 import { type MessagePort, Worker } from 'node:worker_threads';
 import type { Config } from './config.ts';
+import { isDemonstration } from './demonstration.ts';
 import { FhirError, fhirError } from './fhir/outcome.ts';
-import { type Guard, isLoopback } from './http/access.ts';
+import type { Guard } from './http/access.ts';
 import { type Admit, EventStream } from './http/event-stream.ts';
 import { unattested } from './monitor/attestation.ts';
 import type { Backlog } from './monitor/monitor.ts';
@@ -43,12 +44,12 @@ const RESTART_MS = 2000;
 /** @throws Error naming a rule or an attestation that cannot be kept */
 export function openMonitoring(config: Config, parts: MonitoringParts) {
   const { folder, models, log, now } = parts;
-  const isDemonstration = config.SEED === 'demo' && isLoopback(config.HOST) && parts.identify === undefined;
-  const isOn = config.MONITORING === 'on' || (config.MONITORING === 'auto' && isDemonstration);
+  const isDemo = isDemonstration(config, parts.identify !== undefined);
+  const isOn = config.MONITORING === 'on' || (config.MONITORING === 'auto' && isDemo);
   const rules = isOn ? loadRules(folder, models.manifests, models.knowledge.vocabulary) : [];
   const given = config.SEPSIS_ATTESTATION;
   const attestations = given === undefined ? [] : readAttestations(given, now());
-  const blocked = unattested(rules, models.manifests, attestations, isDemonstration).map(({ id }) => id);
+  const blocked = unattested(rules, models.manifests, attestations, isDemo).map(({ id }) => id);
   const stream = new EventStream('/monitor/events', admission(parts));
   let backlog: Backlog | undefined;
   let worker: Worker | undefined;

@@ -2,6 +2,7 @@
 import type { RequestHandler } from 'express';
 import type { Cds } from './cds/cds.ts';
 import type { Config } from './config.ts';
+import { isOpen } from './demonstration.ts';
 import { FhirError } from './fhir/outcome.ts';
 import type { Guard } from './http/access.ts';
 import { pageHandler } from './http/pages.ts';
@@ -24,11 +25,11 @@ const HEADERS = {
 } as const;
 
 /** Where tokens or clients are asked for, a page without them could call nothing. @throws TypeError when it is asked for all the same */
-export function sandboxIsOn(setting: Config['CDS_SANDBOX'], isDemonstration: boolean): boolean {
-  if (setting === 'on' && !isDemonstration) {
+export function sandboxIsOn(setting: Config['CDS_SANDBOX'], open: boolean): boolean {
+  if (setting === 'on' && !open) {
     throw new TypeError('CDS_SANDBOX=on: with CDS clients or issuers the sandbox has no token to call with.');
   }
-  return setting !== 'off' && isDemonstration;
+  return setting !== 'off' && open;
 }
 
 export interface PageParts {
@@ -43,7 +44,7 @@ export interface PageParts {
 
 /** @throws Error naming a file of the release that is missing or malformed, TypeError for a setting that cannot be kept */
 export function openPages({ folders, config, cds, guard, asksTokens }: PageParts): RequestHandler {
-  const isOn = sandboxIsOn(config.CDS_SANDBOX, config.CDS_CLIENTS_DIR === undefined && !asksTokens);
+  const isOn = sandboxIsOn(config.CDS_SANDBOX, isOpen(config, asksTokens));
   const catalogue = readCatalogue(
     { ...folders, models: config.MODELS_DIR ?? folders.models },
     config.INPUTS_WITHIN_MINUTES,

@@ -1,6 +1,7 @@
 /** Starts the server and says what to do with it: build, seed, listen, print, drain. */
 import type { Config } from './config.ts';
-import { assertNoDemo, isOnlyHere, openDemo } from './demo-access.ts';
+import { assertNoDemo, openDemo } from './demo-access.ts';
+import { isOnlyHere } from './demonstration.ts';
 import { isLoopback } from './http/access.ts';
 import { closeGracefully, listen } from './http/app.ts';
 import { watchDaily } from './model-drift.ts';

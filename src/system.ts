@@ -30,6 +30,7 @@ import { secretOf } from './installation-secret.ts';
 import { openJobs } from './job-rooms.ts';
 import { LiveContext } from './live-context.ts';
 import { type Drift, modelDrift } from './model-drift.ts';
+import { openAttestation } from './open-attestation.ts';
 import { openAccess, withOauth } from './open-authorization.ts';
 import { authorityOf } from './open-identity.ts';
 import { openLog } from './open-log.ts';
@@ -49,7 +50,6 @@ import { type CallerFacts, factsOf } from './rest/caller.ts';
 import type { Ambient, Caller, RestContext } from './rest/context.ts';
 import { answer } from './rest/interact.ts';
 import type { FhirResponse, WireRequest } from './rest/request.ts';
-import { attestedModels } from './risk/attestation.ts';
 import { riskDesk } from './risk/desk.ts';
 import { loadDrugSafety } from './risk/drug-safety.ts';
 import { openRanker } from './risk/finding-rank.ts';
@@ -251,7 +251,8 @@ export async function buildSystem(
     ...{ identity, guard, url: publicUrl(config) },
     onFailed: (id, count) => early.event('subscription-failed', { requestId: id, count }),
   });
-  const files = { ...base, ...jobs.context, risk: riskDesk(models, ambient.now), subscriptions };
+  const risk = riskDesk(models, ambient.now, () => cds.withheldModels);
+  const files = { ...base, ...jobs.context, risk, subscriptions };
   const live: LiveContext = new LiveContext({ ...files, parametersWritten: () => parameters.written() });
   const parameters: ClientParameters = new ClientParameters({
     store,
@@ -281,9 +282,8 @@ export async function buildSystem(
   const cds = buildCds({
     folder: config.CDS_SERVICES_DIR ?? FOLDERS.cdsServices,
     clientsFolder: config.CDS_CLIENTS_DIR,
-    needsClients: identify !== undefined,
     origins: config.CDS_ORIGINS,
-    attested: attestedModels(config.SEPSIS_ATTESTATION, ambient.now()),
+    ...openAttestation(config, identify !== undefined, ambient.now()),
     ...outside,
     models,
     drugSafety,

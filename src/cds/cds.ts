@@ -22,17 +22,19 @@ import type { Door, ReadOutside } from './reader.ts';
 import { refuse } from './refusal.ts';
 import { rehearse } from './rehearsal.ts';
 import { explain, takeFeedback } from './reply.ts';
-import { discoveryEntry, loadServices, type Service, unattestedServices } from './service.ts';
+import { discoveryEntry, loadServices, type Service, toldModels, unattestedServices } from './service.ts';
 
 export interface CdsOptions {
   /** Folder of the service files and schema.json; `clients/schema.json` in it describes the registrations. */
   readonly folder: string;
-  /** Folder of registered clients. undefined: demonstration, where whoever reaches the server may call. */
+  /** Folder of registered clients. undefined: whoever reaches the server may call. */
   readonly clientsFolder: string | undefined;
-  /** No demonstration: without registered clients nobody may call. */
+  /** Where tokens are asked for: without registered clients nobody may call. */
   readonly needsClients?: boolean;
   /** Origins of pages that may call, besides those of registered clients and the server's own. */
   readonly origins: readonly string[];
+  /** Whether this is the demonstration, where no attestation is asked for. */
+  readonly isDemonstration: boolean;
   /** Whether the site has attested this version of a model; asked outside the demonstration. Absent: nothing is attested. */
   readonly attested?: ((model: string, version: string) => boolean) | undefined;
   /** Fetches key sets of clients, under the rules of all outbound calls. */
@@ -76,6 +78,8 @@ export interface Cds {
   readonly services: ReadonlyMap<string, Service>;
   /** Ids of services that are not there for want of the site's attestation. */
   readonly withheld: readonly string[];
+  /** Models whose results those services tell. */
+  readonly withheldModels: ReadonlySet<string>;
   /** GET /cds-services; 304 when `if-none-match` names the current list. */
   discover(headers?: Headers): CdsAnswer;
   /**
@@ -130,7 +134,7 @@ export function buildCds(options: CdsOptions): Cds {
   const { models, drugSafety, context, interact, settings, ambient, folder, fetchKeys } = options;
   const { services: all, problems } = loadServices(folder, models.manifests, context, settings.hooks3);
   const registered = clientsOf(options, new Set(all.keys()));
-  const withheld = registered.demonstration
+  const withheld = options.isDemonstration
     ? []
     : unattestedServices(all, models.manifests, options.attested ?? (() => false));
   const services = new Map([...all].filter(([id]) => !withheld.includes(id)));
@@ -173,6 +177,7 @@ export function buildCds(options: CdsOptions): Cds {
     origins: new Set([...options.origins, ...registered.clients.flatMap(({ origins }) => origins)]),
     services,
     withheld,
+    withheldModels: new Set(withheld.flatMap((id) => toldModels(all.get(id)))),
     discover: (headers = {}) => {
       const common = { ETag: etag, 'Cache-Control': `public, max-age=${DISCOVERY_MAX_AGE_S}` };
       const known = String(headers['if-none-match'] ?? '').split(/\s*,\s*/);

@@ -386,3 +386,11 @@ export function unattestedServices(
     .filter((service) => service.attestation === true && !modelsOf(service).every(isHeld))
     .map(({ id }) => id);
 }
+
+/** Models whose results a service tells by a rule, or by what it proposes; not those that it shows beside them. */
+export function toldModels(service: Service | undefined): readonly string[] {
+  if (service?.engine.kind !== 'scores') return [];
+  const { rules, orders } = service.engine;
+  const due = orders === undefined ? [] : [orders.model, ...orders.items.map(({ when }) => when.model)];
+  return [...rules.map(({ model }) => model), ...due];
+}

@@ -53,8 +53,17 @@ function evaluation(
 }
 type Evaluation = ReturnType<typeof evaluation>;
 
+/** Models that need the site's attestation here and have none: not run, and that is said. */
+export type Withheld = () => ReadonlySet<string>;
+const NONE: ReadonlySet<string> = new Set();
+
+const notAttested = ({ id, version, sha256 }: Manifest): Assessment => ({
+  ...{ model: { id, version, sha256 }, answeredBy: 'model', outputs: {}, atLeast: false, band: undefined },
+  ...{ used: [], missing: [], outsidePopulation: 'the site has not attested this model' },
+});
+
 /** The models as the operation `$evaluate` asks them; `now` in ms. */
-export function riskDesk(models: Models, now: () => number) {
+export function riskDesk(models: Models, now: () => number, withheld: Withheld = () => NONE) {
   return {
     models: new Set(models.manifests.keys()),
     reads: READS,
@@ -71,7 +80,9 @@ export function riskDesk(models: Models, now: () => number) {
         const manifest = models.manifests.get(id);
         if (manifest === undefined) continue;
         await breathe();
-        const assessment = await models.assess(id, { patient, resources, at }, now() + DEADLINE_MS);
+        const assessment = withheld().has(id)
+          ? notAttested(manifest)
+          : await models.assess(id, { patient, resources, at }, now() + DEADLINE_MS);
         const frame = { id: newId(), subject, at };
         found.push(evaluation(assessment, manifest, frame, [patient, ...resources], newId, issuedAt));
       }

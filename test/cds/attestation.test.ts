@@ -29,6 +29,17 @@ const rows: readonly [
   [false, clients, ['sepsis-icu', '0.9.0'], 'another version'],
   [false, clients, ['icu-mortality-24h', VERSION], 'another model'],
 ];
+test('cds-attestation@demonstration: a server that asks nobody, but not over the synthetic patients, needs it too; and $evaluate withholds what the services tell', () => {
+  const { cds } = world({ isDemonstration: false });
+  assert.deepEqual([...cds.withheld].toSorted(), ['sepsis-3-start', 'sepsis-3-view', 'sepsis-icu']);
+  assert.deepEqual(
+    [...cds.withheldModels].toSorted(),
+    ['sepsis-3', 'sepsis-hour-1', 'sepsis-icu'],
+    'SOFA is none of sepsis',
+  );
+  assert.deepEqual([...world({}).cds.withheldModels], [], 'control: the demonstration');
+});
+
 for (const [isThere, clientsFolder, held, why] of rows) {
   test(`§6.2.6 §8.15 cds-attestation@sepsis: ${why}`, () => {
     const attested = (model: string, version: string) => held?.[0] === model && held[1] === version;

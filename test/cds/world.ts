@@ -130,6 +130,8 @@ export interface WorldOptions {
   readonly clientsFolder?: string;
   readonly origins?: readonly string[];
   readonly attested?: CdsOptions['attested'];
+  /** Absent: as long as no clients are registered. */
+  readonly isDemonstration?: boolean;
   readonly fetchKeys?: CdsOptions['fetchKeys'];
   readonly readOutside?: CdsOptions['readOutside'];
   /** What the store keeps by key; given to a second world it is a restart. */
@@ -279,6 +281,7 @@ export function world(options: WorldOptions = {}): World {
   const cds = buildCds({
     folder: options.folder ?? join(ROOT, 'cds-services'),
     clientsFolder: options.clientsFolder,
+    isDemonstration: options.isDemonstration ?? options.clientsFolder === undefined,
     attested: options.attested,
     origins: options.origins ?? [],
     readOutside:

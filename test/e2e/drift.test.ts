@@ -110,6 +110,11 @@ test('drift@command the records of a store are judged: inputs, outcomes, exit co
   assert.match(stdout, /calibration alert: 12 outcomes known, 0 observed, \d\.\d expected/);
   assert.doesNotMatch(stdout, /p0|Patient/);
   assert.match(stderr, /decision records 100 %/);
+  const guarded = spawnSync(process.execPath, ['src/main.ts', 'model', 'drift'], {
+    encoding: 'utf8',
+    env: { ...process.env, ...env, ...storeSettings(data), AUTHORIZATION: 'embedded' },
+  });
+  assert.equal(guarded.stdout, stdout, `the same where tokens are asked for: ${guarded.stderr}`);
   const before = drift('--from', '2020-01-01', '--to', '2020-02-01');
   assert.equal(before.status, 0, before.stderr);
   assert.match(before.stdout, /too-few; 0 patients/);

@@ -155,6 +155,19 @@ test('own-output@never: nothing that is judged changes by what is ours, and some
   assert.deepEqual(wrong, []);
 });
 
+test('own-output@withheld: what the site has not attested is not computed for $evaluate either, and that is said', async () => {
+  const guarded = riskDesk(
+    models,
+    () => AT,
+    () => new Set(['sepsis-3']),
+  );
+  const given = { patient, resources: RECORDED, at: AT };
+  const [sepsis, other] = await guarded.evaluate(['sepsis-3', 'news2'], given, () => 'id', AT);
+  assert.deepEqual([sepsis?.assessment.status, sepsis?.observations, sepsis?.kept], ['cancelled', [], undefined]);
+  assert.match(JSON.stringify(sepsis?.assessment.note), /Not computed: the site has not attested this model/);
+  assert.equal(other?.assessment.status, 'final', 'control: another model');
+});
+
 test('own-output@covered: totals, eGFR and probabilities are among what was stored', () => {
   const codes = JSON.stringify(stored.map(({ code, method }) => code ?? method));
   for (const name of ['news2.total', 'sofa.total', '98979-8', '"news2"', '"qsofa"'])
