@@ -8,6 +8,7 @@ import type { MonitorEvent } from './monitor/rescore.ts';
 import { loadRules } from './monitor/rule.ts';
 import { sepsisFollow } from './monitor/sepsis.ts';
 import { loadModels } from './risk/models.ts';
+import type { Command } from './store/port.ts';
 import { attachedSystem } from './system.ts';
 
 export interface MonitorThreadData {
@@ -16,6 +17,8 @@ export interface MonitorThreadData {
   readonly parameters: MessagePort;
   /** Ids of rules that may not run here. */
   readonly blocked: readonly string[];
+  /** Of the process that monitors. */
+  readonly fence: readonly Command[];
 }
 export type ToMonitor = 'wake' | 'close';
 export type FromMonitor = { readonly events: readonly MonitorEvent[] } | { readonly backlog: Backlog };
@@ -25,7 +28,7 @@ const BACKLOG_MS = 500;
 /** A set of observations comes in a few writes; the first that crosses must not wait for the interval. */
 const SCORINGS_AT_ONCE = 3;
 
-const { config, channel, parameters, blocked } = workerData as MonitorThreadData;
+const { config, channel, parameters, blocked, fence } = workerData as MonitorThreadData;
 const port = parentPort;
 if (port === null) throw new TypeError('This file is the entry of a worker thread.');
 const say = (message: FromMonitor): void => port.postMessage(message);
@@ -44,6 +47,7 @@ const monitor = new Monitor({
   follow: sepsisFollow(models, ambient.now),
   now: ambient.now,
   newId: ambient.newId,
+  fence,
   pace: { settleMs: SETTLE_MS, intervalMs: config.MONITORING_INTERVAL_MS, atOnce: SCORINGS_AT_ONCE },
   after: (ms, run) => {
     const timer = setTimeout(run, ms);

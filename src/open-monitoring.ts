@@ -6,6 +6,7 @@ import { isDemonstration } from './demonstration.ts';
 import { FhirError, fhirError } from './fhir/outcome.ts';
 import type { Guard } from './http/access.ts';
 import { type Admit, EventStream } from './http/event-stream.ts';
+import type { Duties } from './leases.ts';
 import { unattested } from './monitor/attestation.ts';
 import type { Backlog } from './monitor/monitor.ts';
 import { cursorOf } from './monitor/patient-row.ts';
@@ -33,6 +34,7 @@ export interface MonitoringParts {
   now(): number;
   parametersPort(): MessagePort;
   readonly store: Engine;
+  readonly duties: Duties;
 }
 
 /** From here on the log says that monitoring is behind, at most once a minute. */
@@ -54,6 +56,9 @@ export function openMonitoring(config: Config, parts: MonitoringParts) {
   let backlog: Backlog | undefined;
   let worker: Worker | undefined;
   let isClosed = false;
+  let isListening = false;
+  let isOurs = false;
+  let isBegun = false;
   let isLost = false;
   let saidAt = Number.NEGATIVE_INFINITY;
   let unlisten: () => void = () => undefined;
@@ -73,35 +78,63 @@ export function openMonitoring(config: Config, parts: MonitoringParts) {
   };
   const lost = (error: unknown): void => {
     worker = undefined;
-    if (isClosed || isLost) return;
+    if (isClosed || isLost || !isOurs) return;
     isLost = true;
     log.failure('thread-lost', error, { thread: 'monitor' });
     setTimeout(run, RESTART_MS).unref();
   };
   const run = (): void => {
-    if (isClosed) return;
+    if (isClosed || !isOurs || worker !== undefined) return;
     isLost = false;
     const [channel, parameters] = [parts.store.channel(), parts.parametersPort()];
     const extension = import.meta.url.endsWith('.ts') ? '.ts' : '.js';
     worker = new Worker(new URL(`./monitor-worker${extension}`, import.meta.url), {
-      workerData: { config, channel, parameters, blocked } satisfies MonitorThreadData,
+      workerData: {
+        config,
+        channel,
+        parameters,
+        blocked,
+        fence: [...parts.duties.fence()],
+      } satisfies MonitorThreadData,
       transferList: [channel, parameters],
     });
     worker.on('message', heard);
     worker.on('error', lost);
     worker.on('exit', () => lost(new Error('The monitoring thread has ended.')));
   };
+  /** Once the server listens and monitoring is its work. */
+  const begin = (): void => {
+    if (!isListening || !isOn || !isOurs || isBegun || isClosed) return;
+    isBegun = true;
+    if (blocked.length > 0) log.event('monitoring-not-attested', { count: blocked.length });
+    // Kept before the thread is ready: what is written from now on is monitored.
+    cursorOf(parts.store).then(run, lost);
+    unlisten = parts.store.onCommit(() => say('wake'));
+  };
+  const end = async (): Promise<void> => {
+    isOurs = false;
+    isBegun = false;
+    unlisten();
+    if (worker === undefined) return;
+    const ended = once(worker, 'exit');
+    say('close');
+    await ended;
+  };
+  parts.duties.during({
+    begin: () => {
+      isOurs = true;
+      begin();
+    },
+    end,
+  });
 
   return {
     handler: stream.handler,
     /** Begins once the server listens: what the seed wrote is no change. Ends the streams before it drains. */
     setListening: (listening: boolean): void => {
       if (!listening) stream.close();
-      if (!listening || !isOn || worker !== undefined) return;
-      if (blocked.length > 0) log.event('monitoring-not-attested', { count: blocked.length });
-      // Kept before the thread is ready: what is written from now on is monitored.
-      cursorOf(parts.store).then(run, lost);
-      unlisten = parts.store.onCommit(() => say('wake'));
+      isListening = listening;
+      begin();
     },
     checks: (): readonly HealthCheck[] => {
       if (!isOn) return [];
@@ -117,12 +150,8 @@ export function openMonitoring(config: Config, parts: MonitoringParts) {
     },
     close: async (): Promise<void> => {
       isClosed = true;
-      unlisten();
       stream.close();
-      if (worker === undefined) return;
-      const ended = once(worker, 'exit');
-      say('close');
-      await ended;
+      await end();
     },
   };
 }

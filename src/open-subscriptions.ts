@@ -43,7 +43,7 @@ async function rightsNow(
 /** Longest wait between two attempts at a notification, ms. */
 const BACKOFF_MOST_MS = 300_000;
 
-type SubscriptionParts = Pick<SubscriptionSettings, 'context' | 'current' | 'how' | 'onFailed' | 'url'> & {
+type SubscriptionParts = Pick<SubscriptionSettings, 'context' | 'duty' | 'current' | 'how' | 'onFailed' | 'url'> & {
   readonly guard: Guard;
   readonly identity: Pick<OpenIdentity, 'identify' | 'stands'>;
 };

@@ -4,6 +4,7 @@ import type { MessagePort } from 'node:worker_threads';
 import type { Config } from './config.ts';
 import { startJobThread } from './job-thread.ts';
 import type { JobThread } from './jobs/desk.ts';
+import type { Duties } from './leases.ts';
 import type { SurveillanceDesk } from './rest/surveillance-desk.ts';
 import { type Definition, loadSurveillance } from './surveillance/definition.ts';
 import { surveillanceDesk } from './surveillance/desk.ts';
@@ -16,6 +17,7 @@ export interface SurveillanceParts {
   readonly store: { channel(): MessagePort };
   parametersPort(): MessagePort;
   readonly log: Pick<Log, 'failure'>;
+  readonly duties: Pick<Duties, 'during'>;
 }
 
 /** The project's own definitions, from `src/` as from `dist/`. */
@@ -43,26 +45,33 @@ export function openSurveillance(config: Config, parts: SurveillanceParts): { cl
   definitionsOf(config);
   let timer: NodeJS.Timeout | undefined;
   let thread: JobThread | undefined;
-  let isClosed = false;
+  let isOurs = false;
   const run = async (): Promise<void> => {
     thread = startJobThread('surveillance', config, parts.store.channel(), parts.parametersPort(), config.DATA_DIR);
     const ended = await thread.ended;
     thread = undefined;
     if (ended === 'failed') parts.log.failure('request-failed', new Error(FAILED), { requestId: 'surveillance' });
-    if (!isClosed) plan(ended === 'failed' ? AGAIN_MS : untilNext(parts.now(), config.SITE_TIME_ZONE));
+    if (isOurs) plan(ended === 'failed' ? AGAIN_MS : untilNext(parts.now(), config.SITE_TIME_ZONE));
   };
   const plan = (ms: number): void => {
     timer = setTimeout(() => void run(), ms).unref();
   };
-  if (config.SURVEILLANCE === 'on') plan(0);
-  return {
-    close: async () => {
-      isClosed = true;
-      clearTimeout(timer);
-      thread?.stop();
-      await thread?.ended;
-    },
+  const end = async (): Promise<void> => {
+    isOurs = false;
+    clearTimeout(timer);
+    thread?.stop();
+    await thread?.ended;
   };
+  if (config.SURVEILLANCE === 'on') {
+    parts.duties.during({
+      begin: () => {
+        isOurs = true;
+        plan(0);
+      },
+      end,
+    });
+  }
+  return { close: end };
 }
 
 /** To the quarter of an hour after the next midnight of the site, ms. */

@@ -2,12 +2,14 @@
  * Search parameters that clients define, on the main thread: what is stored becomes what every thread searches and indexes by, and the rows of what
  * is new, changed or gone are made in the background. Order of steps and why it is safe: docs/decisions/0017-search-parameters-at-run-time.md.
  */
+import { setTimeout as rest } from 'node:timers/promises';
 import { inForce } from './fhir/custom-claims.ts';
 import { activeParameter, type CustomParameter, DEFINING_TYPE } from './fhir/custom-parameter.ts';
 import { parseJson, type Resource } from './fhir/resource.ts';
 import type { Predicate } from './fhir/search/algebra.ts';
 import { unfilteredPlan } from './fhir/search/plan.ts';
 import type { IndexThread } from './index-thread.ts';
+import type { Duties } from './leases.ts';
 import { type LiveContext, NO_PARAMETERS, type ParameterSnapshot } from './live-context.ts';
 import type { FileParameters } from './parameter-files.ts';
 import { settling, statesOf, unfinished } from './rest/parameter-state.ts';
@@ -26,6 +28,8 @@ export interface ParameterParts {
   readonly store: ResourceStore;
   readonly live: LiveContext;
   readonly log: Log;
+  /** Who makes the rows; undefined: this process alone. */
+  readonly duties?: Duties;
   /** Parameters that files define; they come before those that are stored. */
   files?(): Promise<FileParameters>;
   startIndexing(onProgress: (keys: readonly string[], percent: number, finished: boolean) => void): IndexThread;
@@ -34,6 +38,8 @@ export interface ParameterParts {
 const PAGE = 100;
 /** Before what failed is tried again, ms. */
 const RETRY_MS = 10_000;
+/** Between two looks at what another process has learnt; rows are made once all have looked. ms */
+const LOOK_MS = 2000;
 const ACTIVE: Predicate = { kind: 'token', parameter: `${DEFINING_TYPE}.status`, code: 'active' };
 
 /** Active SearchParameters in the order of their creation. @param where `all` when index rows cannot be trusted yet */
@@ -60,6 +66,9 @@ export class ClientParameters {
   #isLooping = false;
   #failed = false;
   #closed = false;
+  #looking: NodeJS.Timeout | undefined;
+  /** Definitions of all processes, as last seen. */
+  #known = '';
 
   constructor(parts: ParameterParts) {
     this.#parts = parts;
@@ -79,8 +88,27 @@ export class ClientParameters {
   /** From now on requests are answered: by these threads too. Work that a restart interrupted goes on. */
   run(threads: AnsweringThreads): void {
     this.#threads = threads;
-    this.#due = true;
-    void this.#loop();
+    const begin = (): void => {
+      this.#due = true;
+      void this.#loop();
+    };
+    const { duties } = this.#parts;
+    if (duties?.isShared === true) {
+      this.#looking = setInterval(() => void this.#look().catch((error) => this.#report(error)), LOOK_MS).unref();
+    }
+    if (duties === undefined) begin();
+    else duties.during({ begin, end: async () => this.#indexing?.stop() });
+  }
+
+  /** Another process may have taken in a parameter, or made its rows. */
+  async #look(): Promise<void> {
+    const states = await statesOf(this.#parts.store);
+    const known = JSON.stringify(
+      [...states].map(([key, { definition, after }]) => [key, definition, after === undefined]),
+    );
+    if (known === this.#known) return;
+    this.#known = known;
+    await this.written();
   }
 
   /** Resolves when every thread searches and indexes by what is stored now. Never rejects: what was written is written. */
@@ -108,6 +136,7 @@ export class ClientParameters {
 
   async close(): Promise<void> {
     this.#closed = true;
+    clearInterval(this.#looking);
     this.#indexing?.stop();
     await this.#indexing?.ended;
     await this.#last;
@@ -141,8 +170,11 @@ export class ClientParameters {
 
   /** One thread at a time, and only once nothing is in work that began before the parameters were known. */
   async #loop(): Promise<void> {
-    if (this.#isLooping) return;
+    const { duties } = this.#parts;
+    if (this.#isLooping || duties?.isOurs() === false) return;
     this.#isLooping = true;
+    // Other processes index by it from their next look on.
+    if (duties?.isShared === true) await rest(2 * LOOK_MS, undefined, { ref: false });
     while (this.#due && !this.#closed) {
       this.#due = false;
       await Promise.all([this.#parts.live.drained(), this.#threads?.drained()]).catch((error) => this.#report(error));

@@ -32,6 +32,7 @@ import { LiveContext } from './live-context.ts';
 import { type Drift, modelDrift } from './model-drift.ts';
 import { openAttestation } from './open-attestation.ts';
 import { openAccess, withOauth } from './open-authorization.ts';
+import { openDuties } from './open-duties.ts';
 import { authorityOf } from './open-identity.ts';
 import { openLog } from './open-log.ts';
 import { openMonitoring } from './open-monitoring.ts';
@@ -224,6 +225,8 @@ export async function buildSystem(
   const store = await openStore(config, storeParts(ground));
   const early = openLog(config, ground, models.manifests.keys());
   const parametersPort = (): MessagePort => threads.channel(parameters.snapshot, false);
+  const report = (error: unknown): void => early.failure('request-failed', error, { requestId: '' });
+  const duties = openDuties(config, store, ambient, report);
   const jobs = await openJobs({
     config,
     url: publicUrl(config),
@@ -231,7 +234,7 @@ export async function buildSystem(
     newId: ambient.newId,
     channel: () => store.channel(),
     parametersPort,
-    report: (error) => early.failure('request-failed', error, { requestId: '' }),
+    report,
   });
   const base = restContext(config, store, ground, early);
   const { authorization, identity } = await openAccess(config, {
@@ -248,16 +251,14 @@ export async function buildSystem(
     context: { ...base, store },
     current: () => live.current,
     how: understanding(config, base, FOLDERS.topics),
-    ...{ identity, guard, url: publicUrl(config) },
+    ...{ identity, guard, url: publicUrl(config), duty: duties },
     onFailed: (id, count) => early.event('subscription-failed', { requestId: id, count }),
   });
   const risk = riskDesk(models, ambient.now, () => cds.withheldModels);
   const files = { ...base, ...jobs.context, risk, subscriptions };
   const live: LiveContext = new LiveContext({ ...files, parametersWritten: () => parameters.written() });
   const parameters: ClientParameters = new ClientParameters({
-    store,
-    live,
-    log: early,
+    ...{ store, live, log: early, duties },
     files: () => fileParameters(config.SEARCH_PARAMETERS_DIR ?? FOLDERS.searchParameters, ground.capability),
     startIndexing: (onProgress) => startIndexThread(config, store.channel(), parametersPort(), onProgress),
   });
@@ -300,7 +301,7 @@ export async function buildSystem(
       overrideMs: config.CDS_OVERRIDE_HOURS * 3_600_000,
     },
     secret,
-    ambient,
+    ...{ ambient, quotaStore: duties.isShared ? store : undefined },
     observe: (cdsEvent, count) => {
       metrics.count('firewatch_cds_events_total', { event: cdsEvent }, count);
       early.event('hook-degraded', { cdsEvent, count });
@@ -315,13 +316,14 @@ export async function buildSystem(
   const log = openLog(config, ground, models.manifests.keys(), cds);
   for (const service of cds.withheld) log.event('service-not-attested', { service });
   await jobs.resume(store);
-  const surveillance = openSurveillance(config, { now: ambient.now, store, parametersPort, log });
+  const surveillance = openSurveillance(config, { now: ambient.now, store, parametersPort, log, duties });
   parameters.run(threads);
   const followed = config.SEARCH_PARAMETERS_DIR ?? FOLDERS.searchParameters;
   const unfollow = followFolder(followed, () => void parameters.written());
   await subscriptions.start();
+  duties.during(subscriptions);
   const beside = { folder: FOLDERS.monitoring, now: ambient.now, parametersPort, current: () => live.current };
-  const monitoring = openMonitoring(config, { ...beside, models, guard, identify, log, store });
+  const monitoring = openMonitoring(config, { ...beside, models, guard, identify, log, store, duties });
   const own = [['/monitor', monitoring.handler] as const, ['/subscriptions', feed.handler] as const];
   const rooms = new Map([...jobs.handlers(files, guard, identify), ...own]);
   const drift = modelDrift({ ...ambient, models, folder, store, seal: aesSeal(secret), answer: heavy.answer });
@@ -386,13 +388,8 @@ export async function buildSystem(
     },
     close: async () => {
       unfollow();
-      await monitoring.close();
-      await Promise.all([subscriptions.close(), surveillance.close()]);
-      await parameters.close();
-      await jobs.close();
-      await outside.close();
-      await heavy.close();
-      await models.close();
+      const inOrder = [monitoring, subscriptions, surveillance, parameters, duties, jobs, outside, heavy, models];
+      for (const each of inOrder) await each.close();
       identity.close();
       await store.close();
     },

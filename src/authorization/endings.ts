@@ -4,7 +4,10 @@ import type { CommitRequest, ResourceStore } from '../store/port.ts';
 const isEnding = ({ commands }: CommitRequest): boolean =>
   commands.some((command) => command.op === 'set' && command.space.startsWith('oauth.') && command.value === undefined);
 
-/** `endings` grows before such a commit and after it: a look that fell between the two is not believed either. */
+/**
+ * `endings` grows before such a commit and after it: a look that fell between the two is not believed either. Where other processes may end
+ * things (an engine without a stamp) it equals nothing, not even itself: every look is into the store.
+ */
 export function endingsCounted(store: ResourceStore): { readonly store: ResourceStore; endings(): number } {
   let count = 0;
   const commit: ResourceStore['commit'] = async (request) => {
@@ -23,5 +26,5 @@ export function endingsCounted(store: ResourceStore): { readonly store: Resource
       return typeof member === 'function' ? member.bind(target) : member;
     },
   });
-  return { store: watched, endings: () => count };
+  return { store: watched, endings: () => (store.stamp() === undefined ? Number.NaN : count) };
 }

@@ -17,7 +17,7 @@ import { type ReportPage, type ReportQuery, report, reportPage } from './feedbac
 import { invoke } from './invoke.ts';
 import { overrideMemory } from './override-memory.ts';
 import type { CdsAnswer, CdsEvent, CdsParts, CdsSample } from './parts.ts';
-import { Quota } from './quota.ts';
+import { Quota, type QuotaStore } from './quota.ts';
 import type { Door, ReadOutside } from './reader.ts';
 import { refuse } from './refusal.ts';
 import { rehearse } from './rehearsal.ts';
@@ -62,6 +62,8 @@ export interface CdsOptions {
     readonly hooks3: boolean;
   };
   /** Decision records are sealed with it. */
+  /** Of all processes, where there are several: what clients may ask is counted there. */
+  readonly quotaStore?: QuotaStore | undefined;
   readonly secret: Uint8Array;
   readonly ambient: Ambient;
   /** Counters; events carry no PHI. */
@@ -171,7 +173,7 @@ export function buildCds(options: CdsOptions): Cds {
     observe: options.observe ?? (() => undefined),
     measure: options.measure ?? (() => undefined),
   };
-  const quota = new Quota(() => ambient.now());
+  const quota = new Quota(() => ambient.now(), options.quotaStore);
   return {
     problems: [...problems, ...unlabelledServices(all, models), ...registered.problems],
     origins: new Set([...options.origins, ...registered.clients.flatMap(({ origins }) => origins)]),
@@ -193,7 +195,7 @@ export function buildCds(options: CdsOptions): Cds {
       if (service !== undefined && services.has(service) && !mayCall(client, service)) {
         throw fhirError('forbidden', 'The client is not registered for this service.');
       }
-      return { ...verified, caller: callerOf(verified, peer), release: quota.take(client) };
+      return { ...verified, caller: callerOf(verified, peer), release: await quota.take(client) };
     },
     invoke: async (id, body, admitted, headers = {}) => {
       try {

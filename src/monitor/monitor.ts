@@ -169,8 +169,8 @@ export class Monitor {
     }
     if (this.#lowest() - this.#cursor >= LAG && this.#working.size === 0) {
       const lowest = this.#lowest();
-      await store.commit({ commands: [setCursor(lowest)], audit: [] });
-      this.#cursor = lowest;
+      const { ok } = await store.commit({ commands: [...(this.#settings.fence ?? []), setCursor(lowest)], audit: [] });
+      if (ok) this.#cursor = lowest;
     }
   }
 

@@ -42,6 +42,8 @@ export interface RescoreSettings {
   readonly newId: () => string;
   /** What follows from alerts that propose something. */
   readonly follow?: Follow;
+  /** Belongs to every commit: see src/rest/duty.ts. */
+  readonly fence?: readonly Command[];
 }
 
 /** Everything one scoring of one rule found. */
@@ -97,7 +99,7 @@ export async function rescore(
     await judge({ rule, patient: due.patient, through: due.last, at }, recorded, due.withdrawn, writes, ask, settings);
   }
   const text = JSON.stringify(writes.row);
-  const commands = [setPatient(due.patient, kept, text), cursor];
+  const commands = [...(settings.fence ?? []), setPatient(due.patient, kept, text), cursor];
   await commit(writes.resources, commands, context, settings);
   return { kept: { row: writes.row, text }, events: writes.events };
 }

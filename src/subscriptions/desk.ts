@@ -3,6 +3,7 @@ import { serialize } from '../fhir/resource.ts';
 import type { Outbound } from '../outbound/outbound.ts';
 import { localCaller, localFacts } from '../rest/caller.ts';
 import type { Caller, RestContext } from '../rest/context.ts';
+import type { Duty } from '../rest/duty.ts';
 import { answer } from '../rest/interact.ts';
 import { permitsVersion, seesEverything } from '../rest/permission.ts';
 import { storedResource } from '../rest/represent.ts';
@@ -26,6 +27,7 @@ export interface SubscriptionSettings {
   readonly outbound: Outbound;
   readonly timing: Timing;
   readonly patience: Patience;
+  readonly duty: Duty;
   /** Base of this server, no trailing slash: `http://127.0.0.1:8080`. */
   readonly url: string;
   /** Unguessable text. */
@@ -121,6 +123,16 @@ export class Subscriptions implements SubscriptionDesk {
     for (const lane of this.#lanes.values()) lane.stop();
     this.#settings.outbound.close();
     await this.#recording;
+  }
+
+  /** Delivering is this process's now. */
+  begin(): void {
+    this.#recorded(new Set(this.#recorder.entries.keys()));
+  }
+
+  /** It no longer is: each lane looks before its next step, and what it commits is fenced. */
+  end(): Promise<void> {
+    return Promise.resolve();
   }
 
   /** For the HTTP server's `upgrade`. */

@@ -4,6 +4,7 @@
  * Source: Subscriptions R5 Backport 1.1.0 (channels, errors); docs/decisions/0018-subscriptions.md.
  */
 import { OutboundError } from '../outbound/outbound.ts';
+import type { Duty } from '../rest/duty.ts';
 import type { ResourceStore } from '../store/port.ts';
 import type { Status } from './notification.ts';
 import { OVER } from './owner.ts';
@@ -34,6 +35,8 @@ export interface LaneTools extends Sending {
   readonly store: ResourceStore;
   readonly timing: Timing;
   readonly patience: Patience;
+  /** Who delivers. What a websocket is told comes from the process that it is connected to. */
+  readonly duty: Duty;
   /** The subscription as of the cursor; undefined: none. */
   entryOf(id: string): Entry | undefined;
   /** Whether it may still be served in its owner's name. */
@@ -110,6 +113,8 @@ export class Lane {
     if (entry === undefined || entry.version === this.#decided || entry.status === 'off' || entry.status === 'error')
       return undefined;
     const { understood } = entry;
+    const isOfSocket = entry.status === 'active' && understood?.channel.type === 'websocket';
+    if (!isOfSocket && !this.#tools.duty.isOurs()) return undefined;
     if (understood === undefined) {
       await this.#decide(entry, 'error', entry.fault ?? 'It cannot be kept.');
       return undefined;
@@ -216,12 +221,17 @@ export class Lane {
   }
 
   async #held(): Promise<DeliveryRow> {
+    // Another process may have delivered since.
+    if (this.#tools.duty.isShared) this.#row = undefined;
     this.#row ??= deliveryRow((await this.#tools.store.keyed(SPACES.delivery, this.#id))?.value);
     return this.#row;
   }
 
   async #keep(row: DeliveryRow, store: ResourceStore): Promise<void> {
-    const result = await store.commit({ commands: [setDelivery(this.#id, row)], audit: [] });
+    const { duty, entryOf } = this.#tools;
+    const isOfSocket = entryOf(this.#id)?.understood?.channel.type === 'websocket';
+    const fence = isOfSocket ? [] : duty.fence();
+    const result = await store.commit({ commands: [...fence, setDelivery(this.#id, row)], audit: [] });
     if (!result.ok) throw new Error('A delivery could not be kept.');
     this.#row = row;
   }

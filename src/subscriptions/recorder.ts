@@ -138,7 +138,7 @@ export class Recorder {
         commands: [setCursor(next, this.#kept), ...rows, ...commands],
         audit: [],
       });
-      if (!result.ok) return this.load(); // someone else has recorded: go on from there
+      if (!result.ok) return this.#follow();
       this.#kept = String(next);
     }
     this.#cursor = next;
@@ -149,6 +149,12 @@ export class Recorder {
     if (touched.size === 0) return;
     this.#index();
     this.#settings.onRecorded(new Set(touched.keys()));
+  }
+
+  /** Someone else has recorded: it goes on from there. */
+  async #follow(): Promise<void> {
+    await this.load();
+    this.#settings.onRecorded(new Set(this.#entries.keys()));
   }
 
   /** A version of a subscription comes into force. */

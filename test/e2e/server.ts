@@ -52,7 +52,7 @@ export async function start(
 ): Promise<Running> {
   const port = await freePort();
   const child: ChildProcess = spawn(process.execPath, ['src/main.ts', 'serve'], {
-    env: { ...process.env, SEED: 'none', ...env, ...storeSettings(folder), PORT: String(port) },
+    env: { ...process.env, SEED: 'none', ...storeSettings(folder), ...env, PORT: String(port) },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   started.add(child);

@@ -14,6 +14,7 @@ import { answer } from '../../src/rest/interact.ts';
 import type { FhirResponse } from '../../src/rest/request.ts';
 import { type LoadedModels, loadModels } from '../../src/risk/models.ts';
 import type { Engine } from '../../src/store/engine.ts';
+import type { Command } from '../../src/store/port.ts';
 import { iso, loinc, MODELS, quantity } from '../risk/world.ts';
 import { openTestStore } from '../test-store.ts';
 import { BASE, json, type Sent, world } from '../world.ts';
@@ -51,6 +52,10 @@ export interface MonitorWorld {
   settled(): Promise<void>;
   /** Closes everything and opens it again over the same folder. */
   restart(): Promise<void>;
+  /** Another one over the same store, as a process of its own would have; not started. What it reports is kept apart. */
+  monitorOf(fence: readonly Command[], report: (error: unknown) => void): Monitor;
+  /** Runs once the clock is there; the result forgets it. */
+  after(ms: number, run: () => void): () => void;
   close(): Promise<void>;
 }
 
@@ -73,6 +78,11 @@ export async function monitorWorld({
   const reported: unknown[] = [];
   const events: MonitorEvent[] = [];
   let ids = 0;
+  const after: MonitorWorld['after'] = (ms, run) => {
+    const timer = { at: clock.now + ms, run };
+    timers.add(timer);
+    return () => void timers.delete(timer);
+  };
   const open = async () => {
     const store = await openTestStore({
       folder,
@@ -93,7 +103,8 @@ export async function monitorWorld({
       postedAudit: (resource) => postedAuditRow(resource, subjects, 'salt', source, indexEntries),
       report: (error: unknown) => void reported.push(error),
     };
-    const monitor = new Monitor({
+    const monitorOf: MonitorWorld['monitorOf'] = (fence, report) => new Monitor({ ...settings, fence, report });
+    const settings = {
       rules: given,
       current: () => context,
       models,
@@ -101,17 +112,14 @@ export async function monitorWorld({
       newId: () => `monitor-${++ids}`,
       ...(follow === undefined ? {} : { follow }),
       pace,
-      after: (ms, run) => {
-        const timer = { at: clock.now + ms, run };
-        timers.add(timer);
-        return () => void timers.delete(timer);
-      },
-      notify: (told) => void events.push(...told),
-      report: (error) => void reported.push(error),
-    });
+      after,
+      notify: (told: readonly MonitorEvent[]) => void events.push(...told),
+      report: (error: unknown) => void reported.push(error),
+    };
+    const monitor = new Monitor(settings);
     await monitor.start();
     const unlisten = store.onCommit(() => monitor.wake());
-    return { store, monitor, context, unlisten };
+    return { store, monitor, context, unlisten, monitorOf };
   };
   let opened = await open();
   const caller = localCaller(localFacts('request-1', '127.0.0.1'));
@@ -132,6 +140,8 @@ export async function monitorWorld({
     },
     reported,
     events,
+    after,
+    monitorOf: (...parts) => opened.monitorOf(...parts),
     send,
     put: async (resource) => {
       const { status, body } = await send('PUT', `/${resource.resourceType}/${resource.id}`, { body: resource });

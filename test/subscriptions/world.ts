@@ -9,6 +9,7 @@ import { allowList } from '../../src/outbound/allow-list.ts';
 import { Outbound } from '../../src/outbound/outbound.ts';
 import { type CallerFacts, localCaller, localFacts } from '../../src/rest/caller.ts';
 import type { RestContext } from '../../src/rest/context.ts';
+import { SOLE } from '../../src/rest/duty.ts';
 import { answer } from '../../src/rest/interact.ts';
 import type { FhirResponse } from '../../src/rest/request.ts';
 import { callerOf } from '../../src/smart/access.ts';
@@ -117,6 +118,7 @@ export async function subscriptionWorld({
       url: 'http://127.0.0.1:8080',
       newToken: () => `token-${++tokens}`,
       guard: () => undefined,
+      duty: SOLE,
       isOpen: stands === undefined,
       stands: async (owner) => stands?.(owner, clock.now) ?? true,
       callerOf: async (owner) => callerOf({ ...owner, address: '', requestId: '' }, common),
