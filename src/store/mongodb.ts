@@ -137,11 +137,11 @@ export class MongoReader implements AttachedStore {
   }
 
   search(plan: SearchPlan, page: Page): Promise<SearchResult> {
-    if (plan.type === 'AuditEvent') return this.#paged(() => this.#audit.search(plan, page));
+    if (plan.type === 'AuditEvent') return this.#paged(() => this.#audit.search(plan, page), 'search');
     return this.#paged(async () => {
       const { sequences, next } = await this.#searcher.search(plan, page);
       return { matches: await this.#versions.bySequence(sequences), next };
-    });
+    }, 'search');
   }
 
   async searchTypes(plans: readonly SearchPlan[], page: Page): Promise<SearchResult> {
@@ -149,11 +149,14 @@ export class MongoReader implements AttachedStore {
     return this.#paged(async () => {
       const { sequences, next } = await this.#searcher.searchTypes(plans, page);
       return { matches: await this.#versions.bySequence(sequences), next };
-    });
+    }, 'search');
   }
 
   count(plan: SearchPlan): Promise<number> {
-    return this.#asked(() => (plan.type === 'AuditEvent' ? this.#audit.count(plan) : this.#searcher.count(plan)));
+    return this.#asked(
+      () => (plan.type === 'AuditEvent' ? this.#audit.count(plan) : this.#searcher.count(plan)),
+      'search',
+    );
   }
 
   countTypes(plans: readonly SearchPlan[], accuracy: 'accurate' | 'estimate') {
@@ -169,7 +172,7 @@ export class MongoReader implements AttachedStore {
         exact &&= each.exact;
       }
       return { count, exact };
-    });
+    }, 'search');
   }
 
   /** Other processes commit too: nothing but a question to the database could tell. */
@@ -237,8 +240,8 @@ export class MongoReader implements AttachedStore {
     await this.client.close();
   }
 
-  async #paged(ask: () => Promise<SearchResult>): Promise<SearchResult> {
-    const found = await this.#asked(ask);
+  async #paged(ask: () => Promise<SearchResult>, kind?: 'search'): Promise<SearchResult> {
+    const found = await this.#asked(ask, kind);
     await this.#learnt(found.matches);
     return found;
   }
@@ -247,13 +250,14 @@ export class MongoReader implements AttachedStore {
     await this.#asked(() => this.#subjects.learnt(versions));
   }
 
-  async #asked<T>(ask: () => Promise<T>): Promise<T> {
+  /** A look by a key that takes too long is no fault of who asks: only a `search` is refused with advice. */
+  async #asked<T>(ask: () => Promise<T>, kind?: 'search'): Promise<T> {
     const answer = ask();
     this.#asking.add(answer);
     try {
       return await answer;
     } catch (error) {
-      throw storeError(error, (cause) => this.#searcher.tooCostly(cause));
+      throw storeError(error, kind === 'search' ? (cause) => this.#searcher.tooCostly(cause) : undefined);
     } finally {
       this.#asking.delete(answer);
     }
