@@ -39,7 +39,7 @@ export const search: Perform<Search> = async (request, caller, context) => {
   const additions = await included(page.matches, query, caller, context);
   const total = await totalOf(query, plans, page, context);
   const remarks = [
-    ...ignoredIssues(query, validNames(queries, context)),
+    ...(query.ignored.length === 0 ? [] : ignoredIssues(query, validNames(queries, context))),
     ...(total?.exact === false ? [ESTIMATED] : []),
   ];
   const text = bundleText({

@@ -113,9 +113,19 @@ function isCaseless(
   definitions: Definitions,
 ): boolean {
   if (parameter.type !== 'token' || (modifier !== undefined && modifier !== 'not')) return false;
-  const nodes = pathNodeTypes(parameter.expression, type, definitions);
-  return nodes.size > 0 && [...nodes].every((node) => CASELESS.has(node));
+  const known = caseless.get(definitions) ?? new WeakMap<SearchParameter, ReadonlyMap<string, boolean>>();
+  caseless.set(definitions, known);
+  const before = known.get(parameter);
+  const found = before?.get(type) ?? isOfTexts(pathNodeTypes(parameter.expression, type, definitions));
+  if (before?.has(type) !== true) known.set(parameter, new Map([...(before ?? []), [type, found]]));
+  return found;
 }
+
+/** By parameter and type, since paths are compiled to know it. */
+const caseless = new WeakMap<Definitions, WeakMap<SearchParameter, ReadonlyMap<string, boolean>>>();
+
+const isOfTexts = (nodes: ReadonlySet<string>): boolean =>
+  nodes.size > 0 && [...nodes].every((node) => CASELESS.has(node));
 
 function filterClaims(search: Search): FilterClaims {
   return {
