@@ -30,7 +30,9 @@ export interface RecordedCard {
 /** A finding as it was judged; records of earlier releases hold the required fields only. */
 export type RecordedFinding = Pick<Finding, 'kind' | 'severity' | 'key' | 'rule'> & Partial<Finding>;
 /** Triage as it was judged. */
-export interface RecordedTriage extends Omit<TriageAssessment, 'edition'> {
+export interface RecordedTriage extends Omit<TriageAssessment, 'edition' | 'facts'> {
+  /** Absent in records of earlier releases. */
+  readonly facts?: TriageAssessment['facts'];
   readonly edition: { readonly id: TriageAssessment['edition']['id']; readonly title: string };
   /** Of models/esi.json. */
   readonly version: string;

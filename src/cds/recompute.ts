@@ -1,11 +1,12 @@
 /** Scores of a decision record computed again from the vectors that were kept. */
 import type { Models } from '../risk/assessment.ts';
+import type { Triage } from '../risk/triage.ts';
 import { within } from './deadline.ts';
-import type { DecisionRecord } from './decision-record.ts';
+import type { DecisionRecord, RecordedTriage } from './decision-record.ts';
 
 export interface Recomputed {
   readonly model: DecisionRecord['assessments'][number]['model'];
-  /** null: no vector was kept (a score from a table, or nothing was run), or that version gives no answer any more. */
+  /** null: no vector was kept (nothing was run, or by an earlier release), or that version gives no answer any more. */
   readonly outputs: Readonly<Record<string, number>> | null;
   /** null: there was nothing to compute it from; false: that version gives another answer now, or none. */
   readonly same: boolean | null;
@@ -25,6 +26,25 @@ export function recompute({ assessments }: DecisionRecord, models: Models): Prom
       return { model, outputs: computed ?? null, same: computed !== undefined && isSame(outputs, computed) };
     }),
   );
+}
+
+export interface TriageAgain {
+  readonly edition: RecordedTriage['edition']['id'];
+  /** Of models/esi.json. */
+  readonly version: string;
+  /** null: no facts were kept, or the table is of another version. */
+  readonly level: number | null;
+  readonly same: boolean | null;
+}
+
+/** The decision of a triage, made again from the facts that were kept; undefined when the call was none. */
+export function triageAgain({ triage }: DecisionRecord, engine: Triage): TriageAgain | undefined {
+  if (triage === undefined) return undefined;
+  const { facts, version, decision } = triage;
+  const edition = triage.edition.id;
+  const again = facts === undefined || version !== engine.version ? undefined : engine.decide(facts, edition);
+  if (again === undefined) return { edition, version, level: null, same: null };
+  return { edition, version, level: again.level ?? null, same: JSON.stringify(again) === JSON.stringify(decision) };
 }
 
 function isSame(before: Readonly<Record<string, number>>, after: Readonly<Record<string, number>>): boolean {

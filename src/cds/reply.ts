@@ -6,7 +6,7 @@ import { modelName } from './call-record.ts';
 import { type DecisionRecord, decisionOf } from './decision-record.ts';
 import { type Feedback, feedbackResource, parseFeedback } from './feedback.ts';
 import type { CdsAnswer, CdsParts, Sender } from './parts.ts';
-import { recompute } from './recompute.ts';
+import { recompute, triageAgain } from './recompute.ts';
 import { HEADERS, refusal, refuse, usedOnce } from './refusal.ts';
 import type { Service } from './service.ts';
 
@@ -119,5 +119,14 @@ export async function explain(uuid: string, from: Sender, parts: CdsParts): Prom
   const written = await context.store.commit({ commands: [], audit: [row] });
   if (!written.ok) return refusal(fhirError('transient', 'The access could not be recorded, so it is not answered.'));
   const card = record.cards.find((each) => each.uuid === uuid.toLowerCase());
-  return { status: 200, headers: HEADERS, body: JSON.stringify({ card, decision: record, computedAgain: again }) };
+  return {
+    status: 200,
+    headers: HEADERS,
+    body: JSON.stringify({
+      card,
+      decision: record,
+      computedAgain: again,
+      triageAgain: triageAgain(record, parts.triage),
+    }),
+  };
 }

@@ -122,7 +122,7 @@ ${list(described.limits)}`
 }
 
 function againText({ vector }: Assessment, again: Recomputed | undefined): string {
-  if (vector === undefined) return 'not run as a graph: the points below add up to the result';
+  if (vector === undefined) return 'not possible: no inputs were kept, since nothing was run';
   if (again === undefined || again.outputs === null) return 'not possible any more with this version';
   return again.same
     ? 'the same result from the inputs that were kept'

@@ -46,8 +46,10 @@ export interface Assessment {
   readonly parts?: Readonly<Record<string, number>>;
   /** Band name from the manifest, decided by `outputs`; undefined when no statement can be made. */
   readonly band: string | undefined;
-  /** What went into the graph, in the order of the manifest; null for a missing input. Absent when nothing was run. */
+  /** What went into the graph or score, in the order of its inputs (of a score file: then its changes); null for a missing one. Absent when nothing was run. */
   readonly vector?: readonly (number | null)[];
+  /** UCUM units of the vector, in its order; of scores from files. Units of a graph are those of its manifest, which stays. */
+  readonly vectorUnits?: readonly string[];
   readonly used: readonly UsedInput[];
   readonly missing: readonly MissingInput[];
   /** Of a trained model: largest first. `baseline` and all contributions sum to its log-odds. */

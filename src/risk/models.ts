@@ -22,7 +22,7 @@ import {
 import { refuseUnsafeOnnx } from './onnx-file.ts';
 import { isOwnOutput } from './own-output.ts';
 import type { Knowledge } from './pick.ts';
-import { assessScore } from './score.ts';
+import { assessScore, rescoredFile } from './score.ts';
 import { loadScores, type Score } from './score-file.ts';
 import { isFallback } from './scores.ts';
 import { type ModelSession, openSession, type RunnerContract, type SessionOptions } from './session.ts';
@@ -279,6 +279,10 @@ export async function loadModels(folder: string, options: ModelOptions): Promise
       return entry.model === undefined ? silent(entry) : assess(entry.model, evidence, knowledge, deadlineAt);
     },
     async rescore({ id, version, sha256 }, answeredBy, vector) {
+      const score = scores.get(id);
+      if (score !== undefined) {
+        return score.file.version === version && score.sha256 === sha256 ? rescoredFile(score, vector) : undefined;
+      }
       const current = entries.get(id)?.model;
       if (current?.manifest.version === version && current.manifest.sha256 === sha256) {
         return rescored(current, answeredBy, vector);

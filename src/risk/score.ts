@@ -39,6 +39,8 @@ function pointsOf(item: ScoreItem, values: Values, { formulas }: Score): Points 
 
 interface Scored {
   readonly features: readonly Feature[];
+  /** Values of inputs, then of changes. */
+  readonly vector: readonly number[];
   /** Points by item name. */
   readonly points: ReadonlyMap<string, number>;
   readonly outputs: Readonly<Record<string, number>>;
@@ -46,18 +48,21 @@ interface Scored {
 }
 
 async function scored(score: Score, evidence: Evidence, knowledge: Knowledge, scores: Scores): Promise<Scored> {
-  const { file, formulas } = score;
+  const { file } = score;
   const features = featuresOf(file, evidence, knowledge);
-  const values = new Map<string, number>(
-    file.features.map(({ name }, index) => [name, features[index]?.value ?? Number.NaN]),
-  );
+  const vector = features.map(({ value }) => value);
   for (const change of file.changes ?? []) {
     const around = features[file.features.findIndex(({ name }) => name === change.around)]?.at;
-    values.set(
-      change.name,
-      around === undefined ? Number.NaN : await rise(change, around, evidence, knowledge, scores),
-    );
+    vector.push(around === undefined ? Number.NaN : await rise(change, around, evidence, knowledge, scores));
   }
+  return { features, vector, ...resultOf(score, vector) };
+}
+
+/** What a score makes of its inputs and changes, in the order of the file; NaN is missing. */
+function resultOf(score: Score, vector: readonly number[]): Pick<Scored, 'points' | 'outputs' | 'atLeast'> {
+  const { file, formulas } = score;
+  const names = [...file.features, ...(file.changes ?? [])].map(({ name }) => name);
+  const values = new Map<string, number>(names.map((name, index) => [name, vector[index] ?? Number.NaN]));
   for (const { name, formula } of file.derived ?? [])
     values.set(name, formulas.get(formula)?.evaluate(values) ?? Number.NaN);
   const items = file.items.map((item) => ({ name: item.name, ...pointsOf(item, values, score) }));
@@ -68,7 +73,20 @@ async function scored(score: Score, evidence: Evidence, knowledge: Knowledge, sc
     const value = formulas.get(formula)?.evaluate(all) ?? Number.NaN;
     return Number.isFinite(value) ? [[name, decimals === undefined ? value : roundTo(value, decimals)] as const] : [];
   });
-  return { features, points, outputs: Object.fromEntries(outputs), atLeast: items.some(({ settled }) => !settled) };
+  return { points, outputs: Object.fromEntries(outputs), atLeast: items.some(({ settled }) => !settled) };
+}
+
+/** The results of a vector that was kept; undefined when it is of another form. */
+export function rescoredFile(
+  score: Score,
+  kept: readonly (number | null)[],
+): Readonly<Record<string, number>> | undefined {
+  const { features, changes = [] } = score.file;
+  if (kept.length !== features.length + changes.length) return undefined;
+  return resultOf(
+    score,
+    kept.map((value) => value ?? Number.NaN),
+  ).outputs;
 }
 
 /** Hours between two evaluations of a total over time; each looks back over its own windows, 24 h for SOFA. */
@@ -188,6 +206,8 @@ export async function assessScore(
     atLeast: found.atLeast,
     band: band(score, found),
     parts: Object.fromEntries(found.points),
+    vector: found.vector.map((value) => (Number.isNaN(value) ? null : value)),
+    vectorUnits: [...file.features.map(({ unit }) => unit), ...(file.changes ?? []).map(() => '{score}')],
     used: used(score, found),
     missing: lacking,
   };

@@ -21,6 +21,8 @@ export interface TriageInput {
   readonly note: string | undefined;
 }
 export interface TriageAssessment {
+  /** What the decision was made from: its numbers in /min, %, Cel, months and days. */
+  readonly facts: EsiFacts;
   readonly decision: EsiDecision;
   readonly edition: EsiEdition;
   readonly resources: ExpectedResources | undefined;
@@ -38,6 +40,8 @@ export interface Triage {
   /** Why the patient is no emergency visit; undefined when one is under way. */
   outside(evidence: Evidence): string | undefined;
   assess(evidence: Evidence): TriageAssessment;
+  /** The decision for facts that were kept; undefined for an edition that is not known. */
+  decide(facts: EsiFacts, edition: EsiEdition['id']): EsiDecision | undefined;
 }
 
 const WINDOW_HOURS = 24;
@@ -220,6 +224,10 @@ export function triageOf(table: EsiTable, knowledge: Knowledge): Triage {
     version: table.version,
     edition,
     outside: outsideEmergency,
+    decide(facts, id) {
+      const asked = table.editions.find((each) => each.id === id);
+      return asked && decideEsi(facts, asked);
+    },
     assess(evidence) {
       const recorded = evidence.resources.filter((resource) => !isOwnOutput(resource));
       const whole = { ...evidence, resources: [...recorded, ...answersAsObservations(recorded)] };
@@ -237,6 +245,7 @@ export function triageOf(table: EsiTable, knowledge: Knowledge): Triage {
           }),
         );
       return {
+        facts,
         decision: decideEsi(facts, edition),
         edition,
         resources: facts.resources,

@@ -68,7 +68,7 @@ test('§6.2.4 card-content@basis: inputs with dates, units and points, what is m
     'href="/models/news2/1.0.0"',
     'Royal College of Physicians',
     'Patient/1288992',
-    'not run as a graph',
+    'no inputs were kept',
   ])
     assert.ok(page.includes(part), `${part}\n---\n${page}`);
 });
@@ -234,6 +234,10 @@ test('card-content@basis-triage: level, decision point, inputs with dates, what 
     'href="/models/esi-v4/1.0.0"',
   ])
     assert.ok(page.includes(part), `${part}\n---\n${page}`);
+  const { cards } = await one.call('triage', patientView({ prefetch }));
+  const admitted = await one.cds.admit({ path: '/x', service: undefined }, PEER);
+  const { triageAgain } = JSON.parse((await one.cds.explain(cards[0]?.uuid ?? '', admitted)).body);
+  assert.deepEqual([triageAgain.edition, triageAgain.level, triageAgain.same], ['v4', 2, true], 'from the facts kept');
 });
 
 const again: readonly [same: boolean | null, change: Partial<Assessment>, why: string][] = [

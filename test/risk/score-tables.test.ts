@@ -45,8 +45,11 @@ async function differences(score: string, { inputs, expected }: Row): Promise<re
     NEVER,
   );
   const given = partsOf(found);
+  const kept: Assessment = JSON.parse(JSON.stringify(found));
+  const again = await models.rescore(kept.model, kept.answeredBy, kept.vector ?? []);
   const facts: readonly (readonly [what: string, found: unknown, wanted: unknown])[] = [
     ['outside', found.outsidePopulation, undefined],
+    ['again', JSON.stringify(again), JSON.stringify(found.outputs)],
     ...(expected.total === undefined ? [] : [['total', found.outputs.total, expected.total] as const]),
     ...(expected.atLeast === undefined ? [] : [['atLeast', found.atLeast, expected.atLeast] as const]),
     ...Object.entries(expected.parts ?? {}).map(([name, wanted]) => [name, given[name], wanted] as const),
@@ -70,6 +73,26 @@ test('score@vignettes: at least 300 rows give the published points, totals and l
   assert.ok(rows.length >= 300, `${rows.length}`);
   const wrong = (await Promise.all(rows.map(([score, row]) => differences(score, row)))).flat();
   assert.deepEqual(wrong.slice(0, 20), []);
+});
+
+test('score@again: only by the same file, and only a whole vector; another vector gives another result', async () => {
+  const inputs = { age: 60, pulse: 130 };
+  const [patient, resources] = [patientOf(inputs), resourcesOf(inputs)];
+  const {
+    model,
+    answeredBy,
+    vector = [],
+    vectorUnits = [],
+    outputs,
+  } = await models.assess('mews', { patient, resources, at: AT }, NEVER);
+  assert.equal(vectorUnits.length, vector.length);
+  assert.equal(vectorUnits[vector.indexOf(130)], '/min');
+  assert.deepEqual(await models.rescore(model, answeredBy, vector), outputs, 'control');
+  assert.equal(await models.rescore({ ...model, sha256: 'x' }, answeredBy, vector), undefined);
+  assert.equal(await models.rescore({ ...model, version: '0.9.0' }, answeredBy, vector), undefined);
+  assert.equal(await models.rescore(model, answeredBy, vector.slice(1)), undefined);
+  const calm = vector.map((value) => (value === 130 ? 80 : value));
+  assert.notDeepEqual(await models.rescore(model, answeredBy, calm), outputs);
 });
 
 test('score@covered: every score of the folder has vignettes', () => {
