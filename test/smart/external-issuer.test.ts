@@ -304,6 +304,13 @@ const files: readonly [why: string, file: object, problem: RegExp | undefined][]
   ['a fragment', { jwksUrl: 'https://login.example.org/jwks#x' }, /jwksUrl/],
   ['an issuer by http', { issuer: 'http://login.example.org', jwksUrl: 'https://login.example.org/jwks' }, /issuer/],
   ['no way to prove a token', {}, /file/],
+  ['care as the purpose of all', { purpose: 'TREAT', jwksUrl: 'https://login.example.org/jwks' }, undefined],
+  ['an emergency as the purpose of all', { purpose: 'BTG', jwksUrl: 'https://login.example.org/jwks' }, /purpose/],
+  [
+    'an emergency as the purpose of a client',
+    { clientPurposes: { app: 'BTG' }, jwksUrl: 'https://login.example.org/jwks' },
+    /clientPurposes/,
+  ],
   ['no audience', { audience: [], jwksUrl: 'https://login.example.org/jwks' }, /audience/],
   ['a symmetric algorithm', { algorithms: ['HS256'], jwksUrl: 'https://login.example.org/jwks' }, /algorithms/],
   ['a private key', { jwks: { keys: [{ kty: 'EC', kid: 'k', d: 'x' }] } }, /jwks/],
