@@ -1,9 +1,11 @@
 /** The cards that were shown in a period and what became of them, page by page: decision records joined to their feedback. docs/cds-hooks.md#feedback-and-explanation. */
+
 import { createHash } from 'node:crypto';
 import { fhirError } from '../fhir/outcome.ts';
 import { isJsonObject, type Json, type JsonObject, parseOwnJson } from '../fhir/resource.ts';
 import { intervalOf } from '../fhir/time.ts';
 import type { Caller } from '../rest/context.ts';
+import { csvLine } from '../rest/csv.ts';
 import type { Command } from '../store/port.ts';
 import { refuseBearer } from './bearer.ts';
 import { modelName } from './call-record.ts';
@@ -11,7 +13,6 @@ import { breath } from './deadline.ts';
 import { type DecisionRecord, decisionPage } from './decision-record.ts';
 import { FEEDBACK } from './feedback.ts';
 import {
-  csvLine,
   EXPORTED,
   exportRows,
   factOf,

@@ -151,9 +151,3 @@ export function exportRows(card: Told): readonly ExportRow[] {
     return { ...common, action: outcome, feedback: said.filter((part) => part !== '').join('; '), date };
   });
 }
-
-/** A line of CSV (RFC 4180). A cell that a spreadsheet would run as a formula is led by an apostrophe (OWASP CSV injection). */
-export function csvLine(cells: readonly string[]): string {
-  const safe = cells.map((cell) => (/^[=+\-@\t\r]/.test(cell) ? `'${cell}` : cell));
-  return `${safe.map((cell) => (/[",\r\n]/.test(cell) ? `"${cell.replaceAll('"', '""')}"` : cell)).join(',')}\r\n`;
-}

@@ -128,7 +128,8 @@ const APPLICATIONS = ['110152', '110153', '110150', 'custodian'];
 function entityShown({ what, type, role, name }: JsonObject, persons: readonly string[]): readonly JsonObject[] {
   const reference = isJsonObject(what) && typeof what.reference === 'string' ? what.reference : '';
   const other = /^Patient\/([^/]+)/.exec(reference)?.[1];
-  if (!SHOWN_ROLES.has(codeOf(role)) || (other !== undefined && !persons.includes(other))) return [];
+  // Who posts a disclosure need not say in which role the patient is in it.
+  if (other === undefined ? !SHOWN_ROLES.has(codeOf(role)) : !persons.includes(other)) return [];
   const parts = { what: reference === '' ? undefined : { reference }, type, role, name };
   return [
     Object.fromEntries(Object.entries(parts).flatMap(([key, value]) => (value === undefined ? [] : [[key, value]]))),

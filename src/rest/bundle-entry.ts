@@ -169,6 +169,9 @@ const REASONS: Readonly<Record<number, string>> = {
   503: 'Service Unavailable',
 };
 
+/** Answers that are no resource: a Bundle holds them as a Binary (binary.html). */
+const NO_RESOURCE = /^(?:text\/csv|application\/fhir\+ndjson)/;
+
 /**
  * JSON text of one entry of a response. Bodies go in as they are: stored text is never parsed again.
  * @param at meta.lastUpdated of the version, ms; without it Last-Modified is used, which knows only seconds
@@ -182,6 +185,11 @@ export function responseEntry({ status, headers, body }: FhirResponse, at?: numb
     lastModified: Number.isNaN(lastModified) ? undefined : instantText(lastModified),
   });
   if (body === undefined) return `{"response":${response}}`;
+  const contentType = headers['Content-Type'] ?? '';
+  if (NO_RESOURCE.test(contentType)) {
+    const data = Buffer.from(body).toString('base64');
+    return `{"resource":${JSON.stringify({ resourceType: 'Binary', contentType, data })},"response":${response}}`;
+  }
   if (body.startsWith('{"resourceType":"OperationOutcome"')) {
     return `{"response":${response.slice(0, -1)},"outcome":${body}}}`;
   }

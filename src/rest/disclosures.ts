@@ -2,16 +2,19 @@
  * Patient/[id]/$accounting-of-disclosures: who received data of a person, when, what and why, other than for care, payment and operations.
  * Source: 45 CFR 164.528 (six years; date, recipient, what, purpose; (a)(1) what is left out); docs/privacy.md#accounting-of-disclosures.
  */
+import { fhirError } from '../fhir/outcome.ts';
 import { isJsonObject, type Json, type JsonObject, type Resource, serialize } from '../fhir/resource.ts';
 import { accessPage, boundBy, placeOf, placeText, shown, viewOf } from './access-log.ts';
 import { periodOf } from './access-report.ts';
 import { bundleText, searchEntry } from './bundle-text.ts';
 import type { Caller, Performed, RestContext } from './context.ts';
 import { openCursor, sealCursor } from './cursor.ts';
+import { csvText } from './disclosure-table.ts';
 import { urlOfCall, usedOf } from './everything.ts';
 import { heldByKey } from './held.ts';
-import { pageLinks } from './links.ts';
+import { type Link, pageLinks } from './links.ts';
 import type { Operation, OperationCall } from './operation.ts';
+import { textOf } from './operation-input.ts';
 import { answered } from './operation-output.ts';
 import { personOf } from './patient-links.ts';
 import { type Pair, pairsOf } from './query-text.ts';
@@ -22,7 +25,7 @@ const YEARS = 6;
 
 export const DISCLOSURES: Operation = {
   levels: ['instance'],
-  takes: ['accessedFrom', 'accessedTo'],
+  takes: ['accessedFrom', 'accessedTo', '_outputFormat'],
   pages: true,
   long: true,
   perform: (call, caller, context) => performed(call, caller, context),
@@ -30,6 +33,7 @@ export const DISCLOSURES: Operation = {
 
 async function performed(call: OperationCall, caller: Caller, context: RestContext): Promise<Performed> {
   const { settings, ambient } = context;
+  const format = formatOf(call);
   const { key } = await heldByKey(call.key, caller, context);
   const persons = await personOf(key.id, caller.access, context);
   const view = viewOf(persons, caller);
@@ -44,23 +48,55 @@ async function performed(call: OperationCall, caller: Caller, context: RestConte
   const { low, high } = periodOf(call);
   const period = boundBy({ low: low ?? yearsBefore(now), high }, place);
   const { events, next } = await accessPage(persons, period, { count: LOOK, after: place.after }, context);
-  const entries = events
-    .filter(isDisclosure)
-    .map((event) =>
-      searchEntry(`${settings.fhirBase}/AuditEvent/${event.id}`, serialize(shown(event, persons, view, true)), 'match'),
-    );
+  const told = events.filter(isDisclosure).map((event) => shown(event, persons, view, true));
   const here: readonly Pair[] = call.cursor === undefined ? used : [...used, ['_cursor', call.cursor]];
   const onward =
     next === undefined
       ? undefined
       : sealCursor(settings.cursorKey, bound, placeText({ until: place.until, after: next }), now);
-  const text = bundleText({
-    ...{ id: ambient.newId(), at: now, type: 'searchset', total: undefined },
-    links: pageLinks(url, here, pairsOf(call.request.rawQuery), onward),
-    entries,
-  });
-  return answered(call, text, persons, context);
+  const links = pageLinks(url, here, pairsOf(call.request.rawQuery), onward);
+  if (format !== 'bundle') {
+    const lines = format === 'csv' ? csvText(told, settings.fhirBase, call.cursor === undefined) : ndjsonText(told);
+    const response = {
+      status: 200,
+      headers: { 'Content-Type': CONTENT_TYPES[format], ...linkHeader(links) },
+      body: lines,
+    };
+    return { ...answered(call, '', persons, context), response };
+  }
+  const entries = told.map((event) =>
+    searchEntry(`${settings.fhirBase}/AuditEvent/${String(event.id)}`, serialize(event), 'match'),
+  );
+  const bundle = { id: ambient.newId(), at: now, type: 'searchset', total: undefined } as const;
+  return answered(call, bundleText({ ...bundle, links, entries }), persons, context);
 }
+
+type Format = 'bundle' | 'csv' | 'ndjson';
+/** What `_outputFormat` may say. */
+const FORMATS: ReadonlyMap<string, Format> = new Map([
+  ['application/fhir+json', 'bundle'],
+  ['application/fhir+ndjson', 'ndjson'],
+  ['application/ndjson', 'ndjson'],
+  ['ndjson', 'ndjson'],
+  ['text/csv', 'csv'],
+  ['csv', 'csv'],
+]);
+const CONTENT_TYPES = { csv: 'text/csv; charset=utf-8', ndjson: 'application/fhir+ndjson' } as const;
+
+/** @throws FhirError `value` (400) */
+function formatOf({ input }: OperationCall): Format {
+  const format = FORMATS.get(textOf(input, '_outputFormat')?.replaceAll(' ', '+') ?? 'application/fhir+json');
+  if (format !== undefined) return format;
+  throw fhirError('value', `\`_outputFormat\` must be one of ${[...FORMATS.keys()].join(', ')}.`);
+}
+
+/** Lines have no place for links: RFC 8288 has. */
+function linkHeader(links: readonly Link[]): Readonly<Record<string, string>> {
+  const next = links.find(({ relation }) => relation === 'next');
+  return next === undefined ? {} : { Link: `<${next.url}>; rel="next"` };
+}
+
+const ndjsonText = (events: readonly JsonObject[]): string => events.map((event) => `${serialize(event)}\n`).join('');
 
 function yearsBefore(now: number): number {
   const date = new Date(now);

@@ -3,7 +3,6 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type ReportQuery, reportQuery } from '../../src/cds/feedback-report.ts';
 import {
-  csvLine,
   exportRows,
   factOf,
   type GivenFeedback,
@@ -14,6 +13,7 @@ import {
 } from '../../src/cds/feedback-tally.ts';
 import { FhirError } from '../../src/fhir/outcome.ts';
 import type { Resource } from '../../src/fhir/resource.ts';
+import { csvLine } from '../../src/rest/csv.ts';
 import { AT, FINDING, INSTANCE, orderSign, PEER, world } from './world.ts';
 
 const given = (outcome: GivenFeedback['outcome'], code?: string): GivenFeedback => ({

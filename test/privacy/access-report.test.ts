@@ -157,6 +157,58 @@ test('privacy@disclosures: the person is told who received, where, and when', as
   assert.ok(!text.includes('"query"'));
 });
 
+/** Text of every page of an accounting in lines. */
+async function lines(who: Caller, path: string): Promise<readonly string[]> {
+  let text = '';
+  let url: string | undefined = path;
+  for (let count = 0; url !== undefined; count++) {
+    assert.ok(count < 50, 'the pages end');
+    const answered = await engine.sendAs(who, 'GET', url);
+    assert.equal(answered.status, 200, answered.body);
+    text += answered.body ?? '';
+    url = /^<([^>]+)>; rel="next"$/.exec(answered.headers.Link ?? '')?.[1]?.replace(/^.*\/fhir/, '');
+  }
+  return text.split(/\r?\n/).filter((line) => line !== '');
+}
+const ACCOUNTING = '/Patient/p/$accounting-of-disclosures';
+
+test('privacy@disclosures-table: CSV says date, recipient, address, what and purpose', async () => {
+  const [head, ...rows] = await lines(PATIENT, `${ACCOUNTING}?_outputFormat=text/csv`);
+  assert.equal(head, 'date,recipient,address,what,purpose,event');
+  const told = await pages(PATIENT, ACCOUNTING);
+  assert.equal(rows.length, told.length);
+  const posted = rows.filter((row) => row.includes('disclose'));
+  assert.equal(posted.length, 2);
+  assert.match(
+    posted.find((row) => row.includes('LEGAL')) ?? '',
+    /^2026-01-02T00:00:00Z,Court of Example,court\.example,disclose; Patient\/p,LEGAL,AuditEvent\/\S+$/,
+  );
+  const research = rows.find((row) => row.includes('HRESCH')) ?? '';
+  assert.match(research, /^\S+,app-HRESCH,192\.0\.2\.9,/);
+  assert.match(research, /search-type; .*Patient\/p/);
+});
+
+test('privacy@disclosures-table: NDJSON holds the AuditEvents of the Bundle', async () => {
+  for (const format of ['application/fhir%2Bndjson', 'application/ndjson', 'ndjson']) {
+    const found = await lines(OFFICER, `${ACCOUNTING}?_outputFormat=${format}`);
+    const ids = found.map((line) => at(JSON.parse(line), 'id'));
+    assert.deepEqual(
+      ids,
+      (await pages(OFFICER, ACCOUNTING)).map((each) => at(each, 'id')),
+    );
+  }
+});
+
+test('privacy@disclosures-table: other formats are refused; in a batch it is a Binary', async () => {
+  assert.equal((await engine.sendAs(OFFICER, 'GET', `${ACCOUNTING}?_outputFormat=text/html`)).status, 400);
+  assert.equal((await engine.sendAs(DOCTOR, 'GET', `${ACCOUNTING}?_outputFormat=text/csv`)).status, 403);
+  const url = `Patient/p/$accounting-of-disclosures?_outputFormat=text/csv`;
+  const body = { resourceType: 'Bundle', type: 'batch', entry: [{ request: { method: 'GET', url } }] };
+  const batch = json(await engine.sendAs(OFFICER, 'POST', '/', { body }));
+  assert.equal(at(batch, 'entry.0.resource.contentType'), 'text/csv; charset=utf-8');
+  assert.match(Buffer.from(String(at(batch, 'entry.0.resource.data')), 'base64').toString(), /^date,recipient/);
+});
+
 test('privacy@disclosures: a period bounds them', async () => {
   assert.deepEqual(await pages(OFFICER, '/Patient/p/$accounting-of-disclosures?accessedTo=2020'), []);
 });
@@ -168,4 +220,24 @@ test('privacy@access-audited: each page is an event about the patient', async ()
   await engine.sendAs(OFFICER, 'GET', '/Patient/p/$access-report');
   assert.equal(await count(), before + 2, 'the report, and the count itself');
   assert.ok(idsOf(json(await engine.send('GET', '/AuditEvent?patient=Patient/p&subtype=operation'))).length > 0);
+});
+
+test('privacy@disclosures-table: what a spreadsheet would run is text', async () => {
+  const event = { ...posted('LEGAL', 'p'), agent: [{ requestor: false, name: '=HYPERLINK("x")' }] };
+  assert.equal((await engine.send('POST', '/AuditEvent', { body: event })).status, 201);
+  const rows = await lines(PATIENT, `${ACCOUNTING}?_outputFormat=csv`);
+  assert.ok(rows.some((row) => row.includes(`,"'=HYPERLINK(""x"")",`)));
+});
+
+test('privacy@disclosures-table: the header Link leads over the pages, and the first has the head', async () => {
+  const before = await lines(OFFICER, `${ACCOUNTING}?_outputFormat=csv`);
+  for (let count = 0; count < 12; count++) {
+    await Promise.all(Array.from({ length: 45 }, () => engine.sendAs(RESEARCHER, 'GET', '/Patient/p')));
+  }
+  const first = await engine.sendAs(OFFICER, 'GET', `${ACCOUNTING}?_outputFormat=csv`);
+  assert.match(first.headers.Link ?? '', /rel="next"/);
+  const after = await lines(OFFICER, `${ACCOUNTING}?_outputFormat=csv`);
+  assert.equal(after.length, before.length + 540);
+  assert.equal(after.filter((row) => row.startsWith('date,')).length, 1);
+  assert.deepEqual(after.slice(0, before.length), before);
 });
