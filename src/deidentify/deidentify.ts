@@ -23,7 +23,7 @@ interface Field {
   /** `walk`: whose properties it has, as the path they begin with. */
   readonly content: string;
 }
-type About = Pick<Place, 'patient' | 'isAge'>;
+type About = Pick<Place, 'patient' | 'isAge' | 'isUsa'>;
 
 const ABSENT = {
   extension: [{ url: 'http://hl7.org/fhir/StructureDefinition/data-absent-reason', valueCode: 'masked' }],
@@ -43,7 +43,7 @@ export function deidentifier(settings: DeidentifySettings): Deidentify {
     const { resourceType: type, id } = resource;
     if (!given.has(type) || hasModifier(resource)) return undefined;
     const [patient, ...others] = patients;
-    const about = { patient: others.length === 0 ? patient : undefined, isAge: false };
+    const about = { patient: others.length === 0 ? patient : undefined, isAge: false, isUsa: false };
     const content = walk.object(type, resource, about, ages) ?? {};
     return { resourceType: type, ...(id === undefined ? {} : { id: pseudonyms.id(type, id) }), meta, ...content };
   };
@@ -67,7 +67,8 @@ class Walk {
   /** undefined when nothing is left. */
   object(path: string, object: JsonObject, about: About, ages: ReadonlySet<string>): JsonObject | undefined {
     const fields = this.#fieldsOf(path);
-    const here = isJsonObject(object.code) ? { ...about, isAge: isCodedAs(object.code, ages) } : about;
+    const coded = isJsonObject(object.code) ? { ...about, isAge: isCodedAs(object.code, ages) } : about;
+    const here = object.postalCode === undefined ? coded : { ...coded, isUsa: this.#isUsa(object) };
     const kept: Record<string, Json> = {};
     const extension = this.#extensions(object.extension);
     if (extension !== undefined) kept.extension = extension;
@@ -78,6 +79,13 @@ class Walk {
       this.#put(kept, stem, field, object, here, ages);
     }
     return Object.keys(kept).length === 0 ? undefined : kept;
+  }
+
+  /** By the country; where none is said, by a state that is one of the USA. */
+  #isUsa({ country, state }: JsonObject): boolean {
+    const { states, zipCountries } = this.#settings.rules;
+    if (typeof country === 'string') return zipCountries.includes(country);
+    return typeof state === 'string' && states.includes(state);
   }
 
   #put(
@@ -173,7 +181,7 @@ class Walk {
 
 const NOWHERE: Place = {
   element: { path: '', min: 0, max: 1, types: [], summary: false, constraints: [] },
-  ...{ type: 'Coding', isSimple: false, isAge: false, patient: undefined },
+  ...{ type: 'Coding', isSimple: false, isAge: false, isUsa: false, patient: undefined },
 };
 
 function isCodedAs({ coding }: JsonObject, codes: ReadonlySet<string>): boolean {

@@ -38,6 +38,7 @@ export interface DeidentificationRules {
   readonly paths: Readonly<Record<string, Rule>>;
   /** Path of a date -> url of the extension that stands where it would tell an age over `oldest`. */
   readonly aggregated: Readonly<Record<string, string>>;
+  readonly zipCountries: readonly string[];
   readonly restrictedZips: readonly string[];
   readonly states: readonly string[];
   readonly countries: readonly string[];

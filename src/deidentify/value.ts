@@ -18,6 +18,8 @@ export interface Place {
   readonly isSimple: boolean;
   /** A value of something that is coded as an age in years. */
   readonly isAge: boolean;
+  /** Of an address in the USA, where the first digits of a ZIP code tell no small area. */
+  readonly isUsa: boolean;
   /** The one patient it is about, by whom dates are moved; undefined: none, or several. */
   readonly patient: string | undefined;
 }
@@ -83,8 +85,8 @@ export function valueRules(settings: ValueSettings): Readonly<Record<ValueAction
       return moved(date, pseudonyms.days(place.patient));
     },
     state: (value) => (typeof value === 'string' && states?.has(value) ? value : undefined),
-    zip3: (value) => {
-      const digits = typeof value === 'string' && ZIP.test(value) ? value.slice(0, 3) : undefined;
+    zip3: (value, { isUsa }) => {
+      const digits = isUsa && typeof value === 'string' && ZIP.test(value) ? value.slice(0, 3) : undefined;
       return digits !== undefined && zips?.has(digits) ? '000' : digits;
     },
     country: (value) => (typeof value === 'string' && countries?.has(value) ? value : undefined),

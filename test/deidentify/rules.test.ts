@@ -58,16 +58,30 @@ const SAFE_HARBOR: readonly Row[] = [
     }),
     { address: [{ state: 'MA', postalCode: '021', country: 'US', use: 'home' }] },
   ],
-  ['B: ZIP+4', patient({ address: [{ postalCode: '90210-1234' }] }), { address: [{ postalCode: '902' }] }],
+  [
+    'B: ZIP+4',
+    patient({ address: [{ postalCode: '90210-1234', country: 'USA' }] }),
+    { address: [{ postalCode: '902', country: 'USA' }] },
+  ],
   [
     'B: a restricted area is 000',
-    patient({ address: [{ postalCode: '03601' }] }),
-    { address: [{ postalCode: '000' }] },
+    patient({ address: [{ postalCode: '03601', state: 'NH' }] }),
+    { address: [{ postalCode: '000', state: 'NH' }] },
   ],
   [
     'B: the area before it is not',
-    patient({ address: [{ postalCode: '03501' }] }),
-    { address: [{ postalCode: '035' }] },
+    patient({ address: [{ postalCode: '03501', state: 'NH' }] }),
+    { address: [{ postalCode: '035', state: 'NH' }] },
+  ],
+  [
+    'B: five digits elsewhere are a small area',
+    patient({
+      address: [
+        { postalCode: '10115', country: 'DE' },
+        { postalCode: '10115', use: 'home' },
+      ],
+    }),
+    { address: [{ country: 'DE' }, { use: 'home' }] },
   ],
   [
     'B: what is no ZIP code goes',
