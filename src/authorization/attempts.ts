@@ -1,7 +1,9 @@
 /**
  * Guessing is slowed: failures are counted per user and per address, durable, and each beyond a few doubles a wait in which nothing is tried.
- * An attempt is counted before it is judged, so that many at once are no way around. Source: NIST SP 800-63B-4 §3.2.2 (rate limiting).
+ * An attempt is counted before it is judged, so that many at once are no way around. Where a user has signed in before, only failures from there
+ * count: strangers who guess at a name do not keep its owner out. Source: NIST SP 800-63B-4 §3.2.2 (rate limiting).
  */
+import { createHash } from 'node:crypto';
 import type { ResourceStore } from '../store/port.ts';
 import { isObject, Records } from './records.ts';
 
@@ -19,6 +21,8 @@ const FIRST_WAIT_MS = 30_000;
 const LONGEST_WAIT_MS = 3_600_000;
 /** After so long without an attempt the count starts anew. */
 const FORGET_MS = 86_400_000;
+/** For so long after a sign-in its address is known to be the user's. */
+const KNOWN_MS = 30 * FORGET_MS;
 
 /** Wait after so many failures, of which `free` cost nothing. */
 export function waitMs(failures: number, free: number): number {
@@ -44,23 +48,33 @@ export class Attempts {
    */
   async begin(user: string, address: string): Promise<Admission> {
     const [ofUser, ofAddress] = [
-      await this.#count(userKey(user), FREE.user),
+      await this.#count(await this.#userKey(user, address), FREE.user),
       await this.#count(`address:${address}`, FREE.address),
     ];
     if (ofUser === 'locked' || ofAddress === 'locked') return 'locked';
     return ofUser === 'locked-now' || ofAddress === 'locked-now' ? 'locked-now' : 'try';
   }
 
-  /** A sign-in that was right: the user's failures are forgotten, and the address' last one. */
+  /** A sign-in that was right: the user's failures that count here are forgotten, and the address' last one. */
   async succeeded(user: string, address: string): Promise<void> {
     const key = `address:${address}`;
     const held = await this.#records.get(key);
     const failures = Math.max(0, (held?.value.failures ?? 1) - 1);
-    const expiresAt = this.#now() + FORGET_MS;
+    const now = this.#now();
+    const none = { failures: 0, until: 0 };
     await this.#store.commit({
-      commands: [this.#records.remove(userKey(user)), this.#records.set(key, { failures, until: 0 }, { expiresAt })],
+      commands: [
+        this.#records.remove(await this.#userKey(user, address)),
+        this.#records.set(placeKey('known', user, address), none, { expiresAt: now + KNOWN_MS }),
+        this.#records.set(key, { ...none, failures }, { expiresAt: now + FORGET_MS }),
+      ],
       audit: [],
     });
+  }
+
+  async #userKey(user: string, address: string): Promise<string> {
+    const isKnown = (await this.#records.get(placeKey('known', user, address))) !== undefined;
+    return isKnown ? placeKey('place', user, address) : userKey(user);
   }
 
   async #count(key: string, free: number): Promise<Admission> {
@@ -80,6 +94,12 @@ export class Attempts {
     }
   }
 }
+
+/** Says neither whose nor where. */
+const placeKey = (kind: 'known' | 'place', user: string, address: string): string =>
+  `${kind}:${createHash('sha256')
+    .update(`${userKey(user)}\n${address}`)
+    .digest('base64url')}`;
 
 /** Bounded, whatever was typed. */
 const userKey = (user: string): string => `user:${user.trim().toLowerCase().slice(0, 64)}`;

@@ -35,6 +35,25 @@ test('smart-server@lock-out-boundary: the fifth failure of a user begins a wait 
   assert.equal(await begin(), 'try', 'a success ends the count');
 });
 
+test('smart-server@lock-out-strangers: strangers who guess do not lock out where the user has signed in before; there five failures do', async () => {
+  const now = world.system.ambient.now();
+  const attempts = new Attempts(world.system.store, () => now);
+  await attempts.begin('owner', 'desk');
+  await attempts.succeeded('owner', 'desk');
+  const tries = async (address: string, count: number) => {
+    const said: string[] = [];
+    for (let index = 0; index < count; index++) said.push(await attempts.begin('owner', address));
+    return said.join(' ');
+  };
+  assert.equal(await tries('elsewhere', 6), 'try try try try locked-now locked');
+  assert.equal(await attempts.begin('owner', 'third'), 'locked', 'from anywhere unknown');
+  assert.equal(await attempts.begin('owner', 'desk'), 'try');
+  await attempts.succeeded('owner', 'desk');
+  assert.equal(await attempts.begin('owner', 'elsewhere'), 'locked', 'a sign-in there gives strangers no new tries');
+  assert.equal(await tries('desk', 6), 'try try try try locked-now locked');
+  assert.equal(await attempts.begin('neighbour', 'desk'), 'try', 'the place is known for its user only');
+});
+
 test('smart-server@lock-out-boundary: twenty failures of an address, whoever is tried, begin a wait', async () => {
   const now = world.system.ambient.now();
   const attempts = new Attempts(world.system.store, () => now);
