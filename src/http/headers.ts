@@ -49,7 +49,8 @@ export function send(
     if (coded === undefined) write(response, status, plain, body);
     else {
       const length = String(coded.length);
-      const all = { ...headers, 'Content-Encoding': coding, Vary: 'Accept-Encoding', 'Content-Length': length };
+      const vary = [response.getHeader('Vary') ?? [], 'Accept-Encoding'].flat().join(', ');
+      const all = { ...headers, 'Content-Encoding': coding, Vary: vary, 'Content-Length': length };
       write(response, status, all, coded);
     }
   });
