@@ -21,8 +21,13 @@ export interface Running {
 /** A test that fails before it stops its server must not leave it behind: the file would wait for it for ever. */
 const started = new Set<ChildProcess>();
 after(() => {
-  for (const child of started) child.kill('SIGKILL');
+  // Hooks run in the order they are made, so the file's own, which stops its server and looks at how it ended, comes later.
+  const kill = (): void => {
+    for (const child of started) child.kill('SIGKILL');
+  };
+  setTimeout(kill, LEFT_BEHIND_MS).unref();
 });
+const LEFT_BEHIND_MS = 30_000;
 
 async function freePort(): Promise<number> {
   const server = createServer();
