@@ -2,10 +2,9 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
-import { createServer } from 'node:net';
+import { createServer, Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { after } from 'node:test';
 import { storeSettings } from '../test-store.ts';
 
 export interface Running {
@@ -18,16 +17,11 @@ export interface Running {
   stop(signal?: NodeJS.Signals): Promise<number | string>;
 }
 
-/** A test that fails before it stops its server must not leave it behind: the file would wait for it for ever. */
+/** A test that fails before it stops its server must not leave it behind, nor wait for it: it is ended with the test's process. */
 const started = new Set<ChildProcess>();
-after(() => {
-  // Hooks run in the order they are made, so the file's own, which stops its server and looks at how it ended, comes later.
-  const kill = (): void => {
-    for (const child of started) child.kill('SIGKILL');
-  };
-  setTimeout(kill, LEFT_BEHIND_MS).unref();
+process.on('exit', () => {
+  for (const child of started) child.kill('SIGKILL');
 });
-const LEFT_BEHIND_MS = 30_000;
 
 async function freePort(): Promise<number> {
   const server = createServer();
@@ -68,6 +62,8 @@ export async function start(
   child.stderr?.on('data', (chunk) => {
     output += chunk;
   });
+  child.unref();
+  for (const stream of [child.stdout, child.stderr]) if (stream instanceof Socket) stream.unref();
   const url = `http://127.0.0.1:${port}`;
   for (;;) {
     if (child.exitCode !== null) throw new Error(`The server ended with ${child.exitCode}:\n${output}`);
@@ -86,6 +82,7 @@ export async function start(
     stop: async (signal = 'SIGTERM') => {
       if (child.exitCode !== null) return child.exitCode;
       if (child.signalCode !== null) return child.signalCode;
+      child.ref();
       const ended = once(child, 'exit');
       child.kill(signal);
       await ended;
