@@ -17,6 +17,7 @@ export async function serve(config: Config): Promise<void> {
         'so it listens on loopback only. Use HOST=127.0.0.1, or name the issuers of access tokens by ISSUERS_DIR, or AUTHORIZATION=embedded.',
     );
   }
+  endWithBootstrap();
   console.error('firewatch: starting ...');
   const system = await buildSystem(config, { onProgress: progressBar('index') });
   const isDemo = config.SEED === 'demo' && isOnlyHere(config);
@@ -43,9 +44,14 @@ export async function serve(config: Config): Promise<void> {
     await system.close();
     process.exit(0);
   };
-  process.on('disconnect', () => process.exit(1)); // the bootstrap was killed; what was acknowledged is on disk
   process.on('SIGTERM', stop);
   process.on('SIGINT', stop);
+}
+
+/** From the first moment: a bootstrap that is killed while the server starts must not leave it behind either. What was acknowledged is on disk. */
+function endWithBootstrap(): void {
+  if (process.connected === false) process.exit(1);
+  process.on('disconnect', () => process.exit(1));
 }
 
 const NOT_SEEDED =
