@@ -3,6 +3,7 @@
 import { Command } from 'commander';
 import { authorizationCommands } from './authorization-commands.ts';
 import { readConfig } from './config.ts';
+import { explainCommand } from './explain-command.ts';
 import { feedbackReport, type ReportOptions } from './feedback-report.ts';
 import { modelCommands } from './model-commands.ts';
 import { privacyCommands } from './privacy-commands.ts';
@@ -69,6 +70,7 @@ program
     process.exitCode = verdict.broken === undefined ? 0 : 1;
   });
 
+explainCommand(program);
 modelCommands(program);
 privacyCommands(program);
 authorizationCommands(program);

@@ -13,6 +13,7 @@ import { type Bearer, type BearerOptions, bearerReason, cdsBearer, type Verified
 import { type CdsClient, demonstrationClient, type LoadedClients, loadClients, mayCall } from './client.ts';
 import { aesSeal } from './decision-record.ts';
 import { type CardedModels, unlabelledServices } from './demonstration.ts';
+import { type Explanation, explanationOf } from './explanation.ts';
 import { type ReportPage, type ReportQuery, report, reportPage } from './feedback-report.ts';
 import { invoke } from './invoke.ts';
 import { overrideMemory } from './override-memory.ts';
@@ -95,6 +96,11 @@ export interface Cds {
   feedback(id: string, body: string, admitted: Admitted): Promise<CdsAnswer>;
   /** GET /cds-services/explain/{uuid}: what a card stood on, to the client that was sent it. */
   explain(uuid: string, admitted: Admitted): Promise<CdsAnswer>;
+  /**
+   * The same for who runs the server, of the client named or of any that is registered. Rejects with FhirError: not-found;
+   * multiple-matches when several clients have a card of this uuid.
+   */
+  explanation(uuid: string, client: string | undefined, caller: Caller): Promise<Explanation>;
   /** What is behind a card's link to its basis, audited. Rejects with FhirError: not-found for what is unknown or has expired, alike. */
   basis(handle: string, caller: Caller): Promise<CardBasis>;
   /** GET /cds-services/report: what became of the client's own cards. Rejects with FhirError: 400 for a wrong query. */
@@ -173,6 +179,8 @@ export function buildCds(options: CdsOptions): Cds {
     observe: options.observe ?? (() => undefined),
     measure: options.measure ?? (() => undefined),
   };
+  const { demonstration } = registered;
+  const names = (demonstration === undefined ? registered.clients : [demonstration]).map(({ name }) => name);
   const quota = new Quota(() => ambient.now(), options.quotaStore);
   return {
     problems: [...problems, ...unlabelledServices(all, models), ...registered.problems],
@@ -210,6 +218,7 @@ export function buildCds(options: CdsOptions): Cds {
     },
     feedback: async (id, body, admitted) => takeFeedback(services.get(id), body, admitted, parts),
     explain: async (uuid, admitted) => explain(uuid, admitted, parts),
+    explanation: (uuid, client, caller) => explanationOf(uuid, client === undefined ? names : [client], caller, parts),
     report: async (query, admitted) => report(query, admitted, parts),
     reportPage: async (query, caller) => reportPage(query, undefined, caller, parts),
     basis: (handle, caller) => basisOf(handle, caller, parts),

@@ -1,12 +1,12 @@
 /** What clients do with cards after they were sent: feedback on them, and asking what one stood on. Source: CDS Hooks 2.0.1 "Feedback"; docs/cds-hooks.md. */
-import { fhirError } from '../fhir/outcome.ts';
+import { FhirError, fhirError } from '../fhir/outcome.ts';
 import type { Resource } from '../fhir/resource.ts';
 import { refuseBearer } from './bearer.ts';
 import { modelName } from './call-record.ts';
 import { type DecisionRecord, decisionOf } from './decision-record.ts';
+import { explanationOf } from './explanation.ts';
 import { type Feedback, feedbackResource, parseFeedback } from './feedback.ts';
 import type { CdsAnswer, CdsParts, Sender } from './parts.ts';
-import { recompute, triageAgain } from './recompute.ts';
 import { HEADERS, refusal, refuse, usedOnce } from './refusal.ts';
 import type { Service } from './service.ts';
 
@@ -101,32 +101,15 @@ async function store(resources: readonly Resource[], { caller }: Sender, { door,
  * Only the client that was sent the card may ask.
  */
 export async function explain(uuid: string, from: Sender, parts: CdsParts): Promise<CdsAnswer> {
-  const { context, seal, ambient, models } = parts;
   if (from.replay !== undefined) {
-    const used = await context.store.commit({ commands: [usedOnce(from.replay)], audit: [] });
+    const used = await parts.context.store.commit({ commands: [usedOnce(from.replay)], audit: [] });
     if (!used.ok) return refuse(refuseBearer('replayed'), from.caller, parts, 'replayed');
   }
-  const record = await decisionOf(context.store, seal, { client: from.client.name, uuid }, ambient.now());
-  if (record === undefined) {
-    return refuse(fhirError('not-found', 'No card of this uuid is known.'), from.caller, parts);
+  try {
+    const explanation = await explanationOf(uuid, [from.client.name], from.caller, parts);
+    return { status: 200, headers: HEADERS, body: JSON.stringify(explanation) };
+  } catch (error) {
+    if (!(error instanceof FhirError)) throw error;
+    return error.kind === 'transient' ? refusal(error) : refuse(error, from.caller, parts);
   }
-  const again = await recompute(record, models);
-  const row = context.audit({
-    caller: from.caller,
-    entries: [{ interaction: 'operation', operation: 'explain', patients: record.ownPatients ? [record.patient] : [] }],
-    status: 200,
-  });
-  const written = await context.store.commit({ commands: [], audit: [row] });
-  if (!written.ok) return refusal(fhirError('transient', 'The access could not be recorded, so it is not answered.'));
-  const card = record.cards.find((each) => each.uuid === uuid.toLowerCase());
-  return {
-    status: 200,
-    headers: HEADERS,
-    body: JSON.stringify({
-      card,
-      decision: record,
-      computedAgain: again,
-      triageAgain: triageAgain(record, parts.triage),
-    }),
-  };
 }

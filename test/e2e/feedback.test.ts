@@ -1,6 +1,6 @@
 // CDS Hooks 2.0.1 "Feedback", and what a card stood on: the real server, a registered client, a restart.
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -162,6 +162,13 @@ test('§1.7.1 §1.7.3 §1.7.4 §5.6.4 §5.6.5 §1.10.6 §1.11.4 cds-hooks-2.0@fe
     env: { ...process.env, ...environment, ...storeSettings(data) },
     encoding: 'utf8',
   });
+  const explain = (args: readonly string[]) =>
+    spawnSync(process.execPath, ['src/main.ts', 'explain', card.uuid, ...args], {
+      env: { ...process.env, ...environment, ...storeSettings(data) },
+      encoding: 'utf8',
+    });
+  assert.match(explain([]).stderr, /Several clients have a card of this uuid: `ehr`, `third`/);
+  assert.match(explain(['--client', 'third']).stdout, /for client third\n/);
   const rows = printed
     .trim()
     .split('\n')
