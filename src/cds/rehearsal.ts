@@ -39,7 +39,7 @@ export async function rehearse(services: readonly Service[], parts: CdsParts): P
 
 /** The room with walls of paper: reads find nothing, writes go nowhere. */
 function staged(parts: CdsParts): CdsParts {
-  // Without a policy nothing is restricted, and no filter over this store is kept for real calls, which would then find nothing.
+  // Without a policy nothing is restricted: the Consents of a store that holds nothing are not asked for.
   const { policy: _none, ...context } = parts.context;
   const store: Pick<ResourceStore, 'commit' | 'keyed' | 'stamp'> = {
     commit: async () => ({ ok: true, at: 0, versions: [], auditIds: [] }),

@@ -34,9 +34,26 @@ export async function callerNow(facts: CallerFacts, context: AccessContext): Pro
   return { ...caller, access: (await caller.access.asOfNow?.()) ?? caller.access };
 }
 
-/** Filters that are compiled are kept as long as the claims they were compiled by; most kept at once. */
-const compiled = new WeakMap<AccessContext['capability'], Map<string, AccessFilter>>();
+/** Filters by what they were compiled with: a filter keeps its context, to ask for the Consents of its store by its clock. */
+class Kept {
+  readonly filters = new Map<string, AccessFilter>();
+  readonly below = new WeakMap<object, Kept>();
+}
+const root = new Kept();
+/** Most kept at once of one context. */
 const KEPT = 500;
+const NO_POLICY = {};
+
+/** The filters of one store, by its claims, policy and clock; they are forgotten with any of these. */
+function filtersOf({ store, capability, policy, ambient }: AccessContext): Map<string, AccessFilter> {
+  let kept = root;
+  for (const part of [store, capability, policy ?? NO_POLICY, ambient]) {
+    const next = kept.below.get(part) ?? new Kept();
+    kept.below.set(part, next);
+    kept = next;
+  }
+  return kept.filters;
+}
 
 /** What rights mean, for one principal, by the Consents as they were known last. Cost: one look-up when the same rights asked before. */
 export function accessFilter(rights: Rights, principal: string, context: AccessContext): AccessFilter {
@@ -45,9 +62,9 @@ export function accessFilter(rights: Rights, principal: string, context: AccessC
   const { situation = NO_SITUATION } = rights;
   const isBound = context.policy !== undefined && isBoundByConsent(situation, context.policy);
   const consents = isBound ? { state: heldConsentsOf(context).held, actors: situation.actors } : undefined;
+  const { store, capability, policy, ambient } = context;
   const made = {
-    capability: context.capability,
-    policy: context.policy,
+    ...{ store, capability, policy, ambient },
     principal,
     isBound,
     consents: consents?.state?.version,
@@ -60,8 +77,7 @@ export function accessFilter(rights: Rights, principal: string, context: AccessC
 }
 
 /** What a filter was made by, besides the rights. */
-interface Made {
-  readonly capability: AccessContext['capability'];
+interface Made extends Pick<AccessContext, 'store' | 'capability' | 'ambient'> {
   readonly policy: AccessContext['policy'];
   readonly principal: string;
   readonly isBound: boolean;
@@ -69,8 +85,10 @@ interface Made {
 }
 
 const isSame = (one: Made, other: Made): boolean =>
+  one.store === other.store &&
   one.capability === other.capability &&
   one.policy === other.policy &&
+  one.ambient === other.ambient &&
   one.principal === other.principal &&
   one.isBound === other.isBound &&
   one.consents === other.consents;
@@ -89,8 +107,7 @@ interface Asker {
 
 function keptFilter(asker: Asker, context: AccessContext): AccessFilter {
   const { rights, principal, consents } = asker;
-  const known = compiled.get(context.capability) ?? new Map<string, AccessFilter>();
-  compiled.set(context.capability, known);
+  const known = filtersOf(context);
   const key = JSON.stringify([principal, rights, consents?.state?.version, consents?.actors]);
   const found = known.get(key) ?? grantedFilter(asker, context);
   known.delete(key);
