@@ -22,7 +22,7 @@ import { callerOf } from './smart/access.ts';
 import { embeddedMetadata } from './smart/discovery.ts';
 import { emergencyVerbs } from './smart/emergency.ts';
 import { type Issuer, issuerOf, type OwnIssuer } from './smart/issuer.ts';
-import { lettersOf, type Rights, scopesOf } from './smart/scopes.ts';
+import { lettersOf, PATIENT_ROLE, type Rights, scopesOf } from './smart/scopes.ts';
 import type { AuditRow, ResourceStore } from './store/port.ts';
 
 export interface AuthorizationParts {
@@ -151,7 +151,7 @@ function patientDesk(ask: AuthorizationParts['ask'], current: IdentityParts['cur
       principal: `user:${user.id}`,
       client: { system: undefined, value: 'authorization-server' },
       user: user.fhirUser,
-      rights: rightsOf(user),
+      rights: await rightsOf(user, current()),
     };
     const type = body === undefined ? {} : { 'content-type': 'application/x-www-form-urlencoded' };
     const method = body === undefined ? 'GET' : 'POST';
@@ -185,12 +185,23 @@ function patientDesk(ask: AuthorizationParts['ask'], current: IdentityParts['cur
   };
 }
 
-/** Staff see patients as apps in their name may; a patient sees themselves. */
-function rightsOf({ fhirUser, role }: UserRecord): Rights {
-  const isPatient = fhirUser.startsWith('Patient/');
-  const patients = isPatient ? [fhirUser.slice('Patient/'.length)] : [];
-  const scopes = scopesOf(isPatient ? 'patient/Patient.rs patient/Encounter.rs' : 'user/Patient.rs user/Encounter.rs');
+/** Staff see patients as apps in their name may; patients see themselves, and who acts for a patient that one. */
+async function rightsOf({ fhirUser, role }: UserRecord, context: RestContext): Promise<Rights> {
+  const isStaff = role !== PATIENT_ROLE;
+  const patients = isStaff ? [] : await patientsOf(fhirUser, context);
+  const scopes = scopesOf(isStaff ? 'user/Patient.rs user/Encounter.rs' : 'patient/Patient.rs patient/Encounter.rs');
   return { kind: 'granted', scopes, patients, situation: { roles: [role], purposes: [], actors: [fhirUser] } };
+}
+
+/** Ids of the patients that a user of the patient role may choose: themselves, or whom their RelatedPerson names while it is active. */
+async function patientsOf(fhirUser: string, { store }: RestContext): Promise<readonly string[]> {
+  const [type, id = ''] = fhirUser.split('/');
+  if (type === 'Patient') return [id];
+  const version = type === 'RelatedPerson' ? await store.read({ type, id }) : undefined;
+  const related: unknown = version?.text === undefined ? undefined : JSON.parse(version.text);
+  const said = member(member(related, 'patient'), 'reference');
+  const patient = /^Patient\/([A-Za-z0-9\-.]{1,64})$/.exec(typeof said === 'string' ? said : '')?.[1];
+  return patient === undefined || member(related, 'active') === false ? [] : [patient];
 }
 
 /** `Inpatient, in-progress, from 2026-01-02, id e1`: enough to tell two encounters apart. */

@@ -1,5 +1,6 @@
 /** What happens between an authorization request and its answer: sign-in, choice of a patient, consent. Source: SMART App Launch 2.2; oidc-provider's interactions. */
 import type { InteractionResults, Provider } from 'oidc-provider';
+import { isForPatients, PATIENT_ROLE } from '../smart/scopes.ts';
 import type { ResourceStore } from '../store/port.ts';
 import type { Clients } from './clients.ts';
 import { BTG, EMERGENCY_S, hasSignedInFor, leftInEmergency, opensData, reasonIn, sealedAs } from './emergency.ts';
@@ -146,7 +147,7 @@ export class Interactions {
     if (user === undefined) return html(errorPage('access_denied'), PAGE_HEADERS, 403);
     const isEmergency = details.params.purpose_of_use === BTG;
     const letters = isEmergency ? this.#ground.emergencyLetters(user.role) : '';
-    const askable = await this.#askable(asked);
+    const askable = await this.#askable(asked, user.role);
     const scopes = isEmergency ? leftInEmergency(askable, letters) : askable;
     if (isEmergency) {
       const problem = emergencyProblem(details, letters, scopes);
@@ -214,11 +215,13 @@ export class Interactions {
   }
 
   /** What was asked for and may be granted to this client in the name of a user. */
-  async #askable({ details, client }: Asked): Promise<readonly string[]> {
+  async #askable({ details, client }: Asked, role: string): Promise<readonly string[]> {
     const registered = (await this.#ground.clients.find(client.id))?.scopes ?? [];
-    return [...new Set(String(details.params.scope ?? '').split(' '))].filter(
-      (scope) => isAllowed(scope, registered) && parseScope(scope)?.context !== 'system',
-    );
+    return [...new Set(String(details.params.scope ?? '').split(' '))].filter((scope) => {
+      const parsed = parseScope(scope);
+      const isFitting = parsed === undefined || role !== PATIENT_ROLE || isForPatients(parsed);
+      return isFitting && isAllowed(scope, registered) && parsed?.context !== 'system';
+    });
   }
 
   /** The EHR's context, or the patient that the user is; undefined when the launch is not for this user. */

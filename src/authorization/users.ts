@@ -1,14 +1,14 @@
 /** Users who sign in: name, password, role, who they are in the record, second factor. Source: NIST SP 800-63B-4; RFC 6238 (TOTP). */
 import { randomBytes } from 'node:crypto';
 import { Secret, TOTP } from 'otpauth';
+import { PATIENT_ROLE } from '../smart/scopes.ts';
 import type { AuditRow, Command, ResourceStore } from '../store/port.ts';
 import { endTokensOf } from './adapter.ts';
 import { isPassword, PASSWORD_LENGTH, passwordHash } from './password.ts';
 import { isObject, isTextOrAbsent, Records } from './records.ts';
 import type { Seal } from './seal.ts';
 
-/** The role of patients; they sign in without a second factor, everyone else with one. */
-export const PATIENT_ROLE = 'patient';
+/** Patients sign in without a second factor, everyone else with one. */
 export const needsSecondFactor = (role: string): boolean => role !== PATIENT_ROLE;
 const ROLE = /^[a-z][a-z0-9-]{0,63}$/;
 

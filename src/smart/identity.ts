@@ -8,7 +8,7 @@ import { personOf } from '../rest/patient-links.ts';
 import type { AccessToken, TokenVerifier } from './bearer.ts';
 import { emergencyScopes, emergencyVerbs, isEmergency, type TellEmergency } from './emergency.ts';
 import type { AccessPolicy } from './policy.ts';
-import { type Scope, type Situation, scopesOf } from './scopes.ts';
+import { isForPatients, PATIENT_ROLE, type Scope, type Situation, scopesOf } from './scopes.ts';
 
 /** Where a request comes from, before it is known from whom. */
 export interface Peer {
@@ -74,7 +74,9 @@ interface Holder {
 }
 
 function holderOf(token: AccessToken, fhirBase: string, policy: AccessPolicy | undefined): Holder {
-  const said = scopesOf(token.scope);
+  const asked = scopesOf(token.scope);
+  const isOfPatients = token.roles.length > 0 && token.roles.every((role) => role === PATIENT_ROLE);
+  const said = isOfPatients ? asked.filter(isForPatients) : asked;
   const user = userOf(token, said, fhirBase);
   const situation = situationOf(token, user, said, policy);
   const inEmergency = isEmergency(token.purposes);
@@ -115,7 +117,6 @@ function situationOf(
   };
 }
 
-const PATIENT_ROLE = 'patient';
 const STAFF = /^(?:.*\/)?(?:Practitioner|PractitionerRole)\/[^/]*$/;
 
 /**

@@ -91,6 +91,14 @@ export function scopesOf(text: string): readonly Scope[] {
   return parts.flatMap((part) => scopeOf(part) ?? []);
 }
 
+/** Role of patients and of who acts for them: they see by their launch context only. */
+export const PATIENT_ROLE = 'patient';
+
+/** Whether a patient may hold a scope. `user/` reaches every record there is; a Subscription is told what its owner may see. */
+export function isForPatients({ context, type }: Pick<Scope, 'context' | 'type'>): boolean {
+  return context === 'patient' || (context === 'user' && type === 'Subscription');
+}
+
 /** Whether rights reach beyond what one user or patient sees: bulk work is for system clients. */
 export function mayBulk(rights: Rights): boolean {
   if (rights.kind !== 'granted') return rights.kind === 'everything';
