@@ -72,6 +72,24 @@ export class Attempts {
     });
   }
 
+  /** An attempt was right, and what follows it counts for itself: it is no failure. A wait that others' failures began stays. */
+  async returned(user: string, address: string): Promise<void> {
+    await this.#less(await this.#userKey(user, address), FREE.user);
+    await this.#less(`address:${address}`, FREE.address);
+  }
+
+  async #less(key: string, free: number): Promise<void> {
+    for (;;) {
+      const held = await this.#records.get(key);
+      if (held === undefined) return;
+      const failures = Math.max(0, held.value.failures - 1);
+      const until = failures < free ? 0 : held.value.until;
+      const expiresAt = this.#now() + FORGET_MS;
+      const next = this.#records.set(key, { failures, until }, { expect: held.text, expiresAt });
+      if ((await this.#store.commit({ commands: [next], audit: [] })).ok) return;
+    }
+  }
+
   async #userKey(user: string, address: string): Promise<string> {
     const isKnown = (await this.#records.get(placeKey('known', user, address))) !== undefined;
     return isKnown ? placeKey('place', user, address) : userKey(user);

@@ -48,6 +48,7 @@ export class SignIn {
     if (!(await users.proves(user, password)) || user === undefined)
       return this.#refused(client, user, peer, admission === 'locked-now' ? 'lock-out' : 'password');
     if (!needsSecondFactor(user.role)) return this.#admitted(client, user, ['pwd'], peer);
+    await attempts.returned(name, peer.address);
     const pending = this.#pending.set(hashed(interaction), user.id, { expiresAt: now() + PENDING_MS });
     await this.#ground.store.commit({ commands: [pending], audit: [] });
     return { state: 'code' };
