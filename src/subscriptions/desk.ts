@@ -216,6 +216,7 @@ export class Subscriptions implements SubscriptionDesk {
   #redeem(token: string): readonly string[] | undefined {
     const found = this.#tokens.get(token);
     if (found === undefined || found.expiresAt <= this.#settings.timing.now()) return undefined;
+    this.#tokens.delete(token); // good once: who overhears it is late
     return found.ids.every((id) => this.mayBind(id, found.caller)) ? found.ids : undefined;
   }
 
