@@ -42,6 +42,8 @@ export interface ProviderGround {
 }
 
 const ALGORITHMS = ['RS384', 'ES384'] as const;
+/** Codes come in the query, as SMART says: a fragment or a page with script would be one more way for them to leak. */
+const RESPONSE_MODES = ['query'] as const;
 const DAY_S = 86_400;
 /** Longest life of a grant and of the chain of its refresh tokens, however often they are rotated. */
 export const GRANT_S = 90 * DAY_S;
@@ -75,6 +77,10 @@ export function openProvider(ground: ProviderGround): Provider {
   const provider = new Provider(ground.issuer, configuration(ground));
   provider.proxy = true; // it is told PUBLIC_URL in these headers, and by nobody else
   provider.silent = true; // faults are reported by the `server_error` event
+  provider.use(async (ctx, next) => {
+    await next();
+    if (ctx.oidc?.route === 'discovery') Object.assign(ctx.body ?? {}, { response_modes_supported: RESPONSE_MODES });
+  });
   const { prototype } = provider.Client;
   prototype.compareClientSecret = function (this: Client, actual: string): boolean {
     const given = createHash('sha256').update(actual).digest();
@@ -195,6 +201,9 @@ function policy() {
 
 function assertAudience(ctx: KoaContextWithOIDC, aud: string | undefined, fhirBase: string): void {
   if (ctx.oidc.params?.state === undefined) throw new errors.InvalidRequest('state is required');
+  const mode = ctx.oidc.params.response_mode;
+  if (mode !== undefined && mode !== RESPONSE_MODES[0])
+    throw new errors.InvalidRequest('response_mode may be query only');
   if (aud === undefined) throw new errors.InvalidRequest('aud is required: the base URL of the FHIR server');
   if (aud.replace(/\/$/, '') !== fhirBase)
     throw new errors.InvalidRequest('aud is not the base URL of this FHIR server');

@@ -14,7 +14,7 @@ export function oauthHandler(server: AuthorizationServer) {
   return async (request: Request, response: Response, requestId: string): Promise<void> => {
     const peer = { address: request.socket.remoteAddress ?? '', requestId };
     try {
-      const asked = await server.prepared(await askedOf(request));
+      const asked = await server.prepared(await askedOf(request, new URL(server.issuer).origin));
       const inner = innerRequest(request, asked, server.issuer);
       const answer = await server.answer(asked, inner, response, peer);
       if (answer === undefined) return;
@@ -39,7 +39,8 @@ class Refused extends Error {
   }
 }
 
-async function askedOf(request: Request): Promise<Asked> {
+/** @param origin ours: pages of no other take a step of a sign-in */
+async function askedOf(request: Request, origin: string): Promise<Asked> {
   const url = request.originalUrl.slice(request.baseUrl.length);
   const at = url.indexOf('?');
   const path = at < 0 ? url : url.slice(0, at);
@@ -49,6 +50,9 @@ async function askedOf(request: Request): Promise<Asked> {
     if ((request.headersDistinct[name]?.length ?? 0) > 1) throw new Refused(400);
   const site = request.headers['sec-fetch-site'];
   if (request.method === 'POST' && path.startsWith('/interaction/') && site !== undefined && site !== 'same-origin')
+    throw new Refused(403);
+  const from = request.headers.origin;
+  if (request.method === 'POST' && path.startsWith('/interaction/') && from !== undefined && from !== origin)
     throw new Refused(403);
   const body = await readBody(request, BODY_LIMIT).catch((cause: unknown) => {
     if (cause instanceof AbortedRequest) throw cause;

@@ -64,7 +64,7 @@ export interface Answer {
   readonly json: Readonly<Record<string, unknown>>;
 }
 
-async function freePort(): Promise<number> {
+export async function freePort(): Promise<number> {
   const probe = createServer().listen(0, '127.0.0.1');
   await new Promise((resolve) => probe.once('listening', resolve));
   const address = probe.address();
