@@ -1,6 +1,6 @@
 // The leak test. Two stores: one as generated, one without whatever the reference judge (leak-reference.ts) denies to the caller altogether. Every
 // interaction must be answered by both alike: status, headers, body, totals, outcomes and audit. And no mark of a denied resource, or of a version
-// that may not be read, is ever in an answer. GENERATED_CASES: requests that are tried (default 160); 20 of them share a pair of stores.
+// that may not be read, is ever in an answer. LEAK_CASES: requests that are tried (default 400); 50 of them share a pair of stores.
 import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -21,8 +21,8 @@ import { launch, type Step, type Story, scopes, situations, step, stories } from
 import { isDenied, type Limits, permitted, personOf, type Whole } from './leak-reference.ts';
 import { callerWith } from './tokens.ts';
 
-const CASES = Number(process.env.GENERATED_CASES ?? 160);
-const SHARED = 20;
+const CASES = Number(process.env.LEAK_CASES ?? 400);
+const SHARED = 50;
 /** LEAK_SHRINK: a failure is made small, which takes its time. */
 const SHRINKS = process.env.LEAK_SHRINK !== undefined;
 const AT = Date.UTC(2026, 0, 2, 3, 4, 5);
