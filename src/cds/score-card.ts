@@ -238,11 +238,14 @@ function missingLine(scored: readonly Scored[], isPartial: boolean): string {
   const hidden = scored.reduce((sum, { assessment }) => sum + unnamed(assessment), 0);
   if (byReason.size === 0) return `**${HEADINGS.missing}:** none${isPartial ? ' that these models name' : ''}.`;
   const lines = [...byReason].map(
-    ([reason, names]) => `- ${escaped(reason, 200) || 'no reason given'}: ${[...names].join(', ')}`,
+    ([reason, names]) => `- ${escaped(reason, 200) || 'no reason given'}: ${listed([...names])}`,
   );
-  const more = hidden === 0 ? [] : [`- ${hidden} further inputs, with less effect`];
+  const more = hidden === 0 ? [] : [`- ${hidden} further ${hidden === 1 ? 'input' : 'inputs'}, with less effect`];
   return `**${HEADINGS.missing}** (not replaced by assumed values):\n\n${[...lines, ...more].join('\n')}`;
 }
+
+/** Names that hold commas themselves are told apart. */
+const listed = (names: readonly string[]): string => names.join(names.some((name) => name.includes(',')) ? '; ' : ', ');
 
 const unnamed = (assessment: Assessment): number =>
   assessment.missing.length - strongest(assessment.missing, assessment).length;

@@ -126,7 +126,7 @@ function detailOf(
     ...decision.notes.map((note) => escaped(note, LIST_LIMIT)),
     ...(decision.open.length === 0
       ? []
-      : [`Takes for granted: ${escaped(decision.open.map(({ assumes }) => assumes).join(', '), LIST_LIMIT)}`]),
+      : [`Not recorded, and assumed: ${escaped(decision.open.map(({ assumes }) => assumes).join(', '), LIST_LIMIT)}`]),
     `Red flags in the complaint: ${escaped(triage.redFlags.join(', ') || 'none found', LIST_LIMIT)}${triage.denied.length === 0 ? '' : `; denied or over: ${escaped(triage.denied.join(', '), LIST_LIMIT)}`}`,
     `Resources expected: ${escaped(resourcesText(triage.resources), LIST_LIMIT)}`,
     ...scored.filter((one) => !learned.includes(one)).map(scoreLine),
@@ -139,7 +139,7 @@ function detailOf(
     inputTable(triage),
     missingText(triage, prefetched.missing.length > 0),
     `**${HEADINGS.model}:** ESI ${edition.id} rules${scored.map(({ assessment: { model } }) => `; ${escaped(model.id)} version ${escaped(model.version)}`).join('')}.`,
-    `**${HEADINGS.population}:** ${brief.population ?? populationText(scored)} ${outsideText(scored)}`,
+    `**${HEADINGS.population}:** ${brief.population ?? populationText(scored)} ${outsideText(engine, scored)}`,
     `**${HEADINGS.limits}:** ${brief.limits ?? `Complaints are read from a table in English that is not validated clinically. Resources are an estimate. ${learned.map(({ manifest }) => escaped(manifest.limits[0] ?? '', PROSE_LIMIT)).join(' ')}`}`,
     `**${HEADINGS.evidence}:** ${brief.source ?? [edition.citation.text, ...scored.map(({ manifest }) => manifest.citation.text)].map((text) => escaped(text, PROSE_LIMIT)).join(' ')}`,
   ];
@@ -148,10 +148,10 @@ function detailOf(
 const populationText = (scored: readonly Scored[]): string =>
   `people of any age on arrival in an emergency department. ${scored.map(({ manifest }) => `${escaped(manifest.title, 100)}: ${escaped(manifest.population, LIST_LIMIT)}.`).join(' ')}`;
 
-function outsideText(scored: readonly Scored[]): string {
+function outsideText(engine: TriageEngine, scored: readonly Scored[]): string {
   const outside = scored.filter(({ assessment }) => assessment.outsidePopulation !== undefined);
   if (outside.length === 0) return 'Nothing recorded places this patient outside it.';
-  return `This patient is outside it for ${outside.map(({ manifest }) => escaped(manifest.title, 100)).join(', ')}.`;
+  return `This patient is outside it for ${outside.map((one) => shortName(engine, one)).join(', ')}.`;
 }
 
 function scoreLine(one: Scored): string {
@@ -201,6 +201,12 @@ function learnedLines(engine: TriageEngine, learned: readonly Scored[]): readonl
   });
 }
 
+/** As its line begins. */
+const shortName = (engine: TriageEngine, one: Scored): string =>
+  engine.learned.some(({ model }) => model === one.manifest.id)
+    ? learnedLabel(engine, one)
+    : escaped(one.manifest.id.toUpperCase());
+
 const learnedLabel = (engine: TriageEngine, { manifest }: Scored) =>
   escaped(engine.labels?.[manifest.id] ?? manifest.title, 100);
 
@@ -214,7 +220,7 @@ function learnedLine(engine: TriageEngine, one: Scored): string {
     engine.learned.some((row) => row.model === manifest.id && row.band === name),
   );
   const threshold = band === undefined ? '' : ` (threshold ${percentText(band.from)})`;
-  if (!raises(engine, one)) return `${label}: below its threshold, which lowers nothing`;
+  if (!raises(engine, one)) return `${label}: below its threshold, which never lowers the level`;
   const basis = onceByWords(raisedBy(one.assessment)).map(inputText).join('; ');
   return `**${label}: high**, ${percentText(probability)}${threshold}${basis === '' ? '' : `; from ${escaped(basis, PROSE_LIMIT)}`}. It raises concern and is no ESI level`;
 }

@@ -49,20 +49,23 @@ const setting: Judge<'setting'> = ({ classes, unknown }, evidence) => {
   return unknown === 'eligible' ? undefined : 'no current encounter is recorded';
 };
 
+/** Said of one model or of several. */
+const FIRST_ONLY = 'only the first complete vital signs of a visit are looked at';
+
 const firstVitals: Judge<'first-vitals'> = ({ hours, vitals, againMinutes = 0 }, evidence, knowledge, features) => {
   const [visit] = currentEncounters(evidence).filter((encounter) => startOf(encounter) !== undefined);
   const start = visit === undefined ? undefined : startOf(visit);
   if (visit === undefined || start === undefined) {
-    return 'the time of arrival is not recorded; for first vital signs only';
+    return `the time of arrival is not recorded, and ${FIRST_ONLY}`;
   }
-  if ((evidence.at - start) / HOUR_MS > hours) return `more than ${hours} h after arrival; for first vital signs only`;
+  if ((evidence.at - start) / HOUR_MS > hours) return `more than ${hours} h after arrival, and ${FIRST_ONLY}`;
   const specs = features.filter(({ name }) => vitals?.includes(name) === true);
   const taken = specs.map((spec) => ({ spec, times: timesIn(visit, start, spec, evidence, knowledge) }));
   const absent = taken.filter(({ times }) => times.length === 0).map(({ spec }) => spec.display);
-  if (absent.length > 0) return `the first set of vital signs is not complete: ${absent.join(', ')}`;
+  if (absent.length > 0) return `the first vital signs of the visit are not complete (missing: ${absent.join(', ')})`;
   const complete = Math.max(start, ...taken.map(({ times }) => Math.min(...times)));
   const isAgain = taken.some(({ times }) => Math.max(...times) > complete + againMinutes * MINUTE_MS);
-  return isAgain ? 'vital signs were measured again; for the first set of the visit only' : undefined;
+  return isAgain ? `vital signs were measured again, and ${FIRST_ONLY}` : undefined;
 };
 
 /** Instants of usable readings of an input that belong to a visit: they name it, or name none and were taken since it began. */

@@ -40,7 +40,7 @@ test('trained-card@inputs the eight inputs with the largest effect stand first, 
     sizes,
     sizes.toSorted((a, b) => b - a),
   );
-  assert.match(card?.detail ?? '', /\d+ further inputs/);
+  assert.match(card?.detail ?? '', /\d+ further inputs?, with less effect/);
   assert.match(card?.detail ?? '', /specificity 0\.85 and a positive predictive value of 0\.80 is not reached/);
 });
 

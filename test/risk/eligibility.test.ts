@@ -294,14 +294,14 @@ const pulse = (minutes: number, over: JsonObject = {}, ms = 0): Resource =>
 const breathing = (minutes: number, over: JsonObject = {}): Resource =>
   measured('9279-1', 18, '/min', { effectiveDateTime: minute(minutes), ...over });
 const of = (id: string): JsonObject => ({ encounter: { reference: `Encounter/${id}` } });
-const AGAIN = /measured again/;
-const INCOMPLETE = /not complete: breathing/;
+const AGAIN = /measured again, and only the first complete vital signs/;
+const INCOMPLETE = /not complete \(missing: breathing\)/;
 /** Minutes after arrival. */
 const sets: readonly (readonly [expected: RegExp | undefined, resources: readonly Resource[], why: string])[] = [
   [undefined, [pulse(5), breathing(9)], 'control: one of each'],
   [undefined, [pulse(0), breathing(0)], 'at arrival itself'],
   [INCOMPLETE, [pulse(5)], 'one is missing'],
-  [/not complete: pulse, breathing/, [], 'none'],
+  [/not complete \(missing: pulse, breathing\)/, [], 'none'],
   [INCOMPLETE, [pulse(0), breathing(-1)], 'a minute before arrival: not of this visit'],
   [undefined, [pulse(0), breathing(-1, of('now'))], 'before its recorded start, but it names the visit'],
   [INCOMPLETE, [pulse(0), breathing(9, of('last'))], 'of another visit'],
