@@ -314,7 +314,8 @@ if (import.meta.main) {
     writeFileSync(join(folder, 'evaluation.json'), `${JSON.stringify(evaluation, null, 2)}\n`);
     writeFileSync(join(folder, 'reference.json'), `${JSON.stringify(reference)}\n`);
     writeFileSync(join(folder, 'card.json'), filledCard(study.model, evaluation));
-    for (const [name, svg] of await figures(evaluation, heldOut, test)) writeFileSync(join(folder, name), svg);
+    for (const [name, svg] of await figures(evaluation, study.main, heldOut, test))
+      writeFileSync(join(folder, name), svg);
     process.stdout.write(`${told(evaluation)}\n`);
   }
 }

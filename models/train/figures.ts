@@ -1,4 +1,4 @@
-/** The figures of a model folder as SVG: receiver operating curve, precision and recall, calibration, and the inputs that weigh most. */
+/** The figures of a model folder as SVG: receiver operating curve, precision and recall, calibration, decision curve, and the inputs that weigh most. */
 import { parse, type Spec, View } from 'vega';
 import type { Evaluation } from './evaluate.ts';
 import { ones, probabilityOf, type Row, ranking, steps } from './metrics.ts';
@@ -52,11 +52,22 @@ function deciles(rows: readonly Row[], name: string): readonly Point[] {
   });
 }
 
-function plot(title: string, x: string, y: string, points: readonly Point[], diagonal: boolean): Spec {
-  const line = [
+type Domain = readonly [from: number, to: number];
+/** Ends of a dashed line, and what the axes span. */
+interface Frame {
+  readonly line?: readonly Omit<Point, 'rows'>[];
+  readonly x?: Domain;
+  readonly y?: Domain;
+}
+const DIAGONAL: Frame = {
+  line: [
     { x: 0, y: 0 },
     { x: 1, y: 1 },
-  ];
+  ],
+};
+const UNIT: Domain = [0, 1];
+
+function plot(title: string, x: string, y: string, points: readonly Point[], frame: Frame = {}): Spec {
   return {
     width: 300,
     height: 300,
@@ -65,12 +76,17 @@ function plot(title: string, x: string, y: string, points: readonly Point[], dia
     title,
     data: [
       { name: 'points', values: points.map((point) => ({ ...point, x: round(point.x), y: round(point.y) })) },
-      { name: 'diagonal', values: diagonal ? line : [] },
+      { name: 'diagonal', values: [...(frame.line ?? [])] },
     ],
     scales: [
-      { name: 'x', type: 'linear', domain: [0, 1], range: 'width' },
-      { name: 'y', type: 'linear', domain: [0, 1], range: 'height' },
-      { name: 'colour', type: 'ordinal', domain: { data: 'points', field: 'rows' }, range: ['#1b6ca8', '#c4512d'] },
+      { name: 'x', type: 'linear', domain: [...(frame.x ?? UNIT)], range: 'width' },
+      { name: 'y', type: 'linear', domain: [...(frame.y ?? UNIT)], range: 'height' },
+      {
+        name: 'colour',
+        type: 'ordinal',
+        domain: { data: 'points', field: 'rows' },
+        range: ['#1b6ca8', '#c4512d', '#7a7a7a'],
+      },
     ],
     axes: [
       { orient: 'bottom', scale: 'x', title: x },
@@ -152,29 +168,62 @@ const HELD_OUT = 'nested cross-validation';
 const TEST = 'final split';
 type Curve = (rows: readonly Row[], name: string) => readonly Point[];
 
-/** File name -> SVG. */
+const EVERYONE = 'alert for everyone';
+/** Highest threshold that evaluations look at. */
+const LAST_THRESHOLD = 0.6;
+
+/**
+ * Net benefit per 100 rows by threshold probability, beside alerting for everyone; the dashed line alerts for nobody. From the evaluation's own figures.
+ * Source: Vickers and Elkin, Med Decis Making 2006;26:565.
+ * @param main name of the cohort
+ */
+export function decisionCurve({ cohorts }: Evaluation, main: string): Spec {
+  const [heldOut, test] = [cohorts[`${main}HeldOut`], cohorts[`${main}Test`]];
+  if (heldOut === undefined || test === undefined) throw new TypeError(`There is no cohort ${main}.`);
+  const models = [
+    ...heldOut.netBenefitPer100.map(({ threshold, model }) => ({ x: threshold, y: model, rows: HELD_OUT })),
+    ...test.netBenefitPer100.map(({ threshold, model }) => ({ x: threshold, y: model, rows: TEST })),
+  ];
+  const share = heldOut.cases / heldOut.rows;
+  const top = 1.1 * Math.max(100 * share, ...models.map(({ y }) => y));
+  const floor = Math.min(-0.1 * top, ...models.map(({ y }) => y));
+  const everyone = Array.from({ length: 121 }, (_, step) => step / 200)
+    .map((x) => ({ x, y: 100 * (share - (x / (1 - x)) * (1 - share)), rows: EVERYONE }))
+    .filter(({ y }) => y >= floor);
+  return plot('Decision curve', 'threshold probability', 'net benefit per 100', [...models, ...everyone], {
+    line: [
+      { x: 0, y: 0 },
+      { x: LAST_THRESHOLD, y: 0 },
+    ],
+    x: [0, LAST_THRESHOLD],
+    y: [floor, top],
+  });
+}
+
+/** The same text on every machine. */
+export const drawn = async (spec: Spec): Promise<string> =>
+  `${await new View(parse(spec), { renderer: 'none' }).toSVG()}\n`;
+
+/** File name -> SVG. @param main name of the cohort that the rows are of */
 export async function figures(
   evaluation: Evaluation,
+  main: string,
   heldOut: readonly Row[],
   test: readonly Row[],
 ): Promise<ReadonlyMap<string, string>> {
   const both = (curve: Curve) => [...curve(heldOut, HELD_OUT), ...curve(test, TEST)];
   const specs: Readonly<Record<string, Spec>> = {
-    'roc.svg': plot('Receiver operating curve', '1 - specificity', 'sensitivity', both(receiver), true),
+    'roc.svg': plot('Receiver operating curve', '1 - specificity', 'sensitivity', both(receiver), DIAGONAL),
     'precision-recall.svg': plot(
       'Precision and recall',
       'sensitivity',
       'positive predictive value',
       both(precisionRecall),
-      false,
     ),
-    'calibration.svg': plot('Calibration, tenths of the rows', 'predicted', 'observed', both(deciles), true),
+    'calibration.svg': plot('Calibration, tenths of the rows', 'predicted', 'observed', both(deciles), DIAGONAL),
+    'decision-curve.svg': decisionCurve(evaluation, main),
     'contributions.svg': bars(evaluation),
   };
-  const drawn = await Promise.all(
-    Object.entries(specs).map(
-      async ([name, spec]) => [name, await new View(parse(spec), { renderer: 'none' }).toSVG()] as const,
-    ),
-  );
-  return new Map(drawn.map(([name, svg]) => [name, `${svg}\n`]));
+  const made = Object.entries(specs).map(async ([name, spec]) => [name, await drawn(spec)] as const);
+  return new Map(await Promise.all(made));
 }

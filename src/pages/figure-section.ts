@@ -71,6 +71,7 @@ const PLOT_NAMES: Readonly<Record<string, string>> = {
   'roc.svg': 'Receiver operating characteristic',
   'precision-recall.svg': 'Precision and recall',
   'calibration.svg': 'Calibration: observed by predicted risk',
+  'decision-curve.svg': 'Decision curve: net benefit per 100 patients by threshold',
   'contributions.svg': 'Contributions of the inputs (SHAP values)',
   'shap.svg': 'Contributions of the inputs (SHAP values)',
 };

@@ -266,7 +266,7 @@ test('risk-sentences@evaluated: each learned model has worked cases, drift refer
     });
     const subgroups = isJsonObject(evaluation.subgroups) ? Object.keys(evaluation.subgroups) : [];
     const golden: unknown = JSON.parse(readFileSync(join(folder, 'golden.json'), 'utf8'));
-    const plots = ['roc', 'precision-recall', 'calibration', 'contributions'].filter(
+    const plots = ['roc', 'precision-recall', 'calibration', 'decision-curve', 'contributions'].filter(
       (name) => !existsSync(join(folder, `${name}.svg`)),
     );
     const version = String(json(join(folder, 'manifest.json')).version);
