@@ -156,9 +156,11 @@ export class OauthWorld {
     const config = readConfig(all);
     const system = await buildSystem(config);
     const http = await listen(system.app, config);
+    http.on('upgrade', (...asked) => system.sockets.upgrade(...asked));
     system.setListening(true);
     if (system.authorization === undefined) throw new Error('There is no authorization server.');
     return new OauthWorld(system, system.authorization, async () => {
+      system.setListening(false);
       await closeGracefully(http, 1000);
       await system.close();
       if (env.DATA_DIR === undefined) rmSync(folder, { recursive: true, force: true });
