@@ -5,6 +5,7 @@ import { authorizationCommands } from './authorization-commands.ts';
 import { readConfig } from './config.ts';
 import { explainCommand } from './explain-command.ts';
 import { feedbackReport, type ReportOptions } from './feedback-report.ts';
+import { migrateCommand } from './migrate-command.ts';
 import { modelCommands } from './model-commands.ts';
 import { privacyCommands } from './privacy-commands.ts';
 import { progressBar } from './progress.ts';
@@ -73,6 +74,7 @@ program
 explainCommand(program);
 modelCommands(program);
 privacyCommands(program);
+migrateCommand(program);
 authorizationCommands(program);
 
 try {

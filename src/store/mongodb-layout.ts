@@ -124,7 +124,8 @@ export interface KeyedDoc {
   readonly x: number | null;
 }
 export interface MetaDoc {
-  readonly _id: 'schema' | 'types' | 'index' | 'reindex';
+  /** `filling`: what `firewatch migrate` fills the database from. */
+  readonly _id: 'schema' | 'types' | 'index' | 'reindex' | 'filling';
   readonly value?: string | number;
   readonly names?: readonly string[];
 }

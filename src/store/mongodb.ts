@@ -25,6 +25,7 @@ import {
   type StoredVersion,
   StoreError,
 } from './port.ts';
+import { BEING_FILLED } from './transfer.ts';
 
 export interface MongoOptions {
   /** `mongodb://host,host,host/database?replicaSet=rs0`; database `firewatch` when it names none. */
@@ -49,7 +50,8 @@ const BUDGET_MS = 2000;
 const SELECTION_MS = 5000;
 const SOCKET_MS = 30_000;
 
-function connect(url: string): { readonly client: MongoClient; readonly db: Db } {
+/** Of its own pool of connections: whoever asks for it closes it. */
+export function connectMongo(url: string): { readonly client: MongoClient; readonly db: Db } {
   const client = new MongoClient(url, {
     appName: 'firewatch',
     readConcern: { level: 'majority' },
@@ -93,7 +95,7 @@ export class MongoReader implements AttachedStore {
     patienceMs,
     mostEnds,
   }: MongoOptions) {
-    const { client, db } = connect(url);
+    const { client, db } = connectMongo(url);
     this.client = client;
     this.collections = collectionsOf(db);
     this.types = new TypeNumbers(this.collections.meta);
@@ -314,22 +316,25 @@ export class MongoStore extends MongoReader implements Engine {
   }
 }
 
+/** @throws StoreError `unavailable` */
+export async function assertReplicaSet(db: Db): Promise<void> {
+  const hello = await db.admin().command({ hello: 1 });
+  if (hello.setName !== undefined || hello.msg === 'isdbgrid') return;
+  throw new StoreError('unavailable', 'MongoDB must run as a replica set: a standalone server has no transactions.');
+}
+
 /**
  * Opens the database, making what is missing.
- * @throws StoreError `unavailable`: it cannot be reached, is no replica set, or was written by a newer release
+ * @throws StoreError `unavailable`: it cannot be reached, is no replica set, was written by a newer release, or is being filled
  */
 export async function openMongo(options: MongoOptions): Promise<MongoStore> {
-  const { client, db } = connect(options.url);
+  const { client, db } = connectMongo(options.url);
   try {
-    const hello = await db.admin().command({ hello: 1 });
-    if (hello.setName === undefined && hello.msg !== 'isdbgrid') {
-      throw new StoreError(
-        'unavailable',
-        'MongoDB must run as a replica set: a standalone server has no transactions.',
-      );
-    }
+    await assertReplicaSet(db);
     const collections = collectionsOf(db);
     await prepare(db, collections, options.types);
+    if ((await collections.meta.findOne({ _id: 'filling' })) !== null)
+      throw new StoreError('unavailable', BEING_FILLED);
     return new MongoStore(options, await indexIsStale(collections, options.indexHash));
   } catch (error) {
     throw storeError(error);

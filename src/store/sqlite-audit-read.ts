@@ -1,10 +1,13 @@
-/** AuditEvents out of audit rows: read, search and count. Their order is the chain's; `at` never decreases along it, so dates are key ranges. */
+/**
+ * AuditEvents out of audit rows: read, search and count. Their order is the chain's; `at` never decreases along it, so dates are key ranges. Where
+ * a move has brought several chains, each is asked by itself and the answers are merged by instant, then chain and place.
+ */
 import type { RenderAuditEvent } from '../audit.ts';
 import type { Predicate, SearchPlan } from '../fhir/search/algebra.ts';
 import { and, NONE, not, or } from '../fhir/search/simplify.ts';
 import { decodeCursor, encodeCursor } from './cursor.ts';
 import { type Page, type SearchResult, type StoredVersion, StoreError } from './port.ts';
-import { CHAIN, HAS } from './sqlite-audit.ts';
+import { CHAIN, chainsOf, HAS } from './sqlite-audit.ts';
 import { HOME } from './sqlite-audit-home.ts';
 import { isUpdated, oneOf } from './sqlite-leaf.ts';
 import { CHAIN_SPAN } from './sqlite-schema.ts';
@@ -23,6 +26,7 @@ interface EventKey {
 interface Order {
   readonly descending: boolean;
   readonly after: EventKey | undefined;
+  readonly chain: number;
 }
 
 /** Most resources a chain may lead to: each is looked up in the log. */
@@ -86,17 +90,47 @@ export class AuditReader {
     this.#searcher.start();
     const bound = JSON.stringify([plan.type, plan.sort, plan.principal]);
     const after = page.after === undefined ? undefined : decodeCursor(bound, page.after, 2);
-    const order: Order = {
-      descending: isDescending(plan),
-      after: after && { key: Number(after[0]), event: Number(after[1]) },
-    };
-    const found = this.#keys(this.#resolved(plan.where), order, page.count + 1);
+    const cursor = after && { key: Number(after[0]), event: Number(after[1]) };
+    const found = this.#merged(this.#resolved(plan.where), isDescending(plan), cursor, page.count + 1);
     const kept = found.slice(0, page.count);
     const last = kept.at(-1);
     return {
       matches: kept.map((key) => this.#event(key)).filter((version) => version !== undefined),
       next: found.length > page.count && last ? encodeCursor(bound, [last.key, last.event]) : undefined,
     };
+  }
+
+  #merged(where: Predicate, descending: boolean, after: EventKey | undefined, limit: number): readonly EventKey[] {
+    const chains = this.#chains();
+    const [only] = chains;
+    if (only !== undefined && chains.length === 1) return this.#keys(where, { descending, after, chain: only }, limit);
+    const way = descending ? -1 : 1;
+    return chains
+      .flatMap((chain) =>
+        this.#keys(where, { descending, after: this.#within(chain, after, descending), chain }, limit),
+      )
+      .map((key) => ({ ...key, at: this.#at(key.key) }))
+      .sort((a, b) => way * (a.at - b.at || a.key - b.key || a.event - b.event))
+      .slice(0, limit);
+  }
+
+  /** The place in a chain that a place in another stands for: just before the first event of the chain that comes after it. */
+  #within(chain: number, after: EventKey | undefined, descending: boolean): EventKey | undefined {
+    const own = after && Math.floor(after.key / CHAIN_SPAN);
+    if (after === undefined || own === undefined || own === chain) return after;
+    const at = this.#at(after.key);
+    // Of one instant the lower chain is first; descending it is last.
+    const edge = this.#firstKey(chain > own ? at : at + 1, chain);
+    return descending ? { key: edge, event: 0 } : { key: edge - 1, event: Number.MAX_SAFE_INTEGER };
+  }
+
+  #at(key: number): number {
+    return this.#statements.number(sql`SELECT at FROM audit WHERE key=${key}`) ?? 0;
+  }
+
+  #chains(): readonly number[] {
+    const chains = chainsOf(this.#statements);
+    return chains.length === 0 ? [CHAIN] : chains;
   }
 
   /** Type history: every AuditEvent has one version; newest first. */
@@ -111,7 +145,12 @@ export class AuditReader {
 
   count({ where }: SearchPlan): number {
     this.#searcher.start();
-    return this.#statements.number(sql`SELECT count(*) FROM (${this.#select(this.#resolved(where), undefined)})`) ?? 0;
+    const resolved = this.#resolved(where);
+    const each = this.#chains().map((chain) => {
+      const order = { descending: false, after: undefined, chain };
+      return this.#statements.number(sql`SELECT count(*) FROM (${this.#select(resolved, order)})`) ?? 0;
+    });
+    return each.reduce((sum, one) => sum + one, 0);
   }
 
   /**
@@ -158,32 +197,32 @@ export class AuditReader {
   }
 
   /** From the smallest posting list when there is a small one, else along the chain. Postings and chain are both in key order. */
-  #select(where: Predicate, order: Order | undefined): Sql {
-    const comparison = raw(order?.descending ? '<' : '>');
-    const after = order?.after;
+  #select(where: Predicate, order: Order): Sql {
+    const { after, chain } = order;
+    const comparison = raw(order.descending ? '<' : '>');
     const beyond = after === undefined ? raw('1') : sql`(e.key, e.event) ${comparison} (${after.key}, ${after.event})`;
-    const condition = this.#condition(where);
+    const condition = this.#condition(where, chain);
     const posting = this.#posting(where);
     if (posting === undefined) {
       return sql`SELECT e.key, e.event FROM audit_event e WHERE ${this.#range(where, order)} AND tick() AND ${beyond} AND ${condition}`;
     }
-    return sql`SELECT e.key, e.event FROM (SELECT DISTINCT key, event FROM (${posting})) p CROSS JOIN audit_event e ON e.key=p.key AND e.event=p.event WHERE ${beyond} AND ${condition}`;
+    return sql`SELECT e.key, e.event FROM (SELECT DISTINCT key, event FROM (${posting})) p CROSS JOIN audit_event e ON e.key=p.key AND e.event=p.event WHERE e.key >= ${chain * CHAIN_SPAN} AND e.key < ${(chain + 1) * CHAIN_SPAN} AND ${beyond} AND ${condition}`;
   }
 
   /** The stretch of the chain that a walk must visit: within the searched dates and beyond the cursor. One range, since SQLite seeks by one. */
-  #range(where: Predicate, order: Order | undefined): Sql {
-    let [low, high] = [CHAIN * CHAIN_SPAN, (CHAIN + 1) * CHAIN_SPAN];
-    if (order?.after !== undefined) {
-      if (order.descending) high = order.after.key + 1;
-      else low = order.after.key;
+  #range(where: Predicate, { after, descending, chain }: Order): Sql {
+    let [low, high] = [chain * CHAIN_SPAN, (chain + 1) * CHAIN_SPAN];
+    if (after !== undefined) {
+      if (descending) high = after.key + 1;
+      else low = after.key;
     }
     for (const child of where.kind === 'and' ? where.of : [where]) {
       if (child.kind !== 'interval' || !isDate(child.parameter)) continue;
       const [first, last] = [Math.min(child.low, child.high), Math.max(child.low, child.high)];
-      if (['eq', 'ap', 'ge'].includes(child.relation)) low = Math.max(low, this.#firstKey(first));
-      if (['gt', 'sa'].includes(child.relation)) low = Math.max(low, this.#firstKey(child.high));
-      if (['eq', 'ap', 'le'].includes(child.relation)) high = Math.min(high, this.#firstKey(last));
-      if (['lt', 'eb'].includes(child.relation)) high = Math.min(high, this.#firstKey(child.low));
+      if (['eq', 'ap', 'ge'].includes(child.relation)) low = Math.max(low, this.#firstKey(first, chain));
+      if (['gt', 'sa'].includes(child.relation)) low = Math.max(low, this.#firstKey(child.high, chain));
+      if (['eq', 'ap', 'le'].includes(child.relation)) high = Math.min(high, this.#firstKey(last, chain));
+      if (['lt', 'eb'].includes(child.relation)) high = Math.min(high, this.#firstKey(child.low, chain));
     }
     return sql`e.key >= ${low} AND e.key < ${high}`;
   }
@@ -241,7 +280,7 @@ export class AuditReader {
     }
   }
 
-  #condition(where: Predicate): Sql {
+  #condition(where: Predicate, chain: number): Sql {
     switch (where.kind) {
       case 'all':
         return raw('1');
@@ -251,11 +290,11 @@ export class AuditReader {
         return sql`(e.key, e.event) IN (${join(this.#postings(where), ' UNION ALL ', '')})`;
       case 'and':
       case 'or': {
-        const pieces = where.of.map((child) => this.#condition(child));
+        const pieces = where.of.map((child) => this.#condition(child, chain));
         return where.kind === 'and' ? sql`(${join(pieces, ' AND ', '1')})` : sql`(${join(pieces, ' OR ', '0')})`;
       }
       case 'not':
-        return sql`NOT (${this.#condition(where.of)})`;
+        return sql`NOT (${this.#condition(where.of, chain)})`;
       case 'missing':
         return where.missing ? sql`NOT (${this.#present(where.parameter)})` : this.#present(where.parameter);
       case 'chain':
@@ -263,12 +302,12 @@ export class AuditReader {
       case 'composite':
         throw new TypeError(`A ${where.kind} is resolved before.`);
       default:
-        return this.#leaf(where);
+        return this.#leaf(where, chain);
     }
   }
 
-  #leaf(where: Extract<Predicate, { parameter: string }>): Sql {
-    if (where.kind === 'interval' && isDate(where.parameter)) return this.#during(where);
+  #leaf(where: Extract<Predicate, { parameter: string }>, chain: number): Sql {
+    if (where.kind === 'interval' && isDate(where.parameter)) return this.#during(where, chain);
     if (where.kind === 'reference' && (where.parameter === PATIENT || where.parameter === ENTITY)) {
       return sql`(e.key, e.event) IN (${this.#referencePosting(where)})`;
     }
@@ -285,9 +324,9 @@ export class AuditReader {
   }
 
   /** recorded is the instant [at, at + 1). */
-  #during({ relation, low, high }: Extract<Predicate, { kind: 'interval' }>): Sql {
-    const since = (at: number): Sql => sql`e.key >= ${this.#firstKey(at)}`;
-    const until = (at: number): Sql => sql`e.key < ${this.#firstKey(at)}`;
+  #during({ relation, low, high }: Extract<Predicate, { kind: 'interval' }>, chain: number): Sql {
+    const since = (at: number): Sql => sql`e.key >= ${this.#firstKey(at, chain)}`;
+    const until = (at: number): Sql => sql`e.key < ${this.#firstKey(at, chain)}`;
     switch (relation) {
       case 'eq':
       case 'ap':
@@ -309,10 +348,12 @@ export class AuditReader {
     }
   }
 
-  /** Smallest key whose `at` is not before `instant`: bisection, since `at` never decreases. */
-  #firstKey(instant: number): number {
-    let low = CHAIN * CHAIN_SPAN + 1;
-    let high = (this.#statements.number(sql`SELECT max(key) FROM audit`) ?? low - 1) + 1;
+  /** Smallest key of a chain whose `at` is not before `instant`: bisection, since `at` never decreases along it. */
+  #firstKey(instant: number, chain: number): number {
+    let low = chain * CHAIN_SPAN + 1;
+    const end = (chain + 1) * CHAIN_SPAN;
+    let high =
+      (this.#statements.number(sql`SELECT max(key) FROM audit WHERE key >= ${low} AND key < ${end}`) ?? low - 1) + 1;
     while (low < high) {
       const middle = low + Math.floor((high - low) / 2);
       const at = this.#statements.number(sql`SELECT at FROM audit WHERE key=${middle}`) ?? 0;

@@ -8,7 +8,7 @@ import type { PendingRows } from './sqlite-rows.ts';
 import { CHAIN_SPAN, FACETS, TYPE_SPAN } from './sqlite-schema.ts';
 import { type Row, type Statements, sql } from './sqlite-sql.ts';
 
-/** The one chain there is. */
+/** The chain that rows are appended to. Others came from a store of several writers, see transfer.ts; they grow no more. */
 export const CHAIN = 1;
 /** `audit_event.has`: bit set of what an event has rows for. */
 export const HAS = { subject: 1, entity: 2 } as const;
@@ -30,15 +30,16 @@ export class AuditAppender {
     this.#purger = purger;
   }
 
-  /** Takes up the chain where the file ends. @returns the last row's `at`, 0 when there is none */
+  /** Takes up the chain where it ends. @returns the last `at` of any chain, 0 when there is none */
   resume(): number {
     this.#facets.clear();
     this.#subjects.clear();
-    const row = this.#statements.get(sql`SELECT key, at, hash FROM audit ORDER BY key DESC LIMIT 1`);
+    const end = (CHAIN + 1) * CHAIN_SPAN;
+    const row = this.#statements.get(sql`SELECT key, at, hash FROM audit WHERE key < ${end} ORDER BY key DESC LIMIT 1`);
     const hash = row?.[2];
     this.#sequence = row === undefined ? 0 : Number(row[0]) - CHAIN * CHAIN_SPAN;
     this.#previous = Buffer.isBuffer(hash) ? hash : CHAIN_START;
-    return Number(row?.[1] ?? 0);
+    return Math.max(0, ...chainsOf(this.#statements).map((chain) => lastAt(this.#statements, chain)));
   }
 
   /** @returns sequence of the first row; the others follow without gap */
@@ -107,11 +108,27 @@ export class AuditAppender {
   }
 }
 
-function rowHolds(row: Row, sequence: number, previous: Buffer): Buffer | undefined {
+/** Numbers of the chains that have rows, ascending; two seeks each. */
+export function chainsOf(statements: Statements): readonly number[] {
+  const chains: number[] = [];
+  for (;;) {
+    const after = ((chains.at(-1) ?? 0) + 1) * CHAIN_SPAN;
+    const key = statements.number(sql`SELECT min(key) FROM audit WHERE key > ${after}`);
+    if (key === undefined) return chains;
+    chains.push(Math.floor(key / CHAIN_SPAN));
+  }
+}
+
+function lastAt(statements: Statements, chain: number): number {
+  const end = (chain + 1) * CHAIN_SPAN;
+  return statements.number(sql`SELECT at FROM audit WHERE key < ${end} ORDER BY key DESC LIMIT 1`) ?? 0;
+}
+
+function rowHolds(row: Row, chain: number, sequence: number, previous: Buffer): Buffer | undefined {
   const [key, at, form, hash, bytes] = row;
-  if (Number(key) !== CHAIN * CHAIN_SPAN + sequence || !Buffer.isBuffer(hash)) return undefined;
+  if (Number(key) !== chain * CHAIN_SPAN + sequence || !Buffer.isBuffer(hash)) return undefined;
   const expected = chainHash(previous, {
-    chain: CHAIN,
+    chain,
     sequence,
     at: Number(at),
     form: Number(form),
@@ -120,17 +137,28 @@ function rowHolds(row: Row, sequence: number, previous: Buffer): Buffer | undefi
   return expected.equals(hash) ? hash : undefined;
 }
 
-/** Walks the chain from its start, 1,000 rows at a time. Rows cut off at the end leave no trace here: compare `rows` with a number kept elsewhere. */
+/** Walks every chain from its start, 1,000 rows at a time. Rows cut off at the end leave no trace here: compare `rows` with a number kept elsewhere. */
 export function verifyChain(statements: Statements): AuditVerdict {
+  let rows = 0;
+  for (const chain of chainsOf(statements)) {
+    const verdict = verifyOne(statements, chain);
+    rows += verdict.rows;
+    if (verdict.broken !== undefined) return { rows, broken: verdict.broken };
+  }
+  return { rows, broken: undefined };
+}
+
+function verifyOne(statements: Statements, chain: number): AuditVerdict {
+  const end = (chain + 1) * CHAIN_SPAN;
   let previous: Buffer = CHAIN_START;
   let rows = 0;
   for (;;) {
-    const after = CHAIN * CHAIN_SPAN + rows;
+    const after = chain * CHAIN_SPAN + rows;
     const batch = statements.all(
-      sql`SELECT key, at, form, hash, bytes FROM audit WHERE key > ${after} ORDER BY key LIMIT 1000`,
+      sql`SELECT key, at, form, hash, bytes FROM audit WHERE key > ${after} AND key < ${end} ORDER BY key LIMIT 1000`,
     );
     for (const row of batch) {
-      const held = rowHolds(row, rows + 1, previous);
+      const held = rowHolds(row, chain, rows + 1, previous);
       if (held === undefined) return { rows, broken: rows + 1 };
       previous = held;
       rows++;

@@ -7,7 +7,16 @@ import type { RenderAuditEvent } from '../audit.ts';
 import type { ResourceKey } from '../fhir/resource.ts';
 import type { PredicateKind, SearchPlan } from '../fhir/search/algebra.ts';
 import type { AttachedStore, AuditVerdict, Engine, IndexedRow, IndexOf, IndexPage } from './engine.ts';
-import type { CommitRequest, CommitResult, HistoryScope, Keyed, Page, SearchResult, StoredVersion } from './port.ts';
+import {
+  type CommitRequest,
+  type CommitResult,
+  type HistoryScope,
+  type Keyed,
+  type Page,
+  type SearchResult,
+  type StoredVersion,
+  StoreError,
+} from './port.ts';
 import { verifyChain } from './sqlite-audit.ts';
 import { AuditReader } from './sqlite-audit-read.ts';
 import { WriterChannel } from './sqlite-channel.ts';
@@ -29,6 +38,7 @@ import { Snapshot } from './sqlite-snapshot.ts';
 import { Statements, sql } from './sqlite-sql.ts';
 import { SqliteThreads, type ThreadOptions } from './sqlite-threads.ts';
 import { Versions } from './sqlite-versions.ts';
+import { BEING_FILLED, FILLING } from './transfer.ts';
 
 export interface SqliteOptions extends ThreadOptions {
   /** Longest time of one search, ms; undefined on the thread that may only do bounded work. */
@@ -295,7 +305,7 @@ export class SqliteStore extends SqliteReader implements Engine {
 
 /**
  * Opens the folder (made when missing), brings the schema up to date and starts the writer and checkpoint threads.
- * @throws StoreError `unavailable`: folder in use, wrong key, newer schema
+ * @throws StoreError `unavailable`: folder in use, wrong key, newer schema, being filled
  */
 export async function openSqlite(options: SqliteOptions): Promise<SqliteStore> {
   mkdirSync(options.folder, { recursive: true, mode: 0o700 });
@@ -307,6 +317,9 @@ export async function openSqlite(options: SqliteOptions): Promise<SqliteStore> {
     const connection = connect(options);
     try {
       migrate(connection);
+      if (connection.prepare('SELECT 1 FROM meta WHERE name=?').get(FILLING) !== undefined) {
+        throw new StoreError('unavailable', BEING_FILLED);
+      }
       prepareIndex(connection, options.types, options.indexHash);
     } finally {
       connection.close();
