@@ -40,6 +40,7 @@ const wide = (bytes: string, patient: string) => {
   const more: readonly IndexEntry[] = [
     { kind: 'token', parameter: 'AuditEvent.subtype', system: 'http://a b%20c', code: 'x y', group: 0 },
     { kind: 'string', parameter: 'AuditEvent.agent-name', folded: 'anna b', exact: 'Anna-B', group: 0 },
+    { kind: 'string', parameter: 'AuditEvent.agent-name', folded: 'annab', exact: 'Anna-B', group: 0 },
     { kind: 'string', parameter: 'AuditEvent.agent-name', folded: 'carl', exact: 'Carl', group: 0 },
     { kind: 'reference', parameter: 'AuditEvent.agent', target: 'Practitioner/1', version: '', group: 0 },
     { kind: 'reference', parameter: 'AuditEvent.agent', target: 'Device/1', version: '3', group: 0 },
