@@ -1,17 +1,17 @@
 #!/usr/bin/env node
 /** Command line. Decides nothing: reads the configuration, builds the system, shows progress, listens, drains on SIGTERM. */
 import { Command } from 'commander';
-import { authorizationCommands } from './authorization-commands.ts';
+import { authorizationCommands } from './commands/authorization.ts';
+import { explainCommand } from './commands/explain.ts';
+import { feedbackReport, type ReportOptions } from './commands/feedback-report.ts';
+import { modelCommands } from './commands/model.ts';
+import { privacyCommands } from './commands/privacy.ts';
+import { progressBar } from './commands/progress.ts';
+import { judgeDays } from './commands/surveillance.ts';
 import { readConfig } from './config.ts';
-import { explainCommand } from './explain-command.ts';
-import { feedbackReport, type ReportOptions } from './feedback-report.ts';
 import { migrateCommand } from './migrate-command.ts';
-import { modelCommands } from './model-commands.ts';
-import { privacyCommands } from './privacy-commands.ts';
-import { progressBar } from './progress.ts';
-import { seed } from './seed.ts';
+import { seed } from './open/seed.ts';
 import { serve } from './serve.ts';
-import { judgeDays } from './surveillance-command.ts';
 import { buildSystem, VERSION } from './system.ts';
 
 const program = new Command('firewatch')

@@ -4,12 +4,12 @@ import { existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import { systemAmbient } from './ambient.ts';
+import { progressBar } from './commands/progress.ts';
 import { type Config, readConfig } from './config.ts';
 import { loadDefinitions } from './fhir/definitions-load.ts';
 import { FOLDERS } from './folders.ts';
-import { secretOf } from './installation-secret.ts';
 import { compare, comparison, isEqual, move } from './migrate.ts';
-import { progressBar } from './progress.ts';
+import { secretOf } from './open/installation-secret.ts';
 import { moveSqlite } from './store/sqlite-transfer.ts';
 import type { Movable } from './store/transfer.ts';
 

@@ -1,6 +1,6 @@
 /** A whole store moved to another, and both compared: nobody serves either meanwhile. What is moved and how it is read: src/store/transfer.ts. */
 import { hash } from 'node:crypto';
-import type { Progress } from './progress.ts';
+import type { Progress } from './commands/progress.ts';
 import type { AuditFacet } from './store/port.ts';
 import type { Movable, MovedAudit, MovedVersion, Part } from './store/transfer.ts';
 

@@ -2,8 +2,8 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { type DecisionRecord, decisionPage, type Seal } from './cds/decision-record.ts';
+import type { Progress } from './commands/progress.ts';
 import { isJsonObject, parseJson, type Resource } from './fhir/resource.ts';
-import type { Progress } from './progress.ts';
 import type { CallerFacts } from './rest/caller.ts';
 import { localFacts } from './rest/caller.ts';
 import type { FhirResponse, WireRequest } from './rest/request.ts';

@@ -1,12 +1,13 @@
 /** Starts the server and says what to do with it: build, seed, listen, print, drain. */
+
+import { progressBar } from './commands/progress.ts';
 import type { Config } from './config.ts';
-import { assertNoDemo, openDemo } from './demo-access.ts';
 import { isOnlyHere } from './demonstration.ts';
 import { isLoopback } from './http/access.ts';
 import { closeGracefully, listen } from './http/app.ts';
 import { watchDaily } from './model-drift.ts';
-import { progressBar } from './progress.ts';
-import { needsSeed, seed } from './seed.ts';
+import { assertNoDemo, openDemo } from './open/demo-access.ts';
+import { needsSeed, seed } from './open/seed.ts';
 import { buildSystem } from './system.ts';
 
 /** Runs until SIGTERM or SIGINT. Exit code 0 after a clean drain. */

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { Attempts } from '../../src/authorization/attempts.ts';
 import { readConfig } from '../../src/config.ts';
-import { openDemo } from '../../src/demo-access.ts';
+import { openDemo } from '../../src/open/demo-access.ts';
 import { OauthWorld, PASSWORD } from './server-world.ts';
 
 let world: OauthWorld;

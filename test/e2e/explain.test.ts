@@ -5,7 +5,7 @@ import { cpSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node
 import { join } from 'node:path';
 import { test } from 'node:test';
 import type { Explanation } from '../../src/cds/explanation.ts';
-import { explained } from '../../src/explain-command.ts';
+import { explained } from '../../src/commands/explain.ts';
 import type { Assessment } from '../../src/risk/assessment.ts';
 import { storeSettings } from '../test-store.ts';
 import { newFolder, removeFolder, start } from './server.ts';

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { sandboxIsOn } from '../../src/open-pages.ts';
+import { sandboxIsOn } from '../../src/open/pages.ts';
 import { readCatalogue } from '../../src/pages/catalogue.ts';
 import { readDrugList } from '../../src/pages/drug-list.ts';
 import { html, table, webLink } from '../../src/pages/html.ts';

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { existsSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, beforeEach, test } from 'node:test';
-import { deidentifiableTypes } from '../../src/open-deidentification.ts';
+import { deidentifiableTypes } from '../../src/open/deidentification.ts';
 import { localFacts } from '../../src/rest/caller.ts';
 import { answer } from '../../src/rest/interact.ts';
 import { callerOf } from '../../src/smart/access.ts';

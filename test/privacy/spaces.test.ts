@@ -3,8 +3,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { aesSeal, DECISION_SPACES } from '../../src/cds/decision-record.ts';
 import { traceCommands } from '../../src/privacy/traces.ts';
-import { purgeSpaces } from '../../src/purge-spaces.ts';
 import type { Keyed } from '../../src/store/port.ts';
+import { purgeSpaces } from '../../src/threads/purge-spaces.ts';
 
 const SEAL = aesSeal(new Uint8Array(32).fill(3));
 const { calls, cards, bases } = DECISION_SPACES;

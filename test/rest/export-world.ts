@@ -6,7 +6,7 @@ import { type ExportTools, runExport } from '../../src/export/run.ts';
 import type { Predicate } from '../../src/fhir/search/algebra.ts';
 import { type DeskSettings, FILES, JobFolders, type JobThread } from '../../src/jobs/desk.ts';
 import { readWhole } from '../../src/jobs/files.ts';
-import { deidentifiableTypes, deidentifying } from '../../src/open-deidentification.ts';
+import { deidentifiableTypes, deidentifying } from '../../src/open/deidentification.ts';
 import { localCaller, localFacts } from '../../src/rest/caller.ts';
 import type { Caller, RestContext } from '../../src/rest/context.ts';
 import type { ExportJob, ExportOrder } from '../../src/rest/export-job.ts';

@@ -9,7 +9,7 @@ import { systemAmbient } from '../../src/ambient.ts';
 import { readConfig } from '../../src/config.ts';
 import { FhirError } from '../../src/fhir/outcome.ts';
 import { closeGracefully, listen } from '../../src/http/app.ts';
-import { emergencyDesk } from '../../src/open-emergency.ts';
+import { emergencyDesk } from '../../src/open/emergency.ts';
 import { localFacts } from '../../src/rest/caller.ts';
 import type { TellEmergency } from '../../src/smart/emergency.ts';
 import { StoreError } from '../../src/store/port.ts';
