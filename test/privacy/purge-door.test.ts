@@ -48,7 +48,9 @@ const granted = (scope: string): Rights => ({ kind: 'granted', scopes: scopesOf(
 
 for (const [scope, status] of [
   ['system/*.cruds', 202],
-  ['system/*.d system/Patient.r', 202],
+  ['system/*.rd', 202],
+  // A Binary belongs to what its securityContext names (decision 0046): who may not read that may not delete it.
+  ['system/*.d system/Patient.r', 403],
   ['system/*.rs', 403],
   ['system/*.d', 403],
   ['system/Patient.cruds', 403],
