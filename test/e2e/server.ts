@@ -71,7 +71,8 @@ export async function start(
       ({ status }) => status === 200,
       () => false,
     );
-    if (ready) break;
+    // Its own word too: another file's server may have taken the port since it was found free.
+    if (ready && output.includes('Firewatch is ready')) break;
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
   return {
