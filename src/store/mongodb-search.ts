@@ -7,6 +7,7 @@ import { inSession, Joins, type Run } from './mongodb-join.ts';
 import type { Collections, TypeNumbers } from './mongodb-layout.ts';
 import type { Filter } from './mongodb-leaf.ts';
 import { type Key, keyed } from './mongodb-members.ts';
+import { compareOrdered } from './order.ts';
 import { type Page, StoreError } from './port.ts';
 import { prefixEnd } from './text-range.ts';
 
@@ -100,7 +101,7 @@ export class Searcher {
       found.push(...(await this.#ordered(plan, { after, descending, limit: wanted }, run)));
     }
     return paged(
-      found.sort((a, b) => compareMatches(a, b, sort)),
+      found.sort((a, b) => compareOrdered({ keys: a.keys, place: a.r }, { keys: b.keys, place: b.r }, sort)),
       page.count,
       bound,
     );
@@ -268,19 +269,4 @@ function cursorValue(value: unknown, key: SortKey, type: string): CursorValue {
 
 function storedValue(value: CursorValue, key: SortKey, type: string): CursorValue {
   return typeof value === 'string' ? prefixOf(key, type) + value : value;
-}
-
-/** Missing last in either direction, text by its UTF-8 bytes, ties by `r`. */
-function compareMatches(a: Match, b: Match, sort: readonly SortKey[]): number {
-  for (const [index, { descending }] of sort.entries()) {
-    const [left = null, right = null] = [a.keys[index], b.keys[index]];
-    if (left === right) continue;
-    if (left === null || right === null) return left === null ? 1 : -1;
-    const order =
-      typeof left === 'number' && typeof right === 'number'
-        ? left - right
-        : Buffer.compare(Buffer.from(String(left)), Buffer.from(String(right)));
-    if (order !== 0) return descending ? -order : order;
-  }
-  return sort[0]?.descending ? b.r - a.r : a.r - b.r;
 }

@@ -2,8 +2,9 @@
  * One page over several types. A cursor is a place in the common order (sort values, then rid), so each type goes on from it by itself
  * and the pages are merged. The plans sort by the same kinds of values.
  */
-import type { SearchPlan, SortKey } from '../fhir/search/algebra.ts';
+import type { SearchPlan } from '../fhir/search/algebra.ts';
 import { decodeCursor, encodeCursor } from './cursor.ts';
+import { compareOrdered } from './order.ts';
 import type { Page } from './port.ts';
 import type { Planner } from './sqlite-plan.ts';
 import type { Match, Matches, Ordered } from './sqlite-search.ts';
@@ -30,23 +31,10 @@ export function mergedPage(
     const wanted = sort.length === 0 ? limit - found.length : limit;
     found.push(...ordered({ ...plan, descending, after, limit: wanted }));
   }
-  const matches = found.sort((a, b) => compareMatches(a, b, sort)).slice(0, page.count);
+  const matches = found
+    .sort((a, b) => compareOrdered({ keys: a.keys, place: a.rid }, { keys: b.keys, place: b.rid }, sort))
+    .slice(0, page.count);
   const last = matches.at(-1);
   const next = found.length > page.count && last ? encodeCursor(bound, [...last.keys, last.rid]) : undefined;
   return { rids: matches.map(({ rid }) => rid), next };
-}
-
-/** The engine's order: missing last in either direction, text by its UTF-8 bytes as SQLite compares it, ties by rid. */
-function compareMatches(a: Match, b: Match, sort: readonly SortKey[]): number {
-  for (const [index, { descending }] of sort.entries()) {
-    const [left = null, right = null] = [a.keys[index], b.keys[index]];
-    if (left === right) continue;
-    if (left === null || right === null) return left === null ? 1 : -1;
-    const order =
-      typeof left === 'number' && typeof right === 'number'
-        ? left - right
-        : Buffer.compare(Buffer.from(String(left)), Buffer.from(String(right)));
-    if (order !== 0) return descending ? -order : order;
-  }
-  return sort[0]?.descending ? b.rid - a.rid : a.rid - b.rid;
 }
