@@ -39,11 +39,8 @@ export type CallFault =
 /** Never holds the URL, a header or what the peer said. */
 export class OutboundError extends Error {
   readonly fault: CallFault;
-  /** HTTP status of an answer that came and does not count: a redirect, or a failure of the server. */
-  readonly status: number | undefined;
-  constructor(fault: CallFault, message: string, options?: { cause?: unknown; status?: number | undefined }) {
+  constructor(fault: CallFault, message: string, options?: { cause?: unknown }) {
     super(message, options);
-    this.status = options?.status;
     this.name = 'OutboundError';
     this.fault = fault;
   }

@@ -2,15 +2,15 @@
 import type { AccessEntry } from '../audit.ts';
 import { fhirError } from '../fhir/outcome.ts';
 import { label } from '../fhir/resource.ts';
-import { searchableTypes } from '../fhir/search/system.ts';
 import { type Interval, instantText, intervalOf } from '../fhir/time.ts';
 import type { HistoryScope, StoredVersion } from '../store/port.ts';
 import { rawRequest } from './access-entry.ts';
 import { bundleText, historyEntry } from './bundle-text.ts';
 import type { Caller, Perform, RestContext } from './context.ts';
 import { openCursor, sealCursor } from './cursor.ts';
+import { merged, type Place, sourcesOf, type Walk, walked } from './history-walk.ts';
 import { pageLinks, urlOf } from './links.ts';
-import { permitsVersion, seesAll } from './permission.ts';
+import { heldFor, permitsVersion } from './permission.ts';
 import { type Pair, pairsOf, single } from './query-text.ts';
 import { mayRead } from './read.ts';
 import { entityTag, respond, shapedText } from './represent.ts';
@@ -31,13 +31,16 @@ export const history: Perform<HistoryRequest> = async (request, caller, context)
   const used = pairs.filter(([name]) => SCOPE.has(name));
   const binding = { principal: caller.access.principal, scope: JSON.stringify(['history', request.wire.path, used]) };
   const token = single(pairs, '_cursor');
-  const after = token === undefined ? undefined : openCursor(settings.cursorKey, binding, token, now);
-  const { matches, next } = await seenPage(request, asked, after, caller, context);
+  const below = token === undefined ? undefined : placeIn(openCursor(settings.cursorKey, binding, token, now));
+  const { seen: matches, next } = await seenPage(request, asked, below, caller, context);
   if (matches.length === 0 && request.interaction === 'history-instance' && token === undefined) {
     await assertExists(request, context);
   }
   const isEmpty = asked.count === 0; // as in a search: no entries, and so no next page
-  const cursor = next === undefined || isEmpty ? undefined : sealCursor(settings.cursorKey, binding, next, now);
+  const cursor =
+    next === undefined || isEmpty
+      ? undefined
+      : sealCursor(settings.cursorKey, binding, JSON.stringify([next.at, next.sequence]), now);
   const isComplete = token === undefined && next === undefined;
   const { representation } = request;
   const text = bundleText({
@@ -58,52 +61,57 @@ export const history: Perform<HistoryRequest> = async (request, caller, context)
   };
 };
 
-/** Most rows of one resource that are looked through for a page. */
-const LOOKED_AT = 1000;
+/** @throws FhirError `value` (400) for a cursor that an earlier release has sealed */
+function placeIn(cursor: string): Place {
+  const found: unknown = /^\[\d+,\d+\]$/.test(cursor) ? JSON.parse(cursor) : undefined;
+  const [at, sequence] = Array.isArray(found) ? found : [];
+  if (Number.isSafeInteger(at) && Number.isSafeInteger(sequence)) return { at, sequence };
+  throw fhirError('value', 'The `_cursor` is not one of this history. Follow the next link as it was given.');
+}
 
-/** A page with as many versions as were asked for that the caller may read; fewer when there are no more, or after a thousand that they may not. */
+/** A page with as many versions as were asked for that the caller may see. */
 async function seenPage(
-  { interaction }: HistoryRequest,
-  asked: AskedHistory,
-  start: string | undefined,
+  request: HistoryRequest,
+  { scope, count, at }: AskedHistory,
+  below: Place | undefined,
   caller: Caller,
   context: RestContext,
-) {
-  const count = Math.max(asked.count, 1);
-  const matches: StoredVersion[] = [];
-  let after = start;
-  let looked = 0;
-  do {
-    const page = await context.store.history(asked.scope, { count: count - matches.length, after });
-    const { matches: found, next } = asked.at === undefined ? page : currentDuring(asked.at, page.matches, page.next);
-    matches.push(...(interaction === 'history-instance' ? await seenOf(found, caller, context) : found));
-    looked += page.matches.length;
-    after = next;
-  } while (after !== undefined && matches.length < count && looked < LOOKED_AT);
-  return { matches, next: after };
-}
-
-/** Each version of one resource by what it holds; of the resource as it is now, and of whole types, `assertVisible` has judged. */
-async function seenOf(versions: readonly StoredVersion[], caller: Caller, context: RestContext) {
-  const seen: StoredVersion[] = [];
-  for (const version of versions) {
-    if (await permitsVersion(['read'], version, caller, context)) seen.push(version);
-  }
-  return seen;
-}
-
-/**
- * Type and system history hold deleted versions and versions of resources that have left the caller's view; a filter on current
- * resources says nothing about those. So they are refused (fail closed) to callers who may not see everything.
- */
-async function assertVisible(request: HistoryRequest, caller: Caller, context: RestContext): Promise<void> {
+): Promise<Walk> {
+  const most = Math.max(count, 1);
   if (request.interaction === 'history-instance') {
-    if (await mayRead(request.key, caller, context)) return;
-    throw fhirError('not-found', `\`${label(request.key)}\` is not known.`);
+    // Of the resource as it is now `assertVisible` has judged.
+    const versions = merged([scope], below, most + 1, context.store);
+    const current = at === undefined ? versions : currentDuring(at, versions);
+    return walked(current, most, (version) => permitsVersion(['read'], version, caller, context));
   }
-  const types = request.interaction === 'history-type' ? [request.type] : searchableTypes(context.capability);
-  if (types.every((type) => seesAll(type, ['search'], caller))) return;
-  throw fhirError('insufficient-scope', 'History of a type or of everything is not permitted to this caller.');
+  const type = request.interaction === 'history-type' ? request.type : undefined;
+  const sources = sourcesOf(type, caller, context).map((each) => ({ ...scope, ...each }));
+  const judged = judge(caller, context);
+  return walked(
+    merged(sources, below, most + 1, context.store),
+    most,
+    async (version) => (await wasCurrent(at, version, context)) && judged(version),
+  );
+}
+
+/** A version is seen in a history of many resources by who may search for it as it was, and for the resource as it is now. */
+function judge(caller: Caller, context: RestContext): (version: StoredVersion) => Promise<boolean> {
+  const nowSeen = new Map<string, Promise<boolean>>();
+  return async (version) => {
+    const { key } = version;
+    if (caller.access.visible(key.type, 'search').kind === 'all') return true;
+    if (!(await permitsVersion(['search'], version, caller, context))) return false;
+    const name = label(key);
+    const now = nowSeen.get(name) ?? heldFor(['search'], key, caller, context).then((held) => held !== undefined);
+    nowSeen.set(name, now);
+    return now;
+  };
+}
+
+/** Who may not see the resource as it is now is answered as if it were not there. */
+async function assertVisible(request: HistoryRequest, caller: Caller, context: RestContext): Promise<void> {
+  if (request.interaction !== 'history-instance' || (await mayRead(request.key, caller, context))) return;
+  throw fhirError('not-found', `\`${label(request.key)}\` is not known.`);
 }
 
 async function assertExists(
@@ -121,7 +129,7 @@ interface AskedHistory {
 
 function askedOf(request: HistoryRequest, pairs: readonly Pair[], { settings }: RestContext): AskedHistory {
   const since = instantOf(single(pairs, '_since'));
-  const at = intervalAt(single(pairs, '_at'), request);
+  const at = intervalAt(single(pairs, '_at'));
   if (since !== undefined && at !== undefined) throw fhirError('invalid', '`_since` and `_at` contradict each other.');
   const key = request.interaction === 'history-instance' ? request.key : undefined;
   const type = request.interaction === 'history-type' ? request.type : key?.type;
@@ -142,11 +150,8 @@ function instantOf(given: string | undefined): number | undefined {
   return interval.low;
 }
 
-function intervalAt(given: string | undefined, request: HistoryRequest): Interval | undefined {
+function intervalAt(given: string | undefined): Interval | undefined {
   if (given === undefined) return undefined;
-  if (request.interaction !== 'history-instance') {
-    throw fhirError('unsupported-parameter', '`_at` is supported for the history of one resource only; use `_since`.');
-  }
   const interval = intervalOf(unspaced(given));
   if (interval === undefined) throw fhirError('value', '`_at` must be a date or dateTime.');
   return interval;
@@ -158,14 +163,23 @@ function countOf(text: string | undefined, { defaultCount, maxCount }: RestConte
   return Math.min(Number(text), maxCount);
 }
 
-/** Versions that were current at some point of the interval: those made in it and the newest one made before. */
-function currentDuring(
-  { low }: Interval,
-  versions: readonly StoredVersion[],
-  next: string | undefined,
-): { readonly matches: readonly StoredVersion[]; readonly next: string | undefined } {
-  const last = versions.findIndex(({ at }) => at <= low);
-  return last < 0 ? { matches: versions, next } : { matches: versions.slice(0, last + 1), next: undefined };
+/** Of one resource, newest first: the versions made in the interval and the newest one made before. */
+async function* currentDuring({ low }: Interval, versions: AsyncIterable<StoredVersion>): AsyncIterable<StoredVersion> {
+  for await (const version of versions) {
+    yield version;
+    if (version.at <= low) return;
+  }
+}
+
+/** Whether a version that was made before the end of the interval was current at some point of it. */
+async function wasCurrent(
+  at: Interval | undefined,
+  { key, at: made, sequence }: StoredVersion,
+  { store }: RestContext,
+): Promise<boolean> {
+  if (at === undefined || made > at.low) return true;
+  const { matches } = await store.history({ ...key, before: at.low }, { count: 1 });
+  return matches[0]?.sequence === sequence;
 }
 
 /** http.html#history: how each version came to be, as the request and response that made it. */

@@ -5,6 +5,8 @@ import { decodeCursor, encodeCursor } from './cursor.ts';
 import type { Collections, VersionDoc } from './mongodb-layout.ts';
 import type { HistoryScope, Page, SearchResult, StoredVersion } from './port.ts';
 
+/** No upper bound. */
+const OPEN = Number.POSITIVE_INFINITY;
 /** Longest time of one read, ms. */
 export const READ_MS = 10_000;
 
@@ -49,24 +51,27 @@ export class Versions {
   }
 
   /** Pages by sequence; `at` never decreases along it, so instants and the cursor are both index bounds. */
-  async history({ type, id, since, before }: HistoryScope, page: Page): Promise<SearchResult> {
-    const bound = JSON.stringify(['history', type, id]);
+  async history(scope: HistoryScope, page: Page): Promise<SearchResult> {
+    const { type, id, since, before, patients, below } = scope;
+    const bound = JSON.stringify(['history', type, id, patients]);
     const after = page.after === undefined ? undefined : decodeCursor(bound, page.after, 2);
-    const [at, sequence] = [Number(after?.[0]), Number(after?.[1])];
-    const upper = Math.min(before ?? Number.POSITIVE_INFINITY, after === undefined ? Number.POSITIVE_INFINITY : at);
+    const upper = Math.min(...[before, after && Number(after[0]), below?.at].map((each) => each ?? OPEN));
+    const sequence = Math.min(...[after && Number(after[1]), below?.sequence].map((each) => each ?? OPEN));
     const bounds: Document = {
       ...(since === undefined ? {} : { $gte: since }),
       // Instants are whole: an open bound, since the stand-in of the tests loses the end of a closed one.
-      ...(upper === Number.POSITIVE_INFINITY ? {} : { $lt: upper + 1 }),
+      ...(upper === OPEN ? {} : { $lt: upper + 1 }),
     };
     const filter: Document = {
       ...(type === undefined ? {} : id === undefined ? { t: type } : { o: `${type}/${id}` }),
       ...(Object.keys(bounds).length === 0 ? {} : { at: bounds }),
-      ...(after === undefined ? {} : { _id: { $lt: sequence } }),
+      ...(patients === undefined ? {} : { p: { $in: [...patients] } }),
+      ...(sequence === OPEN ? {} : { _id: { $lt: sequence } }),
     };
     const found = await this.#version
       .find(filter, { maxTimeMS: READ_MS })
-      .sort(id === undefined ? { at: -1, _id: -1 } : { v: -1 })
+      // The index of patients is in the order of writes.
+      .sort(id !== undefined ? { v: -1 } : patients !== undefined ? { _id: -1 } : { at: -1, _id: -1 })
       .limit(page.count + 1)
       .toArray();
     const matches = found.slice(0, page.count);

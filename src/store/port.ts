@@ -117,7 +117,7 @@ export interface AuditIndex {
   readonly agents: AuditFacet;
   /** Opaque subject keys (see `AuditRow.subjects`) of this event. */
   readonly subjects: readonly string[];
-  /** `Type/id` of the entities of this event, or an absolute URL of another server's; Patients are given by subject, not here. */
+  /** `Type/id` of the entities of this event; Patients are given by subject, not here. */
   readonly entities: readonly string[];
 }
 /**
@@ -166,6 +166,10 @@ export interface HistoryScope {
   readonly since?: number | undefined;
   /** State as of this instant: versions at or before, ms. */
   readonly before?: number | undefined;
+  /** Only versions about one of these Patients (`StoredVersion.patients`), by an index. Not with `id`. */
+  readonly patients?: readonly string[] | undefined;
+  /** Only versions before this one in the order of writes, by an index. Not of AuditEvents. */
+  readonly below?: Pick<StoredVersion, 'at' | 'sequence'> | undefined;
 }
 
 /** An engine refuses with these; the door turns them into OperationOutcomes (`unavailable` 503, `too-costly` and `refused` 400). Only the message of `refused` is shown to the client: it says what is not done, and holds no value. */

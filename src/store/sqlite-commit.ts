@@ -238,7 +238,7 @@ export class Committer {
     const [op, type, id, version] = command;
     if (this.#pendingKeys.has(`${type}/${id}`)) this.#flush();
     if (op === 'put') this.#put(command, current, sequence, at);
-    else this.#delete(current, version, sequence, at, command[4]);
+    else this.#delete(current, type, version, sequence, at, command[4]);
   }
 
   #put(
@@ -253,6 +253,7 @@ export class Committer {
     const number = this.#dictionary.mint('type', type);
     const shape = this.#dictionary.shape(number, new Set([...entries.values()].map(([parameter]) => parameter)));
     const text = `${head}${new Date(at).toISOString()}${tail}`;
+    this.#pending.about(patients, at, sequence, number);
     if (version === 1) {
       this.#statements.run('INSERT INTO resource VALUES(?,?,?,?,?,?,?,?,?,?)', [
         rid,
@@ -281,7 +282,8 @@ export class Committer {
     this.#pendingKeys.add(`${type}/${id}`);
   }
 
-  #delete({ rid }: Current, version: number, sequence: number, at: number, patients: string): void {
+  #delete({ rid }: Current, type: string, version: number, sequence: number, at: number, patients: string): void {
+    this.#pending.about(patients, at, sequence, this.#dictionary.mint('type', type));
     this.#supersede(rid);
     this.#statements.run(
       "UPDATE resource SET rid=?, version=?, seq=?, at=?, method='DELETE', shape=NULL, patients=?, text=NULL WHERE rid=?",
@@ -318,7 +320,9 @@ export class Committer {
   reindex(rows: readonly ReindexRow[], progress: string | undefined, done: boolean): void {
     this.#transaction(() => {
       for (const [rid, version, wire, patients] of rows) {
-        const row = this.#statements.get(sql`SELECT version, type, shape, patients FROM resource WHERE rid=${rid}`);
+        const row = this.#statements.get(
+          sql`SELECT version, type, shape, patients, at, seq FROM resource WHERE rid=${rid}`,
+        );
         if (row?.[0] !== version) continue;
         const entries = this.#pending.numbered(wire);
         const shape = this.#dictionary.shape(
@@ -329,6 +333,11 @@ export class Committer {
         if (progress !== undefined) this.#pending.words(rid, wire, true);
         // The text lies in the same row, so that an update that changes nothing would write it again.
         if (row[2] === shape && row[3] === patients) continue;
+        if (row[3] !== patients) {
+          const [type, at, sequence] = [Number(row[1]), Number(row[4]), Number(row[5])];
+          this.#pending.notAbout(String(row[3]), at, sequence, type);
+          this.#pending.about(patients, at, sequence, type);
+        }
         this.#statements.run('UPDATE resource SET shape=?, patients=? WHERE rid=?', [shape, patients, rid]);
       }
       if (progress === undefined) return;

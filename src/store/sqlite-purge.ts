@@ -6,7 +6,7 @@ import { FORGOTTEN } from './port.ts';
 import { HOME } from './sqlite-audit-home.ts';
 import type { Entry, PendingRows } from './sqlite-rows.ts';
 import { FACETS, TYPE_SPAN } from './sqlite-schema.ts';
-import { raw, type Statements, sql } from './sqlite-sql.ts';
+import { raw, type Sql, type Statements, sql } from './sqlite-sql.ts';
 import { aboutAny, PURGED } from './sqlite-versions.ts';
 
 /** Parameter of the facets that name users by reference. */
@@ -54,17 +54,29 @@ export class Purger {
     this.#secure();
     const own = Math.abs(rid);
     if (versions !== null) {
-      for (const version of versions)
+      for (const version of versions) {
+        this.#notAbout(sql`history WHERE rid=${own} AND version=${version}`);
         this.#statements.run('DELETE FROM history WHERE rid=? AND version=?', [own, version]);
+      }
       return;
     }
     const codes = this.#statements.all(sql`SELECT parameter, a, c FROM entry WHERE rid=${own} AND kind=0`);
     this.#pending.replace(own, new Map());
     this.#pending.words(own, [], true);
+    this.#notAbout(sql`history WHERE rid=${own}`);
+    this.#notAbout(sql`resource WHERE rid=${rid}`);
     this.#statements.run('DELETE FROM history WHERE rid=?', [own]);
     this.#statements.run('DELETE FROM resource WHERE rid=?', [rid]);
     for (const [parameter, code, system] of codes) this.#dropCode(Number(parameter), String(code), Number(system));
     this.#statements.run('INSERT OR REPLACE INTO meta VALUES(?,?)', [PURGED, newest]);
+  }
+
+  #notAbout(versions: Sql): void {
+    for (const [patients, at, sequence, type] of this.#statements.all(
+      sql`SELECT patients, at, seq, type FROM ${versions}`,
+    )) {
+      this.#pending.notAbout(String(patients), Number(at), Number(sequence), Number(type));
+    }
   }
 
   /** An identifier that nothing else has leaves the list of known codes too. */

@@ -20,6 +20,7 @@ const TABLES = {
   code_system: 3,
   audit_event: 5,
   audit_index: 4,
+  about: 4,
 } as const satisfies Record<string, number>;
 type Table = keyof typeof TABLES;
 const NAMES = Object.keys(TABLES) as Table[];
@@ -76,6 +77,8 @@ const KEYS: Readonly<Record<string, string>> = {
   uri: 'parameter=? AND value=? AND rid=? AND grp=?',
 };
 
+const idsIn = (patients: string): Iterable<string> => (patients === '' ? [] : new Set(patients.split(' ')));
+
 /** Rows waiting to be written. `flush` before anything reads or removes them, and before the commit. */
 export class PendingRows {
   readonly #statements: Statements;
@@ -118,6 +121,20 @@ export class PendingRows {
     const system = this.#dictionary.mint('system', name);
     if (this.#dictionary.isNewCode(parameter, code, system)) this.add('code_system', [parameter, code, system]);
     return system;
+  }
+
+  /** That a version is about these patients. @param patients ids joined by spaces, as in `resource` */
+  about(patients: string, at: number, sequence: number, type: number): void {
+    for (const patient of idsIn(patients)) this.add('about', [patient, at, sequence, type]);
+  }
+
+  /** The same no more. Nothing of it may be pending. */
+  notAbout(patients: string, at: number, sequence: number, type: number): void {
+    for (const patient of idsIn(patients)) {
+      this.#statements.run('DELETE FROM about WHERE patient=? AND at=? AND seq=? AND type=?', [
+        ...[patient, at, sequence, type],
+      ]);
+    }
   }
 
   /** Index rows of a resource that has none. */

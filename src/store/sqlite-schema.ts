@@ -97,6 +97,13 @@ DROP TABLE parameter_system;
 CREATE TABLE keyed(space TEXT, key TEXT, value TEXT NOT NULL, expires INTEGER, PRIMARY KEY(space, key)) WITHOUT ROWID;
 CREATE INDEX keyed_expires ON keyed(expires) WHERE expires IS NOT NULL;
 `,
+  // Which versions are about a patient, in the order of writes: what a history is of for whoever may see that patient only.
+  `
+CREATE TABLE about(patient TEXT, at INTEGER, seq INTEGER, type INTEGER, PRIMARY KEY(patient, at, seq, type)) WITHOUT ROWID;
+INSERT OR IGNORE INTO about SELECT id.value, held.at, held.seq, held.type FROM
+  (SELECT patients, at, seq, type FROM resource UNION ALL SELECT patients, at, seq, type FROM history) AS held,
+  json_each('["' || replace(held.patients, ' ', '","') || '"]') AS id WHERE held.patients <> '' ORDER BY 1, 2, 3, 4;
+`,
 ];
 
 export const SCHEMA_VERSION = MIGRATIONS.length;

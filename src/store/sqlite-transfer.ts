@@ -71,6 +71,9 @@ class SqliteVersions implements Part<MovedVersion, number> {
     }
     const place = type * TYPE_SPAN + rank;
     const rid = deleted ? -place : place;
+    for (const patient of new Set(patients)) {
+      this.#statements.run('INSERT INTO about VALUES(?,?,?,?)', [patient, at, sequence, type]);
+    }
     const shared = [rid, type, key.id, version, sequence, at, method];
     this.#statements.run('INSERT INTO resource VALUES(?,?,?,?,?,?,?,NULL,?,?)', [
       ...shared,

@@ -70,24 +70,54 @@ export class Versions {
 
   /** Pages by sequence; `at` never decreases along it, so instants and the cursor are both index bounds. */
   history(scope: HistoryScope, page: Page): SearchResult {
-    const bound = JSON.stringify(['history', scope.type, scope.id]);
+    const bound = JSON.stringify(['history', scope.type, scope.id, scope.patients]);
     const after = page.after === undefined ? undefined : decodeCursor(bound, page.after, 2);
-    const within = this.#within(scope, after === undefined ? undefined : [Number(after[0]), Number(after[1])]);
-    const order = raw(scope.type === undefined || scope.id !== undefined ? 'seq DESC' : 'at DESC, seq DESC');
-    const part = (table: string) =>
-      this.#statements
-        .all(
-          sql`SELECT ${COLUMNS} FROM ${raw(table)} WHERE ${this.#scope(scope, table)} AND ${within} ORDER BY ${order} LIMIT ${page.count + 1}`,
-        )
-        .map((row) => this.#version(row));
+    const within = this.#within(scope, [
+      ...(after === undefined ? [] : [{ at: Number(after[0]), sequence: Number(after[1]) }]),
+      ...(scope.below === undefined ? [] : [scope.below]),
+    ]);
     const since = scope.since ?? Number.NEGATIVE_INFINITY;
-    const found = [...part('resource'), ...part('history')]
-      .filter(({ at }) => at >= since)
-      .sort((a, b) => b.sequence - a.sequence);
+    const newest =
+      scope.patients === undefined
+        ? this.#newest(scope, within, page.count + 1)
+        : this.#newestAbout(scope.patients, scope.type, within, page.count + 1);
+    const found = newest.filter(({ at }) => at >= since).sort((a, b) => b.sequence - a.sequence);
     const matches = found.slice(0, page.count);
     const last = matches.at(-1);
     const more = found.length > page.count && last !== undefined;
     return { matches, next: more ? encodeCursor(bound, [last.at, last.sequence]) : undefined };
+  }
+
+  #newest(scope: HistoryScope, within: Sql, count: number): readonly StoredVersion[] {
+    const order = raw(scope.type === undefined || scope.id !== undefined ? 'seq DESC' : 'at DESC, seq DESC');
+    const part = (table: string) =>
+      this.#statements.all(
+        sql`SELECT ${COLUMNS} FROM ${raw(table)} WHERE ${this.#scope(scope, table)} AND ${within} ORDER BY ${order} LIMIT ${count}`,
+      );
+    return [...part('resource'), ...part('history')].map((row) => this.#version(row));
+  }
+
+  /** Each patient's rows are one range of the index, in the order of writes; those of other types are passed over there. */
+  #newestAbout(
+    patients: readonly string[],
+    type: string | undefined,
+    within: Sql,
+    count: number,
+  ): readonly StoredVersion[] {
+    const ofType = type === undefined ? raw('1') : sql`type=${this.#dictionary.number('type', type)}`;
+    const sequences = [...new Set(patients)].flatMap((patient) =>
+      this.#statements
+        .all(
+          sql`SELECT seq FROM about WHERE patient=${patient} AND ${ofType} AND ${within} ORDER BY at DESC, seq DESC LIMIT ${count}`,
+        )
+        .map(([sequence]) => Number(sequence)),
+    );
+    const wanted = JSON.stringify([...new Set(sequences)].sort((a, b) => b - a).slice(0, count));
+    const part = (table: string) =>
+      this.#statements.all(
+        sql`SELECT ${COLUMNS} FROM ${raw(table)} WHERE seq IN (SELECT value FROM json_each(${wanted}))`,
+      );
+    return [...part('resource'), ...part('history')].map((row) => this.#version(row));
   }
 
   /** Versions above a sequence, ascending. Each lies in one of two tables, which are merged. */
@@ -124,13 +154,17 @@ export class Versions {
     return sql`rid=(SELECT abs(rid) FROM resource WHERE type=${number} AND id=${id})`;
   }
 
-  #within({ type, id, since, before }: HistoryScope, after: readonly [number, number] | undefined): Sql {
+  #within(
+    { type, id, since, before, patients }: HistoryScope,
+    below: readonly { readonly at: number; readonly sequence: number }[],
+  ): Sql {
     const pieces: Sql[] = [];
     // The unary plus keeps an instance or system scope on its own index. A system history ends at `since` by its order.
-    const at = raw(type !== undefined && id === undefined ? 'at' : '+at');
-    if (since !== undefined && type !== undefined) pieces.push(sql`${at}>=${since}`);
+    const isByInstant = patients !== undefined || (type !== undefined && id === undefined);
+    const at = raw(isByInstant ? 'at' : '+at');
+    if (since !== undefined && (isByInstant || id !== undefined)) pieces.push(sql`${at}>=${since}`);
     if (before !== undefined) pieces.push(sql`${at}<=${before}`);
-    if (after !== undefined) pieces.push(sql`${at}<=${after[0]} AND seq<${after[1]}`);
+    for (const each of below) pieces.push(sql`${at}<=${each.at} AND seq<${each.sequence}`);
     if (pieces.length === 0) return raw('1');
     return { text: pieces.map(({ text }) => text).join(' AND '), values: pieces.flatMap(({ values }) => values) };
   }

@@ -53,11 +53,13 @@ export class MemoryStore implements ResourceStore {
     return (number === undefined ? versions.at(-1) : versions[number - 1])?.version;
   }
 
-  async history({ type, id, since, before }: HistoryScope, page: Page): Promise<SearchResult> {
+  async history({ type, id, since, before, patients, below }: HistoryScope, page: Page): Promise<SearchResult> {
     const found = this.#all
       .map(({ version }) => version)
       .filter(({ key }) => (type === undefined || key.type === type) && (id === undefined || key.id === id))
-      .filter(({ at }) => (since === undefined || at >= since) && (before === undefined || at <= before));
+      .filter(({ at }) => (since === undefined || at >= since) && (before === undefined || at <= before))
+      .filter(({ sequence }) => below === undefined || sequence < below.sequence)
+      .filter((each) => patients === undefined || each.patients.some((patient) => patients.includes(patient)));
     return paged(found.toReversed(), page);
   }
 

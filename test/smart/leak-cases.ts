@@ -430,6 +430,11 @@ const get = (url: fc.Arbitrary<string>) => url.map((text): Step => ({ method: 'G
 const writtenOf = (suffix: string) => writtenKey.map(([type, id]) => `/${type}/${id}${suffix}`);
 const of = (suffix: string) => key.map(([type, id]) => `/${type}/${id}${suffix}`);
 
+/** What a history of many resources is asked by. */
+const page = fc.constantFrom(
+  ...['', '?_count=1', '?_count=2', '?_count=0', '?_since=2020-01-01T00:00:00Z', '?_since=2030-01-01T00:00:00Z'],
+  ...['?_at=2026', '?_at=2026-01-02T03:04:05Z', '?_at=2026-01-02T03:04:05Z&_count=1', '?_at=2020'],
+);
 const reads: fc.Arbitrary<Step> = fc.oneof(
   fc
     .tuple(
@@ -444,8 +449,8 @@ const reads: fc.Arbitrary<Step> = fc.oneof(
       .tuple(of('/_history'), fc.constantFrom('', '?_count=1', '?_since=2020-01-01T00:00:00Z'))
       .map((parts) => parts.join('')),
   ),
-  get(typed.map((type) => `/${type}/_history`)),
-  get(fc.constant('/_history')),
+  { weight: 2, arbitrary: get(fc.tuple(typed, page).map(([type, text]) => `/${type}/_history${text}`)) },
+  { weight: 2, arbitrary: get(page.map((text) => `/_history${text}`)) },
 );
 const searches: fc.Arbitrary<Step> = fc.oneof(
   { weight: 6, arbitrary: get(asked.map(({ type, query }) => `/${type}?${query}`)) },

@@ -49,6 +49,7 @@ export function purgeContract(engine: string, open: OpenStore): void {
     const key = { type: 'Observation', id: 'a' };
     for (const version of [undefined, 1, 2]) assert.equal(await store.read(key, version), undefined);
     assert.deepEqual((await store.history(key, { count: 9 })).matches, []);
+    assert.deepEqual((await store.history({ patients: ['p'] }, { count: 9 })).matches, []);
     assert.deepEqual(idsOf((await store.history({}, { count: 9 })).matches), ['b']);
     assert.deepEqual(await everyVersion(store), ['b/1']);
     for (const where of [all, { kind: 'token', parameter: 'Observation.code', system: 's', code: 'x' }] as const) {

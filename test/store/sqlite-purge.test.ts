@@ -7,6 +7,7 @@ import { type TestContext, test } from 'node:test';
 import type { IndexEntry } from '../../src/fhir/search/algebra.ts';
 import { FORGOTTEN } from '../../src/store/port.ts';
 import { openSqlite, type SqliteStore } from '../../src/store/sqlite.ts';
+import { connect } from '../../src/store/sqlite-schema.ts';
 import { auditRow, put } from './world.ts';
 
 const CANARY = 'Canary7351';
@@ -43,7 +44,15 @@ test('privacy@purge-pages: the file holds neither text nor index rows of what wa
   const through = await store.latestSequence();
   const purge = { op: 'purge', key: { type: 'Patient', id: 'p' }, version: 1 } as const;
   const forget = { op: 'forget', patients: ['p'], through, value: '1' } as const;
+  const about = () => {
+    const connection = connect({ folder });
+    const rows = connection.prepare('SELECT patient FROM about').all();
+    connection.close();
+    return rows;
+  };
+  assert.deepEqual(about(), [{ patient: 'p' }], 'control');
   assert.equal((await store.commit({ commands: [purge, forget], audit: [] })).ok, true);
+  assert.deepEqual(about(), []);
   await store.close();
   assert.deepEqual(await traces(folder), []);
 });

@@ -139,9 +139,14 @@ test('sqlite: a file of schema 2 is brought forward with its data', async (conte
   const before = await open(context, {}, folder);
   const coded = { kind: 'token', parameter: 'Patient.code', system: 's', code: 'x' } as const;
   await before.commit({ commands: [put('Patient', 'a', 1, [{ ...coded, group: 0 }])], audit: [] });
+  const shared = [put('Patient', 'b', 1, [], 'PUT', ['b', 'c']), put('Patient', 'd', 1, [], 'PUT', ['d'])];
+  await before.commit({ commands: shared, audit: [] });
+  await before.commit({ commands: [put('Patient', 'b', 2, [], 'PUT', ['b'])], audit: [] });
   await before.close();
   const connection = connect({ folder });
-  connection.exec(`DROP TABLE kept; DROP TABLE keyed; DROP TABLE fulltext; DROP TABLE code_system; ${SYSTEMS_OF_OLD}`);
+  connection.exec(
+    `DROP TABLE kept; DROP TABLE keyed; DROP TABLE fulltext; DROP TABLE code_system; DROP TABLE about; ${SYSTEMS_OF_OLD}`,
+  );
   connection.pragma('user_version=2');
   connection.close();
   const after = await open(context, {}, folder);
@@ -149,6 +154,9 @@ test('sqlite: a file of schema 2 is brought forward with its data', async (conte
   assert.equal(await after.kept('k'), 'v');
   assert.equal(await after.count(plan('Patient', { kind: 'token', parameter: 'Patient.code', code: 'x' })), 1);
   assert.equal((await after.read({ type: 'Patient', id: 'a' }))?.version, 1);
+  const about = async (patient: string) =>
+    (await after.history({ patients: [patient] }, { count: 9 })).matches.map(({ key, version }) => key.id + version);
+  assert.deepEqual([await about('b'), await about('c'), await about('d')], [['b2', 'b1'], ['b1'], ['d1']]);
 });
 
 test('sqlite: who listens is called after commits of data by any thread, and not for audit rows alone', async (context) => {
@@ -316,6 +324,7 @@ test('sqlite: new definitions index again, also when stopped half-way', async (c
   const count = (where: Predicate) => second.count({ type: 'Patient', where, sort: [], principal: '' });
   assert.deepEqual([await count(wide), await count(rare)], [0, 450]);
   assert.deepEqual((await second.read({ type: 'Patient', id: 'p0' }))?.patients, ['x']);
+  assert.deepEqual((await second.history({ patients: ['x'] }, { count: 500 })).matches.length, 450);
   await second.close();
   assert.equal((await open(context, { indexHash: 'two' }, folder)).needsReindex, false);
 });

@@ -34,6 +34,42 @@ export function namedPatients({ type, where }: SearchPlan): readonly string[] {
 }
 
 /**
+ * Patients to one of whom, by compartment, everything belongs that satisfies a predicate on one type; undefined: it may be anybody's, or
+ * nobody's.
+ */
+export function confinedTo(
+  type: string,
+  where: Predicate,
+  definitions: Pick<Definitions, 'compartmentParameters'>,
+): readonly string[] | undefined {
+  const each = (of: readonly Predicate[]) => of.map((one) => confinedTo(type, one, definitions));
+  switch (where.kind) {
+    case 'none':
+      return [];
+    case 'and':
+      return each(where.of)
+        .filter((ids) => ids !== undefined)
+        .toSorted((a, b) => a.length - b.length)[0];
+    case 'or': {
+      const found = each(where.of);
+      return found.includes(undefined) ? undefined : [...new Set(found.flatMap((ids) => ids ?? []))];
+    }
+    case 'ids':
+      return type === 'Patient' ? where.ids : undefined;
+    case 'reference': {
+      const codes = definitions.compartmentParameters('Patient', type);
+      const isOwner = codes.some((code) => where.parameter === `${type}.${code}`);
+      const targets = where.targets.filter((target) => target.startsWith('Patient/'));
+      return isOwner && targets.length === where.targets.length
+        ? targets.map((target) => target.slice('Patient/'.length))
+        : undefined;
+    }
+    default:
+      return undefined;
+  }
+}
+
+/**
  * Resources of `type` in the compartment of `owner`; undefined when the definition gives the type no part in it.
  * @param ids the owner's, and those of other records of the same person
  */
