@@ -19,6 +19,13 @@ export interface AccessEntry {
   readonly query?: string;
   /** Patient ids; more than one gives one AuditEvent per patient. */
   readonly patients: readonly string[];
+  /** Asked of another FHIR server by this one, which was the client; absent: asked of this one. */
+  readonly asked?: {
+    /** Its base, without trailing slash. */
+    readonly server: string;
+    /** HTTP status of its answer; undefined: none came, or none that counts. */
+    readonly status: number | undefined;
+  };
 }
 
 /** Everything the audit needs to know of one request, allowed or refused. */
@@ -27,7 +34,7 @@ export interface Access {
   /** transaction and batch give one envelope event besides the entries'. */
   readonly envelope?: 'transaction' | 'batch';
   readonly entries: readonly AccessEntry[];
-  /** HTTP status of the answer; decides AuditEvent.outcome (0 below 400, 4 for 4xx, 8 for 5xx). */
+  /** HTTP status of the answer; decides AuditEvent.outcome (0 below 400, 4 for 4xx, 8 for 5xx). What was asked elsewhere has its own. */
   readonly status: number;
   /** Without names and values; may hold ids, so it goes to `erasable`. */
   readonly outcomeDescription?: string;

@@ -19,6 +19,10 @@ export async function serve(config: Config): Promise<void> {
     );
   }
   endWithBootstrap();
+  // Until it listens nothing is in flight and what is stored is whole at any instant, so a start is simply left.
+  let stop: () => void = () => process.exit(0);
+  process.on('SIGTERM', () => stop());
+  process.on('SIGINT', () => stop());
   console.error('firewatch: starting ...');
   const system = await buildSystem(config, { onProgress: progressBar('index') });
   const isDemo = config.SEED === 'demo' && isOnlyHere(config);
@@ -27,15 +31,12 @@ export async function serve(config: Config): Promise<void> {
   const { authorization } = system;
   if (authorization !== undefined) await assertNoDemo(config, authorization);
   const demo = authorization === undefined ? [] : await openDemo(config, authorization);
+  await system.cds.rehearse();
   const server = await listen(system.app, config);
   server.on('upgrade', (...asked) => system.sockets.upgrade(...asked));
-  await system.cds.rehearse();
-  system.setListening(true);
-  console.log([welcome(system.url, isDemo, system.identify !== undefined), ...demo].join('\n'));
-
   const unwatch = watchDaily(system.drift, system.ambient.now, (error) => system.log.failure('drift-failed', error));
   let draining = false;
-  const stop = async (): Promise<void> => {
+  const drain = async (): Promise<void> => {
     if (draining) return;
     draining = true;
     system.setListening(false);
@@ -45,8 +46,9 @@ export async function serve(config: Config): Promise<void> {
     await system.close();
     process.exit(0);
   };
-  process.on('SIGTERM', stop);
-  process.on('SIGINT', stop);
+  stop = drain;
+  system.setListening(true);
+  console.log([welcome(system.url, isDemo, system.identify !== undefined), ...demo].join('\n'));
 }
 
 /** From the first moment: a bootstrap that is killed while the server starts must not leave it behind either. What was acknowledged is on disk. */

@@ -80,7 +80,8 @@ RECIPES = {
         group="year",
         candidates=tuple(trees.grid(EMERGENCY, rounds=(350,), depth=(3, 4)))
         + tuple(trees.grid(EMERGENCY, rounds=(250,), depth=(5,), min_child_weight=(12.0,))),
-        bands={"raised": sensitivity(0.95), "high": specificity(0.95)},
+        # Half a point above the target of 0.95 (five of the training cases), so that neither rounding nor a few cases take it below.
+        bands={"raised": sensitivity(0.955), "high": specificity(0.95)},
         outer=5,
         inner=4,
     ),

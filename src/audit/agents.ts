@@ -1,6 +1,6 @@
-/** Agents and source of AuditEvents. Source: IHE BALP basic patterns: client and server exactly once each with network, user at most once without. */
-import type { AuditEventAgent, AuditEventSource, CodeableConcept, Reference } from 'fhir/r4.d.ts';
-import { ACT_REASON, APPLICATION_SERVER, DATA_ABSENT_REASON, type Pattern, URI_SYSTEM } from './codes.ts';
+/** Agents and source of AuditEvents. Source: IHE BALP basic patterns: client and server exactly once each with network, user at most once without; further agents are free. */
+import type { AuditEventAgent, AuditEventSource, CodeableConcept, Coding, Reference } from 'fhir/r4.d.ts';
+import { ACT_REASON, APPLICATION, APPLICATION_SERVER, DATA_ABSENT_REASON, type Pattern, URI_SYSTEM } from './codes.ts';
 import type { Form1, Form1Erasable } from './form.ts';
 
 const IP_ADDRESS = /^\d{1,3}(?:\.\d{1,3}){3}$|^[0-9a-f.]*:[0-9a-f:.]*(?:%\w+)?$/i;
@@ -15,16 +15,33 @@ export function purposesOf(codes: readonly string[]): CodeableConcept[] {
   return codes.map((code) => ({ coding: [{ system: ACT_REASON, code }] }));
 }
 
-/** Client, server, then the user when one is known. */
-export function agentsOf(row: Form1, erasable: Form1Erasable | undefined, pattern: Pattern): AuditEventAgent[] {
+/**
+ * Client, server, then the user when one is known. Where another server was asked this one is the client, and who made it ask stands
+ * beside it, as an application.
+ * @param asked base of the other server
+ */
+export function agentsOf(
+  row: Form1,
+  erasable: Form1Erasable | undefined,
+  pattern: Pattern,
+  asked: string | undefined,
+): AuditEventAgent[] {
   const token = erasable?.j === undefined ? {} : { policy: [TOKEN + erasable.j] };
-  const asking = agent(pattern.client, identified(row.c), row.u === undefined, row.a);
-  const client = row.u === undefined ? { ...asking, ...token } : asking;
-  const server = agent(pattern.server, observerOf(row), false, row.z[1]);
-  if (row.u === undefined) return [client, server];
+  const ofCaller = row.u === undefined ? token : {};
+  const caller = (type: Coding, requestor: boolean) => ({
+    ...agent(type, identified(row.c), requestor, row.a),
+    ...ofCaller,
+  });
+  const us = (type: Coding, requestor: boolean) => agent(type, observerOf(row), requestor, row.z[1]);
+  const isAlone = row.u === undefined;
+  const software =
+    asked === undefined
+      ? [caller(pattern.client, isAlone), us(pattern.server, false)]
+      : [us(pattern.client, isAlone), agent(pattern.server, baseOf(asked), false, asked), caller(APPLICATION, false)];
+  if (isAlone) return software;
   const purpose = row.g === undefined || !saysPurpose(pattern) ? {} : { purposeOfUse: purposesOf(row.g) };
   const user = { type: { coding: [pattern.user] }, who: userOf(erasable), requestor: true, ...token, ...purpose };
-  return [client, server, user];
+  return [...software, user];
 }
 
 function agent(type: Pattern['client'], who: Reference, requestor: boolean, address: string): AuditEventAgent {
@@ -55,7 +72,8 @@ export function masked(): Reference {
   return { extension: [{ url: DATA_ABSENT_REASON, valueCode: 'masked' }] };
 }
 
-const observerOf = (row: Form1): Reference => ({ identifier: { system: URI_SYSTEM, value: row.z[0] } });
+const baseOf = (base: string): Reference => ({ identifier: { system: URI_SYSTEM, value: base } });
+const observerOf = (row: Form1): Reference => baseOf(row.z[0]);
 
 /** This server, as it was called when the row was written. */
 export function sourceOf(row: Form1): AuditEventSource {

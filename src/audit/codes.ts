@@ -53,7 +53,8 @@ export const ENTITY_ROLES = {
 
 const source: Coding = { system: DCM, code: '110153', display: 'Source Role ID' };
 const destination: Coding = { system: DCM, code: '110152', display: 'Destination Role ID' };
-const application: Coding = { system: DCM, code: '110150', display: 'Application' };
+/** Client of a deletion; and who made this server ask another one. */
+export const APPLICATION: Coding = { system: DCM, code: '110150', display: 'Application' };
 const custodian: Coding = {
   system: 'http://terminology.hl7.org/CodeSystem/provenance-participant-type',
   code: 'custodian',
@@ -77,7 +78,7 @@ export interface Pattern {
 const READ = { action: 'R', client: destination, server: source, user: recipient } as const satisfies Pattern;
 const CREATE = { action: 'C', client: source, server: destination, user: author } as const satisfies Pattern;
 const UPDATE = { ...CREATE, action: 'U' } as const satisfies Pattern;
-const DELETE = { action: 'D', client: application, server: custodian, user: author } as const satisfies Pattern;
+const DELETE = { action: 'D', client: APPLICATION, server: custodian, user: author } as const satisfies Pattern;
 /** Searches, and what BALP has no pattern for: operations, bundles, hook calls, requests refused before their interaction was known. */
 export const EXECUTE: Pattern = { action: 'E', client: source, server: destination, user: recipient };
 
@@ -88,7 +89,7 @@ const ITI_71: Coding = { system: 'urn:ihe:event-type-code', code: 'ITI-71', disp
 const AUTHZ_CONSENT: Coding = { system: `${BALP}/CodeSystem/AuthZsubType`, code: 'AuthZ-Consent' };
 const own = (code: string): Coding => ({ system: SECURITY_SYSTEM, code });
 const security = (type: Coding, subtype: Coding): Pattern => ({
-  ...{ action: 'E', client: application, server: destination, user: recipient },
+  ...{ action: 'E', client: APPLICATION, server: destination, user: recipient },
   kind: { type, subtype },
 });
 

@@ -2,7 +2,7 @@
 import type { AuditEventEntity, AuditEventEntityDetail, Reference } from 'fhir/r4.d.ts';
 import type { StoredAuditRow } from '../audit.ts';
 import { DATA_ABSENT_REASON, ENTITY_ROLES, ENTITY_TYPES, MODEL_SYSTEM, SUBJECT_SYSTEM, URI_SYSTEM } from './codes.ts';
-import { type Form1, type Form1Entry, type Form1Erasable, type Form1Hook, ownSubject } from './form.ts';
+import { type Form1, type Form1Entry, type Form1Erasable, type Form1Hook, ownSubject, referenceTo } from './form.ts';
 
 /** What entities are made of besides their own part of the row. */
 export interface EntityContext {
@@ -35,15 +35,17 @@ export function entryEntities(entry: Form1Entry, index: number, context: EntityC
     entities.push({ type: ENTITY_TYPES.object, role: ENTITY_ROLES.job, name: `$${entry.o}` });
   }
   if (entry.q !== undefined) entities.push(queryEntity(index, context));
-  if (entry.r !== undefined) entities.push(dataEntity(entry.r, entry.v, context));
+  if (entry.r !== undefined) entities.push(dataEntity(entry.r, entry, context));
   return entities;
 }
 
-function dataEntity(resource: string, version: number | undefined, context: EntityContext): AuditEventEntity {
-  const suffix = version === undefined ? '' : `/_history/${version}`;
+function dataEntity(resource: string, entry: Form1Entry, context: EntityContext): AuditEventEntity {
+  const suffix = entry.v === undefined ? '' : `/_history/${entry.v}`;
   const subject = ownSubject(resource);
   const what =
-    subject === undefined ? { reference: `${resource}${suffix}` } : patientReference(subject, suffix, context);
+    subject === undefined
+      ? { reference: `${referenceTo(resource, entry, context.row)}${suffix}` }
+      : patientReference(subject, suffix, context);
   return { what, type: ENTITY_TYPES.object, role: ENTITY_ROLES.resource };
 }
 

@@ -1,14 +1,15 @@
 /**
- * Forms 1 and 3 of an audit row (3 is 1 with purposes and token): what `bytes` and `erasable` of one request hold, and which event is which. Frozen: a change is a new form.
+ * Forms 1, 3 and 4 of an audit row: what `bytes` and `erasable` of one request hold, and which event is which. Frozen: a change is a new form.
+ * 3 is 1 with purposes and token, 4 is 3 with what was asked of other servers.
  * Keys are in alphabetical order and absent values are left out, so the text is canonical. Source: docs/audit.md#rows.
  */
 import { isJsonObject, type Json, type JsonObject } from '../fhir/resource.ts';
 import { objectOf } from './commitment.ts';
 
 /** What is written. */
-export const FORM = 3;
-/** What was written before purposes and tokens were. */
-export const FIRST_FORM = 1;
+export const FORM = 4;
+/** What is read besides: what was written before purposes and tokens were, and before reads of other servers were. */
+export const EARLIER_FORMS: ReadonlySet<number> = new Set([1, 3]);
 
 /** Every key of the bytes; patients are indexes into `s`, never ids. */
 export interface Form1 {
@@ -16,6 +17,8 @@ export interface Form1 {
   readonly a: string;
   /** Client: [value] or [system, value]. */
   readonly c: readonly string[];
+  /** FHIR bases of the other servers that were asked. Form 4. */
+  readonly d?: readonly string[];
   readonly e: readonly Form1Entry[];
   /** Purposes of use, codes of v3-ActReason. Form 3. */
   readonly g?: readonly string[];
@@ -36,6 +39,10 @@ export interface Form1 {
 export type Outcome = '0' | '4' | '8';
 
 export interface Form1Entry {
+  /** Asked of another server by this one: which, an index into `d`. Form 4. */
+  readonly d?: number;
+  /** HTTP status of that server; 0 = no answer that counts. Form 4. */
+  readonly f?: number;
   /** restful-interaction code; '' = not known (refused before). */
   readonly i: string;
   /** Operation code. */
@@ -98,6 +105,32 @@ export function eventParts(row: Pick<Form1, 'e' | 'w' | 'h'>): EventPart[] {
   return parts;
 }
 
+/** auditevent-outcome: 0 success, 4 minor (4xx), 8 serious (5xx). */
+export function outcomeOf(status: number): Outcome {
+  if (status < 400) return '0';
+  return status < 500 ? '4' : '8';
+}
+
+/** Of another server's answer: only 2xx gave anything, since redirects are not followed; no answer at all is serious. */
+function outcomeElsewhere(status: number): Outcome {
+  if (status === 0 || status >= 500) return '8';
+  return status < 300 ? '0' : '4';
+}
+
+/** What came of an event: of its own where another server was asked, otherwise of the request. */
+export const outcomeOfPart = ({ o }: Form1, part: EventPart): Outcome =>
+  part.part === 'entry' && part.entry.f !== undefined ? outcomeElsewhere(part.entry.f) : o;
+
+/** Base of the other server that an entry was asked of. */
+export const serverAsked = ({ d }: Form1, entry: Form1Entry): string | undefined =>
+  entry.d === undefined ? undefined : d?.[entry.d];
+
+/** `Type/id` of an entry, absolute when it is of another server. */
+export function referenceTo(resource: string, entry: Form1Entry, row: Form1): string {
+  const server = serverAsked(row, entry);
+  return server === undefined || server === row.z[0] ? resource : `${server}/${resource}`;
+}
+
 /** `Patient/#3` -> 3: the index of the subject that is itself the data; undefined for other resources. */
 export function ownSubject(resource: string | undefined): number | undefined {
   return resource?.startsWith('Patient/#') === true ? Number(resource.slice('Patient/#'.length)) : undefined;
@@ -110,6 +143,7 @@ export function decodeForm1(bytes: string): Form1 {
   return {
     a: text(json.a),
     c: texts(json.c),
+    ...optional('d', json.d, texts),
     e: list(json.e).map((entry) => decodeEntry(object(entry))),
     ...optional('g', json.g, texts),
     ...(json.h === undefined ? {} : { h: decodeHook(object(json.h)) }),
@@ -137,6 +171,8 @@ export function decodeErasable1(erasable: string): Form1Erasable {
 
 function decodeEntry(json: JsonObject): Form1Entry {
   return {
+    ...optional('d', json.d, whole),
+    ...optional('f', json.f, whole),
     i: text(json.i),
     ...optional('o', json.o, text),
     p: json.p === undefined ? [] : list(json.p).map(whole),

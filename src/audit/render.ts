@@ -19,12 +19,16 @@ import { type EntityContext, entryEntities, hookEntities, patientEntity, request
 import {
   decodeErasable1,
   decodeForm1,
+  EARLIER_FORMS,
   type EventPart,
   eventParts,
-  FIRST_FORM,
   FORM,
   type Form1,
+  type Form1Entry,
+  type Form1Erasable,
   type Form1Hook,
+  outcomeOfPart,
+  serverAsked,
 } from './form.ts';
 import { POSTED_FORM, renderPosted } from './posted-render.ts';
 
@@ -34,16 +38,10 @@ import { POSTED_FORM, renderPosted } from './posted-render.ts';
  * @throws RangeError on another number; TypeError on an unknown form or bytes that are not of it
  */
 export function renderAuditEvent(row: StoredAuditRow, event: number): string {
-  switch (row.form) {
-    case FIRST_FORM:
-    case FORM:
-      return JSON.stringify(form1Event(row, event));
-    case POSTED_FORM:
-      if (event !== 1) throw new RangeError(`A posted AuditEvent has no event ${event}.`);
-      return renderPosted(row);
-    default:
-      throw new TypeError(`Audit rows of form ${row.form} are not known to this version.`);
-  }
+  if (row.form === FORM || EARLIER_FORMS.has(row.form)) return JSON.stringify(form1Event(row, event));
+  if (row.form !== POSTED_FORM) throw new TypeError(`Audit rows of form ${row.form} are not known to this version.`);
+  if (event !== 1) throw new RangeError(`A posted AuditEvent has no event ${event}.`);
+  return renderPosted(row);
 }
 
 /** An event of a row that is not stored yet, for the extractor: ids and instants are arbitrary. */
@@ -74,6 +72,8 @@ function form1Event(stored: StoredAuditRow, event: number): AuditEvent {
   const erasable = stored.erasable === undefined ? undefined : decodeErasable1(stored.erasable);
   const { pattern, subtype, entity, profile, hook } = eventOf(part, { row, erasable, patientOf: stored.patientOf });
   const instant = new Date(stored.at).toISOString();
+  const asked = part.part === 'entry' ? serverAsked(row, part.entry) : undefined;
+  const description = part.part === 'entry' ? entryDescription(part.entry, erasable) : erasable?.d;
   return {
     resourceType: 'AuditEvent',
     id: `${stored.chain}-${stored.sequence}-${event}`,
@@ -83,13 +83,20 @@ function form1Event(stored: StoredAuditRow, event: number): AuditEvent {
     action: pattern.action,
     ...(hook === undefined ? {} : { period: periodOf(hook) }),
     recorded: instant,
-    outcome: row.o,
-    ...(erasable?.d === undefined ? {} : { outcomeDesc: erasable.d }),
+    outcome: outcomeOfPart(row, part),
+    ...(description === undefined ? {} : { outcomeDesc: description }),
     ...purposeOf(row, hook, pattern),
-    agent: agentsOf(row, erasable, pattern),
+    agent: agentsOf(row, erasable, pattern, asked),
     source: sourceOf(row),
     entity,
   };
+}
+
+/** What another server answered, where it was not the data; otherwise what is said of the whole request. */
+function entryDescription({ f }: Form1Entry, erasable: Form1Erasable | undefined): string | undefined {
+  if (f === undefined) return erasable?.d;
+  if (f === 0) return 'No answer.';
+  return f < 300 ? undefined : `Answered with status ${f}.`;
 }
 
 /** Hook calls of form 1 say treatment; what the authorization server does has no purpose of use. */
@@ -146,13 +153,16 @@ function entryEvent(part: Extract<EventPart, { part: 'entry' }>, context: Entity
 
 /** Failures do not claim a profile, nor does an event without the entity its profile requires. */
 function claimedProfile(
-  { entry, patient }: Extract<EventPart, { part: 'entry' }>,
-  { o }: Form1,
+  part: Extract<EventPart, { part: 'entry' }>,
+  row: Form1,
   { profile }: Pattern,
 ): string | undefined {
+  const { entry, patient } = part;
   const complete =
     profile === 'Query'
       ? entry.q !== undefined && entry.r === undefined
       : entry.r !== undefined && entry.q === undefined;
-  return profile !== undefined && o === '0' && complete ? profileUrl(profile, patient !== undefined) : undefined;
+  return profile !== undefined && outcomeOfPart(row, part) === '0' && complete
+    ? profileUrl(profile, patient !== undefined)
+    : undefined;
 }

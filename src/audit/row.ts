@@ -1,4 +1,4 @@
-/** One request -> its audit row of form 1. Source: IHE BALP (ITI vol. 3), docs/audit.md#rows. Cost: one SHA-256 when something is erasable. */
+/** One request -> its audit row of form 4. Source: IHE BALP (ITI vol. 3), docs/audit.md#rows. Cost: one SHA-256 when something is erasable. */
 import type { Access, AccessEntry, AuditSource, HookAccess } from '../audit.ts';
 import { ID_PATTERN } from '../fhir/resource.ts';
 import type { Caller } from '../rest/context.ts';
@@ -13,8 +13,11 @@ import {
   type Form1,
   type Form1Entry,
   type Form1Hook,
-  type Outcome,
+  outcomeOf,
+  outcomeOfPart,
   ownSubject,
+  referenceTo,
+  serverAsked,
 } from './form.ts';
 import { templateOf } from './render.ts';
 
@@ -56,7 +59,12 @@ export function auditRow(
       () => templateOf(bytes, erasable, index + 1),
     );
     const subjects = [...new Set([...subjectsOf(part), ...(userPatient < 0 ? [] : [userPatient])])];
-    return { kind, agents, subjects: subjects.map((subject) => keys[subject] ?? ''), entities: entitiesOf(part) };
+    return {
+      kind,
+      agents,
+      subjects: subjects.map((subject) => keys[subject] ?? ''),
+      entities: entitiesOf(committed, part),
+    };
   });
   const subjects = patients.map((patient, index) => ({ key: keys[index] ?? '', patient }));
   return { form: FORM, bytes, erasable, events, subjects };
@@ -110,10 +118,12 @@ function form1(
   const positions = new Map(patients.map((patient, index) => [patient, index]));
   const indexOf = (patient: string): number => positions.get(patient) ?? 0;
   const { system, value } = caller.client;
+  const servers = [...new Set(entries.flatMap(({ asked }) => (asked === undefined ? [] : [asked.server])))];
   return {
     a: stated(caller.address),
     c: system ? [system, stated(value)] : [stated(value)],
-    e: entries.map((entry) => form1Entry(entry, indexOf)),
+    ...(servers.length === 0 ? {} : { d: servers }),
+    e: entries.map((entry) => form1Entry(entry, servers, indexOf)),
     ...purposesOf(caller),
     ...(hook === undefined ? {} : { h: form1Hook(hook, indexOf) }),
     o: outcomeOf(status),
@@ -143,15 +153,10 @@ function tokenOf({ token }: Caller): string | undefined {
 /** FHIR has no empty strings. */
 const stated = (text: string): string => (text === '' ? 'unknown' : text);
 
-/** auditevent-outcome: 0 success, 4 minor (4xx), 8 serious (5xx). */
-function outcomeOf(status: number): Outcome {
-  if (status < 400) return '0';
-  return status < 500 ? '4' : '8';
-}
-
-function form1Entry(entry: AccessEntry, indexOf: (patient: string) => number): Form1Entry {
-  const { interaction, resource, operation, query } = entry;
+function form1Entry(entry: AccessEntry, servers: readonly string[], indexOf: (patient: string) => number): Form1Entry {
+  const { interaction, resource, operation, query, asked } = entry;
   return {
+    ...(asked === undefined ? {} : { d: servers.indexOf(asked.server), f: asked.status ?? 0 }),
     i: interaction.replace(/^conditional-/, ''),
     ...(operation === undefined ? {} : { o: operation }),
     p: [...entryPatients(entry)].map(indexOf),
@@ -188,13 +193,18 @@ const isCode = (text: string): boolean => /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/.te
 const codeOf = (text: string): string => (isCode(text) ? text : 'unknown');
 
 /** Keys in alphabetical order; empty lists of patients are left out of entries. */
-function canonical({ a, c, e, g, h, k, o, s, u, w, x, z }: Form1): string {
-  const entries = e.map(({ i, o, p, q, r, v }) => ({ i, o, p: p.length === 0 ? undefined : p, q, r, v }));
-  return JSON.stringify({ a, c, e: entries, g, h, k, o, s, u, w, x, z });
+function canonical({ a, c, d, e, g, h, k, o, s, u, w, x, z }: Form1): string {
+  const entries = e.map((entry) => {
+    const { d: server, f, i, o: operation, p, q, r, v } = entry;
+    return { d: server, f, i, o: operation, p: p.length === 0 ? undefined : p, q, r, v };
+  });
+  return JSON.stringify({ a, c, d, e: entries, g, h, k, o, s, u, w, x, z });
 }
 
 /** Everything that decides the values of the kind facet; checked against the renderer by test/audit/facet.test.ts. */
-function kindText({ o, z }: Form1, event: EventPart): string {
+function kindText(row: Form1, event: EventPart): string {
+  const { z } = row;
+  const o = outcomeOfPart(row, event);
   switch (event.part) {
     case 'entry': {
       const { i, o: operation, q, r, v } = event.entry;
@@ -223,9 +233,12 @@ function kindText({ o, z }: Form1, event: EventPart): string {
 }
 
 /** Everything that decides the values of the agents facet. */
-function agentsText({ a, c, z }: Form1, event: EventPart, user?: string, token?: string): string {
-  const pattern = (event.part === 'entry' ? patternOf(event.entry.i) : undefined) ?? EXECUTE;
-  return JSON.stringify(['a', a, c, z, pattern.client.code, user, token]);
+function agentsText(row: Form1, event: EventPart, user?: string, token?: string): string {
+  const { a, c, z } = row;
+  const entry = event.part === 'entry' ? event.entry : undefined;
+  const pattern = (entry === undefined ? undefined : patternOf(entry.i)) ?? EXECUTE;
+  const server = entry === undefined ? undefined : serverAsked(row, entry);
+  return JSON.stringify(['a', a, c, z, pattern.client.code, user, token, server]);
 }
 
 /** Subjects an event shows: its patient, and a Patient that is itself the data. */
@@ -236,10 +249,10 @@ function subjectsOf(event: EventPart): readonly number[] {
   return [event.patient, own].filter((subject) => subject !== undefined);
 }
 
-/** `Type/id` of what the event's entities refer to, Patients left out. */
-function entitiesOf(event: EventPart): readonly string[] {
+/** `Type/id` of what the event's entities refer to, absolute where another server was asked; Patients left out. */
+function entitiesOf(row: Form1, event: EventPart): readonly string[] {
   if (event.part === 'hook') return [...new Set(event.hook.drafts)];
   if (event.part !== 'entry') return [];
   const { r } = event.entry;
-  return r === undefined || ownSubject(r) !== undefined ? [] : [r];
+  return r === undefined || ownSubject(r) !== undefined ? [] : [referenceTo(r, event.entry, row)];
 }

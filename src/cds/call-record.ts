@@ -6,7 +6,7 @@ import { within } from './deadline.ts';
 import { type DecisionRecord, decisionCommands, type RecordedCard } from './decision-record.ts';
 import type { HookRequest } from './hook-request.ts';
 import type { Basis } from './judge.ts';
-import type { CdsParts, Sender } from './parts.ts';
+import type { Call, CdsParts } from './parts.ts';
 import type { Prefetched } from './prefetch.ts';
 import { usedOnce } from './refusal.ts';
 import type { Service } from './service.ts';
@@ -54,8 +54,7 @@ export function recordedCard({ kind, key, further, card, overridable }: BuiltCar
 function decision(
   service: Service | undefined,
   { record: id, request, recorded, basis, drafts, model, prefetched }: Outcome,
-  { client }: Sender,
-  at: number,
+  { client, startedAt: at }: Call,
   { seal, recordMs, handles, basisMs }: CdsParts,
 ): readonly Command[] {
   if (id === undefined || service === undefined || request === undefined || recorded.length === 0) return [];
@@ -85,17 +84,16 @@ function decision(
 }
 
 /**
- * One durable row: who called what about whom, which data and model, which cards; never their text, values or scores. With it goes the one use
- * of the JWT. @returns false when the JWT was used meanwhile: nothing was written
+ * One durable row: who called what about whom, which data and model, which cards; never their text, values or scores. It also holds an event
+ * for each read of another server. With it goes the one use of the JWT. @returns false when the JWT was used meanwhile: nothing was written
  */
 export async function recordCall(
   service: Service | undefined,
   outcome: Outcome,
-  from: Sender,
-  startedAt: number,
+  call: Call,
   parts: CdsParts,
 ): Promise<boolean> {
-  const { caller, replay } = from;
+  const { caller, replay, startedAt, outside } = call;
   const { context, ambient, deadlineMs } = parts;
   const { request, prefetched } = outcome;
   const hook: HookAccess = {
@@ -116,11 +114,8 @@ export async function recordCall(
     },
   };
   const description = outcome.remarks.length === 0 ? {} : { outcomeDescription: outcome.remarks.join('; ') };
-  const row = context.audit({ caller, entries: [], status: outcome.auditStatus, ...description, hook });
-  const commands = [
-    ...(replay === undefined ? [] : [usedOnce(replay)]),
-    ...decision(service, outcome, from, startedAt, parts),
-  ];
+  const row = context.audit({ caller, entries: outside.entries(), status: outcome.auditStatus, ...description, hook });
+  const commands = [...(replay === undefined ? [] : [usedOnce(replay)]), ...decision(service, outcome, call, parts)];
   const written = await within(context.store.commit({ commands, audit: [row] }), Math.max(deadlineMs, 1000), undefined);
   if (written === undefined) throw new Error('audit row was not written');
   return written.ok;

@@ -17,9 +17,10 @@ import { type DraftOrder, draftOrders, isAboutMedication } from './draft-orders.
 import { type HookRequest, parseHookRequest } from './hook-request.ts';
 import { HOOKS } from './hooks.ts';
 import { type Judged, judgeOrders, judgeRecorded, judgeScores, judgeTriage, NO_BASIS } from './judge.ts';
-import type { CdsAnswer, CdsParts, Sender } from './parts.ts';
+import { OutsideReads } from './outside-reads.ts';
+import type { Call, CdsAnswer, CdsParts, Sender } from './parts.ts';
 import { type Prefetched, prefetch } from './prefetch.ts';
-import { HEADERS, isKept, refusal, refuse } from './refusal.ts';
+import { HEADERS, isKept, refusal, refuse, rowsOfReads } from './refusal.ts';
 import { checkedWith, parted, restrictedCards } from './restricted.ts';
 import { judgesOrders, type Service, userTypeOf } from './service.ts';
 import { referenceOf, relativeOf } from './subject.ts';
@@ -28,6 +29,7 @@ import type { People } from './suggestion.ts';
 /** Shares of the deadline: reading data ends at the first, judging at the second; the rest is for the audit. */
 const READ_SHARE = 0.6;
 const JUDGE_SHARE = 0.9;
+const readingUntil = ({ startedAt }: Call, { deadlineMs }: CdsParts): number => startedAt + deadlineMs * READ_SHARE;
 
 /**
  * Answers one call. The audit row is durable before the answer: 503 when it cannot be written.
@@ -44,10 +46,16 @@ export async function invoke(
   if (replay !== undefined && (await isKept(replay, parts))) {
     return refuse(refuseBearer('replayed'), caller, parts, 'replayed');
   }
-  const outcome = await outcomeOf(service, text, from, startedAt, parts);
+  const outside = new OutsideReads(parts.readOutside);
+  const call: Call = { ...from, startedAt, outside };
+  const outcome = await outcomeOf(service, text, call, parts);
+  if (outside.isUnderWay) await within(outside.settled(), readingUntil(call, parts) - parts.ambient.now(), undefined);
   try {
-    const isFirst = await recordCall(service, outcome, from, startedAt, parts);
-    if (!isFirst) return refuse(refuseBearer('replayed'), caller, parts, 'replayed');
+    const isFirst = await recordCall(service, outcome, call, parts);
+    if (!isFirst) {
+      const reads = rowsOfReads(call, outcome.request?.userId, parts.context);
+      return refuse(refuseBearer('replayed'), caller, parts, 'replayed', reads);
+    }
   } catch (cause) {
     parts.observe('audit-failed', 1);
     parts.context.report(cause, caller.requestId);
@@ -73,13 +81,8 @@ const NOTHING_KNOWN = {
   basis: NO_BASIS,
 } as const;
 
-async function outcomeOf(
-  service: Service | undefined,
-  text: string,
-  from: Sender,
-  startedAt: number,
-  parts: CdsParts,
-): Promise<Outcome> {
+async function outcomeOf(service: Service | undefined, text: string, from: Call, parts: CdsParts): Promise<Outcome> {
+  const { startedAt } = from;
   let request: HookRequest | undefined;
   try {
     if (service === undefined) throw fhirError('not-found', 'There is no CDS service of this id.');
@@ -91,7 +94,7 @@ async function outcomeOf(
     const call = { client: from.client.name, service: service.id, hookInstance: request.hookInstance, text, stamp };
     const before = parts.answered.find(call, startedAt);
     if (before !== undefined) return asBefore(before, request);
-    const outcome = await answerCall(service, request, from, startedAt, parts);
+    const outcome = await answerCall(service, request, from, parts);
     parts.answered.keep(call, outcome, startedAt);
     return outcome;
   } catch (error) {
@@ -106,14 +109,8 @@ async function outcomeOf(
   }
 }
 
-async function answerCall(
-  service: Service,
-  request: HookRequest,
-  from: Sender,
-  startedAt: number,
-  parts: CdsParts,
-): Promise<Outcome> {
-  const { caller, client } = from;
+async function answerCall(service: Service, request: HookRequest, from: Call, parts: CdsParts): Promise<Outcome> {
+  const { caller, client, startedAt, outside } = from;
   const { orders, danglingSelections } = draftOrders(request.draftOrders ?? {}, request.selections);
   refuseOtherSubject(orders, request.patientId);
   if (danglingSelections > 0) parts.observe('dangling-selection', danglingSelections);
@@ -130,18 +127,18 @@ async function answerCall(
     const remarks = isShown ? dangling : [...dangling, 'role is not shown cards'];
     return { ...NOTHING_KNOWN, ...common, auditStatus: 200, body: emptyBody(service, from, parts), remarks };
   }
-  const { ambient, deadlineMs, context, door, readOutside, fhirBase } = parts;
-  const remaining = (share: number) => startedAt + deadlineMs * share - ambient.now();
+  const { ambient, deadlineMs, context, door, fhirBase } = parts;
+  const judgedBy = startedAt + deadlineMs * JUDGE_SHARE;
   const prefetched = await prefetch(service, request, {
     door,
-    readOutside,
+    outside,
     caller,
     client,
     context,
     fhirBase,
     startedAt,
     now: () => ambient.now(),
-    remainingMs: () => remaining(READ_SHARE),
+    remainingMs: () => readingUntil(from, parts) - ambient.now(),
   });
   if (prefetched.foreign > 0) parts.observe('foreign-resource', prefetched.foreign);
   const record = ambient.newId();
@@ -155,12 +152,11 @@ async function answerCall(
     drafted: orders.map(({ received }) => received),
     isValid: (resource) => context.validate(resource).every(({ severity = 'error' }) => severity !== 'error'),
   };
-  const deadlineAt = startedAt + deadlineMs * JUDGE_SHARE;
   const asked = { orders: medicationOrders, recorded: request.recorded };
-  const judged = await judge(frame, service.engine, prefetched, asked, deadlineAt, caller.requestId, parts);
+  const judged = await judge(frame, service.engine, prefetched, asked, judgedBy, caller.requestId, parts);
   if (judged.failed) parts.observe('engine-failed', 1);
   const unheard = notOverridden(judged.cards, service, request, client, parts);
-  const untold = await within(unheard, remaining(JUDGE_SHARE), judged.cards);
+  const untold = await within(unheard, judgedBy - ambient.now(), judged.cards);
   const overridden = judged.cards.length - untold.length;
   if (overridden > 0) parts.observe('override-remembered', overridden);
   const sent = sendable(frame, untold, new Set(common.drafts), parts);

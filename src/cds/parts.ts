@@ -8,8 +8,9 @@ import type { BasisHandles } from './basis-link.ts';
 import type { Verified } from './bearer.ts';
 import type { Indicator } from './card.ts';
 import type { Seal } from './decision-record.ts';
+import type { OutsideReads, ReadOutside } from './outside-reads.ts';
 import type { OverrideMemory } from './override-memory.ts';
-import type { Door, ReadOutside } from './reader.ts';
+import type { Door } from './reader.ts';
 
 export interface CdsAnswer {
   readonly status: number;
@@ -67,4 +68,10 @@ export interface CdsParts {
 /** Who sent a call: the registered client and its JWT. */
 export interface Sender extends Verified {
   readonly caller: Caller;
+}
+/** One call while it is answered. */
+export interface Call extends Sender {
+  /** ms since 1970 when it came. */
+  readonly startedAt: number;
+  readonly outside: OutsideReads;
 }

@@ -3,7 +3,6 @@
  * Source: CDS Hooks 2.0.1 "FHIR Resource Access"; docs/cds-hooks.md#prefetch.
  */
 
-import type { Json } from '../fhir/resource.ts';
 import { parseOwnJson } from '../fhir/resource.ts';
 import type { Caller, RestContext } from '../rest/context.ts';
 import { personOf } from '../rest/patient-links.ts';
@@ -11,6 +10,7 @@ import type { FhirResponse, WireRequest } from '../rest/request.ts';
 import type { CdsClient } from './client.ts';
 import { within } from './deadline.ts';
 import type { HookRequest } from './hook-request.ts';
+import type { OutsideReads } from './outside-reads.ts';
 import { patientCaller } from './patient-caller.ts';
 import { type Entry, type Received, received } from './received.ts';
 import { linkedPatients } from './subject.ts';
@@ -19,22 +19,12 @@ import type { Template } from './template.ts';
 /** The one door to clinical data, for a request in wire form. */
 export type Door = (request: WireRequest, caller: Caller, context: RestContext) => Promise<FhirResponse>;
 
-/** One read of another FHIR server; rejects when nothing that counts came back. `body` is undefined for anything but 200. */
-export type ReadOutside = (read: {
-  /** FHIR base, without trailing slash. */
-  readonly server: string;
-  readonly token: string;
-  /** `Patient/1`, `Observation?...`, or an absolute next link below the base. */
-  readonly path: string;
-  readonly timeoutMs: number;
-}) => Promise<{ readonly status: number; readonly body: Json | undefined }>;
-
 /** Most pages read for one key. */
 const PAGE_LIMIT = 5;
 
 export interface Source {
   readonly door: Door;
-  readonly readOutside: ReadOutside;
+  readonly outside: OutsideReads;
   readonly caller: Caller;
   readonly client: CdsClient;
   readonly context: RestContext;
@@ -141,7 +131,9 @@ function outsideReader(request: HookRequest, { server, token }: Grant, source: S
     const timeoutMs = Math.min(source.remainingMs(), expiresAt - source.now());
     if (timeoutMs <= 0) return FAILED;
     try {
-      const { status, body } = await source.readOutside({ server, token, path, timeoutMs });
+      const answer = await source.outside.read({ server, token, path, timeoutMs }, asked, request.patientId);
+      if (answer === undefined) return FAILED;
+      const { status, body } = answer;
       if (asked.id !== undefined && (status === 404 || status === 410)) return received(null, asked);
       return status === 200 ? received(body, asked) : FAILED;
     } catch {

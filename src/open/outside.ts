@@ -1,13 +1,13 @@
 /** What leaves this server, as configured: one allow-list for notifications, key sets of CDS clients, and reads of their FHIR servers. */
 
 import type { CdsOptions } from '../cds/cds.ts';
-import type { ReadOutside } from '../cds/reader.ts';
+import type { ReadOutside } from '../cds/outside-reads.ts';
 import type { Config } from '../config.ts';
 import { isJsonObject } from '../fhir/resource.ts';
 import { isLoopback } from '../http/access.ts';
 import { type AllowList, allowList } from '../outbound/allow-list.ts';
 import { FhirServers } from '../outbound/fhir-servers.ts';
-import { Outbound } from '../outbound/outbound.ts';
+import { type CallFault, Outbound, OutboundError } from '../outbound/outbound.ts';
 
 /** Unset, this machine only; and nothing at all where the server can be reached from elsewhere. @throws TypeError on a malformed setting */
 export function outboundList({ OUTBOUND_ALLOW, HOST }: Config): AllowList {
@@ -25,6 +25,8 @@ export interface Outside {
 }
 
 const KEYS_TIMEOUT_MS = 3000;
+/** What no server ever saw. */
+const NOTHING_SENT: ReadonlySet<CallFault> = new Set(['not-allowed', 'address', 'open', 'closed']);
 
 export function openOutside(config: Config): Outside {
   const allow = outboundList(config);
@@ -32,8 +34,15 @@ export function openOutside(config: Config): Outside {
   const outbound = new Outbound({ allow });
   return {
     readOutside: async (read) => {
-      const { status, body } = await servers.read(read);
-      return { status, body: isJsonObject(body) ? body : undefined };
+      try {
+        const { status, body } = await servers.read(read);
+        return { status, body: isJsonObject(body) ? body : undefined };
+      } catch (error) {
+        if (!(error instanceof OutboundError)) throw error;
+        if (NOTHING_SENT.has(error.fault)) return undefined;
+        if (error.status === undefined) throw error;
+        return { status: error.status, body: undefined };
+      }
     },
     fetchKeys: async (url) => {
       const headers = { Accept: 'application/json' };

@@ -127,9 +127,14 @@ async function exchange({ server, token, path, timeoutMs }: FhirRead, agent: Age
     const status = statusOf(error);
     if (status !== undefined && status >= 400 && status < 500) return { status, body: undefined };
     if (status !== undefined && status >= 300 && status < 400) {
-      throw new OutboundError('redirect', 'The server answered with a redirect, which is not followed.');
+      throw new OutboundError('redirect', 'The server answered with a redirect, which is not followed.', { status });
     }
-    throw new OutboundError(deadline.aborted ? 'timeout' : 'connection', 'The read gave no answer.', { cause: error });
+    const cause = error instanceof Error ? error.cause : undefined;
+    if (cause instanceof OutboundError) throw cause; // the name led to an address that may not be connected to
+    throw new OutboundError(deadline.aborted ? 'timeout' : 'connection', 'The read gave no answer.', {
+      cause: error,
+      status: status !== undefined && status >= 500 ? status : undefined,
+    });
   }
 }
 

@@ -39,8 +39,11 @@ export type CallFault =
 /** Never holds the URL, a header or what the peer said. */
 export class OutboundError extends Error {
   readonly fault: CallFault;
-  constructor(fault: CallFault, message: string, options?: { cause?: unknown }) {
+  /** HTTP status of an answer that came and does not count: a redirect, or a failure of the server. */
+  readonly status: number | undefined;
+  constructor(fault: CallFault, message: string, options?: { cause?: unknown; status?: number | undefined }) {
     super(message, options);
+    this.status = options?.status;
     this.name = 'OutboundError';
     this.fault = fault;
   }

@@ -50,11 +50,12 @@ function tripleFinding(
   knowledge: DrugKnowledge,
 ): Finding | undefined {
   const counted = (taken: Taken, ingredient: Ingredient) =>
-    !((taken.once || taken.prn) && rule.notCountedOccasional?.has(ingredient) === true);
+    !(taken.once && rule.notCountedOnce?.has(ingredient) === true);
   const three = completed(draft, others, recent, rule.sets, counted);
   if (three === undefined) return undefined;
-  const severity = quieted(rule, draft, facts);
-  const core = { kind: 'combination' as const, severity, effect: rule.effect, id: rule.id, citation: rule.source };
+  const { effect, id, source } = rule;
+  const severity = quieted(rule, facts);
+  const core = { kind: 'combination' as const, severity, effect, id, citation: source };
   const [second, ...further] = [...new Set(three.slice(1).map(({ taken }) => taken))].filter(
     (taken) => taken !== draft,
   );
@@ -72,10 +73,8 @@ function tripleFinding(
 }
 
 /** A contraindication stays what it is. */
-function quieted({ severity, quiet = [], quietRoutes = [] }: TripleRule, draft: Taken, facts: PatientFacts): Severity {
-  if (severity === 'contraindicated') return severity;
-  if (quiet.some((name) => facts.has(name))) return 'low';
-  return quietRoutes.includes(draft.route) ? 'moderate' : severity;
+function quieted({ severity, quiet = [] }: TripleRule, facts: PatientFacts): Severity {
+  return severity === 'major' && quiet.some((name) => facts.has(name)) ? 'moderate' : severity;
 }
 
 /** The draft in one set and different ingredients, of the draft or of others, in the two other sets. */

@@ -72,11 +72,10 @@ export interface TripleRule<Drugs = ReadonlySet<Ingredient>> {
   readonly effect: string;
   readonly source: string;
   readonly proposals?: Names;
+  /** At most moderate when one of these is recorded. */
   readonly quiet?: Names;
-  readonly quietRoutes?: Names;
-  readonly notCounted?: Drugs;
-  /** Not counted when ordered once or as needed. */
-  readonly notCountedOccasional?: Drugs;
+  /** Not counted when ordered once. */
+  readonly notCountedOnce?: Drugs;
 }
 export interface Side<Drugs = ReadonlySet<Ingredient>> {
   readonly drugs?: Drugs;
@@ -260,11 +259,11 @@ export function compiledRules(candidate: unknown, schema: unknown, idOf: (name: 
     ...row,
     ...(when === undefined ? {} : { when: conditions(when) }),
   }));
-  const triples = tables.triples.map(({ notCounted, notCountedOccasional, ...row }) => {
-    const left = set(notCounted ?? []);
-    const occasional = notCountedOccasional && { notCountedOccasional: set(notCountedOccasional) };
-    return { ...row, ...occasional, sets: row.sets.map((names) => set(names).difference(left)) };
-  });
+  const triples = tables.triples.map(({ notCountedOnce, ...row }) => ({
+    ...row,
+    ...(notCountedOnce === undefined ? {} : { notCountedOnce: set(notCountedOnce) }),
+    sets: row.sets.map(set),
+  }));
   const tests = new Map(tables.monitoring.tests.map((test) => [test.id, { kind: 'test' as const, ...test }]));
   const testsOf = (ids: Names) => ids.flatMap((id) => tests.get(id) ?? []);
   const anyDrug = { has: () => true };

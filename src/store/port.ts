@@ -117,7 +117,7 @@ export interface AuditIndex {
   readonly agents: AuditFacet;
   /** Opaque subject keys (see `AuditRow.subjects`) of this event. */
   readonly subjects: readonly string[];
-  /** `Type/id` of the entities of this event; Patients are given by subject, not here. */
+  /** `Type/id` of the entities of this event, or an absolute URL of another server's; Patients are given by subject, not here. */
   readonly entities: readonly string[];
 }
 /**

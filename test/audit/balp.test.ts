@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import type { AuditEvent, AuditEventAgent, Coding } from 'fhir/r4.d.ts';
-import { AT, accessOf, caller, findings, REQUEST_ID, rendered, rowOf, SAMPLES, SOURCE } from './world.ts';
+import { AT, accessOf, caller, EHR, findings, REQUEST_ID, rendered, rowOf, SAMPLES, SOURCE } from './world.ts';
 
 const BALP = 'https://profiles.ihe.net/ITI/BALP/StructureDefinition/IHE.BasicAudit.';
 const DCM = 'http://dicom.nema.org/resources/ontology/DCM|';
@@ -12,6 +12,7 @@ const PARTICIPATION = 'http://terminology.hl7.org/CodeSystem/v3-ParticipationTyp
 const ENTITY = 'http://terminology.hl7.org/CodeSystem/audit-entity-type|';
 const ROLE = 'http://terminology.hl7.org/CodeSystem/object-role|';
 
+const isUser = (agent: AuditEventAgent): boolean => typeOf(agent).startsWith(PARTICIPATION);
 const pair = (coding: Coding | undefined): string => `${coding?.system}|${coding?.code}`;
 const typeOf = (agent: AuditEventAgent | undefined): string => pair(agent?.type?.coding?.[0]);
 const entitiesOf = (event: AuditEvent, type: string, role?: string) =>
@@ -81,20 +82,82 @@ for (const [interaction, action, client, server, userType, profile] of rows)
         });
       }
 
+/** This server as the client of another one: who is who, what came of it. The EHR that asked is an application beside them. */
+const askedRows: readonly [
+  interaction: 'read' | 'search-type',
+  status: number | undefined,
+  outcome: string,
+  client: string,
+  server: string,
+][] = [
+  ['read', 200, '0', `${DCM}110152`, `${DCM}110153`],
+  ['search-type', 200, '0', `${DCM}110153`, `${DCM}110152`],
+  ['search-type', 299, '0', `${DCM}110153`, `${DCM}110152`],
+  ['search-type', 302, '4', `${DCM}110153`, `${DCM}110152`],
+  ['read', 400, '4', `${DCM}110152`, `${DCM}110153`],
+  ['read', 404, '4', `${DCM}110152`, `${DCM}110153`],
+  ['search-type', 499, '4', `${DCM}110153`, `${DCM}110152`],
+  ['search-type', 500, '8', `${DCM}110153`, `${DCM}110152`],
+  ['read', undefined, '8', `${DCM}110152`, `${DCM}110153`],
+];
+for (const [interaction, status, outcome, client, server] of askedRows)
+  for (const user of [undefined, 'Practitioner/12'])
+    test(`§5.6.4 balp asked elsewhere: ${interaction}, ${user ?? 'no user'}, ${status ?? 'no answer'}`, () => {
+      const what =
+        interaction === 'read' ? { resource: { type: 'Encounter', id: 'e1' } } : { query: `GET ${EHR}/X?y=z` };
+      const entry = { interaction, ...what, patients: ['p1'], asked: { server: EHR, status } };
+      // The request itself failed: what was asked elsewhere has an outcome and a description of its own.
+      const access = accessOf([entry], { caller: caller(user), status: 412, outcomeDescription: 'refused' });
+      const [event] = rendered(rowOf(access));
+      assert.ok(event);
+      const profile = `${BALP}Patient${interaction === 'read' ? 'Read' : 'Query'}`;
+      assert.deepEqual(event.meta?.profile, outcome === '0' ? [profile] : undefined);
+      assert.equal(event.outcome, outcome);
+      const said = status === undefined ? 'No answer.' : `Answered with status ${status}.`;
+      assert.equal(event.outcomeDesc, outcome === '0' ? undefined : said);
+      assert.equal(event.source.observer.identifier?.value, SOURCE.observer);
+      assert.deepEqual(
+        event.agent.map((agent) => [
+          typeOf(agent),
+          agent.who?.identifier?.value ?? agent.who?.reference,
+          agent.requestor,
+        ]),
+        [
+          [client, SOURCE.observer, user === undefined],
+          [server, EHR, false],
+          [`${DCM}110150`, 'ward-app', false],
+          ...(user === undefined ? [] : [[`${PARTICIPATION}IRCP`, user, true]]),
+        ],
+      );
+      assert.deepEqual(event.agent[1]?.network, { address: EHR, type: '5' });
+      const data = entitiesOf(event, `${ENTITY}2`, `${ROLE}4`).map(({ what: found }) => found?.reference);
+      assert.deepEqual(data, interaction === 'read' ? [`${EHR}/Encounter/e1`] : []);
+    });
+
 /** Rules every AuditEvent of ours keeps, also failures and our own patterns. */
 const everywhere: readonly [rule: string, holds: (event: AuditEvent) => boolean][] = [
   [
-    '§5.6.2 client and server agents have a network address of type 1, 2 or 5',
+    '§5.6.2 agents that are no user have a network address of type 1, 2 or 5',
     ({ agent }) =>
-      agent.slice(0, 2).every(({ network }) => !!network?.address && ['1', '2', '5'].includes(network.type ?? '')),
+      agent
+        .filter((each) => !isUser(each))
+        .every(({ network }) => !!network?.address && ['1', '2', '5'].includes(network.type ?? '')),
   ],
-  ['a user agent has no network', ({ agent }) => agent.slice(2).every(({ network }) => network === undefined)],
+  ['a user agent has no network', ({ agent }) => agent.filter(isUser).every(({ network }) => network === undefined)],
   ['no agent has media', ({ agent }) => agent.every(({ media }) => media === undefined)],
   [
     'every agent has who and type',
     ({ agent }) => agent.every(({ who, type }) => who !== undefined && type !== undefined),
   ],
-  ['two or three agents', ({ agent }) => agent.length === 2 || agent.length === 3],
+  [
+    'one client, one server, at most one user, and an application where another server was asked',
+    (event) => {
+      const software = event.agent.filter((agent) => !isUser(agent)).map(typeOf);
+      const isAsked = event.agent.some(({ network }) => network?.type === '5');
+      return software.length === (isAsked ? 3 : 2) && new Set(software).size === software.length;
+    },
+  ],
+  ['at most one user', ({ agent }) => agent.filter(isUser).length <= 1],
   ['exactly one agent is the requestor', ({ agent }) => agent.filter(({ requestor }) => requestor).length === 1],
   ['the observer is this server', ({ source }) => source.observer.identifier?.value === SOURCE.observer],
   [

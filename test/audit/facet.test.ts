@@ -50,7 +50,14 @@ const entry = fc.record({
   resource: fc.record({ type: fc.constantFrom('Patient', 'Observation'), id }),
 });
 const more = fc.record(
-  { query: fc.constant('GET /x?y=z'), operation: fc.constantFrom('everything', 'lastn') },
+  {
+    query: fc.constant('GET /x?y=z'),
+    operation: fc.constantFrom('everything', 'lastn'),
+    asked: fc.record({
+      server: fc.constantFrom('https://ehr.example/fhir', 'http://127.0.0.1:9/fhir', SOURCE.observer),
+      status: fc.constantFrom(undefined, 200, 404, 503),
+    }),
+  },
   { requiredKeys: [] },
 );
 const access = fc

@@ -94,6 +94,9 @@ export const rendered = (row: AuditRow, options?: { erased?: boolean }): AuditEv
   row.events.map((_event, index): AuditEvent => JSON.parse(renderAuditEvent(stored(row, options), index + 1)));
 
 const data = { type: 'Observation', id: 'obs-1' };
+export const EHR = 'https://ehr.example/fhir';
+const asked = (status: number | undefined, server = EHR) => ({ server, status });
+const outside = `GET ${EHR}/Observation?patient=pat-canary&code=x`;
 const search = 'GET /fhir/Observation?patient=pat-canary&code:in=x&_text=Canary';
 
 /** One row for each shape of request; names say what is special. */
@@ -179,6 +182,28 @@ export const SAMPLES: Readonly<Record<string, Access>> = {
     status: 500,
   }),
   'hook call': accessOf([], { hook: HOOK }),
+  'hook call with reads of another server': accessOf(
+    [
+      {
+        interaction: 'read',
+        resource: { type: 'Patient', id: 'pat-canary' },
+        patients: ['pat-canary'],
+        asked: asked(200),
+      },
+      { interaction: 'read', resource: { type: 'Encounter', id: 'e1' }, patients: ['pat-canary'], asked: asked(404) },
+      { interaction: 'search-type', query: outside, patients: ['pat-canary'], asked: asked(200) },
+      { interaction: 'search-type', query: `GET ${EHR}?page=2`, patients: ['pat-canary'], asked: asked(undefined) },
+      { interaction: 'read', resource: data, patients: ['pat-canary'] },
+    ],
+    { hook: HOOK, status: 412, outcomeDescription: 'refused: precondition-failed' },
+  ),
+  'reads of two other servers for a system': accessOf(
+    [
+      { interaction: 'search-type', query: outside, patients: ['pat-canary'], asked: asked(503) },
+      { interaction: 'read', resource: data, patients: [], asked: asked(200, 'http://127.0.0.1:9/fhir') },
+    ],
+    { caller: caller(undefined, 'token-3') },
+  ),
   'hook call without anything': accessOf([], {
     status: 412,
     hook: {

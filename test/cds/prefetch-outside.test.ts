@@ -5,7 +5,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { exportJWK, generateKeyPair, SignJWT } from 'jose';
-import type { ReadOutside } from '../../src/cds/reader.ts';
+import type { Access } from '../../src/audit.ts';
+import type { ReadOutside } from '../../src/cds/outside-reads.ts';
 import { AT, bundle, FHIR_BASE, PATIENT, PEER, patientView, type WorldOptions, world } from './world.ts';
 
 const EHR = 'https://ehr.example/fhir';
@@ -81,6 +82,19 @@ test('§1.4.3 §2.2 §8.5 cds-hooks-2.0@fetch absent keys are read from the regi
   assert.deepEqual(reads, [], 'nothing of our own store is read');
   assert.ok(audits[0]?.hook?.prefetch.fetched.includes('vitals'));
   assert.equal(JSON.stringify(audits).includes('tok"'), false, 'the token is nowhere');
+  const entries = audits[0]?.entries ?? [];
+  assert.equal(entries.length, asked.length, 'one event a read');
+  assert.ok(entries.every((entry) => entry.asked?.server === EHR && entry.asked.status === 200));
+  assert.ok(entries.every(({ patients }) => patients.join() === '1288992'));
+  assert.deepEqual(
+    entries.filter(({ interaction }) => interaction === 'read').map(({ resource }) => resource),
+    [{ type: 'Patient', id: '1288992' }],
+  );
+  const queries = asked.flatMap(({ path }) => (path.startsWith('Patient/') ? [] : [`GET ${EHR}/${path}`]));
+  assert.deepEqual(
+    entries.flatMap(({ query }) => query ?? []),
+    queries,
+  );
 });
 
 const stored = { '/Patient/1288992': PATIENT, '/Observation': bundle(VITAL) };
@@ -137,6 +151,9 @@ test('cds-hooks-2.0@fetch a demonstration client that names another server is no
   assert.equal((await demonstrated('deterioration-sepsis', view)).status, 200);
 });
 
+/** What came of each read, in order. */
+const statusesOf = (audits: readonly Access[]) => audits[0]?.entries.map(({ asked }) => asked?.status);
+
 const page = (next: string | undefined, ...resources: object[]) => ({
   ...bundle(...resources),
   ...(next === undefined ? {} : { link: [{ relation: 'next', url: next }] }),
@@ -155,8 +172,14 @@ const answers: readonly [
       return { status: 200, body: path.startsWith('Condition') ? page(`${EHR}/page-2`) : bundle() };
     },
     200,
-    ({ evidence, asked }) => {
+    ({ evidence, asked, audits }) => {
       assert.ok(asked.some(({ path }) => path === `${EHR}/page-2`));
+      const pages = audits[0]?.entries.filter(({ query }) => query === `GET ${EHR}/page-2`);
+      assert.deepEqual(
+        pages?.map((entry) => [entry.interaction, entry.asked?.status]),
+        [['search-type', 200]],
+        'a page is a read of its own',
+      );
       assert.equal(evidence[0]?.resources.length, 1);
     },
   ],
@@ -199,7 +222,10 @@ const answers: readonly [
     '401: the token does not reach so far',
     async () => ({ status: 401, body: undefined }),
     200,
-    ({ audits }) => assert.ok(audits[0]?.hook?.prefetch.missing.includes('vitals')),
+    ({ audits, asked }) => {
+      assert.ok(audits[0]?.hook?.prefetch.missing.includes('vitals'));
+      assert.deepEqual(statusesOf(audits), Array(asked.length).fill(401));
+    },
   ],
   [
     'a server that breaks',
@@ -207,13 +233,38 @@ const answers: readonly [
       throw new Error('reset');
     },
     200,
-    ({ audits }) => assert.ok(audits[0]?.hook?.prefetch.missing.includes('patient')),
+    ({ audits, asked }) => {
+      assert.ok(audits[0]?.hook?.prefetch.missing.includes('patient'));
+      assert.deepEqual(statusesOf(audits), Array(asked.length).fill(undefined));
+    },
   ],
   [
     'a server that never answers',
     () => new Promise(() => undefined),
     200,
-    ({ audits }) => assert.ok(audits[0]?.hook?.prefetch.missing.includes('vitals')),
+    ({ audits, asked }) => {
+      assert.ok(audits[0]?.hook?.prefetch.missing.includes('vitals'));
+      assert.deepEqual(statusesOf(audits), Array(asked.length).fill(undefined));
+    },
+  ],
+  [
+    'nothing is sent: the server is left alone, and no event says that it was asked',
+    async () => undefined,
+    200,
+    ({ audits }) => {
+      assert.ok(audits[0]?.hook?.prefetch.missing.includes('vitals'));
+      assert.deepEqual(audits[0]?.entries, []);
+    },
+  ],
+  [
+    'refused after it was read: what was read is in the events of the refusal',
+    async ({ path }) =>
+      path.startsWith('Patient/') ? { status: 200, body: undefined } : { status: 200, body: bundle() },
+    412,
+    ({ audits, asked }) => {
+      assert.deepEqual([audits.length, audits[0]?.status], [1, 412]);
+      assert.deepEqual(statusesOf(audits), Array(asked.length).fill(200));
+    },
   ],
   [
     '404 of the patient: looked, nothing there',
@@ -235,4 +286,25 @@ test('§1.5.1 cds-hooks-2.0@fetch a token is not used once it has expired', asyn
   const expired = { ...WITH, fhirAuthorization: { ...AUTHORIZATION, expires_in: 0 } };
   const { answer, asked } = await call(expired);
   assert.deepEqual([answer.status, asked], [200, []]);
+});
+
+test('§5.6.4 reads made for a call whose JWT was used meanwhile are recorded with its refusal', async () => {
+  const used = new Map();
+  const readOutside: ReadOutside = async ({ path }) => {
+    // Another process answers the same JWT while this one reads.
+    for (const key of taken.splice(0)) used.set(key, { key, value: '', expiresAt: AT + 1e6 });
+    return { status: 200, body: path.startsWith('Patient/') ? PATIENT : bundle() };
+  };
+  const first = await call(WITH, { used });
+  assert.equal(first.answer.status, 200);
+  const taken = [...used.keys()].filter((key) => !key.includes('-7000-'));
+  used.clear();
+  const { answer, audits, asked } = await call(WITH, { used, readOutside });
+  assert.equal(answer.status, 401);
+  const rows = audits.filter(({ entries }) => entries.length > 0);
+  assert.deepEqual(
+    rows.at(-1)?.entries.map((entry) => entry.asked?.status),
+    Array(asked.length).fill(200),
+  );
+  assert.equal(rows.at(-1)?.caller.user, 'Practitioner/example');
 });

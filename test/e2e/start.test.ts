@@ -1,8 +1,10 @@
 // README: one command runs the main job; it prints three requests that work; data survives restarts; SIGTERM drains; loopback only.
 import assert from 'node:assert/strict';
-import { execFileSync, spawnSync } from 'node:child_process';
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import { request } from 'node:http';
 import { test } from 'node:test';
+import { setTimeout } from 'node:timers/promises';
 import { storeSettings } from '../test-store.ts';
 import { newFolder, removeFolder, start } from './server.ts';
 
@@ -62,6 +64,28 @@ test('a first start seeds, prints three requests that work, and the next start k
       encoding: 'utf8',
     });
     assert.equal(verdict.status, 0, verdict.stdout + verdict.stderr);
+  } finally {
+    removeFolder(folder);
+  }
+});
+
+test('SIGTERM at any moment of a start ends with 0, and the next start has everything', {
+  timeout: 180_000,
+}, async () => {
+  const folder = newFolder();
+  const env = { ...process.env, ...storeSettings(folder), SEED: 'demo' };
+  try {
+    for (const wait of [0, 150, 400, 800, 1600]) {
+      const child = spawn(process.execPath, ['src/main.ts', 'serve'], { env: { ...env, PORT: '0' }, stdio: 'pipe' });
+      const ended = once(child, 'exit');
+      await once(child.stderr, 'data');
+      await setTimeout(wait);
+      child.kill('SIGTERM');
+      assert.deepEqual(await ended, [0, null], `${wait} ms after its first word`);
+    }
+    const next = await start({ SEED: 'demo' }, folder);
+    assert.equal((await fetch(`${next.url}/fhir/Patient/demo-septic-shock`)).status, 200);
+    assert.equal(await next.stop(), 0);
   } finally {
     removeFolder(folder);
   }

@@ -60,9 +60,9 @@ test('§1.5.1 §1.5.2 outbound@fhir: reads with the token, by fhir-kit-client, a
   assert.deepEqual(await read('Patient/nobody'), { status: 404, body: undefined });
 });
 
-const faults: readonly [fault: CallFault, path: string][] = [
-  ['redirect', 'Patient/moved'],
-  ['connection', 'Patient/broken'],
+const faults: readonly [fault: CallFault, path: string, status?: number][] = [
+  ['redirect', 'Patient/moved', 302],
+  ['connection', 'Patient/broken', 500],
   ['connection', 'Patient/html'],
   ['connection', 'Patient/huge'],
   ['connection', 'Patient/cut'],
@@ -70,10 +70,13 @@ const faults: readonly [fault: CallFault, path: string][] = [
   ['not-allowed', 'http://127.0.0.1:1/fhir/Patient/1'],
   ['not-allowed', 'HTTPS://evil.example/fhir/Patient/1'],
 ];
-for (const [fault, path] of faults) {
+for (const [fault, path, status] of faults) {
   test(`§1.5.2 outbound@fhir ${fault}: ${path}`, async (context) => {
     const read = open(context);
-    await assert.rejects(read(path, 300), (error) => error instanceof OutboundError && error.fault === fault);
+    await assert.rejects(
+      read(path, 300),
+      (error) => error instanceof OutboundError && error.fault === fault && error.status === status,
+    );
   });
 }
 

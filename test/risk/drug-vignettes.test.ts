@@ -130,7 +130,7 @@ const ROWS: readonly Row[] = [
     'major TRIPLE-sedation',
     'opioid, benzodiazepine, gabapentinoid',
   ],
-  [order('pregabalin'), [on('oxycodone'), on('diazepam'), ventilated], 'low TRIPLE-sedation', 'ventilated'],
+  [order('pregabalin'), [on('oxycodone'), on('diazepam'), ventilated], 'moderate TRIPLE-sedation', 'ventilated'],
   [order('clopidogrel'), [on('apixaban'), on('aspirin')], 'major TRIPLE-bleeding', 'triple antithrombotic therapy'],
   [order('sumatriptan'), [on('sertraline'), on('tramadol')], 'major TRIPLE-serotonin', 'three serotonergic drugs'],
   [

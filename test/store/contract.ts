@@ -443,7 +443,10 @@ export function storeContract(engine: string, open: OpenStore): void {
     );
     const third = await store.commit({
       commands: [],
-      audit: [auditRow('3', { patient: 'p1', key: 'second', events: 2 }), auditRow('4', { agent: 'x' })],
+      audit: [
+        auditRow('3', { patient: 'p1', key: 'second', events: 2 }),
+        auditRow('4', { agent: 'x', entity: 'https://ehr.example/fhir/Encounter/e' }),
+      ],
     });
     assert.deepEqual(ok(third).auditIds, ['1-3-1', '1-3-2', '1-4-1']);
     const token = (name: string, code: string): Predicate => ({ kind: 'token', parameter: `AuditEvent.${name}`, code });
@@ -470,6 +473,8 @@ export function storeContract(engine: string, open: OpenStore): void {
       [reference('patient', 'Patient/p1'), ['1-1-1', '1-3-1', '1-3-2']],
       [reference('patient', 'Patient/p9'), []],
       [reference('entity', 'Patient/p2'), ['1-2-1']],
+      [reference('entity', 'https://ehr.example/fhir/Encounter/e'), ['1-4-1']],
+      [reference('entity', 'Encounter/e'), []],
       [reference('entity', 'Observation/o', 'Patient/p1'), ['1-1-1', '1-2-1', '1-3-1', '1-3-2']],
       [{ kind: 'and', of: [reference('patient', 'Patient/p1', 'Patient/p2'), token('action', 'C')] }, ['1-2-1']],
       [{ kind: 'or', of: [token('agent', 'x'), token('action', 'C')] }, ['1-2-1', '1-4-1']],
