@@ -14,9 +14,10 @@ import { type CdsClient, isSafeAddress } from './client.ts';
 import { shaped, suggestionsLost } from './client-profile.ts';
 import { within } from './deadline.ts';
 import { type DraftOrder, draftOrders, isAboutMedication } from './draft-orders.ts';
+import { failedCheckCard } from './finding-card.ts';
 import { type HookRequest, parseHookRequest } from './hook-request.ts';
 import { HOOKS } from './hooks.ts';
-import { type Judged, judgeOrders, judgeRecorded, judgeScores, judgeTriage, NO_BASIS } from './judge.ts';
+import { checkedInTime, type Judged, judgeOrders, judgeRecorded, judgeScores, judgeTriage, NO_BASIS } from './judge.ts';
 import { OutsideReads } from './outside-reads.ts';
 import type { Call, CdsAnswer, CdsParts, Sender } from './parts.ts';
 import { type Prefetched, prefetch } from './prefetch.ts';
@@ -235,9 +236,13 @@ async function judge(
       const checking = hidden.length === 0 || !isOfOrders ? parts : { ...parts, drugSafety: safety };
       const judged = isOfOrders
         ? await judgeOrders(frame, engine, seen, orders, deadlineAt, requestId, checking)
-        : await judgeRecorded(frame, engine, seen, recorded, requestId, parts);
+        : await judgeRecorded(frame, engine, seen, recorded, deadlineAt, requestId, parts);
       if (hidden.length === 0) return judged;
-      const further = isOfOrders ? more : recordedHazards(hidden, recorded, frame.at, parts.drugSafety);
+      const further = isOfOrders ? more : await recordedHazards(hidden, recorded, frame.at, deadlineAt, parts);
+      if (further === undefined) {
+        const cards = [...failedCheckCard(frame, hidden.length), ...judged.cards];
+        return { ...judged, cards, failed: true, remarks: [...judged.remarks, 'not all checked in time'] };
+      }
       const selected = new Set(
         orders
           .filter((one) => one.selected)
@@ -250,15 +255,17 @@ async function judge(
   }
 }
 
-/** An allergy that is recorded, against restricted medications. */
-function recordedHazards(
+/** An allergy that is recorded, against restricted medications; undefined when they were not all checked in time. */
+async function recordedHazards(
   hidden: readonly Resource[],
   recorded: readonly Resource[],
   at: number,
-  { check }: Pick<CdsParts['drugSafety'], 'check'>,
-): readonly Finding[] {
+  deadlineAt: number,
+  parts: CdsParts,
+): Promise<readonly Finding[] | undefined> {
   const taken = hidden.filter(({ resourceType }) => /^Medication(?:Request|Statement)$/.test(resourceType));
-  return check(taken, recorded, at).findings.filter(({ kind }) => kind === 'allergy');
+  const { findings, late = [] } = await checkedInTime(taken, recorded, at, deadlineAt, parts);
+  return late.length > 0 ? undefined : findings.filter(({ kind }) => kind === 'allergy');
 }
 
 /** Data of real patients travels under TLS; http is for this machine, and for a demonstration (CDS Hooks 2.0.1 "HTTP Request"). */

@@ -159,9 +159,7 @@ export async function judgeOrders(
   const model = { id: DRUG_SAFETY, version: knowledge.version, sha256: knowledge.sha256 };
   try {
     const drafts = orders.map(({ resource }) => resource);
-    const pace = { now: () => engines.ambient.now(), until: deadlineAt - RENDER_MS, pause };
-    const unordered = await (drugSafety.checkPaced?.(drafts, others, frame.at, pace) ??
-      drugSafety.check(drafts, others, frame.at));
+    const unordered = await checkedInTime(drafts, others, frame.at, deadlineAt, engines);
     const asChecked = unordered.findings;
     if (asChecked.length > MANY) await pause();
     const ranked = inTellingOrder(asChecked, patient, frame.at, requestId, engines);
@@ -172,16 +170,27 @@ export async function judgeOrders(
     if (findings.length > MANY) await pause();
     const told = new Set(cards.flatMap(({ key, further = [] }) => [key, ...further]));
     const kept = checked.findings.filter((finding, index) => index < MOST_RECORDED || told.has(factKey(finding)));
-    const late = checked.late?.length ?? 0;
-    const remarks = late === 0 ? [] : [`${late} orders not checked in time`];
     const noted = engine.annotateOrders === true ? annotations(frame, orders, checked, knowledge) : [];
     const basis = { assessments: [], findings: kept };
-    return { cards, systemActions: noted, model, basis, failed: false, remarks };
+    return { cards, systemActions: noted, model, basis, failed: false, remarks: lateRemarks(checked.late) };
   } catch (error) {
     context.report(error, requestId);
     const cards = failedCheckCard(frame, orders.length);
     return { cards, model, basis: NO_BASIS, failed: true, remarks: ['drug check failed'] };
   }
+}
+
+/** The check in steps, until there is only time to write the cards: what is left is in `late`. */
+export function checkedInTime(
+  drafts: readonly Resource[],
+  context: readonly Resource[],
+  at: number,
+  deadlineAt: number,
+  { drugSafety, ambient }: Pick<Engines, 'drugSafety' | 'ambient'>,
+): Promise<ReturnType<DrugSafety['check']>> {
+  const pace = { now: () => ambient.now(), until: deadlineAt - RENDER_MS, pause };
+  const inSteps = drugSafety.checkPaced?.(drafts, context, at, pace);
+  return inSteps ?? Promise.resolve(drugSafety.check(drafts, context, at));
 }
 
 /** Kept of the time for judging, for ranking and writing cards. ms */
@@ -190,6 +199,9 @@ const RENDER_MS = 50;
 const MANY = 100;
 /** Findings on record, the most severe first; what is told on a card is always among them. */
 const MOST_RECORDED = 200;
+
+const lateRemarks = (late: readonly DrugMention[] = []): readonly string[] =>
+  late.length === 0 ? [] : [`${late.length} orders not checked in time`];
 
 const pause = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
@@ -205,9 +217,11 @@ export async function judgeRecorded(
   engine: DrugSafetyEngine,
   { resources, index }: Prefetched,
   recorded: readonly Resource[],
+  deadlineAt: number,
   requestId: string,
-  { drugSafety, context }: Engines,
+  engines: Engines,
 ): Promise<Judged> {
+  const { drugSafety, context } = engines;
   const { knowledge } = drugSafety;
   const model = { id: DRUG_SAFETY, version: knowledge.version, sha256: knowledge.sha256 };
   const current = resources.filter(
@@ -223,11 +237,8 @@ export async function judgeRecorded(
     selected: true,
   }));
   try {
-    const checked = drugSafety.check(
-      taken.map(({ resource }) => resource),
-      recorded,
-      frame.at,
-    );
+    const drugs = taken.map(({ resource }) => resource);
+    const checked = await checkedInTime(drugs, recorded, frame.at, deadlineAt, engines);
     const asTaken = (mention: DrugMention): DrugMention => ({
       ...mention,
       state: 'active',
@@ -238,9 +249,10 @@ export async function judgeRecorded(
     );
     const unchecked = (checked.unchecked ?? []).map(({ draft, reason }) => ({ draft: asTaken(draft), reason }));
     // Nobody orders these drugs: their doses are no concern of this call.
-    const { undosed: _undosed, ...rest } = checked;
-    const cards = findingCards(frame, engine, { ...rest, findings, unchecked }, taken, knowledge);
-    return { cards, model, basis: { assessments: [], findings }, failed: false, remarks: [] };
+    const { undosed: _undosed, late = [], ...rest } = checked;
+    const all = { ...rest, findings, unchecked, late: late.map(asTaken) };
+    const cards = findingCards(frame, engine, all, taken, knowledge);
+    return { cards, model, basis: { assessments: [], findings }, failed: false, remarks: lateRemarks(late) };
   } catch (error) {
     context.report(error, requestId);
     const cards = failedCheckCard(frame, taken.length);

@@ -48,10 +48,13 @@ export function checkedWith(hidden: readonly Resource[], inner: DrugSafety) {
     more.push(...all.findings.filter(({ key }) => !known.has(key)));
     const findings = open.findings.map(({ alternatives, ...finding }): Finding => {
       const passing = whole.get(finding.key)?.alternatives?.map(({ ingredient }) => ingredient) ?? [];
-      const left = alternatives?.filter(({ ingredient }) => passing.includes(ingredient));
-      return left === undefined ? finding : { ...finding, alternatives: left };
+      const offered = alternatives?.filter(({ ingredient }) => passing.includes(ingredient));
+      return offered === undefined ? finding : { ...finding, alternatives: offered };
     });
-    return { ...open, findings };
+    // An order that was not held against what is restricted in time was not checked.
+    const late = [...(open.late ?? []), ...(all.late ?? [])];
+    const left = late.filter(({ source }, index) => late.findIndex((one) => one.source === source) === index);
+    return { ...open, findings, ...(left.length === 0 ? {} : { late: left }) };
   };
   const { checkPaced } = inner;
   const safety: DrugSafety = {

@@ -7,6 +7,7 @@ import { intervalOf } from '../fhir/time.ts';
 import { type AllergyRule, type DrugKnowledge, foldedName, type Ingredient, type Phrases } from './drug-knowledge.ts';
 import type { DrugMention, Finding, Severity } from './finding.ts';
 import { phrasesIn, RXNORM, textsOf } from './medication.ts';
+import type { Steps } from './pace.ts';
 import { lower, severityRank } from './severity.ts';
 import { objectsIn } from './wash-out.ts';
 
@@ -29,12 +30,22 @@ export interface Allergy {
   readonly isDelayedSevere: boolean;
 }
 
-/** The allergies that count: clinical status active or not said, neither refuted nor a mistake. `unknown`: medication allergies that no table knows. */
-export function allergiesIn(
+/** Allergies that are read in one step. */
+const READ_AT_ONCE = 10;
+
+/**
+ * The allergies that count: clinical status active or not said, neither refuted nor a mistake; of all that was read in time.
+ * `unknown`: medication allergies that no table knows.
+ */
+export function* allergiesIn(
   context: readonly Resource[],
   knowledge: DrugKnowledge,
-): { readonly allergies: readonly Allergy[]; readonly unknown: readonly string[] } {
-  const read = context.filter(counts).map((resource) => ({ resource, allergy: allergyOf(resource, knowledge) }));
+): Steps<{ readonly allergies: readonly Allergy[]; readonly unknown: readonly string[] }> {
+  const read: { readonly resource: Resource; readonly allergy: Allergy }[] = [];
+  for (const resource of context.filter(counts)) {
+    read.push({ resource, allergy: allergyOf(resource, knowledge) });
+    if (read.length % READ_AT_ONCE === 0 && !(yield)) break;
+  }
   const isKnown = ({ ingredients, classes }: Allergy) => ingredients.length + classes.length > 0;
   return {
     allergies: read.map(({ allergy }) => allergy).filter(isKnown),

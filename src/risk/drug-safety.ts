@@ -15,7 +15,7 @@ import { isLocal, routeOf } from './order-route.ts';
 import { isOwnOutput } from './own-output.ts';
 import { runAtOnce, runPaced, type Steps } from './pace.ts';
 import { pairFinding } from './pair-finding.ts';
-import { type PatientFacts, patientFacts } from './patient-facts.ts';
+import { factsIn, type PatientFacts } from './patient-facts.ts';
 import { severityRank } from './severity.ts';
 import { currentBeside, type Taken } from './taken-drug.ts';
 import { courseOf, DAY_MS, dateOf } from './wash-out.ts';
@@ -74,12 +74,13 @@ function* checking(
     else recent.push(...recentDrug(resource, at, pool, knowledge));
     if (index % READ_AT_ONCE === READ_AT_ONCE - 1) yield;
   }
-  const { allergies, unknown } = allergiesIn(context, knowledge);
+  // What is not read in time leaves no time to judge any draft by it: all are late.
+  const { allergies, unknown } = yield* allergiesIn(context, knowledge);
   const chart: Chart = {
     taken,
     recent,
     allergies,
-    facts: patientFacts(context, at, knowledge.rules.terms),
+    facts: yield* factsIn(context, at, knowledge.rules.terms),
     at,
     knowledge,
   };
@@ -296,11 +297,14 @@ function inOrder(findings: readonly Finding[]): readonly Finding[] {
       for (const fact of facts) told.add(fact);
       return isNew;
     });
-  const text = ({ key, draft }: Finding) => `${key} ${draft.source}`;
-  return once.toSorted(
-    (a, b) =>
-      severityRank(a.severity) - severityRank(b.severity) || (text(a) < text(b) ? -1 : text(a) > text(b) ? 1 : 0),
-  );
+  const named = once.map((finding) => ({ finding, text: `${finding.key} ${finding.draft.source}` }));
+  return named
+    .toSorted(
+      (a, b) =>
+        severityRank(a.finding.severity) - severityRank(b.finding.severity) ||
+        (a.text < b.text ? -1 : a.text > b.text ? 1 : 0),
+    )
+    .map(({ finding }) => finding);
 }
 
 const nearness = ({ other }: Finding) => (other === undefined ? 0 : NEARNESS[other.state]);

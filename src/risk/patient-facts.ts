@@ -7,6 +7,7 @@ import { intervalOf } from '../fhir/time.ts';
 import { foldedName } from './drug-knowledge.ts';
 import type { ConditionTerm, LabTerm, Terms } from './drug-rules.ts';
 import { codings, LOINC, numericValue, readings, words } from './observation.ts';
+import { runAtOnce, type Steps } from './pace.ts';
 import { ckdEpi2021, cockcroftGault, dosingWeight, isRisingCreatinine, type Sex } from './renal-function.ts';
 import { DAY_MS, objectsIn } from './wash-out.ts';
 
@@ -44,8 +45,12 @@ export interface PatientFacts {
   readonly childPugh: 'A' | 'B' | 'C' | undefined;
 }
 
-/** The facts in a context; each is worked out when it is first asked for. */
-export function patientFacts(context: readonly Resource[], at: number, terms: Terms): PatientFacts {
+/** The facts in a context. */
+export const patientFacts = (context: readonly Resource[], at: number, terms: Terms): PatientFacts =>
+  runAtOnce(factsIn(context, at, terms));
+
+/** The same in steps: conditions are read, everything else is worked out when it is first asked for. */
+export function* factsIn(context: readonly Resource[], at: number, terms: Terms): Steps<PatientFacts> {
   const patient = context.find(({ resourceType }) => resourceType === 'Patient');
   const birth = typeof patient?.birthDate === 'string' ? intervalOf(patient.birthDate) : undefined;
   const sex = patient?.gender === 'female' || patient?.gender === 'male' ? patient.gender : undefined;
@@ -54,9 +59,9 @@ export function patientFacts(context: readonly Resource[], at: number, terms: Te
   const ageYears = youngest === oldest ? oldest : undefined;
   const ageDays = birth && birth.high - birth.low <= DAY_MS ? Math.floor((at - birth.low) / DAY_MS) : undefined;
   const labs = labReader(context, at, terms);
-  const recorded = once(() => conditionsIn(context, at, terms));
+  const recorded = yield* conditionsIn(context, at, terms);
   const rising = once(() => isRisingCreatinine(labs('creatinine')));
-  const has = (name: string) => recorded().has(name) || (name === 'acute-kidney-injury' && rising());
+  const has = (name: string) => recorded.has(name) || (name === 'acute-kidney-injury' && rising());
   const lab = (name: string) => labs(name)[0];
   const kidney = once(() => kidneyOf({ ageYears, sex, lab, has }));
   return {
@@ -102,7 +107,10 @@ function labReader(context: readonly Resource[], at: number, terms: Terms): (nam
     for (const resource of context) {
       if (resource.resourceType !== 'Observation') continue;
       for (const { system, code } of codings(resource.code)) {
-        if (system === LOINC) index.set(code, [...(index.get(code) ?? []), resource]);
+        if (system !== LOINC) continue;
+        const known = index.get(code);
+        if (known === undefined) index.set(code, [resource]);
+        else known.push(resource);
       }
     }
     return index;
@@ -152,12 +160,17 @@ const ICD10 = /^(?:http:\/\/hl7\.org\/fhir\/sid\/icd-10(?:-cm)?|urn:oid:2\.16\.8
 /** A pregnancy recorded longer ago than this is over, even when nobody closed the record. */
 const PREGNANCY_MS = 300 * DAY_MS;
 
-/** Names of the terms that a current record supports. */
-function conditionsIn(context: readonly Resource[], at: number, { conditions }: Terms): ReadonlySet<string> {
+/** Records that are held against the terms in one step. */
+const READ_AT_ONCE = 10;
+
+/** Names of the terms that a current record supports, of all that was read in time. */
+function* conditionsIn(context: readonly Resource[], at: number, { conditions }: Terms): Steps<ReadonlySet<string>> {
   const found = new Set<string>();
+  let read = 0;
   for (const resource of context) {
     const record = recordOf(resource, at);
     if (record === undefined) continue;
+    if (++read % READ_AT_ONCE === 0 && !(yield)) break;
     for (const term of conditions) {
       if (found.has(term.name) || (!record.current && term.history !== true)) continue;
       if (term.name === 'pregnancy' && record.startedAt !== undefined && at - record.startedAt > PREGNANCY_MS) continue;
@@ -169,9 +182,16 @@ function conditionsIn(context: readonly Resource[], at: number, { conditions }: 
 
 interface ClinicalRecord {
   readonly codes: readonly { readonly system: string; readonly code: string }[];
-  readonly texts: readonly string[];
+  readonly texts: readonly ClinicalText[];
   readonly current: boolean;
   readonly startedAt: number | undefined;
+}
+
+/** One text of a record, between spaces, and what it cannot be about. */
+interface ClinicalText {
+  readonly words: string;
+  readonly isNotNow: boolean;
+  readonly isNever: boolean;
 }
 
 const ACTIVE: ReadonlySet<string> = new Set(['active', 'recurrence', 'relapse']);
@@ -181,7 +201,7 @@ const PREGNANT: ReadonlySet<string> = new Set(['LA15173-0', '77386006']);
 function recordOf(resource: Resource, at: number): ClinicalRecord | undefined {
   const record = (concepts: readonly (Json | undefined)[], current: boolean, started?: Json) => ({
     codes: concepts.flatMap((concept) => codings(concept)),
-    texts: concepts.flatMap((concept) => words(concept)).map((text) => foldedName(text.slice(0, 300))),
+    texts: concepts.flatMap((concept) => words(concept)).map(clinicalText),
     current,
     startedAt: typeof started === 'string' ? intervalOf(started)?.low : undefined,
   });
@@ -221,7 +241,14 @@ const stayOf = ({ class: kind }: Resource): readonly Json[] =>
 const textOfReference = (reference: Json | undefined): string =>
   isJsonObject(reference) && typeof reference.display === 'string' ? reference.display : '';
 
-/** Text that speaks of somebody else, of the past or of absence. */
+const clinicalText = (text: string): ClinicalText => {
+  const folded = foldedName(text.slice(0, 300));
+  return { words: ` ${folded} `, isNotNow: NOT_NOW.test(folded), isNever: NEVER.test(folded) };
+};
+
+/** Text that speaks of somebody else or of absence. */
+const NEVER = /\b(?:family history|no|without|risk of|ruled out|screening)\b/;
+/** Or of the past. */
 const NOT_NOW = /\b(?:family history|history of|no|without|risk of|ruled out|screening|suspected|prophylaxis)\b/;
 
 function names({ codes, texts }: ClinicalRecord, term: ConditionTerm): boolean {
@@ -231,10 +258,10 @@ function names({ codes, texts }: ClinicalRecord, term: ConditionTerm): boolean {
       (ICD10.test(system) && term.icd10.some((prefix) => startsWithCode(code, prefix))),
   );
   if (coded) return true;
-  return texts.some((text) => {
-    const refused = term.history === true ? /\b(?:family history|no|without|risk of|ruled out|screening)\b/ : NOT_NOW;
-    return !refused.test(text) && term.phrases.some((phrase) => ` ${text} `.includes(` ${phrase} `));
-  });
+  return texts.some(
+    ({ words: text, isNever, isNotNow }) =>
+      !(term.history === true ? isNever : isNotNow) && term.phrases.some((phrase) => text.includes(` ${phrase} `)),
+  );
 }
 
 const startsWithCode = (code: string, prefix: string) =>

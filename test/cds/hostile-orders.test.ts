@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { loadDrugSafety } from '../../src/risk/drug-safety.ts';
-import { AT, bundle, DRUG_PREFETCH, ORDER, orderSign, ROOT, world } from './world.ts';
+import { AT, bundle, DRUG_PREFETCH, INSTANCE, ORDER, orderSign, ROOT, world } from './world.ts';
 
 const drugSafety = loadDrugSafety(join(ROOT, 'knowledge'));
 const NAMES = ['clarithromycin', 'amiodarone', 'haloperidol', 'ondansetron', 'warfarin', 'ibuprofen', 'simvastatin'];
@@ -91,4 +91,60 @@ test('undosed@one notice: free-text dosages of a call are one info card with a l
   assert.equal(several[0]?.detail.match(/^- /gm)?.length, 3);
   assert.ok(several[0]?.detail.includes('as told') === false);
   assert.deepEqual(await noticed('folic acid'), [], 'no ceiling, nothing to say');
+});
+
+/** A clock that is over its deadline after so many looks. */
+const clockOf = (looks: number) => {
+  let look = 0;
+  return () => AT + (++look > looks ? 1_900 : 0);
+};
+
+test('hostile@allergies: allergies that time leaves unread leave no order unnamed: each is said not to be checked', async () => {
+  const allergies = bundle(
+    ...Array.from({ length: 600 }, (_, index) => ({
+      resourceType: 'AllergyIntolerance',
+      id: `y${index}`,
+      patient: { reference: 'Patient/1288992' },
+      code: { text: 'penicillin' },
+    })),
+  );
+  const body = orderSign({ prefetch: { ...DRUG_PREFETCH, allergies } }, [{ resource: order(0, 'd') }]);
+  const { cards } = await world({ drugSafety, now: clockOf(60) }).call('drug-interactions-sign', body);
+  assert.ok(
+    cards.some(({ summary }) => /^Not checked: 1 order,/.test(summary)),
+    JSON.stringify(cards.map(({ summary }) => summary)),
+  );
+  const whole = await world({ drugSafety }).call('drug-interactions-sign', body);
+  assert.ok(
+    whole.cards.every(({ summary }) => !/^Not checked/.test(summary)),
+    'control: in time it is checked',
+  );
+});
+
+test('hostile@recorded: a new allergy is held against current drugs within the deadline; what is left is named', async () => {
+  const body = {
+    hookInstance: INSTANCE,
+    hook: 'allergyintolerance-create',
+    context: {
+      userId: 'Practitioner/example',
+      patientId: '1288992',
+      allergyIntolerance: {
+        resourceType: 'AllergyIntolerance',
+        patient: { reference: 'Patient/1288992' },
+        code: { text: 'clarithromycin' },
+      },
+    },
+    prefetch: {
+      medications: bundle(...Array.from({ length: 60 }, (_, index) => ({ ...order(index, 'a'), status: 'active' }))),
+      statements: null,
+    },
+  };
+  const { cards } = await world({ drugSafety, now: clockOf(40) }).call('allergy-create', body);
+  const [late] = cards.flatMap(({ summary }) => LATE.exec(summary)?.[1] ?? []);
+  assert.ok(Number(late) > 0 && Number(late) < 60, `${late} of 60`);
+  const whole = await world({ drugSafety }).call('allergy-create', body);
+  assert.ok(
+    whole.cards.every(({ summary }) => !LATE.test(summary)),
+    'control: in time all are checked',
+  );
 });

@@ -5,7 +5,7 @@ import { test } from 'node:test';
 import { FOLDERS } from '../../src/folders.ts';
 import { loadDrugSafety } from '../../src/risk/drug-safety.ts';
 import { loadPolicy } from '../../src/smart/roles.ts';
-import { bundle, DRUG_PREFETCH, ORDER, orderSign, PATIENT, ROOT, world } from './world.ts';
+import { AT, bundle, DRUG_PREFETCH, ORDER, orderSign, PATIENT, ROOT, world } from './world.ts';
 
 const drugSafety = loadDrugSafety(join(ROOT, 'knowledge'));
 const policy = loadPolicy(FOLDERS);
@@ -14,10 +14,10 @@ const order = (text: string, id: string, code?: string) => ({
   ...(code === undefined ? {} : { meta: { security: [{ system: 'urn:any', code }] } }),
 });
 
-async function told(draft: string, taken: readonly object[], restricts = true) {
+async function told(draft: string, taken: readonly object[], restricts = true, now = () => AT) {
   const medications = bundle(...taken.map((one) => ({ ...one, status: 'active' })));
   const prefetch = { ...DRUG_PREFETCH, patient: { ...PATIENT, gender: 'female' }, medications };
-  const there = world({ drugSafety, ...(restricts ? { policy } : {}) });
+  const there = world({ drugSafety, now, ...(restricts ? { policy } : {}) });
   const call = orderSign(
     { prefetch: { ...prefetch, labs: null, conditions: null, encounters: null, procedures: null } },
     [{ resource: order(draft, 'd') }],
@@ -57,4 +57,21 @@ test('labels@cds what is open is told as ever, beside the card of what is restri
 test('labels@cds no hazard, no card: that something is restricted is not told', async () => {
   const cards = await told('amoxicillin', [order('simvastatin', 't', 'V')]);
   assert.ok(cards.every(({ summary }) => !RESTRICTED.test(summary)));
+});
+
+test('labels@cds cds-hooks-2.0@call-deadline whenever time runs out, the hazard is told or the order is said not to be checked', async () => {
+  const seen = new Set<string>();
+  for (let looks = 1; looks <= 40; looks++) {
+    let look = 0;
+    const now = () => AT + (++look > looks ? 1_900 : 0);
+    const cards = await told('clarithromycin', [order('simvastatin', 't', 'V')], true, now);
+    const isTold = cards.some(({ summary }) => RESTRICTED.test(summary));
+    const isLate = cards.some(({ summary }) => summary.startsWith('Not checked: 1 order'));
+    assert.ok(
+      isTold || isLate,
+      `time is up after ${looks} looks: ${JSON.stringify(cards.map(({ summary }) => summary))}`,
+    );
+    seen.add(isTold ? 'told' : 'late');
+  }
+  assert.deepEqual([...seen].toSorted(), ['late', 'told'], 'both happen');
 });
