@@ -71,6 +71,9 @@ export const SETTINGS = {
   MONGODB_URL: optionalText(
     'MongoDB replica set that holds the data instead of the embedded database, as `mongodb://a,b,c/firewatch?replicaSet=rs0` (docs/mongodb.md).',
   ),
+  JOBS_DIR: optionalText(
+    'Folder of the files of bulk exports, imports and asynchronous answers. With MONGODB_URL: one that every process reaches by this path; unset, exports and imports are refused there. Without: DATA_DIR.',
+  ),
   PUBLIC_URL: optionalText('Base in every link the server mints, without trailing slash. Default: http://HOST:PORT.'),
   SEED: oneOf<'demo' | 'none'>(
     'demo',

@@ -42,6 +42,7 @@ export function soleDuties(): Duties {
   return {
     isShared: false,
     isOurs: () => true,
+    term: () => 1,
     fence: () => [],
     during: (work) => {
       works.push(work);
@@ -77,6 +78,10 @@ export class LeasedDuties implements Duties {
 
   isOurs(): boolean {
     return this.#tenure !== undefined && this.#settings.now() < this.#tenure.until;
+  }
+
+  term(): number {
+    return Number(this.#tenure?.text.split(' ')[0] ?? 0);
   }
 
   fence(): readonly Command[] {

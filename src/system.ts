@@ -57,6 +57,7 @@ import { readSiteMap } from './risk/site-map.ts';
 import { loadTriage } from './risk/triage.ts';
 import type { Identify } from './smart/identity.ts';
 import type { Engine } from './store/engine.ts';
+import { type Fence, fencedStore } from './store/fenced.ts';
 import { type ResourceStore, StoreError } from './store/port.ts';
 import { type Subscriptions, socketUrl } from './subscriptions/desk.ts';
 import { subscriptionRules } from './subscriptions/rules.ts';
@@ -190,10 +191,11 @@ function storeParts({ definitions, capability }: Ground): StoreParts {
 /**
  * The door on another thread: reads of its own with a time budget per search, writes in the one order of all. Whoever answers or writes for
  * longer than a request asks `live.current` each time.
+ * @param fence belongs to everything that is committed, see `fencedStore`
  */
-export async function attachedSystem(config: Config, channel: MessagePort, parameters: MessagePort) {
+export async function attachedSystem(config: Config, channel: MessagePort, parameters: MessagePort, fence?: Fence) {
   const ground = layGround(config, systemAmbient());
-  const store = await attachStore(config, storeParts(ground), channel);
+  const store = fencedStore(await attachStore(config, storeParts(ground), channel), fence);
   const context = restContext(config, store, ground, openLog(config, ground));
   const live = followedContext({ ...context, surveillance: deskOf(config) }, parameters);
   return { live, store, close: () => store.close() };
@@ -228,7 +230,7 @@ export async function buildSystem(
   const report = (error: unknown): void => early.failure('request-failed', error, { requestId: '' });
   const duties = openDuties(config, store, ambient, report);
   const jobs = await openJobs({
-    config,
+    ...{ config, store, duties },
     url: publicUrl(config),
     now: ambient.now,
     newId: ambient.newId,
@@ -315,7 +317,7 @@ export async function buildSystem(
   }
   const log = openLog(config, ground, models.manifests.keys(), cds);
   for (const service of cds.withheld) log.event('service-not-attested', { service });
-  await jobs.resume(store);
+  await jobs.resume();
   const surveillance = openSurveillance(config, { now: ambient.now, store, parametersPort, log, duties });
   parameters.run(threads);
   const followed = config.SEARCH_PARAMETERS_DIR ?? FOLDERS.searchParameters;

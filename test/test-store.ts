@@ -23,9 +23,13 @@ export function mongoUrl(folder: string): string | undefined {
 }
 
 /** Settings of a process or system of a test that has its data in this folder, or in the folder's own database. */
-export function storeSettings(folder: string): { readonly DATA_DIR: string; readonly MONGODB_URL?: string } {
+export function storeSettings(folder: string): {
+  readonly DATA_DIR: string;
+  readonly MONGODB_URL?: string;
+  readonly JOBS_DIR?: string;
+} {
   const url = mongoUrl(folder);
-  return { DATA_DIR: folder, ...(url === undefined ? {} : { MONGODB_URL: url }) };
+  return { DATA_DIR: folder, ...(url === undefined ? {} : { MONGODB_URL: url, JOBS_DIR: folder }) };
 }
 
 export interface TestStoreOptions extends Pick<MongoOptions, 'renderAudit' | 'indexHash' | 'types'> {

@@ -3,16 +3,14 @@
  * A resource whose last change is at or before transactionTime, and that does not change meanwhile, appears exactly once: pages are keyset
  * pages (store/port.ts, guarantee 4). One that changed later is left for the next `_since`.
  */
-import { join } from 'node:path';
 import type { Deidentify } from '../deidentify/deidentify.ts';
 import type { Definitions } from '../fhir/definitions.ts';
 import { fhirError, operationOutcome } from '../fhir/outcome.ts';
 import { serialize } from '../fhir/resource.ts';
 import type { Predicate, SearchPlan } from '../fhir/search/algebra.ts';
 import { and, or } from '../fhir/search/simplify.ts';
-import { FILES } from '../jobs/desk.ts';
-import { readWhole, writeWhole } from '../jobs/files.ts';
 import { NdjsonFiles } from '../jobs/ndjson.ts';
+import type { JobRun } from '../jobs/run.ts';
 import type { ExportJob, ExportUnit } from '../rest/export-job.ts';
 import type { JobFile, JobResult } from '../rest/job.ts';
 import { shapedText, storedResource } from '../rest/represent.ts';
@@ -56,6 +54,7 @@ export interface ExportProgress {
   readonly percent: number;
   readonly files: readonly JobFile[];
 }
+export type ExportRun = JobRun<ExportProgress, JobResult>;
 type Place = Pick<ExportProgress, 'unit' | 'chunk' | 'after'>;
 
 /** Type of the lines of error files. */
@@ -64,12 +63,12 @@ const OUTCOME = 'OperationOutcome';
 const MOST_PERCENT = 99;
 
 /** @returns false when it was stopped: run it again and it goes on */
-export async function runExport(folder: string, job: ExportJob, tools: ExportTools): Promise<boolean> {
+export async function runExport(own: ExportRun, job: ExportJob, tools: ExportTools): Promise<boolean> {
   if ((job.deidentify === undefined) !== (tools.deidentified === undefined)) throw new TypeError('Another export.');
   const isAnew = tools.deidentified?.isNew === true;
-  const from = isAnew ? undefined : await readWhole<ExportProgress>(join(folder, FILES.progress));
-  const output = await NdjsonFiles.resume(folder, tools.linesPerFile, from?.files ?? []);
-  const run = new Run(folder, job, tools, output);
+  const from = isAnew ? undefined : await own.progress();
+  const output = await NdjsonFiles.resume(own, tools.linesPerFile, from?.files ?? []);
+  const run = new Run(own, job, tools, output);
   try {
     if (from === undefined && !(await run.recordPatients())) return false;
     if (!(await run.from(from ?? { unit: 0, chunk: 0, after: undefined }))) return false;
@@ -80,7 +79,7 @@ export async function runExport(folder: string, job: ExportJob, tools: ExportToo
       output: files.filter(({ type }) => type !== OUTCOME),
       error: files.filter(({ type }) => type === OUTCOME),
     };
-    await writeWhole(join(folder, FILES.result), result);
+    await own.complete(result);
     return true;
   } finally {
     await output.close();
@@ -96,7 +95,7 @@ interface Step {
 }
 
 class Run {
-  readonly #folder: string;
+  readonly #own: ExportRun;
   readonly #job: ExportJob;
   readonly #tools: ExportTools;
   readonly #output: NdjsonFiles;
@@ -105,8 +104,8 @@ class Run {
   readonly #chunkOf: ReadonlyMap<string, number>;
   #pages = 0;
 
-  constructor(folder: string, job: ExportJob, tools: ExportTools, output: NdjsonFiles) {
-    this.#folder = folder;
+  constructor(own: ExportRun, job: ExportJob, tools: ExportTools, output: NdjsonFiles) {
+    this.#own = own;
     this.#job = job;
     this.#tools = tools;
     this.#output = output;
@@ -224,7 +223,7 @@ class Run {
     const files = await this.#output.synced();
     const done = (unit + chunk / Math.max(this.#chunks.length, 1)) / Math.max(this.#job.units.length, 1);
     const percent = Math.min(MOST_PERCENT, Math.floor(100 * done));
-    await writeWhole(join(this.#folder, FILES.progress), { unit, chunk, after, percent, files });
+    await this.#own.save({ unit, chunk, after, percent, files });
   }
 }
 

@@ -9,9 +9,8 @@ import { createReadStream } from 'node:fs';
 import { join } from 'node:path';
 import { FhirError, fhirError } from '../fhir/outcome.ts';
 import { isJsonObject, type Json, type JsonObject, parseJson, type Resource, serialize } from '../fhir/resource.ts';
-import { FILES } from '../jobs/desk.ts';
-import { readWhole, writeWhole } from '../jobs/files.ts';
 import { NdjsonFiles } from '../jobs/ndjson.ts';
+import type { JobRun } from '../jobs/run.ts';
 import { canonicalText } from '../rest/change.ts';
 import type { Caller, RestContext } from '../rest/context.ts';
 import type { ImportCount, ImportInput, ImportJob, ImportResult } from '../rest/import-job.ts';
@@ -38,7 +37,7 @@ export interface ImportTools {
 }
 
 /** How far a job is; everything before it is done and its report synced. */
-interface ImportProgress {
+export interface ImportProgress {
   readonly input: number;
   /** Bytes and lines of that input. */
   readonly offset: number;
@@ -47,6 +46,8 @@ interface ImportProgress {
   readonly files: readonly JobFile[];
   readonly percent: number;
 }
+
+export type ImportRun = JobRun<ImportProgress, ImportResult>;
 
 /** The body of a kick-off, in the job's folder. */
 export const UPLOAD = 'upload';
@@ -61,17 +62,17 @@ const VERSIONS = 50;
 const MOST_PERCENT = 99;
 
 /** @returns false when it was stopped: run it again and it goes on */
-export async function runImport(folder: string, job: ImportJob, tools: ImportTools): Promise<boolean> {
-  const from = await readWhole<ImportProgress>(join(folder, FILES.progress));
-  const report = await NdjsonFiles.resume(folder, LINES_PER_FILE, from?.files ?? []);
-  const run = new Run(folder, job, tools, report, from);
+export async function runImport(own: ImportRun, job: ImportJob, tools: ImportTools): Promise<boolean> {
+  const from = await own.progress();
+  const report = await NdjsonFiles.resume(own, LINES_PER_FILE, from?.files ?? []);
+  const run = new Run(own, job, tools, report, from);
   try {
     for (let input = from?.input ?? 0; input < job.inputs.length; input++) {
       if (!(await run.input(input, input === from?.input ? from : undefined))) return false;
     }
     const error = await report.synced();
     const result: ImportResult = { completedAt: tools.now(), output: [], error, counts: run.counts };
-    await writeWhole(join(folder, FILES.result), result);
+    await own.complete(result);
     return true;
   } finally {
     await report.close();
@@ -89,7 +90,7 @@ interface Prepared {
 
 class Run {
   readonly counts: ImportCount[];
-  readonly #folder: string;
+  readonly #own: ImportRun;
   readonly #job: ImportJob;
   readonly #tools: ImportTools;
   readonly #report: NdjsonFiles;
@@ -97,13 +98,13 @@ class Run {
   #inDoubt: boolean;
 
   constructor(
-    folder: string,
+    own: ImportRun,
     job: ImportJob,
     tools: ImportTools,
     report: NdjsonFiles,
     from: ImportProgress | undefined,
   ) {
-    this.#folder = folder;
+    this.#own = own;
     this.#job = job;
     this.#tools = tools;
     this.#report = report;
@@ -114,7 +115,7 @@ class Run {
   async input(index: number, from: Pick<ImportProgress, 'offset' | 'line'> = { offset: 0, line: 0 }): Promise<boolean> {
     const input = this.#job.inputs[index];
     if (input === undefined || from.offset >= input.bytes) return true;
-    const path = input.path ?? join(this.#folder, UPLOAD);
+    const path = input.path ?? join(this.#own.folder, UPLOAD);
     const { lineBytes, chunk: most, pause, stopped } = this.#tools;
     const stream = createReadStream(path, { start: from.offset, end: input.bytes - 1, highWaterMark: READ_BYTES });
     let chunk = new Map<string, Prepared>();
@@ -216,7 +217,7 @@ class Run {
       files: await this.#report.synced(),
       percent: Math.min(MOST_PERCENT, Math.floor((100 * done) / Math.max(total, 1))),
     };
-    await writeWhole(join(this.#folder, FILES.progress), progress);
+    await this.#own.save(progress);
   }
 }
 

@@ -1,29 +1,19 @@
 /**
- * Keeps jobs of one kind as folders; what a job is, is what its files say, so a restart changes nothing.
- *   order.json    prepared; no job yet            job.json       accepted, with its transactionTime
- *   progress.json how far it is                   result.json    complete, or failure.json
- * Why files: docs/decisions/0015-bulk-export.md.
+ * Keeps the jobs of one kind and runs them, one at a time, in the process whose duty it is; every process of the installation takes orders, tells
+ * states and gives files. What is known is in the store (`JobLedger`), files are in a folder that all processes reach.
+ * Source: docs/decisions/0052-jobs-in-the-store.md.
  */
 import { createReadStream } from 'node:fs';
-import { readdir } from 'node:fs/promises';
+import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout as rest } from 'node:timers/promises';
 import { fhirError } from '../fhir/outcome.ts';
+import { type Duty, SOLE } from '../rest/duty.ts';
 import type { Job, JobDesk, JobOrder, JobResult, JobState } from '../rest/job.ts';
-import { GONE, makeFolder, readWhole, removeFolder, writeWhole } from './files.ts';
-
-/** What a job's folder holds. */
-export const FILES = {
-  order: 'order.json',
-  job: 'job.json',
-  progress: 'progress.json',
-  result: 'result.json',
-  failure: 'failure.json',
-} as const;
-
-/** What the desk reads of `progress.json`; the rest is the job's own. */
-export interface JobProgress {
-  readonly percent: number;
-}
+import { fencedStore } from '../store/fenced.ts';
+import { GONE, isMissing, makeFolder, removeFolder } from './files.ts';
+import { JobLedger, type LedgerStore } from './ledger.ts';
+import type { JobProgress, JobTicket } from './run.ts';
 
 /** A thread that runs one job. */
 export interface JobThread {
@@ -31,142 +21,151 @@ export interface JobThread {
   stop(): void;
 }
 export interface DeskSettings<O extends JobOrder = JobOrder> {
-  /** `DATA_DIR/export`, `DATA_DIR/import`. */
-  readonly folder: string;
+  /** `export`, `import`. */
+  readonly kind: string;
+  readonly store: LedgerStore;
+  /** Whose work it is to run them. Default: this process's. */
+  readonly duty?: Duty;
+  /** Of the files, a folder a job, the same for every process; undefined: these jobs have no files. */
+  readonly folder: string | undefined;
   /** Base of status URLs, no trailing slash. */
   readonly url: string;
   readonly expiryMs: number;
   /** Most jobs of one caller that have not ended. Default 1. */
   readonly most?: number;
-  /** True: the database is encrypted, and files that are not must not be written. */
-  readonly isRefused?: boolean;
+  /** Why no order is taken, as the client is told. */
+  readonly refusal?: string | undefined;
   now(): number;
   /** What else an order brings into its folder. When it fails, there is no order. */
   prepared?(order: O, folder: string): Promise<void>;
-  /** Starts the thread for the job in this folder. */
-  start(folder: string): Promise<JobThread>;
+  /** Starts the thread that runs a job. */
+  start(ticket: JobTicket): Promise<JobThread>;
   report(error: unknown): void;
-}
-
-interface Known {
-  readonly principal: string;
-  /** ms; undefined while it has not ended. */
-  endedAt: number | undefined;
 }
 
 /** A job whose thread dies is tried again; a second time it has failed. */
 const ATTEMPTS = 2;
 /** Also keeps other names than ids out of paths. */
 const JOB_ID = /^[A-Za-z0-9-]{1,64}$/;
+/** Between two looks at what other processes have taken orders for, ms. */
+const LOOK_MS = 1000;
 
-export class JobFolders<O extends JobOrder, R extends JobResult> implements JobDesk<O, R> {
+export class Jobs<O extends JobOrder, R extends JobResult> implements JobDesk<O, R> {
   readonly url: string;
   readonly #settings: DeskSettings<O>;
-  readonly #known = new Map<string, Known>();
-  readonly #waiting: string[] = [];
+  readonly #duty: Duty;
+  readonly #ledger: JobLedger<O, R>;
   #running: { readonly id: string; readonly thread: Promise<JobThread> } | undefined;
   #pump: Promise<void> = Promise.resolve();
-  #closing = false;
+  #isOurs = false;
+  #isPumping = false;
+  #isDue = false;
+  /** Jobs that a thread left where they were: the next `begin` goes on. */
+  readonly #left = new Set<string>();
+  #looking: NodeJS.Timeout | undefined;
 
   private constructor(settings: DeskSettings<O>) {
     this.#settings = settings;
+    this.#duty = settings.duty ?? SOLE;
+    this.#ledger = new JobLedger(settings.store, settings.kind);
     this.url = settings.url;
   }
 
-  /** Finds the jobs of before; `resume` runs those that have not ended. */
-  static async open<O extends JobOrder, R extends JobResult>(settings: DeskSettings<O>): Promise<JobFolders<O, R>> {
-    const desk = new JobFolders<O, R>(settings);
-    await makeFolder(settings.folder);
-    for (const entry of await readdir(settings.folder, { withFileTypes: true })) {
-      if (entry.isDirectory() && JOB_ID.test(entry.name.replace(GONE, ''))) await desk.#take(entry.name);
-    }
+  /** Removes what no job is left of; `begin` runs those that have not ended. */
+  static async open<O extends JobOrder, R extends JobResult>(settings: DeskSettings<O>): Promise<Jobs<O, R>> {
+    const desk = new Jobs<O, R>(settings);
+    if (settings.folder !== undefined) await makeFolder(settings.folder);
+    await desk.#clear();
     return desk;
   }
 
-  /** Runs what has not ended, in the order it was asked for. */
-  resume(): void {
-    const open = [...this.#known].filter(([, { endedAt }]) => endedAt === undefined).map(([id]) => id);
-    for (const id of open.toSorted()) this.#enqueue(id);
-  }
-
-  isBusy(principal: string): boolean {
-    const isOpen = (each: Known): boolean => each.principal === principal && each.endedAt === undefined;
-    return [...this.#known.values()].filter(isOpen).length >= (this.#settings.most ?? 1);
-  }
-
-  async prepare(order: O): Promise<void> {
-    if (this.#settings.isRefused) {
-      throw fhirError(
-        'forbidden',
-        'The database is encrypted, and files of bulk exports and imports are not: EXPORT_UNENCRYPTED=true allows them all the same.',
-      );
+  /** From now on the jobs are this process's to run. */
+  begin(): void {
+    this.#isOurs = true;
+    this.#left.clear();
+    if (this.#duty.isShared) {
+      clearInterval(this.#looking);
+      this.#looking = setInterval(() => this.#wake(), LOOK_MS).unref();
     }
-    this.#known.set(order.id, { principal: order.caller.principal, endedAt: undefined });
+    this.#wake();
+  }
+
+  /** Stops the running job where it is; whoever begins next goes on. Never rejects. */
+  async end(): Promise<void> {
+    this.#isOurs = false;
+    clearInterval(this.#looking);
+    await this.#stop();
+    await this.#pump;
+  }
+
+  async prepare(order: O): Promise<boolean> {
+    const { refusal, most = 1, now, prepared } = this.#settings;
+    if (refusal !== undefined) throw fhirError('forbidden', refusal);
+    if (!(await this.#ledger.take(order, most, now()))) return false;
     try {
-      await makeFolder(this.#path(order.id));
-      await this.#settings.prepared?.(order, this.#path(order.id));
-      await writeWhole(this.#path(order.id, FILES.order), order);
+      const folder = this.#folderOf(order.id);
+      if (folder !== '') await makeFolder(folder);
+      await prepared?.(order, folder);
     } catch (error) {
       await this.drop(order.id);
       throw error;
     }
+    return true;
   }
 
   async accept(id: string, transactionTime: number): Promise<void> {
-    const order = await readWhole<O>(this.#path(id, FILES.order));
-    if (order === undefined) throw new Error('The order of a job is gone.');
-    await writeWhole(this.#path(id, FILES.job), { ...order, transactionTime } satisfies Job<O>);
-    this.#enqueue(id);
+    await this.#ledger.accept(id, transactionTime);
+    this.#wake();
   }
 
+  /** What is known goes first: files that nobody knows of are removed by whoever looks next. */
   async drop(id: string): Promise<void> {
-    this.#known.delete(id);
-    await removeFolder(this.#path(id));
+    try {
+      await this.#ledger.remove(id);
+    } finally {
+      const folder = this.#folderOf(id);
+      if (folder !== '') await removeFolder(folder);
+    }
   }
 
   async find(id: string, principal: string) {
-    await this.sweep();
-    if (!JOB_ID.test(id) || this.#known.get(id)?.principal !== principal) return undefined;
-    const job = await readWhole<Job<O>>(this.#path(id, FILES.job));
-    return job === undefined ? undefined : { job, state: await this.#stateOf(id) };
+    if (!JOB_ID.test(id) || (await this.#ledger.record(id))?.principal !== principal) return undefined;
+    const job = await this.#ledger.job(id);
+    const state = await this.#stateOf(id);
+    return job === undefined || state === undefined ? undefined : { job, state };
   }
 
-  open(id: string, name: string): AsyncIterable<Uint8Array> {
-    return createReadStream(this.#path(id, name));
+  /** Exactly the bytes that the result names, whatever a run that was taken over has written behind them. */
+  async *open(id: string, name: string, bytes: number): AsyncIterable<Uint8Array> {
+    if (bytes > 0) yield* createReadStream(join(this.#folderOf(id), name), { end: bytes - 1 });
   }
 
   async cancel(id: string): Promise<void> {
-    this.#known.delete(id);
     if (this.#running?.id === id) await this.#stop();
-    await removeFolder(this.#path(id));
+    await this.drop(id);
   }
 
-  /** Removes what has expired. */
+  /** Removes what has expired, and what nobody knows of. */
   async sweep(): Promise<void> {
-    const latest = this.#settings.now() - this.#settings.expiryMs;
-    for (const [id, { endedAt }] of this.#known) {
-      if (endedAt !== undefined && endedAt <= latest) await this.drop(id);
+    for (const id of await this.#ledger.ids()) {
+      const end = await this.#ledger.end(id);
+      if (end !== undefined && this.#isExpired(end.at)) await this.drop(id);
     }
+    await this.#clear();
   }
 
   /** Cancels every job, of whomever, that the test names. */
   async discard(names: (job: Job<O>, hasEnded: boolean) => boolean): Promise<void> {
-    for (const [id, { endedAt }] of [...this.#known]) {
-      const job = await readWhole<Job<O>>(this.#path(id, FILES.job));
-      if (job !== undefined && names(job, endedAt !== undefined)) await this.cancel(id);
+    for (const id of await this.#ledger.ids()) {
+      const job = await this.#ledger.job(id);
+      if (job !== undefined && names(job, (await this.#ledger.end(id)) !== undefined)) await this.cancel(id);
     }
   }
 
-  /** Resolves when no job runs or waits. */
+  /** Resolves when no job runs or waits, in any process. */
   async idle(): Promise<void> {
     await this.#pump;
-  }
-
-  /** Stops the running job where it is; the next start goes on. */
-  async close(): Promise<void> {
-    this.#closing = true;
-    await this.#stop();
-    await this.#pump;
+    while (this.#duty.isShared && (await this.#ledger.open()).length > 0) await rest(LOOK_MS);
   }
 
   /** A thread that could not start is `#attempt`'s to tell. */
@@ -175,80 +174,105 @@ export class JobFolders<O extends JobOrder, R extends JobResult> implements JobD
     thread?.stop();
   }
 
-  /** A folder that cannot be read is told and left alone: it must not keep the server from starting. */
-  async #take(name: string): Promise<void> {
-    try {
-      const job = name.endsWith(GONE) ? undefined : await readWhole<Job<O>>(this.#path(name, FILES.job));
-      if (job === undefined) return await removeFolder(this.#path(name.replace(GONE, '')));
-      const state = await this.#stateOf(name);
-      const endedAt = state.state === 'running' ? undefined : await this.#endOf(name);
-      this.#known.set(name, { principal: job.caller.principal, endedAt });
-    } catch (error) {
-      this.#settings.report(error);
+  /** Of a process that died: orders that it did not accept, and files that nobody knows of any more. */
+  async #clear(): Promise<void> {
+    const { folder, now, report } = this.#settings;
+    for (const id of await this.#ledger.abandoned(this.#duty.isShared ? now() : undefined)) await this.drop(id);
+    if (folder === undefined) return;
+    for (const entry of await readdir(folder, { withFileTypes: true })) {
+      const id = entry.name.replace(GONE, '');
+      if (!entry.isDirectory() || !JOB_ID.test(id)) continue;
+      try {
+        if (entry.name !== id || (await this.#ledger.record(id)) === undefined) await removeFolder(join(folder, id));
+      } catch (error) {
+        report(error);
+      }
     }
   }
 
-  async #stateOf(id: string): Promise<JobState<R>> {
-    const result = await readWhole<R>(this.#path(id, FILES.result));
-    if (result !== undefined) {
-      return { state: 'complete', result, expiresAt: result.completedAt + this.#settings.expiryMs };
+  /** undefined: it has expired. */
+  async #stateOf(id: string): Promise<JobState<R> | undefined> {
+    const end = await this.#ledger.end(id);
+    if (end !== undefined && this.#isExpired(end.at)) return undefined;
+    if (end?.result !== undefined) {
+      return { state: 'complete', result: end.result, expiresAt: end.at + this.#settings.expiryMs };
     }
-    if ((await readWhole(this.#path(id, FILES.failure))) !== undefined) return { state: 'failed' };
-    const progress = await readWhole<JobProgress>(this.#path(id, FILES.progress));
-    return { state: 'running', percent: progress?.percent ?? 0 };
+    if (end !== undefined) return { state: 'failed' };
+    return { state: 'running', percent: (await this.#ledger.progress<JobProgress>(id))?.percent ?? 0 };
   }
 
-  async #endOf(id: string): Promise<number> {
-    const result = await readWhole<R>(this.#path(id, FILES.result));
-    const failure = await readWhole<{ readonly failedAt: number }>(this.#path(id, FILES.failure));
-    return result?.completedAt ?? failure?.failedAt ?? this.#settings.now();
+  #isExpired(at: number): boolean {
+    return at <= this.#settings.now() - this.#settings.expiryMs;
   }
 
-  #enqueue(id: string): void {
-    this.#waiting.push(id);
-    this.#pump = this.#pump.then(() => this.#next());
+  #wake(): void {
+    this.#isDue = true;
+    if (!this.#isOurs || this.#isPumping) return;
+    this.#isPumping = true;
+    this.#pump = this.#work()
+      .catch((error) => this.#settings.report(error))
+      .finally(() => {
+        this.#isPumping = false;
+        // Asked for while the last look was under way.
+        if (this.#isDue && this.#isOurs && !this.#duty.isShared) this.#wake();
+      });
   }
 
   /** One job at a time: a second would only make both slower. */
-  async #next(): Promise<void> {
-    const id = this.#waiting.shift();
-    for (let attempt = 1; id !== undefined && attempt <= ATTEMPTS; attempt++) {
-      if (this.#closing || !this.#known.has(id)) return;
-      const ended = await this.#attempt(id);
-      if (ended === 'stopped') return;
-      if (ended === 'complete') return this.#ended(id);
+  async #work(): Promise<void> {
+    while (this.#isDue && this.#isOurs) {
+      this.#isDue = false;
+      for (;;) {
+        const id = (await this.#ledger.open()).find((each) => !this.#left.has(each));
+        if (id === undefined || !this.#isOurs) break;
+        this.#left.add(id);
+        await this.#run(id);
+      }
     }
-    if (id !== undefined && this.#known.has(id)) await this.#fail(id);
+  }
+
+  async #run(id: string): Promise<void> {
+    for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
+      if (!this.#isOurs || (await this.#ledger.record(id)) === undefined) return;
+      if ((await this.#attempt(id)) !== 'failed') return;
+    }
+    if (!this.#isOurs) return;
+    const store = fencedStore(this.#settings.store, await this.#fenceOf(id));
+    const end = { at: this.#settings.now(), result: undefined };
+    await new JobLedger<O, R>(store, this.#settings.kind).finish(id, end);
   }
 
   async #attempt(id: string): Promise<'complete' | 'stopped' | 'failed'> {
+    const { kind, start, report } = this.#settings;
     try {
-      const thread = this.#settings.start(this.#path(id));
+      const folder = this.#folderOf(id);
+      if (folder !== '' && !(await isThere(folder))) throw new Error('The folder of a job is gone.');
+      const ticket = { kind, id, folder, term: this.#duty.term(), fence: await this.#fenceOf(id) };
+      const thread = start(ticket);
       this.#running = { id, thread };
       return await (await thread).ended;
     } catch (error) {
-      this.#settings.report(error);
+      report(error);
       return 'failed';
     } finally {
       this.#running = undefined;
     }
   }
 
-  async #ended(id: string): Promise<void> {
-    const known = this.#known.get(id);
-    if (known !== undefined) known.endedAt = await this.#endOf(id);
+  async #fenceOf(id: string): Promise<JobTicket['fence']> {
+    return [...this.#duty.fence(), ...(await this.#ledger.fence(id))];
   }
 
-  async #fail(id: string): Promise<void> {
-    try {
-      await writeWhole(this.#path(id, FILES.failure), { failedAt: this.#settings.now() });
-      await this.#ended(id);
-    } catch (error) {
-      this.#settings.report(error);
-    }
+  #folderOf(id: string): string {
+    return this.#settings.folder === undefined ? '' : join(this.#settings.folder, id);
   }
+}
 
-  #path(id: string, ...rest: readonly string[]): string {
-    return join(this.#settings.folder, id, ...rest);
+async function isThere(path: string): Promise<boolean> {
+  try {
+    return (await stat(path)).isDirectory();
+  } catch (error) {
+    if (isMissing(error)) return false;
+    throw error;
   }
 }

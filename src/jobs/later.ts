@@ -2,24 +2,24 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { AsyncOrder, AsyncResult } from '../rest/async-job.ts';
-import { ANSWER, BODY } from '../rest/async-job.ts';
+import { BODY } from '../rest/async-job.ts';
 import type { Job, JobDesk } from '../rest/job.ts';
-import { type DeskSettings, FILES, JobFolders } from './desk.ts';
-import { FILE_MODE, isMissing, writeWhole } from './files.ts';
+import { type DeskSettings, Jobs } from './desk.ts';
+import { FILE_MODE, isMissing } from './files.ts';
+import type { JobProgress, JobRun } from './run.ts';
 
 export interface LaterDesk {
-  readonly jobs: JobFolders<AsyncOrder, AsyncResult>;
+  readonly jobs: Jobs<AsyncOrder, AsyncResult>;
   readonly desk: JobDesk<AsyncOrder, AsyncResult> & { hold(id: string, body: string | undefined): void };
 }
 
 /** Orders take the body that was held for them into their folder. */
 export async function openLater(settings: Omit<DeskSettings<AsyncOrder>, 'prepared'>): Promise<LaterDesk> {
   const held = new Map<string, string>();
-  const jobs = await JobFolders.open<AsyncOrder, AsyncResult>({
+  const jobs = await Jobs.open<AsyncOrder, AsyncResult>({
     ...settings,
     prepared: async ({ id }, folder) => {
       const body = held.get(id);
-      held.delete(id);
       if (body !== undefined) await writeFile(join(folder, BODY), body, { mode: FILE_MODE, flush: true });
     },
   });
@@ -29,12 +29,11 @@ export async function openLater(settings: Omit<DeskSettings<AsyncOrder>, 'prepar
   const desk = {
     url: jobs.url,
     hold,
-    isBusy: (principal: string) => jobs.isBusy(principal),
-    prepare: (order: AsyncOrder) => jobs.prepare(order),
+    prepare: (order: AsyncOrder) => jobs.prepare(order).finally(() => held.delete(order.id)),
     accept: (id: string, transactionTime: number) => jobs.accept(id, transactionTime),
     drop: (id: string) => jobs.drop(id),
     find: (id: string, principal: string) => jobs.find(id, principal),
-    open: (id: string, name: string) => jobs.open(id, name),
+    open: (id: string, name: string, bytes: number) => jobs.open(id, name, bytes),
     cancel: (id: string) => jobs.cancel(id),
   };
   return { jobs, desk };
@@ -42,15 +41,15 @@ export async function openLater(settings: Omit<DeskSettings<AsyncOrder>, 'prepar
 
 /** Runs one: the body, the answer, the result. @param text makes the answer */
 export async function runLater(
-  folder: string,
+  run: JobRun<JobProgress, AsyncResult>,
   job: Job<AsyncOrder>,
   now: () => number,
   text: (order: AsyncOrder, body: string | undefined) => Promise<string>,
 ): Promise<void> {
-  const answer = Buffer.from(await text(job, await bodyIn(folder)));
-  await writeFile(join(folder, ANSWER), answer, { mode: FILE_MODE, flush: true });
-  const result: AsyncResult = { completedAt: now(), output: [], error: [], bytes: answer.length };
-  await writeWhole(join(folder, FILES.result), result);
+  const bytes = Buffer.from(await text(job, await bodyIn(run.folder)));
+  const answer = `answer-${run.term}.json`;
+  await writeFile(join(run.folder, answer), bytes, { mode: FILE_MODE, flush: true });
+  await run.complete({ completedAt: now(), output: [], error: [], answer, bytes: bytes.length });
 }
 
 async function bodyIn(folder: string): Promise<string | undefined> {

@@ -1,5 +1,6 @@
 /** The desks of work that outlives its request (exports, imports, asynchronous requests), wired to folders, threads and paths for system.ts. */
 import { mkdirSync } from 'node:fs';
+import { readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { MessagePort } from 'node:worker_threads';
 import type { Config } from '../config.ts';
@@ -8,25 +9,30 @@ import type { FhirHandlerParts } from '../http/fhir.ts';
 import { jobHandler } from '../http/jobs.ts';
 import { fileIn } from '../import/folder.ts';
 import { Uploads } from '../import/uploads.ts';
-import { JobFolders } from '../jobs/desk.ts';
+import { type DeskSettings, Jobs } from '../jobs/desk.ts';
 import { openLater } from '../jobs/later.ts';
+import type { Duties } from '../leases.ts';
 import { ASYNC_KIND, answerLater } from '../rest/async-job.ts';
 import type { RestContext } from '../rest/context.ts';
 import type { ExportOrder } from '../rest/export-job.ts';
 import { EXPORT_KIND } from '../rest/export-status.ts';
 import type { ImportOrder, ImportResult } from '../rest/import-job.ts';
 import { IMPORT_KIND } from '../rest/import-status.ts';
-import type { JobResult } from '../rest/job.ts';
+import type { JobOrder, JobResult } from '../rest/job.ts';
 import { PURGE_KIND } from '../rest/purge-job.ts';
 import { callerOf } from '../smart/access.ts';
 import type { Identify } from '../smart/identity.ts';
 import type { ResourceStore } from '../store/port.ts';
-import { startJobThread } from '../threads/job-thread.ts';
+import { startJobThread, type WorkKind } from '../threads/job-thread.ts';
 import { deidentifiableTypes } from './deidentification.ts';
+import { jobPlaces } from './job-folders.ts';
 import { isBefore, openPurges, reapply } from './privacy.ts';
 
 export interface JobParts {
   readonly config: Config;
+  readonly store: ResourceStore;
+  /** Which process runs them. */
+  readonly duties: Duties;
   /** Base of every link, no trailing slash. */
   readonly url: string;
   now(): number;
@@ -40,35 +46,34 @@ export interface JobParts {
 
 /** How often expired jobs are looked for, ms. */
 const SWEEP_MS = 600_000;
+/** Of a body that nobody receives any more, ms. */
+const OLD_UPLOAD_MS = 86_400_000;
 /** Most asynchronous requests of one caller that have not ended. */
 const MOST_ASYNC = 10;
 
 /** Finds the jobs of before; nothing runs until `resume`. */
 export async function openJobs(parts: JobParts) {
-  const { config, url, now, newId, channel, parametersPort, report } = parts;
-  // Orders, bodies and results are files that the server does not encrypt.
-  const isRefused = config.DATA_KEY_FILE !== undefined && !config.EXPORT_UNENCRYPTED;
-  const settings = (name: string, folder: string, kind: Parameters<typeof startJobThread>[0]) => ({
-    folder: join(config.DATA_DIR, folder),
-    url: `${url}/${name}`,
+  const { config, store, duties, url, now, newId, channel, parametersPort, report } = parts;
+  const { folder: root, refusal } = await jobPlaces(config, store, newId);
+  const settings = (kind: WorkKind, folder: string): DeskSettings<JobOrder> => ({
+    ...{ kind, store, duty: duties, refusal, now, report },
+    folder: root === undefined ? undefined : join(root, folder),
+    url: `${url}/${kind}`,
     expiryMs: config.EXPORT_EXPIRY_HOURS * 3_600_000,
-    isRefused,
-    now,
-    start: async (job: string) => startJobThread(kind, config, channel(), parametersPort(), job),
-    report,
+    start: async (ticket) => startJobThread(kind, config, channel(), parametersPort(), ticket),
   });
   const deidentifiable = deidentifiableTypes(config.DEIDENTIFICATION_KEY_FILE);
-  const exports = await JobFolders.open<ExportOrder, JobResult>(settings('export', 'export', 'export'));
-  const files = join(config.DATA_DIR, 'import');
+  const exports = await Jobs.open<ExportOrder, JobResult>(settings('export', 'export'));
+  const files = join(root ?? config.DATA_DIR, 'import');
   mkdirSync(files, { recursive: true, mode: 0o700 });
-  const uploads = await Uploads.open(join(config.DATA_DIR, 'import-uploads'));
-  const imports = await JobFolders.open<ImportOrder, ImportResult>({
-    ...settings('import', 'import-jobs', 'import'),
+  const uploads = await openUploads(join(root ?? config.DATA_DIR, 'import-uploads'), duties.isShared, parts);
+  const imports = await Jobs.open<ImportOrder, ImportResult>({
+    ...settings('import', 'import-jobs'),
     prepared: async ({ upload }, folder) => (upload === undefined ? undefined : uploads.give(upload, folder)),
   });
-  const asyncs = await openLater({ ...settings('async', 'async', 'async'), most: MOST_ASYNC });
+  const asyncs = await openLater({ ...settings('async', 'async'), most: MOST_ASYNC });
   const purges = await openPurges({
-    ...parts,
+    ...{ ...parts, duty: duties },
     discard: async (patients, at) => {
       const isOld = isBefore(at);
       const isElse = ({ scope }: ExportOrder) =>
@@ -98,7 +103,7 @@ export async function openJobs(parts: JobParts) {
     /** What the handler of `/fhir` needs. Where files are refused, everybody is answered at once: a preference may be ignored. */
     http: (context: RestContext): Pick<FhirHandlerParts, 'uploads' | 'later'> => ({
       uploads: place,
-      ...(isRefused
+      ...(refusal !== undefined
         ? {}
         : { later: (wire, facts) => answerLater(wire, asyncs.desk, callerOf(facts, context), context) }),
     }),
@@ -111,13 +116,23 @@ export async function openJobs(parts: JobParts) {
         ['/import', jobHandler({ mount: '/import', desk: imports, kind: IMPORT_KIND, context, guard, identify })],
       ]),
     /** Runs what has not ended. Resolves when whoever was erased before a backup was restored is erased again. */
-    resume: async (store: ResourceStore) => {
-      for (const desk of desks) desk.resume();
+    resume: async () => {
+      for (const desk of desks) duties.during(desk);
       await reapply(purges, store, parts);
     },
     close: async () => {
       clearInterval(sweeping);
-      for (const desk of desks) await desk.close();
+      for (const desk of desks) await desk.end();
     },
   };
+}
+
+/** Bodies that are received: each process has a folder for its own, and removes what those of processes that died hold after a day. */
+async function openUploads(folder: string, isShared: boolean, { now, newId }: Pick<JobParts, 'now' | 'newId'>) {
+  if (!isShared) return Uploads.open(folder);
+  for (const name of await readdir(folder).catch(() => [])) {
+    const { mtimeMs } = await stat(join(folder, name));
+    if (mtimeMs < now() - OLD_UPLOAD_MS) await rm(join(folder, name), { recursive: true, force: true });
+  }
+  return Uploads.open(join(folder, newId()));
 }

@@ -2,18 +2,24 @@
 import { join } from 'node:path';
 import type { MessagePort } from 'node:worker_threads';
 import type { Config } from '../config.ts';
-import { FILES, JobFolders, type JobThread } from '../jobs/desk.ts';
-import { readWhole, writeWhole } from '../jobs/files.ts';
-import { PURGED_FILE, type PurgedFile } from '../privacy/purge.ts';
+import { Jobs, type JobThread } from '../jobs/desk.ts';
+import { JobLedger } from '../jobs/ledger.ts';
+import { type JobTicket, jobRun } from '../jobs/run.ts';
+import type { PurgeProgress } from '../privacy/purge.ts';
 import { addToRegister, type Erasure, readRegister } from '../privacy/register.ts';
 import { factsOf, localCaller, localFacts } from '../rest/caller.ts';
+import type { Duty } from '../rest/duty.ts';
 import type { Job, JobOrder } from '../rest/job.ts';
-import type { PurgeJob, PurgeOrder, PurgeResult } from '../rest/purge-job.ts';
+import type { PurgeOrder, PurgeResult } from '../rest/purge-job.ts';
+import { fencedStore } from '../store/fenced.ts';
 import { FORGOTTEN, type ResourceStore } from '../store/port.ts';
 import { startJobThread } from '../threads/job-thread.ts';
 
 export interface PrivacyParts {
   readonly config: Config;
+  readonly store: ResourceStore;
+  /** Whose work jobs are. */
+  readonly duty: Duty;
   /** Base of every link, no trailing slash. */
   readonly url: string;
   now(): number;
@@ -34,18 +40,19 @@ export function registerFile({ ERASURE_REGISTER, DATA_DIR }: Pick<Config, 'ERASU
   return ERASURE_REGISTER ?? join(DATA_DIR, 'erasures.ndjson');
 }
 
-/** Finds the purges of before; nothing runs until `resume` of the desk. */
+/** Finds the purges of before; nothing runs until `begin` of the desk. Purges have no files. */
 export async function openPurges(parts: PrivacyParts) {
-  const { config, url, now } = parts;
-  const desk: JobFolders<PurgeOrder, PurgeResult> = await JobFolders.open<PurgeOrder, PurgeResult>({
-    folder: join(config.DATA_DIR, 'purge'),
+  const { config, url, now, store, duty } = parts;
+  const desk: Jobs<PurgeOrder, PurgeResult> = await Jobs.open<PurgeOrder, PurgeResult>({
+    kind: 'purge',
+    folder: undefined,
     url: `${url}/purge`,
     expiryMs: config.EXPORT_EXPIRY_HOURS * 3_600_000,
     most: MOST,
-    now,
-    start: async (folder) => {
-      const thread = startJobThread('purge', config, parts.channel(), parts.parametersPort(), folder);
-      return { stop: () => thread.stop(), ended: finished(thread, folder, parts) };
+    ...{ now, store, duty },
+    start: async (ticket) => {
+      const thread = startJobThread('purge', config, parts.channel(), parts.parametersPort(), ticket);
+      return { stop: () => thread.stop(), ended: finished(thread, ticket, parts) };
     },
     report: parts.report,
   });
@@ -53,10 +60,15 @@ export async function openPurges(parts: PrivacyParts) {
 }
 
 /** What the thread removed from the store is removed from files too and registered; only then the purge is complete. */
-async function finished(thread: JobThread, folder: string, parts: PrivacyParts): Promise<Awaited<JobThread['ended']>> {
+async function finished(
+  thread: JobThread,
+  ticket: JobTicket,
+  parts: PrivacyParts,
+): Promise<Awaited<JobThread['ended']>> {
   const said = await thread.ended;
-  const job = await readWhole<PurgeJob>(join(folder, FILES.job));
-  const done = await readWhole<PurgedFile>(join(folder, PURGED_FILE));
+  const run = jobRun<PurgeProgress, PurgeResult>(ticket, fencedStore(parts.store, ticket.fence));
+  const job = await new JobLedger<PurgeOrder, PurgeResult>(parts.store, ticket.kind).job(ticket.id);
+  const done = (await run.progress())?.said;
   if (said !== 'complete' || job === undefined || done === undefined) return said;
   const { purged, at } = done;
   if (purged !== undefined) {
@@ -66,8 +78,7 @@ async function finished(thread: JobThread, folder: string, parts: PrivacyParts):
       job.patients.map((patient) => ({ patient, at })),
     );
   }
-  const result: PurgeResult = { completedAt: parts.now(), output: [], error: [], purged };
-  await writeWhole(join(folder, FILES.result), result);
+  await run.complete({ completedAt: parts.now(), output: [], error: [], purged });
   return said;
 }
 
@@ -76,7 +87,7 @@ async function finished(thread: JobThread, folder: string, parts: PrivacyParts):
  * an older backup was restored, is purged again.
  */
 export async function reapply(
-  desk: JobFolders<PurgeOrder, PurgeResult>,
+  desk: Jobs<PurgeOrder, PurgeResult>,
   store: ResourceStore,
   { config, now, newId }: Pick<PrivacyParts, 'config' | 'now' | 'newId'>,
 ): Promise<void> {
@@ -90,7 +101,7 @@ export async function reapply(
   for (const { patient } of held) {
     const request = 'firewatch: register of erasures';
     const order = { id: newId(), caller, request, patients: [patient], isRepeated: true };
-    await desk.prepare(order);
+    while (!(await desk.prepare(order))) await desk.idle();
     await desk.accept(order.id, now());
   }
   await desk.idle();

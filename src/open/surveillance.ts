@@ -47,7 +47,7 @@ export function openSurveillance(config: Config, parts: SurveillanceParts): { cl
   let thread: JobThread | undefined;
   let isOurs = false;
   const run = async (): Promise<void> => {
-    thread = startJobThread('surveillance', config, parts.store.channel(), parts.parametersPort(), config.DATA_DIR);
+    thread = startJobThread('surveillance', config, parts.store.channel(), parts.parametersPort());
     const ended = await thread.ended;
     thread = undefined;
     if (ended === 'failed') parts.log.failure('request-failed', new Error(FAILED), { requestId: 'surveillance' });

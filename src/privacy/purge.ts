@@ -2,13 +2,11 @@
  * The work of a purge. All versions are looked through in small steps, which change nothing; then one commit removes everything, so that nobody
  * ever sees a part of it: a crash before it leaves all, a crash after it nothing. Source: docs/decisions/0038-erasure.md.
  */
-import { join } from 'node:path';
 import type { Predicate } from '../fhir/search/algebra.ts';
 import { unfilteredPlan } from '../fhir/search/plan.ts';
-import { FILES } from '../jobs/desk.ts';
-import { readWhole, writeWhole } from '../jobs/files.ts';
+import type { JobProgress, JobRun } from '../jobs/run.ts';
 import { holdPlan, noHold } from '../rest/legal-hold.ts';
-import type { Purged, PurgeJob } from '../rest/purge-job.ts';
+import type { Purged, PurgeJob, PurgeResult } from '../rest/purge-job.ts';
 import { type AuditRow, type Command, FORGOTTEN, type ResourceStore, type StoredVersion } from '../store/port.ts';
 import { beside, binariesIn, usersOf } from './beside.ts';
 import { type TraceSpace, traceCommands } from './traces.ts';
@@ -27,42 +25,49 @@ export interface PurgeTools {
   readonly span: number;
 }
 
-/** What the thread leaves for the main thread, which removes files and writes the result. */
-export const PURGED_FILE = 'purged.json';
-export interface PurgedFile {
-  readonly purged: Purged | undefined;
+/** What the thread leaves for the main thread, which removes files and tells the result. */
+export interface PurgeSaid {
+  /** undefined: nothing was removed. */
+  readonly purged?: Purged | undefined;
   /** Instant of the removal. */
   readonly at: string;
 }
+export interface PurgeProgress extends JobProgress {
+  /** Committed with the removal itself. */
+  readonly said?: PurgeSaid;
+}
+export type PurgeRun = JobRun<PurgeProgress, PurgeResult>;
 
 /** Most times it begins anew because somebody wrote about the patient meanwhile. */
 const TRIES = 20;
 const MOST_PERCENT = 99;
 
 /** @returns false when it was stopped: run it again, and it looks again. @throws Error after too many lost races */
-export async function runPurge(folder: string, job: PurgeJob, tools: PurgeTools): Promise<boolean> {
-  if ((await readWhole<PurgedFile>(join(folder, PURGED_FILE))) !== undefined) return true;
+export async function runPurge(run: PurgeRun, job: PurgeJob, tools: PurgeTools): Promise<boolean> {
   const { store } = tools;
   const persons = new Set(job.patients);
+  const before = (await run.progress())?.said;
+  if (before !== undefined) return finish(run, before, before.purged === undefined ? new Set() : persons, tools);
   const found: Found = { keys: new Map(), binaries: new Map(), users: new Map(), until: 0, usersUntil: 0 };
   for (let count = 0; count < TRIES; count++) {
-    if (!(await look(folder, persons, found, tools)) || !(await lookForUsers(found, tools))) return false;
+    if (!(await look(run, persons, found, tools)) || !(await lookForUsers(found, tools))) return false;
     const known = await Promise.all(job.patients.map((patient) => store.keyed(FORGOTTEN, patient)));
     if (known.every((each) => each !== undefined)) {
       // The commit of before a crash: what it said is in the result only, which is lost.
-      return finish(folder, { purged: NOTHING, at: known[0]?.value ?? '' }, persons, tools);
+      return finish(run, { purged: NOTHING, at: known[0]?.value ?? '' }, persons, tools);
     }
     if (!job.isRepeated && (await store.search(holdPlan(job.patients), { count: 1 })).matches.length > 0) {
-      return finish(folder, { purged: undefined, at: '' }, new Set(), tools);
+      return finish(run, { at: '' }, new Set(), tools);
     }
     const { commands, purged } = await decided(persons, found, tools);
     const at = new Date(tools.now()).toISOString();
     const forget = { op: 'forget', patients: job.patients, through: found.until, value: at } as const;
     const traces = await traceCommands(persons, tools.spaces, store, tools.pause);
     const holds = job.isRepeated ? [] : [noHold(job.patients)];
-    const all = [...holds, ...commands, ...traces, forget];
+    const said = { purged, at };
+    const all = [...holds, ...commands, ...traces, forget, run.saving({ percent: MOST_PERCENT, said })];
     const result = await store.commit({ commands: all, audit: [tools.audit(job.patients)] });
-    if (result.ok) return finish(folder, { purged, at }, persons, tools);
+    if (result.ok) return finish(run, said, persons, tools);
   }
   throw new Error('The record changed too often while it was to be purged.');
 }
@@ -70,10 +75,10 @@ export async function runPurge(folder: string, job: PurgeJob, tools: PurgeTools)
 const NOTHING: Purged = { resources: 0, versions: 0, shared: [] };
 
 /** What requests that were in work left behind is removed once more; nothing new can be written about a patient who is forgotten. */
-async function finish(folder: string, said: PurgedFile, persons: ReadonlySet<string>, tools: PurgeTools) {
+async function finish(run: PurgeRun, said: PurgeSaid, persons: ReadonlySet<string>, tools: PurgeTools) {
   const traces = persons.size === 0 ? [] : await traceCommands(persons, tools.spaces, tools.store, tools.pause);
   if (traces.length > 0) await tools.store.commit({ commands: traces, audit: [] });
-  await writeWhole(join(folder, PURGED_FILE), said);
+  await run.save({ percent: MOST_PERCENT, said });
   return true;
 }
 
@@ -93,7 +98,7 @@ interface Found {
 const nameOf = ({ key }: Pick<StoredVersion, 'key'>): string => `${key.type}/${key.id}`;
 
 /** Looks through what was written since it looked last. @returns false when it was stopped */
-async function look(folder: string, persons: ReadonlySet<string>, found: Found, tools: PurgeTools): Promise<boolean> {
+async function look(run: PurgeRun, persons: ReadonlySet<string>, found: Found, tools: PurgeTools): Promise<boolean> {
   const { store, span, pause, stopped } = tools;
   const last = await store.latestSequence();
   const from = found.until;
@@ -109,7 +114,7 @@ async function look(folder: string, persons: ReadonlySet<string>, found: Found, 
     }
     found.until = until;
     const percent = Math.min(MOST_PERCENT, Math.floor((100 * (until - from)) / Math.max(1, last - from)));
-    await writeWhole(join(folder, FILES.progress), { percent });
+    await run.save({ percent });
     await pause();
   }
   return true;

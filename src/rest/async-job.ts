@@ -22,13 +22,13 @@ export interface AsyncOrder extends JobOrder {
   readonly wire: Pick<WireRequest, 'method' | 'path' | 'query' | 'headers'>;
 }
 export interface AsyncResult extends JobResult {
-  /** Of the answer. */
+  /** The answer: its file, and its length. */
+  readonly answer: string;
   readonly bytes: number;
 }
 
-/** Files of a job besides those of every job. */
+/** The body of the request, in the folder of its job. */
 export const BODY = 'body';
-export const ANSWER = 'answer.json';
 
 /** THE table: places whose requests by these methods may take long. Operations say so themselves, Bundles by their type. */
 const LONG: Partial<Record<PlaceKind, readonly string[]>> = {
@@ -73,16 +73,16 @@ export async function answerLater(
   caller: Caller,
   context: RestContext,
 ): Promise<FhirResponse> {
-  if (desk.isBusy(caller.principal)) {
-    throw fhirError('throttled', 'Too many asynchronous requests of yours are not finished. Wait, or cancel one.');
-  }
   const { method, path, query, headers, body } = wire;
   const id = context.ambient.newId();
   const request = `${context.settings.fhirBase}${path}${query === '' ? '' : `?${query}`}`;
   const order = { id, caller: factsOf(caller), request, wire: { method, path, query, headers } };
   desk.hold(id, body);
   const { entries } = attemptedWire(wire, context.settings.fhirBase);
-  return (await started(order, desk, entries, caller, context)).response;
+  const refused = (): never => {
+    throw fhirError('throttled', 'Too many asynchronous requests of yours are not finished. Wait, or cancel one.');
+  };
+  return (await started(order, desk, entries, caller, context, refused)).response;
 }
 
 /**
@@ -126,11 +126,11 @@ const bundleOf = (response: FhirResponse): string =>
 export const ASYNC_KIND: JobKind<AsyncOrder, AsyncResult> = {
   operation: 'async',
   noun: 'request',
-  manifest: (_job, { bytes }, _listed, open) => ({
+  manifest: (_job, { answer, bytes }, _listed, open) => ({
     status: 200,
     headers: { 'Content-Type': 'application/fhir+json; charset=utf-8' },
     body: undefined,
-    file: { open: () => open(ANSWER), length: bytes },
+    file: { open: () => open(answer, bytes), length: bytes },
   }),
 };
 

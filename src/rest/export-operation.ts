@@ -76,7 +76,6 @@ export async function kickOff(
   const units = await exportUnits(call.input, scope.kind !== 'system', caller, context, deidentified?.types);
   const { entries } = accessed(call, context);
   const { request, key } = call;
-  if (desk.isBusy(caller.principal)) return busy('An export', entries, request.representation.pretty);
   const order = {
     id: context.ambient.newId(),
     caller: factsOf(caller),
@@ -86,7 +85,9 @@ export async function kickOff(
     ...(deidentified === undefined ? {} : { deidentify: deidentified.mode }),
     units,
   };
-  return started(order, desk, entries, caller, context);
+  return started(order, desk, entries, caller, context, () =>
+    busy('An export', entries, request.representation.pretty),
+  );
 }
 
 /** @throws FhirError `invalid` (400): there is no answer but the asynchronous one */

@@ -32,7 +32,6 @@ async function kickOff(call: OperationCall, caller: Caller, context: RestContext
   const inputs = await inputsOf(call, fileOf);
   const query = rawRequest(request.wire, request.rawQuery, context.settings.fhirBase);
   const entries = [{ interaction: 'operation', operation: definition.code, patients: [], query }];
-  if (desk.isBusy(caller.principal)) return busy('An import', entries, request.representation.pretty);
   const order = {
     id: context.ambient.newId(),
     caller: factsOf(caller),
@@ -40,7 +39,9 @@ async function kickOff(call: OperationCall, caller: Caller, context: RestContext
     inputs,
     upload: request.wire.upload?.id,
   };
-  return started(order, desk, entries, caller, context);
+  return started(order, desk, entries, caller, context, () =>
+    busy('An import', entries, request.representation.pretty),
+  );
 }
 
 function roomOf({ imports }: RestContext): ImportRoom {
@@ -79,7 +80,7 @@ async function inputOf({ value, expression }: Given, fileOf: ImportRoom['fileOf'
   }
   const file = await fileOf(name);
   if (file === undefined) {
-    throw fhirError('value', 'There is no such file in the import folder (`import` in DATA_DIR).', { expression });
+    throw fhirError('value', 'There is no such file in the import folder (`import` in JOBS_DIR).', { expression });
   }
   return { type: typeof type === 'string' ? type : undefined, url: name, ...file };
 }

@@ -21,17 +21,18 @@ export function kickOffUrl({ request }: OperationCall, { settings }: RestContext
   return `${settings.fhirBase}${request.wire.path}${request.rawQuery === '' ? '' : `?${request.rawQuery}`}`;
 }
 
-/** 202 with the URL of the status. The order is on disk, then recorded, then a job: no job runs that the audit does not know. */
+/** 202 with the URL of the status, or `refused` when too many of the caller's have not ended. The order is on disk, then recorded, then a job: no job runs that the audit does not know. */
 export async function started<O extends JobOrder, R extends JobResult>(
   order: O,
   desk: JobDesk<O, R>,
   entries: readonly AccessEntry[],
   caller: Caller,
   context: RestContext,
+  refused: () => Performed,
 ): Promise<Performed> {
   if (caller.rights.kind === 'granted' && caller.rights.situation?.breakGlass !== undefined)
     throw fhirError('forbidden', 'Emergency access is of the moment: ask without `Prefer: respond-async`.');
-  await desk.prepare(order);
+  if (!(await desk.prepare(order))) return refused();
   let at: number | undefined;
   try {
     const access = context.audit({ caller, entries, status: 202 });

@@ -18,7 +18,7 @@ export interface JobKind<O extends JobOrder, R extends JobResult> {
     job: Job<O>,
     result: R,
     listed: (file: JobFile) => JsonObject,
-    open: (name: string) => AsyncIterable<Uint8Array>,
+    open: (name: string, bytes: number) => AsyncIterable<Uint8Array>,
   ): JobAnswer;
 }
 
@@ -118,7 +118,7 @@ function statusOf<O extends JobOrder, R extends JobResult>(
       throw fhirError('exception', `The ${kind.noun} failed. Cancel it and start another.`);
     case 'complete': {
       const listed = ({ type, name, count }: JobFile) => ({ type, url: `${desk.url}/${job.id}/${name}`, count });
-      const answer = kind.manifest(job, state.result, listed, (name) => desk.open(job.id, name));
+      const answer = kind.manifest(job, state.result, listed, (name, bytes) => desk.open(job.id, name, bytes));
       return { ...answer, headers: { ...answer.headers, Expires: new Date(state.expiresAt).toUTCString() } };
     }
     default:
@@ -137,5 +137,10 @@ function fileOf<O extends JobOrder, R extends JobResult>(
   const file = files.find((each) => each.name === name);
   if (file === undefined) throw fhirError('not-found', `This ${noun} has no such file.`);
   const headers = { 'Content-Type': NDJSON };
-  return { status: 200, headers, body: undefined, file: { open: () => desk.open(id, name), length: file.bytes } };
+  return {
+    status: 200,
+    headers,
+    body: undefined,
+    file: { open: () => desk.open(id, name, file.bytes), length: file.bytes },
+  };
 }

@@ -35,22 +35,20 @@ export type JobState<R extends JobResult> =
   | { readonly state: 'complete'; readonly result: R; readonly expiresAt: number }
   | { readonly state: 'failed' };
 
-/** Keeps jobs and files; durable when a promise resolves. Main thread only. */
+/** Keeps jobs and files, for every process of the installation; durable when a promise resolves. Main thread only. */
 export interface JobDesk<O extends JobOrder, R extends JobResult> {
   /** Base of status and file URLs, no trailing slash. */
   readonly url: string;
-  /** True while as many jobs of this principal as are allowed have not ended. */
-  isBusy(principal: string): boolean;
-  /** Keeps the order, not yet a job: a crash before `accept` drops it. */
-  prepare(order: O): Promise<void>;
+  /** Keeps the order, not yet a job: a crash before `accept` drops it. False: as many jobs of its principal as are allowed have not ended. */
+  prepare(order: O): Promise<boolean>;
   /** Makes the order a job, which will run, over restarts too. */
   accept(id: string, transactionTime: number): Promise<void>;
   /** Drops an order that was not accepted. */
   drop(id: string): Promise<void>;
   /** undefined: never there, cancelled, expired, or of another principal. */
   find(id: string, principal: string): Promise<{ readonly job: Job<O>; readonly state: JobState<R> } | undefined>;
-  /** Bytes of a file that the result names; read them, or the file stays open. */
-  open(id: string, name: string): AsyncIterable<Uint8Array>;
+  /** The first `bytes` bytes of a file that the result names. */
+  open(id: string, name: string, bytes: number): AsyncIterable<Uint8Array>;
   /** Stops the job and removes everything of it. */
   cancel(id: string): Promise<void>;
 }

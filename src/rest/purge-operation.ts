@@ -33,7 +33,6 @@ async function kickOff(call: OperationCall, caller: Caller, context: RestContext
   if ((await store.search(holdPlan(patients), { count: 1 })).matches.length > 0) throw fhirError('business-rule', HELD);
   const query = rawRequest(request.wire, request.rawQuery, settings.fhirBase);
   const entries = [{ interaction: 'operation', operation: definition.code, resource: key, patients, query }];
-  if (desk.isBusy(caller.principal)) return busy('A purge', entries, request.representation.pretty);
   const order = {
     id: ambient.newId(),
     caller: factsOf(caller),
@@ -41,7 +40,7 @@ async function kickOff(call: OperationCall, caller: Caller, context: RestContext
     patients,
     isRepeated: false,
   };
-  return started(order, desk, entries, caller, context);
+  return started(order, desk, entries, caller, context, () => busy('A purge', entries, request.representation.pretty));
 }
 
 /** @throws FhirError `insufficient-scope` (403): what a purge removes is not cut by a filter */

@@ -1,38 +1,33 @@
-/** The thread of one job seen from the main thread: it lives as long as the job runs. */
+/** The thread of one piece of background work seen from the main thread: it lives as long as the work. */
 import { type MessagePort, Worker } from 'node:worker_threads';
 import type { Config } from '../config.ts';
 import type { JobThread } from '../jobs/desk.ts';
+import type { JobTicket } from '../jobs/run.ts';
+import type { JobReply } from './thread-work.ts';
+
+export type WorkKind = 'export' | 'import' | 'purge' | 'async' | 'surveillance';
 
 export interface JobThreadData {
+  readonly kind: WorkKind;
   readonly config: Config;
   readonly channel: MessagePort;
   /** Says what clients search by: `attachedSystem` follows it. */
   readonly parameters: MessagePort;
-  readonly folder: string;
+  /** Of a job. */
+  readonly ticket: JobTicket | undefined;
 }
-/** What the thread says last. */
-export type JobReply = 'complete' | 'stopped' | 'failed';
-
-/** THE table: kind of job -> entry of its thread. */
-const ENTRIES = {
-  export: './export-worker',
-  import: './import-worker',
-  purge: './purge-worker',
-  async: './async-worker',
-  surveillance: './surveillance-worker',
-} as const;
 
 /** @param channel reaches the one writer; `parameters` is made by `ParameterThreads.channel` */
 export function startJobThread(
-  kind: keyof typeof ENTRIES,
+  kind: WorkKind,
   config: Config,
   channel: MessagePort,
   parameters: MessagePort,
-  folder: string,
+  ticket?: JobTicket,
 ): JobThread {
   const extension = import.meta.url.endsWith('.ts') ? '.ts' : '.js';
-  const worker = new Worker(new URL(`${ENTRIES[kind]}${extension}`, import.meta.url), {
-    workerData: { config, channel, parameters, folder } satisfies JobThreadData,
+  const worker = new Worker(new URL(`./job-worker${extension}`, import.meta.url), {
+    workerData: { kind, config, channel, parameters, ticket } satisfies JobThreadData,
     transferList: [channel, parameters],
   });
   let reply: JobReply = 'failed';

@@ -133,7 +133,7 @@ test('async: kill -9 during a transaction: the next start ends it, and it is don
   assert.equal(entry[0]?.response.status, '200 OK');
   assert.equal(await count(), before + 500);
   const job = join(folder, 'async', status.split('/').at(-1) ?? '');
-  assert.ok(existsSync(join(job, 'answer.json')));
+  assert.ok(existsSync(join(job, 'answer-1.json')));
   assert.equal((await send('DELETE', status)).status, 202);
   assert.ok(!readdirSync(join(folder, 'async')).includes(status.split('/').at(-1) ?? ''));
 });

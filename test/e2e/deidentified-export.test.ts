@@ -64,7 +64,7 @@ test('privacy@deidentified-e2e: files hold new ids and no names; each job has it
     assert.equal(seen.size, 2);
     const files = readdirSync(join(folder, 'export'), { recursive: true }).map(String);
     assert.ok(
-      files.some((name) => name.endsWith('result.json')),
+      files.some((name) => name.endsWith('Patient-1.ndjson')),
       'control',
     );
     assert.deepEqual(

@@ -78,7 +78,7 @@ test('privacy@deidentified-export: all patients, and the members of a Group', as
 test('privacy@deidentified-keys: two exports cannot be joined, and the key of a finished one is gone', async () => {
   const path = await w.kickOff('/$deidentified-export');
   await w.desk().idle();
-  assert.ok(readdirSync(join(w.folder, path)).includes('result.json'), 'control');
+  assert.ok(readdirSync(join(w.folder, path)).includes('Patient-1.ndjson'), 'control');
   assert.ok(!readdirSync(join(w.folder, path)).some((name) => name.includes('key')));
   const first = ids(await linesOf(path, w));
   await w.ask('DELETE', path);

@@ -1,10 +1,7 @@
 // The kick-off of Patient/$purge: who may, what is refused before a job exists. docs/privacy.md#erasure
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { test } from 'node:test';
-import { JobFolders } from '../../src/jobs/desk.ts';
+import { Jobs } from '../../src/jobs/desk.ts';
 import { localFacts } from '../../src/rest/caller.ts';
 import { answer } from '../../src/rest/interact.ts';
 import { jobAnswer } from '../../src/rest/job-status.ts';
@@ -22,10 +19,11 @@ const HOLD = {
   entry: [{ item: { reference: 'Patient/held' } }],
 };
 const engine = await engineWorld([PATIENT, { resourceType: 'Patient', id: 'held' }, HOLD]);
-const folder = mkdtempSync(join(tmpdir(), 'purges-'));
 /** Jobs stay where they are: none of them is run. */
-const desk = await JobFolders.open<PurgeOrder, PurgeResult>({
-  folder,
+const desk = await Jobs.open<PurgeOrder, PurgeResult>({
+  kind: 'purge',
+  store: engine.context.store,
+  folder: undefined,
   url: 'http://127.0.0.1:8080/purge',
   expiryMs: 3_600_000,
   now: () => 0,
@@ -34,7 +32,6 @@ const desk = await JobFolders.open<PurgeOrder, PurgeResult>({
 });
 test.after(async () => {
   await engine.close();
-  rmSync(folder, { recursive: true });
 });
 const { wire } = world();
 

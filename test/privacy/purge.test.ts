@@ -1,14 +1,10 @@
 // Patient/$purge: what is removed, what stays, what is refused. FHIR R6 ballot patient-operation-purge.html; GDPR Art. 17; docs/privacy.md
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { FILES } from '../../src/jobs/desk.ts';
-import { readWhole } from '../../src/jobs/files.ts';
-import { PURGED_FILE, type PurgedFile, type PurgeTools, runPurge } from '../../src/privacy/purge.ts';
+import { jobRun } from '../../src/jobs/run.ts';
+import { type PurgeProgress, type PurgeSaid, type PurgeTools, runPurge } from '../../src/privacy/purge.ts';
 import { localCaller, localFacts } from '../../src/rest/caller.ts';
-import type { PurgeJob } from '../../src/rest/purge-job.ts';
+import type { PurgeJob, PurgeResult } from '../../src/rest/purge-job.ts';
 import type { CommitRequest } from '../../src/store/port.ts';
 import { type EngineWorld, engineWorld } from '../rest/engine-world.ts';
 import { json } from '../world.ts';
@@ -40,7 +36,8 @@ const RECORD = [
 ];
 
 interface Ran {
-  readonly said: PurgedFile | undefined;
+  readonly said: PurgeSaid | undefined;
+  readonly percent: number;
   readonly done: boolean;
 }
 
@@ -51,17 +48,17 @@ async function filled(context: TestContext, more: Parameters<typeof engineWorld>
 }
 
 async function purged(
-  context: TestContext,
   { context: rest }: EngineWorld,
   more: Partial<PurgeTools> = {},
   order: Partial<PurgeJob> = {},
-  folder = newFolder(context),
+  id = 'job',
 ): Promise<Ran> {
   const job = {
     ...{ id: 'job', caller: LOCAL, request: '', transactionTime: 0, patients: ['p'], isRepeated: false },
     ...order,
   };
-  const done = await runPurge(folder, job, {
+  const run = jobRun<PurgeProgress, PurgeResult>({ kind: 'purge', id, folder: '', term: 1, fence: [] }, rest.store);
+  const done = await runPurge(run, job, {
     store: rest.store,
     spaces: [],
     audit: (patients) =>
@@ -72,13 +69,8 @@ async function purged(
     span: 2,
     ...more,
   });
-  return { done, said: await readWhole<PurgedFile>(join(folder, PURGED_FILE)) };
-}
-
-function newFolder(context: TestContext): string {
-  const folder = mkdtempSync(join(tmpdir(), 'purge-'));
-  context.after(() => rmSync(folder, { recursive: true, force: true }));
-  return folder;
+  const progress = await run.progress();
+  return { done, said: progress?.said, percent: progress?.percent ?? 0 };
 }
 
 async function statuses(engine: EngineWorld, paths: readonly string[]): Promise<Record<string, number>> {
@@ -128,7 +120,7 @@ test('privacy@purge-record: current, superseded and deleted versions go, of ever
   await engine.send('PUT', '/Media/photo', {
     body: { resourceType: 'Media', id: 'photo', status: 'completed', subject: other, content: { title: 'x' } },
   });
-  const { said } = await purged(context, engine);
+  const { said } = await purged(engine);
   assert.deepEqual(said?.purged?.shared, ['Binary/leaflet', 'Binary/picture', 'Binary/source']);
   const gone = ['/Patient/p', '/Observation/mine', '/Observation/deleted', '/DocumentReference/doc', '/Binary/scan'];
   const also = [
@@ -167,7 +159,7 @@ test('privacy@purge-shared: what is about another patient too stays and is named
   };
   const engine = await filled(context, [group, observation('moved', subject)]);
   await engine.send('PUT', '/Observation/moved', { body: observation('moved', other) });
-  const { said } = await purged(context, engine);
+  const { said } = await purged(engine);
   assert.deepEqual(said?.purged, { resources: 2, versions: 1, shared: ['Group/both'] });
   const paths = ['/Group/both', '/Observation/moved', '/Observation/moved/_history/1', '/Observation/moved/_history/2'];
   assert.deepEqual(Object.values(await statuses(engine, paths)), [200, 200, 404, 200]);
@@ -175,7 +167,7 @@ test('privacy@purge-shared: what is about another patient too stays and is named
 
 test('privacy@purge-forgotten: nothing about the patient can be written again', async (context) => {
   const engine = await filled(context);
-  await purged(context, engine);
+  await purged(engine);
   for (const [path, body] of [
     ['/Patient/p', RECORD[0]],
     ['/Observation/new', observation('new', subject)],
@@ -193,7 +185,7 @@ test('privacy@purge-audit: the chain is whole, no event names the patient any mo
     Number(json(await engine.send('GET', '/AuditEvent?patient=Patient/p&_total=accurate')).total) > 0,
     'control',
   );
-  await purged(context, engine);
+  await purged(engine);
   const found = json(await engine.send('GET', '/AuditEvent?patient=Patient/p&_total=accurate'));
   assert.equal(found.total, 0);
   const all = (await engine.send('GET', '/AuditEvent?_count=50')).body ?? '';
@@ -209,7 +201,7 @@ for (const [name, list, refused] of [
 ] as const) {
   test(`privacy@purge-hold: ${name} ${refused ? 'refuses' : 'does not refuse'}`, async (context) => {
     const engine = await filled(context, [list]);
-    const { said } = await purged(context, engine);
+    const { said } = await purged(engine);
     assert.equal(said?.purged === undefined, refused);
     assert.equal((await engine.send('GET', '/Patient/p')).status, refused ? 200 : 404);
   });
@@ -217,7 +209,7 @@ for (const [name, list, refused] of [
 
 test('privacy@purge-hold: the register of erasures asks for no hold', async (context) => {
   const engine = await filled(context, [hold('h', 'current', subject)]);
-  await purged(context, engine, {}, { isRepeated: true });
+  await purged(engine, {}, { isRepeated: true });
   assert.equal((await engine.send('GET', '/Patient/p')).status, 404);
 });
 
@@ -239,24 +231,23 @@ test('privacy@purge-race: a version written between the look and the commit goes
       return typeof member === 'function' ? member.bind(target) : member;
     },
   });
-  await purged(context, engine, { store });
+  await purged(engine, { store });
   const paths = ['/Observation/late', '/Patient/p', '/Observation/mine', '/Observation/mine/_history/1'];
   assert.deepEqual(Object.values(await statuses(engine, paths)), [404, 404, 200, 404]);
 });
 
 test('privacy@purge-stop: stopped at any step it has changed nothing; run again it is done', async (context) => {
   const engine = await filled(context);
-  const folder = newFolder(context);
   for (const steps of [0, 1]) {
     let count = 0;
-    const { done } = await purged(context, engine, { stopped: () => count++ >= steps }, {}, folder);
+    const { done, percent } = await purged(engine, { stopped: () => count++ >= steps });
     assert.equal(done, false);
+    assert.equal(percent > 0, steps > 0);
     assert.equal((await engine.send('GET', '/Patient/p')).status, 200);
   }
-  assert.ok(((await readWhole<{ percent: number }>(join(folder, FILES.progress)))?.percent ?? 0) > 0);
-  assert.equal((await purged(context, engine, {}, {}, folder)).done, true);
+  assert.equal((await purged(engine)).done, true);
   assert.equal((await engine.send('GET', '/Patient/p')).status, 404);
-  const again = await purged(context, engine, {}, {}, newFolder(context));
+  const again = await purged(engine, {}, {}, 'another');
   assert.deepEqual(again.said?.purged, { resources: 0, versions: 0, shared: [] }, 'after a crash behind the commit');
 });
 
@@ -265,7 +256,7 @@ test('privacy@purge-traces: rows of rooms that tell of the patient go in the sam
   const set = (key: string, value: string) => ({ op: 'set', space: 'room', key, value }) as const;
   await engine.store.commit({ commands: [set('p', 'x'), set('q', 'y')], audit: [] });
   const spaces = [{ space: 'room', tells: ({ key }: { key: string }, of: ReadonlySet<string>) => of.has(key) }];
-  await purged(context, engine, { spaces });
+  await purged(engine, { spaces });
   assert.deepEqual(
     (await engine.store.keyedPage('room', { count: 9 })).map(({ key }) => key),
     ['q'],

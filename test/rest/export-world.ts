@@ -4,12 +4,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type ExportTools, runExport } from '../../src/export/run.ts';
 import type { Predicate } from '../../src/fhir/search/algebra.ts';
-import { type DeskSettings, FILES, JobFolders, type JobThread } from '../../src/jobs/desk.ts';
-import { readWhole } from '../../src/jobs/files.ts';
+import { type DeskSettings, Jobs, type JobThread } from '../../src/jobs/desk.ts';
+import { JobLedger } from '../../src/jobs/ledger.ts';
+import { type JobTicket, jobRun } from '../../src/jobs/run.ts';
 import { deidentifiableTypes, deidentifying } from '../../src/open/deidentification.ts';
 import { localCaller, localFacts } from '../../src/rest/caller.ts';
 import type { Caller, RestContext } from '../../src/rest/context.ts';
-import type { ExportJob, ExportOrder } from '../../src/rest/export-job.ts';
+import type { ExportOrder } from '../../src/rest/export-job.ts';
 import { EXPORT_KIND } from '../../src/rest/export-status.ts';
 import { answer } from '../../src/rest/interact.ts';
 import type { JobResult } from '../../src/rest/job.ts';
@@ -43,7 +44,7 @@ export interface ExportWorld {
   refused: boolean;
   /** DEIDENTIFICATION_KEY_FILE. */
   keyFile: string | undefined;
-  desk(): JobFolders<ExportOrder, JobResult>;
+  desk(): Jobs<ExportOrder, JobResult>;
   send(method: string, url: string, sent?: Sent, caller?: Caller): Promise<FhirResponse>;
   ask(method: string, path: string, caller?: Caller): Promise<JobAnswer>;
   /** Path of the status: `/id`. Must be accepted. */
@@ -63,30 +64,33 @@ export async function exportWorld(): Promise<ExportWorld> {
   const clock = { now: Date.UTC(2026, 0, 2) };
   const tools: ExportWorld['tools'] = {};
   const settings: DeskSettings = {
+    kind: 'export',
+    store: operations.context.store,
     folder,
     url: `${BASE.replace('/fhir', '')}/export`,
     expiryMs: EXPIRY_MS,
     now: () => clock.now,
-    get isRefused() {
-      return self.refused;
+    get refusal() {
+      return self.refused ? 'The database is encrypted.' : undefined;
     },
-    start: async (job) => {
+    start: async (ticket) => {
       if (self.broken) throw new Error('No thread.');
-      return inProcess(job);
+      return inProcess(ticket);
     },
     report: () => undefined,
   };
-  const inProcess = (job: string): JobThread => {
+  const inProcess = (ticket: JobTicket): JobThread => {
     let stopped = false;
     const run = async () => {
       await self.gate;
-      const order = await readWhole<ExportJob>(join(job, FILES.job));
+      const { store } = operations.context;
+      const order = await new JobLedger<ExportOrder, JobResult>(store, ticket.kind).job(ticket.id);
       if (order === undefined) return 'stopped' as const;
-      const done = await runExport(job, order, {
-        store: operations.context.store,
+      const done = await runExport(jobRun(ticket, store), order, {
+        store,
         definitions: operations.context.definitions,
         now: () => clock.now,
-        deidentified: await deidentifying(order, job, self.keyFile, operations.context),
+        deidentified: await deidentifying(order, ticket.folder, self.keyFile, operations.context),
         record: async (patients) => {
           recorded.push([...patients]);
         },
@@ -104,7 +108,8 @@ export async function exportWorld(): Promise<ExportWorld> {
     };
     return { ended: run().catch(() => (stopped ? ('stopped' as const) : ('failed' as const))), stop };
   };
-  let desk = await JobFolders.open<ExportOrder, JobResult>(settings);
+  let desk = await Jobs.open<ExportOrder, JobResult>(settings);
+  desk.begin();
   const context = (): RestContext => ({
     ...operations.context,
     exports: desk,
@@ -136,12 +141,12 @@ export async function exportWorld(): Promise<ExportWorld> {
       return lines;
     },
     restart: async () => {
-      await desk.close();
-      desk = await JobFolders.open<ExportOrder, JobResult>(settings);
-      desk.resume();
+      await desk.end();
+      desk = await Jobs.open<ExportOrder, JobResult>(settings);
+      desk.begin();
     },
     close: async () => {
-      await desk.close();
+      await desk.end();
       await operations.close();
       rmSync(folder, { recursive: true });
     },

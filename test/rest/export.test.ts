@@ -1,6 +1,6 @@
 // FHIR Bulk Data Access 2.0.0, export.html: kick-off parameters, what is exported, status, cancel, expiry, resumption.
 import assert from 'node:assert/strict';
-import { appendFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { appendFileSync, existsSync, mkdirSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, beforeEach, test } from 'node:test';
 import { StoreError } from '../../src/store/port.ts';
@@ -140,15 +140,13 @@ test('bulk-data-2.0@kick-off HEAD starts nothing', async () => {
   assert.deepEqual(readdirSync(w.folder), []);
 });
 
-test('a folder that cannot be read, and files of others, do not keep the server from starting', async () => {
-  const broken = join(w.folder, 'broken');
-  mkdirSync(broken);
-  appendFileSync(join(broken, 'job.json'), '{');
+test('a folder that no job is known of is removed, files of others are left alone', async () => {
+  mkdirSync(join(w.folder, 'nobody-knows'));
   appendFileSync(join(w.folder, 'notes'), 'x');
   mkdirSync(join(w.folder, 'lost+found'));
   await w.restart();
-  assert.equal((await w.ask('GET', '/broken')).status, 404);
-  assert.deepEqual(readdirSync(w.folder).toSorted(), ['broken', 'lost+found', 'notes']);
+  assert.equal((await w.ask('GET', '/nobody-knows')).status, 404);
+  assert.deepEqual(readdirSync(w.folder).toSorted(), ['lost+found', 'notes']);
   for (const name of readdirSync(w.folder)) rmSync(join(w.folder, name), { recursive: true });
 });
 
@@ -349,7 +347,7 @@ test('resumption: whatever page a job is stopped after, and whatever a crash lef
     const path = await w.kickOff('/Group/g/$export?_type=Observation,Patient');
     await w.desk().idle();
     const job = join(w.folder, path);
-    if (existsSync(join(job, 'result.json'))) {
+    if ((await w.ask('GET', path)).status === 200) {
       assert.ok(stop > 6, 'control: it was stopped in many places');
       await w.ask('DELETE', path);
       return;
@@ -358,7 +356,6 @@ test('resumption: whatever page a job is stopped after, and whatever a crash lef
       appendFileSync(join(job, name), '{"resourceType":"Pat');
     }
     appendFileSync(join(job, 'Observation-77.ndjson'), 'not synced');
-    appendFileSync(join(job, 'progress.json.new'), '{"unit":');
     mkdirSync(join(w.folder, 'half-prepared'));
     delete w.tools.stopped;
     await w.restart();
@@ -424,11 +421,13 @@ test('audit: what cannot be recorded does not become a job, and is not answered'
   await other.close();
 });
 
-test('orders hold no credentials and are readable by this account only', async () => {
+test('orders hold no credentials, and files are readable by this account only', async () => {
   const path = await w.kickOff('/$export?_type=Patient');
   await w.desk().idle();
-  const { mode } = statSync(join(w.folder, path, 'job.json'));
-  assert.equal(mode & 0o077, 0);
-  assert.doesNotMatch(readFileSync(join(w.folder, path, 'job.json'), 'utf8'), /authorization|token|"name"/i);
+  assert.equal(statSync(join(w.folder, path)).mode & 0o077, 0);
+  assert.equal(statSync(join(w.folder, path, 'Patient-1.ndjson')).mode & 0o077, 0);
+  const order = await w.operations.context.store.keyed('job.export.order', path.slice(1));
+  assert.match(order?.value ?? '', /"units"/, 'control');
+  assert.doesNotMatch(order?.value ?? '', /authorization|token|"name"/i);
   await w.ask('DELETE', path);
 });

@@ -5,11 +5,12 @@ import { join } from 'node:path';
 import { fileIn } from '../../src/import/folder.ts';
 import { type ImportTools, runImport } from '../../src/import/run.ts';
 import { Uploads } from '../../src/import/uploads.ts';
-import { type DeskSettings, FILES, JobFolders, type JobThread } from '../../src/jobs/desk.ts';
-import { readWhole } from '../../src/jobs/files.ts';
+import { type DeskSettings, Jobs, type JobThread } from '../../src/jobs/desk.ts';
+import { JobLedger } from '../../src/jobs/ledger.ts';
+import { type JobTicket, jobRun } from '../../src/jobs/run.ts';
 import { localCaller, localFacts } from '../../src/rest/caller.ts';
 import type { Caller, RestContext } from '../../src/rest/context.ts';
-import type { ImportJob, ImportOrder, ImportResult } from '../../src/rest/import-job.ts';
+import type { ImportOrder, ImportResult } from '../../src/rest/import-job.ts';
 import { IMPORT_KIND } from '../../src/rest/import-status.ts';
 import { answer } from '../../src/rest/interact.ts';
 import { type JobAnswer, jobAnswer } from '../../src/rest/job-status.ts';
@@ -36,7 +37,7 @@ export interface ImportWorld {
   /** The manifest and the report of an import of these files that is let run to its end. */
   imported(...names: readonly string[]): Promise<{ manifest: object; report: readonly object[]; path: string }>;
   outcomeOf(path: string): Promise<{ manifest: object; report: readonly object[]; path: string }>;
-  desk(): JobFolders<ImportOrder, ImportResult>;
+  desk(): Jobs<ImportOrder, ImportResult>;
   restart(): Promise<void>;
   close(): Promise<void>;
 }
@@ -59,13 +60,14 @@ export async function importWorld(settings: Partial<RestContext['settings']> = {
   const clock = { now: operations.context.ambient.now() };
   const tools: Partial<ImportTools> = {};
   const { wire } = world();
-  const inProcess = (folder: string): JobThread => {
+  const inProcess = (ticket: JobTicket): JobThread => {
     let stopped = false;
     const run = async () => {
       await self.gate;
-      const order = await readWhole<ImportJob>(join(folder, FILES.job));
+      const { store } = operations.context;
+      const order = await new JobLedger<ImportOrder, ImportResult>(store, ticket.kind).job(ticket.id);
       if (order === undefined) return 'stopped' as const;
-      const done = await runImport(folder, order, {
+      const done = await runImport(jobRun(ticket, store), order, {
         context: operations.context,
         caller: LOCAL,
         now: () => clock.now,
@@ -83,15 +85,18 @@ export async function importWorld(settings: Partial<RestContext['settings']> = {
     return { ended: run().catch(() => (stopped ? ('stopped' as const) : ('failed' as const))), stop };
   };
   const deskSettings: DeskSettings<ImportOrder> = {
+    kind: 'import',
+    store: operations.context.store,
     folder: jobs,
     url: `${BASE.replace('/fhir', '')}/import`,
     expiryMs: EXPIRY_MS,
     now: () => clock.now,
     prepared: async ({ upload }, folder) => (upload === undefined ? undefined : uploads.give(upload, folder)),
-    start: async (folder) => inProcess(folder),
+    start: async (ticket) => inProcess(ticket),
     report: () => undefined,
   };
-  let desk = await JobFolders.open<ImportOrder, ImportResult>(deskSettings);
+  let desk = await Jobs.open<ImportOrder, ImportResult>(deskSettings);
+  desk.begin();
   const context = (): RestContext => ({
     ...operations.context,
     imports: { desk, fileOf: (url) => fileIn(files, url) },
@@ -145,12 +150,12 @@ export async function importWorld(settings: Partial<RestContext['settings']> = {
     },
     desk: () => desk,
     restart: async () => {
-      await desk.close();
-      desk = await JobFolders.open<ImportOrder, ImportResult>(deskSettings);
-      desk.resume();
+      await desk.end();
+      desk = await Jobs.open<ImportOrder, ImportResult>(deskSettings);
+      desk.begin();
     },
     close: async () => {
-      await desk.close();
+      await desk.end();
       await operations.close();
       rmSync(root, { recursive: true });
     },
