@@ -70,8 +70,8 @@ const ROOMS: readonly Room[] = [
   },
   {
     prefix: 'jobs/',
-    rooms: ['fhir/', 'rest/', 'store/port'],
-    packages: ['node:fs', 'node:fs/promises', 'node:path'],
+    rooms: ['fhir/', 'rest/', 'store/port', 'store/fenced'],
+    packages: ['node:crypto', 'node:timers/promises', 'node:fs', 'node:fs/promises', 'node:path'],
   },
   {
     prefix: 'deidentify/',
