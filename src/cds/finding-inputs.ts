@@ -1,6 +1,6 @@
 /** What a finding rests on, as a digest: the same as long as nothing that a clinician would look at has changed. Decision 0027. */
 import { hash } from 'node:crypto';
-import { canonicalText } from '../rest/change.ts';
+import { canonicalText } from '../rest/canonical.ts';
 import type { DrugMention, DrugSafety, Finding } from '../risk/finding.ts';
 import type { Concerned } from './suggestion.ts';
 

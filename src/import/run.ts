@@ -11,7 +11,7 @@ import { FhirError, fhirError } from '../fhir/outcome.ts';
 import { isJsonObject, type Json, type JsonObject, parseJson, type Resource, serialize } from '../fhir/resource.ts';
 import { NdjsonFiles } from '../jobs/ndjson.ts';
 import type { JobRun } from '../jobs/run.ts';
-import { canonicalText } from '../rest/change.ts';
+import { canonicalText } from '../rest/canonical.ts';
 import type { Caller, RestContext } from '../rest/context.ts';
 import type { ImportCount, ImportInput, ImportJob, ImportResult } from '../rest/import-job.ts';
 import { interact, refuse } from '../rest/interact.ts';

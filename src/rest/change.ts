@@ -16,6 +16,8 @@ import {
 import { BINARY } from '../fhir/search/security-context.ts';
 import { instantText } from '../fhir/time.ts';
 import type { AuditRow, Body, Command, StoredVersion } from '../store/port.ts';
+import { belonging } from './belonging.ts';
+import { canonicalText } from './canonical.ts';
 import { namesVersion } from './conditions.ts';
 import type { Caller, RestContext } from './context.ts';
 import { assertInScope, assertMayPut, permits, seesAll } from './permission.ts';
@@ -83,7 +85,7 @@ export async function put(
   context: RestContext,
 ): Promise<Change> {
   if (method === 'PUT') assertWhole(resource);
-  const named = withServerMeta(resource, key.id);
+  const named = belonging(withServerMeta(resource, key.id), current, asker, context);
   const before = current?.text === undefined ? [] : [storedResource(current.text)];
   const caller = await settled(key.type === BINARY ? [named, ...before] : [], asker, context);
   assertMayPut(named, key, current, method === 'PUT', caller, context);
@@ -247,18 +249,6 @@ function saysTheSame(prepared: Resource, { text, version, at }: StoredVersion): 
   if (own === text) return true;
   if (own.length !== text?.length) return false;
   return canonicalText(parseJson(own)) === canonicalText(parseJson(text));
-}
-
-/** JSON text that does not depend on the order of members. */
-export function canonicalText(value: Json): string {
-  return serialize(sorted(value));
-}
-
-function sorted(value: Json): Json {
-  if (Array.isArray(value)) return value.map(sorted);
-  if (!isJsonObject(value)) return value;
-  const names = Object.keys(value).toSorted();
-  return Object.fromEntries(names.flatMap((name) => (value[name] === undefined ? [] : [[name, sorted(value[name])]])));
 }
 
 /** `,"a":1}` of `{"a":1}`, and `}` of `{}`: the end of an object that has members before. */

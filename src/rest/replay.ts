@@ -6,7 +6,8 @@ import { createHash } from 'node:crypto';
 import { fhirError } from '../fhir/outcome.ts';
 import { isJsonObject, type Json, parseJson, type Resource, serialize } from '../fhir/resource.ts';
 import { responseEntry } from './bundle-entry.ts';
-import { type Change, canonicalText, locationOf } from './change.ts';
+import { canonicalText } from './canonical.ts';
+import { type Change, locationOf } from './change.ts';
 import type { Caller } from './context.ts';
 import { entityTag } from './represent.ts';
 

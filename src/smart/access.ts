@@ -5,6 +5,7 @@
 import { FhirError } from '../fhir/outcome.ts';
 import type { AccessFilter, Predicate, Verb } from '../fhir/search/algebra.ts';
 import { compartmentPredicate } from '../fhir/search/compartment.ts';
+import { belongingTo, OWNED } from '../fhir/search/owner.ts';
 import { needsOthers } from '../fhir/search/satisfies.ts';
 import { BINARY, IS_GUARDED } from '../fhir/search/security-context.ts';
 import { ALL, and, NONE, not, or } from '../fhir/search/simplify.ts';
@@ -13,7 +14,15 @@ import type { Caller, RestContext } from '../rest/context.ts';
 import { withMemberships } from './consent-actors.ts';
 import { regionsOf } from './consent-regions.ts';
 import { type ConsentState, heldConsentsOf } from './held-consents.ts';
-import { type AccessPolicy, hiddenLabels, isBoundByConsent, type Permit, type Role, rolesOf } from './policy.ts';
+import {
+  type AccessPolicy,
+  hiddenLabels,
+  isBoundByConsent,
+  type Permit,
+  type Role,
+  rolesOf,
+  seesOthers,
+} from './policy.ts';
 import { BESIDE_COMPARTMENT, EXPLICIT_ONLY, OPEN_TO_PATIENTS } from './reach.ts';
 import { NO_SITUATION, type Rights, type Scope, type Situation } from './scopes.ts';
 import { throughContext } from './security-context.ts';
@@ -124,7 +133,8 @@ function grantedFilter(asker: Asker, context: AccessContext): AccessFilter {
   const limits = limitsOf(rights.situation ?? NO_SITUATION, consents, context);
   const compile = (type: string, verb: Verb): Predicate => {
     const scoped = or(rights.scopes.map((scope) => granted(scope, type, verb, rights, context)));
-    const own = scoped.kind === 'none' ? NONE : limits.cut(scoped, type, verb);
+    const cut = scoped.kind === 'none' ? NONE : limits.cut(scoped, type, verb);
+    const own = cut.kind === 'none' ? NONE : and([cut, theirs(type, verb, rights.situation, context)]);
     if (type !== BINARY || own.kind === 'none') return own;
     return and([own, throughContext(verb, context.capability.types.keys(), filter.visible)]);
   };
@@ -148,6 +158,17 @@ function grantedFilter(asker: Asker, context: AccessContext): AccessFilter {
   };
   const own: AccessFilter = { ...filter, asOfNow };
   return own;
+}
+
+/** What belongs to who made it is theirs alone, whatever scopes say; anybody may make one. */
+function theirs(
+  type: string,
+  verb: Verb,
+  situation: Situation = NO_SITUATION,
+  { policy }: Pick<AccessContext, 'policy'>,
+): Predicate {
+  if (!OWNED.has(type) || verb === 'create' || seesOthers(situation, policy)) return ALL;
+  return belongingTo(type, situation.holder);
 }
 
 interface Limits {

@@ -109,12 +109,23 @@ function situationOf(
   const roles = rolesIn(token, user, scopes, policy);
   const actors = user === undefined ? [] : [user];
   const { purposes, patient } = token;
+  const holder = holderMark(token, scopes);
   const may = isEmergency(purposes) && emergencyVerbs(roles, policy).size > 0;
   return {
     ...{ purposes, actors },
     ...(roles === undefined ? {} : { roles }),
+    ...(holder === undefined ? {} : { holder }),
     ...(may && patient !== undefined ? { breakGlass: { patient } } : {}),
   };
+}
+
+/** The same user by the same client, whatever the token's scopes, roles and launch context. Of whom nothing is known, nothing is theirs. */
+function holderMark({ issuer, client, subject, fhirUser }: AccessToken, scopes: readonly Scope[]): string | undefined {
+  const who = subject ?? fhirUser ?? (isOfClient(scopes) ? client : undefined);
+  if (who === undefined) return undefined;
+  return createHash('sha256')
+    .update(JSON.stringify([issuer, client, who]))
+    .digest('base64url');
 }
 
 const STAFF = /^(?:.*\/)?(?:Practitioner|PractitionerRole)\/[^/]*$/;

@@ -31,6 +31,8 @@ export interface Role {
   readonly breakGlass: readonly Verb[];
   /** May have de-identified exports made. */
   readonly deidentifies: boolean;
+  /** What belongs to who made it is this role's whoever made it: Subscriptions. */
+  readonly othersSubscriptions: boolean;
 }
 export interface RestrictingLabels {
   /** From the least to the most confidential. */
@@ -70,6 +72,10 @@ export function restrictingCodes({ labels }: AccessPolicy): ReadonlySet<string> 
 export function isBoundByConsent(situation: Situation, policy: AccessPolicy): boolean {
   return !(rolesOf(situation, policy) ?? []).some(({ boundByConsent }) => !boundByConsent);
 }
+
+/** Whether what belongs to who made it is seen whoever made it. */
+export const seesOthers = (situation: Situation, policy: AccessPolicy | undefined): boolean =>
+  policy !== undefined && (rolesOf(situation, policy) ?? []).some(({ othersSubscriptions }) => othersSubscriptions);
 
 /** Whether a caller may have de-identified exports made. */
 export const mayDeidentify = (rights: Rights, policy: AccessPolicy | undefined): boolean =>

@@ -19,6 +19,7 @@ interface RoleFile {
   readonly relabels?: boolean;
   readonly breakGlass?: string;
   readonly deidentifies?: boolean;
+  readonly othersSubscriptions?: boolean;
 }
 
 export interface PolicyFolders {
@@ -57,6 +58,7 @@ function roleOf({
   boundByConsent = true,
   relabels = false,
   deidentifies = false,
+  othersSubscriptions = false,
   breakGlass = '',
   ...file
 }: RoleFile): Role {
@@ -71,6 +73,7 @@ function roleOf({
     relabels,
     breakGlass: verbsOf(breakGlass),
     deidentifies,
+    othersSubscriptions,
   };
 }
 

@@ -24,6 +24,8 @@ export interface Situation {
   readonly actors: readonly string[];
   /** Codes of restricted labels that this caller sees besides those of the roles: `V`, `PSY`. */
   readonly clearance?: readonly string[];
+  /** The mark of what this caller makes and is theirs: the same user by the same client. Absent: nothing is theirs. */
+  readonly holder?: string;
   /** Emergency access: consents and labels do not limit what scopes and roles give of this one patient (an id). */
   readonly breakGlass?: { readonly patient: string };
 }

@@ -47,10 +47,14 @@ export function originOf(endpoint: Json | undefined): string {
   return typeof endpoint === 'string' && URL.canParse(endpoint) ? new URL(endpoint).origin : '';
 }
 
-/** The resource without header values, and what keeps them. */
+/**
+ * The resource without header values, and what keeps them.
+ * @param isAnothers it was somebody else's until now: values that are not sent anew are forgotten, not passed on
+ */
 export function withheld(
   resource: Resource,
   id: string,
+  isAnothers = false,
 ): { readonly resource: Resource; readonly keeps: readonly Command[] } {
   const { channel } = resource;
   if (!isJsonObject(channel) || !Array.isArray(channel.header)) return { resource, keeps: [] };
@@ -60,8 +64,10 @@ export function withheld(
     const [parsed] = headersOf([line]);
     if (parsed === undefined) return line;
     const { name, value } = parsed;
-    if (value !== WITHHELD && name !== '')
-      keeps.push({ op: 'set', space: HEADER_SPACE, key: keyOf(id, origin, name), value });
+    const given = value === WITHHELD ? undefined : value;
+    if (name !== '' && (given !== undefined || isAnothers)) {
+      keeps.push({ op: 'set', space: HEADER_SPACE, key: keyOf(id, origin, name), value: given });
+    }
     return name === '' ? WITHHELD : `${name}: ${WITHHELD}`;
   });
   return { resource: { ...resource, channel: { ...channel, header } }, keeps };

@@ -1,8 +1,10 @@
 /** What a write of a Subscription must keep to, and what of it is stored. Source: FHIR R4 subscription.html; docs/subscriptions.md. */
 import type { Issue } from '../fhir/outcome.ts';
-import { isJsonObject, parseOwnJson, type Resource } from '../fhir/resource.ts';
-import { canonicalText } from '../rest/change.ts';
+import type { Resource } from '../fhir/resource.ts';
+import { ownerIn } from '../fhir/search/owner.ts';
+import { isAlike } from '../rest/canonical.ts';
 import type { Caller, Ruled } from '../rest/context.ts';
+import { storedResource } from '../rest/represent.ts';
 import type { StoredVersion } from '../store/port.ts';
 import { withheld } from './header.ts';
 import { assertMayHear, setOwner } from './owner.ts';
@@ -14,10 +16,14 @@ import { type Understanding, understand } from './subscription.ts';
  */
 export function subscriptionRules(how: Understanding, now: () => number) {
   return (resource: Resource, current: StoredVersion | undefined, caller: Caller): Ruled => {
-    const { resource: kept, keeps } = withheld(resource, resource.id ?? '');
+    const held = current?.text === undefined ? undefined : storedResource(current.text);
+    const isAnothers = held !== undefined && ownerIn(held) !== ownerIn(resource);
+    const { resource: kept, keeps } = withheld(resource, resource.id ?? '', isAnothers);
     const { status } = resource;
     if (status !== 'requested' && status !== 'active') return { resource: kept, findings: [], also: keeps };
-    if (status === 'active' && isHeld(kept, current)) return { resource: kept, findings: [], also: keeps };
+    if (status === 'active' && held !== undefined && isAlike(kept, held)) {
+      return { resource: kept, findings: [], also: keeps };
+    }
     const found = understand(resource, how);
     const isOver = 'understood' in found && found.understood.end !== undefined && found.understood.end <= now();
     const findings: readonly Issue[] = isOver ? [OVER] : found.issues;
@@ -28,10 +34,3 @@ export function subscriptionRules(how: Understanding, now: () => number) {
 }
 
 const OVER: Issue = { kind: 'business-rule', message: 'The end has passed.', expression: 'Subscription.end' };
-
-/** True when the write says what is held, the server's meta apart. */
-function isHeld(resource: Resource, current: StoredVersion | undefined): boolean {
-  const held = current?.text === undefined ? undefined : parseOwnJson(current.text);
-  if (held === undefined || !isJsonObject(held)) return false;
-  return canonicalText({ ...held, meta: null }) === canonicalText({ ...resource, meta: null });
-}

@@ -1,5 +1,6 @@
 /** Generators of the leak test: small stores that point criss-cross, scopes of every kind, and every kind of interaction. */
 import fc from 'fast-check';
+import { OWNER_URL } from '../../src/fhir/search/owner.ts';
 import type { Situation } from '../../src/smart/scopes.ts';
 import type { Whole } from './leak-reference.ts';
 
@@ -20,6 +21,7 @@ export const IDS: Readonly<Record<string, readonly string[]>> = {
   List: ['l1'],
   Binary: ['x1', 'x2', 'x3'],
   Consent: ['z1', 'z2'],
+  Subscription: ['s1', 's2'],
 };
 const TYPES = Object.keys(IDS);
 const KEYS = TYPES.flatMap((type) => (IDS[type] ?? []).map((id) => [type, id] as const));
@@ -104,7 +106,7 @@ const CONTENT: Readonly<Record<string, fc.Arbitrary<object>>> = {
     section: fc.oneof(to('Observation'), to('Condition')).map((one) => [{ title: 's', entry: [one] }]),
   }),
   Provenance: fc.record({
-    target: fc.oneof(patient, to('Observation')).map((one) => [one]),
+    target: fc.oneof(patient, to('Observation'), to('Subscription')).map((one) => [one]),
     recorded: fc.constant('2020-01-01T00:00:00Z'),
     agent: to('Practitioner').map((who) => [{ who }]),
   }),
@@ -116,6 +118,18 @@ const CONTENT: Readonly<Record<string, fc.Arbitrary<object>>> = {
       { minLength: 1, maxLength: 2 },
     ),
   }),
+  Subscription: joined(
+    fc.record({
+      status: fc.constantFrom('off', 'error'),
+      reason: fc.constant('x'),
+      criteria: fc.constantFrom('Observation?code=hr', 'Patient?_id=b'),
+      channel: fc.constant({ type: 'rest-hook', endpoint: 'https://hooks.example/x', header: ['Authorization: y'] }),
+    }),
+    maybe(
+      'extension',
+      fc.constantFrom('mine', 'mine', 'theirs').map((valueString) => [{ url: OWNER_URL, valueString }]),
+    ),
+  ),
   List: joined(fc.record({ status: fc.constant('current'), mode: fc.constant('working') }), maybe('subject', patient)),
   Binary: joined(
     fc.record({ contentType: fc.constant('text/plain'), data: fc.constant('AAAA') }),
@@ -208,12 +222,14 @@ export const situations: fc.Arbitrary<Situation> = joined(
       ['auditor', 'pharmacist'],
       ['integration-engine'],
       ['privacy-officer'],
+      ['administrator'],
       [],
     ),
   ),
   fc.constantFrom({ purposes: [] }, { purposes: [] }, { purposes: ['HRESCH'] }),
   fc.constantFrom({ actors: ['Practitioner/p1'] }, { actors: [] }),
   fc.constantFrom({}, {}, {}, { clearance: ['PSY'] }),
+  fc.constantFrom({ holder: 'mine' }, { holder: 'mine' }, {}),
   fc.constantFrom({}, {}, {}, {}, { breakGlass: { patient: 'a' } }),
 ).map((all) => ({ purposes: [], actors: [], ...all }));
 
@@ -265,6 +281,8 @@ const wide = fc.constantFrom(
   'patient/Patient.rs',
   'user/Patient.cruds',
   'user/Observation.rs',
+  'user/Subscription.cruds',
+  'user/*.cruds',
 );
 export const scopes: fc.Arbitrary<readonly string[]> = fc
   .tuple(wide, fc.array(fc.oneof({ weight: 2, arbitrary: plain }, granular), { maxLength: 3 }), fc.nat(5))
@@ -342,11 +360,23 @@ const CRITERIA: Readonly<Record<string, readonly string[]>> = {
   Organization: ['name=ward', '_has:Encounter:service-provider:status=finished'],
   Device: ['patient=b', 'patient.birthdate=1970-01-01'],
   Composition: ['patient=b', 'author=Patient/b', 'entry.code=hr'],
-  Provenance: ['target=Patient/b', 'target:Patient.birthdate=1970-01-01', 'agent.active=true'],
+  Provenance: [
+    'target=Patient/b',
+    'target:Patient.birthdate=1970-01-01',
+    'target:Subscription.status=off',
+    'agent.active=true',
+  ],
   Group: ['member=Patient/b', 'member:Patient.birthdate=1970-01-01'],
   List: ['patient=b'],
   Binary: [],
   Consent: ['patient=a', 'status=active', 'patient.birthdate=1970-01-01'],
+  Subscription: [
+    'status=off',
+    'criteria=Patient?_id=b',
+    'type=rest-hook',
+    'url=https://hooks.example/x',
+    '_has:Provenance:target:agent=Practitioner/p1',
+  ],
 };
 const SHAPES = [
   '',
@@ -385,6 +415,8 @@ const OWN_SHAPES: Readonly<Record<string, readonly string[]>> = {
   Condition: ['_include=Condition:patient&_include=Condition:asserter'],
   Practitioner: ['_revinclude=Patient:general-practitioner', '_revinclude=Observation:performer'],
   Medication: ['_revinclude=MedicationRequest:medication'],
+  Subscription: ['_revinclude=Provenance:target', '_sort=status'],
+  Provenance: ['_include=Provenance:target', '_include=Provenance:target:Subscription'],
 };
 /** Types that point most are asked most. */
 const searched = fc.constantFrom(
@@ -396,6 +428,8 @@ const searched = fc.constantFrom(
   'Observation',
   'Observation',
   'Observation',
+  'Subscription',
+  'Subscription',
 );
 const queryOf = (type: string) =>
   fc

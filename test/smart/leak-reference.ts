@@ -49,12 +49,21 @@ export function permitted(
   limits: Limits,
 ): boolean {
   if (!inScope(letter, resource, scopes, persons) || !inRole(letter, resource, limits.situation)) return false;
+  if (!isTheirs(resource, limits.situation)) return false;
   if (!seesContext(letter, resource, scopes, persons, limits)) return false;
   const { breakGlass } = limits.situation;
   if (breakGlass !== undefined && belongsTo(resource, [breakGlass.patient])) return true;
   return (
     !hasHiddenLabel(resource, limits.situation) && !limits.consents.some((each) => refuses(each, resource, limits))
   );
+}
+
+/** A Subscription is of who made it, and of roles that are for those of others. */
+function isTheirs({ resourceType, extension }: Whole, situation: Situation): boolean {
+  if (resourceType !== 'Subscription') return true;
+  if (rolesOf(situation).some(({ othersSubscriptions }) => othersSubscriptions === true)) return true;
+  const { holder } = situation;
+  return holder !== undefined && JSON.stringify(extension ?? null).includes(`"valueString":"${holder}"`);
 }
 
 function inScope(letter: Letter, resource: Whole, scopes: readonly string[], persons: readonly string[]): boolean {
@@ -119,6 +128,7 @@ interface RoleFile {
   }[];
   readonly clearance: { readonly confidentiality: string; readonly sensitivity: readonly string[] };
   readonly boundByConsent?: boolean;
+  readonly othersSubscriptions?: boolean;
 }
 const fileOf = (role: string): RoleFile =>
   JSON.parse(readFileSync(new URL(`../../roles/${role}.json`, import.meta.url), 'utf8'));

@@ -46,7 +46,10 @@ function holder(scope: string, patients: readonly string[] = [], client = 'app',
     user: undefined,
     address: '127.0.0.1',
     requestId: 'r',
-    rights: { kind: 'granted', scopes: scopesOf(scope), patients },
+    rights: {
+      ...{ kind: 'granted', scopes: scopesOf(scope), patients },
+      situation: { purposes: [], actors: [], holder: client },
+    },
     term,
   };
 }
@@ -174,7 +177,7 @@ test('subscriptions@access-owner: with other rights it begins anew', LIMIT, asyn
   await until(
     () => Number(at(JSON.parse(there.desk.statuses([id])[0]?.text ?? '{}'), 'parameter.4.valueString')) === 1,
   );
-  const narrow = holder(`${SUBSCRIBE} patient/Observation.rs`, ['p1'], 'other');
+  const narrow = holder(`${SUBSCRIBE} patient/Observation.rs`, ['p1']);
   await made(byTopic('observation-final', hook.url), narrow, 'PUT', id);
   await there.create(heartRate(2, 'p2'));
   await there.create(heartRate(3, 'p1'));
@@ -200,7 +203,7 @@ test('subscriptions@access-events: $events gives who asks what they may see', LI
 });
 
 test(
-  'subscriptions@access-websocket: a socket is bound by its owner, or by who may see everything',
+  'subscriptions@access-websocket: a socket is bound with the rights of its owner; to others it is not there',
   LIMIT,
   async () => {
     const owner = holder(`${SUBSCRIBE} user/Observation.rs`, [], 'socket');
@@ -213,9 +216,41 @@ test(
       const token = (facts: CallerFacts) =>
         there.send('GET', `/Subscription/${id}/$get-ws-binding-token`, undefined, facts);
       assert.equal((await token(owner)).status, 200);
-      assert.equal((await token(holder('user/*.rs'))).status, 200);
-      assert.equal((await token(holder(`${SUBSCRIBE} user/Observation.rs`, [], 'another'))).status, 422);
+      assert.equal((await token(holder(`${SUBSCRIBE} patient/Observation.rs`, ['p1'], 'socket'))).status, 422);
+      assert.equal((await token(holder(`${SUBSCRIBE} user/Observation.rs`, [], 'another'))).status, 404);
       await there.send('DELETE', `/Subscription/${id}`);
     }
   },
 );
+
+test('subscriptions@access-headers: who takes one over must send the values of headers anew', LIMIT, async () => {
+  const secret = {
+    ...OBSERVATIONS(),
+    channel: { ...Object(OBSERVATIONS().channel), header: ['Authorization: Bearer s'] },
+  };
+  const values = () => hook.received.map(({ headers }) => headers.authorization);
+  const facts = holder(`${SUBSCRIBE} user/Observation.rs`);
+  const id = await made(secret, facts);
+  await there.create(heartRate(1));
+  await until(() => values().length === 1);
+  const held = await status(id);
+  assert.deepEqual(at(held, 'channel.header'), ['Authorization: (withheld)']);
+  const back = JSON.parse(JSON.stringify({ ...held, status: 'requested' }));
+  const again = await there.send('PUT', `/Subscription/${id}`, { body: back }, facts);
+  assert.equal(again.status, 200, again.body);
+  await until(async () => (await status(id)).status === 'active');
+  await there.create(heartRate(2));
+  await until(() => values().length === 2);
+  assert.deepEqual(values(), ['Bearer s', 'Bearer s'], 'its owner keeps the value');
+  const kept = () => there.store.keyed('subscription.header', `${id} ${new URL(hook.url).origin} authorization`);
+  assert.equal((await kept())?.value, 'Bearer s', 'control');
+  const { extension: _mark, ...anothers } = JSON.parse(JSON.stringify({ ...held, status: 'requested' }));
+  const taken = await there.send('PUT', `/Subscription/${id}`, { body: anothers });
+  assert.equal(taken.status, 200, taken.body);
+  assert.equal(await kept(), undefined, 'the value is forgotten');
+  await until(async () => (await status(id)).status !== 'requested');
+  await there.create(heartRate(3));
+  await until(async () => ['error', 'off'].includes(String((await status(id)).status)));
+  assert.equal(values().length, 2, 'nothing is sent with the value of another');
+  await there.send('DELETE', `/Subscription/${id}`);
+});

@@ -6,6 +6,7 @@ import type { Resource } from '../resource.ts';
 import type { IndexEntry, ParameterKey } from './algebra.ts';
 import { containedRows, type ExtractOf } from './contained.ts';
 import { contentWords, narrativeWords } from './full-text.ts';
+import { ownerRows } from './owner.ts';
 import { type RowScope, type RowSettings, type RowVisit, rowVisit } from './rows.ts';
 import { securityContextRows } from './security-context.ts';
 import { localReference } from './value.ts';
@@ -19,7 +20,7 @@ export interface ExtractSettings extends RowSettings {
 }
 
 /** Raised when the same resource gives other rows than before: part of what decides whether a store is indexed anew. */
-export const ROWS_FORM = 3;
+export const ROWS_FORM = 4;
 
 const META = [
   ['_profile', 'uri', 'Resource.meta.profile'],
@@ -185,6 +186,7 @@ export function extractor(
     if (narrative || content) addWords('_text', narrativeWords(resource), scope.rows);
     if (content) addWords('_content', contentWords(resource), scope.rows);
     scope.rows.push(...securityContextRows(resource, (text) => localReference(text, settings.fhirBase)));
+    scope.rows.push(...ownerRows(resource));
     return scope.rows;
   };
 }
