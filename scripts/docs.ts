@@ -2,6 +2,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { SETTINGS } from '../src/config.ts';
 import { conformanceGround, conformancePage, unproven } from './conformance.ts';
+import { modelFiguresPage } from './model-figures.ts';
 import { coveragePage, requirementSets } from './requirements.ts';
 
 const configuration = [
@@ -28,6 +29,7 @@ if (bare.length > 0) {
 const PAGES: Readonly<Record<string, string>> = {
   'docs/configuration.md': configuration,
   'docs/conformance.md': conformancePage(conformance),
+  'docs/model-figures.md': modelFiguresPage(),
   'docs/requirements-coverage.md': coveragePage(requirementSets()),
 };
 

@@ -15,6 +15,7 @@ export const FULL_COUNTS: Readonly<Record<string, string>> = {
   EQUAL_REQUESTS: '5000',
   GENERATED_CASES: '10000',
   RACE_ROUNDS: '1000',
+  RETRAINED_MODELS: '5',
   STORE_ROWS: '1000000',
 };
 

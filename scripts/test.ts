@@ -43,7 +43,7 @@ if (full) {
     '|---|---|',
     ...counts,
     '',
-    '`CRASH_ROUNDS`: rounds of kill -9 (store and whole server). `EQUAL_REQUESTS`: generated requests that both storage engines answer alike. `GENERATED_CASES`: cases of each property test that takes a count. `LEAK_CASES`: requests of the leak test. `RACE_ROUNDS`: rounds of 64 conditional creates at once. `STORE_ROWS`: Observations in the scale test.',
+    '`CRASH_ROUNDS`: rounds of kill -9 (store and whole server). `EQUAL_REQUESTS`: generated requests that both storage engines answer alike. `GENERATED_CASES`: cases of each property test that takes a count. `LEAK_CASES`: requests of the leak test. `RACE_ROUNDS`: rounds of 64 conditional creates at once. `RETRAINED_MODELS`: trained models that are fitted again. `STORE_ROWS`: Observations in the scale test.',
     '',
   ].join('\n');
   writeFileSync('docs/test-results.md', page);

@@ -1,6 +1,8 @@
 /** Cards of trained models quote figures from evaluation.json: a template with `{{path}}` in place of each number. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import type { Evaluation } from './evaluate.ts';
+import { targetSentence } from './targets.ts';
 
 const TEMPLATES = join(import.meta.dirname, 'cards');
 
@@ -35,8 +37,9 @@ function listed(groups: object): string {
     .join('; ');
 }
 
-/** Text of card.json for a model. @throws TypeError when the template asks for a figure that was not measured */
-export function filledCard(model: string, evaluation: object): string {
+/** Text of card.json for a model; `{{targets}}` names the targets that are missed. @throws TypeError when the template asks for a figure that was not measured */
+export function filledCard(model: string, evaluation: Evaluation): string {
   const template = readFileSync(join(TEMPLATES, `${model}.json`), 'utf8');
-  return template.replace(/\{\{([^}]+)\}\}/g, (_all, path: string) => shown(valueAt(evaluation, path.split('.'))));
+  const figures = { ...evaluation, targets: targetSentence(evaluation) };
+  return template.replace(/\{\{([^}]+)\}\}/g, (_all, path: string) => shown(valueAt(figures, path.split('.'))));
 }

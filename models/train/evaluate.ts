@@ -86,7 +86,7 @@ function withIntervals(
   );
 }
 
-const THRESHOLDS = [0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6];
+const THRESHOLDS = [0.005, 0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6];
 
 function cohortOf(rows: readonly Row[], { bands }: ModelManifest, bootstraps: number): Cohort {
   const order = ranking(rows);

@@ -51,15 +51,57 @@ export function figureOf({ model, cohort, band, measure }: Target, { cohorts }: 
 export const isMet = ({ atLeast, atMost = Number.POSITIVE_INFINITY }: Target, [estimate]: Estimate): boolean =>
   estimate >= atLeast && estimate <= atMost;
 
-/** One line a target: `MISSED icu-mortality-24h auroc >= 0.86: 0.845 (0.834-0.857)`, for rows held out and those of the final split. */
+const WORDS: Readonly<Record<string, string>> = {
+  auroc: 'AUROC',
+  auprc: 'average precision',
+  slope: 'calibration slope',
+  observedByExpected: 'observed / expected',
+  balanced: 'min(sensitivity, PPV)',
+  ppv: 'PPV',
+};
+/** `screen: sensitivity >= 0.9`; with an upper end `calibration slope 0.9 to 1.1`. */
+export function wantedOf({ measure, band, atLeast, atMost }: Target): string {
+  const what = `${band === undefined ? '' : `${band}: `}${WORDS[measure] ?? measure}`;
+  return atMost === undefined ? `${what} >= ${atLeast}` : `${what} ${atLeast} to ${atMost}`;
+}
+
+export interface Judged {
+  readonly cohort: string;
+  readonly met: boolean;
+  readonly estimate: Estimate;
+}
+/** A target on the rows held out, and on those of the final split. */
+export function judged(target: Target, evaluation: Evaluation): readonly [heldOut: Judged, finalSplit: Judged] {
+  const on = (cohort: string): Judged => {
+    const estimate = figureOf({ ...target, cohort }, evaluation);
+    return { cohort, met: isMet(target, estimate), estimate };
+  };
+  return [on(target.cohort), on(target.cohort.replace('HeldOut', 'Test'))];
+}
+
+const targetsOf = (evaluation: Evaluation) =>
+  TARGETS.filter(({ model }) => model === evaluation.model).map((target) => ({
+    wanted: wantedOf(target),
+    found: judged(target, evaluation),
+  }));
+
+/** One line a target and cohort: `MISSED icu-mortality-24h allHeldOut AUROC >= 0.86: 0.845 (0.834-0.857)`. */
 export function targetLines(evaluation: Evaluation): readonly string[] {
-  return TARGETS.filter(({ model }) => model === evaluation.model).flatMap((target) => {
-    const { model, cohort, band, measure, atLeast, atMost } = target;
-    const wanted = `${band === undefined ? '' : `${band} `}${measure} >= ${atLeast}${atMost === undefined ? '' : ` and <= ${atMost}`}`;
-    return [cohort, cohort.replace('HeldOut', 'Test')].map((own) => {
-      const estimate = figureOf({ ...target, cohort: own }, evaluation);
+  return targetsOf(evaluation).flatMap(({ wanted, found }) =>
+    found.map(({ cohort, met, estimate }) => {
       const [value = '', low = '', high = ''] = estimate.map((one) => one.toFixed(3));
-      return `${isMet(target, estimate) ? 'met   ' : 'MISSED'} ${model} ${own} ${wanted}: ${value} (${low}-${high})`;
-    });
-  });
+      return `${met ? 'met   ' : 'MISSED'} ${evaluation.model} ${cohort} ${wanted}: ${value} (${low}-${high})`;
+    }),
+  );
+}
+
+/** What a card says: `Targets missed held out: AUROC >= 0.86 (0.850). Missed on the final split: ... .` */
+export function targetSentence(evaluation: Evaluation): string {
+  const missed = (at: 0 | 1): string => {
+    const names = targetsOf(evaluation).flatMap(({ wanted, found }) =>
+      found[at].met ? [] : [`${wanted} (${found[at].estimate[0].toFixed(3)})`],
+    );
+    return names.length === 0 ? 'none' : names.join('; ');
+  };
+  return `Targets that were set before and are missed held out: ${missed(0)}. Missed on the final split: ${missed(1)}.`;
 }

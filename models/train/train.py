@@ -1,8 +1,11 @@
-"""Trains the committed models from the committed tables: `npm run models:train [-- id ...]`, some ten minutes each on one core.
+"""Trains the committed models from the committed tables: `npm run models:train [-- id ...]`, two to ten minutes each on one core.
 
 A recipe searches a small grid in nested cross-validation (whole hospitals, or stays), fixes the thresholds on the held-out margins of that,
 fits a bag on all training rows, folds Platt scaling in, and writes model.onnx, its hash and the thresholds. Rows of the split `test` are
 never read here. The held-out margins are written beside the table, for `npm run models:evaluate`.
+
+`--again FOLDER [id ...]` fits the graphs once more with the settings that training.json names, writes them to FOLDER/<id>.onnx and changes nothing
+else. The search and the nested cross-validation are left out: they choose settings and thresholds, and the graph is the same without them.
 """
 
 import json
@@ -58,6 +61,8 @@ def stated(table):
     return table.complaint == "stated" if "complaint" in table else np.full(len(table), True)
 
 
+# Seed of the folds whose margins choose the settings and calibrate them.
+CALIBRATION = 99
 # Weight of a stay at another instant beside the one that is judged.
 ALSO = 0.8
 SEPSIS = Settings(depth=3, rate=0.03, rounds=250, min_child_weight=10, columns=0.4, penalty=0.003, bins=8, subsample=0.7, ridge=10, monotone=dict.fromkeys(RISING, 1))
@@ -146,6 +151,28 @@ def read(model, recipe):
     return table if judged is None else table[judged].reset_index(drop=True), rows
 
 
+def fitted(rows, settings, margin, recipe):
+    """Members on all rows, calibrated on cross-fitted margins of the judged ones, as one sum of trees; and slope and intercept."""
+    slope, intercept = trees.platt(margin, rows.own.labels)
+    members = trees.fit(rows, settings, recipe.seeds)
+    return trees.ensemble(members, rows.inputs.columns, slope, intercept), len(members.boosters), {"slope": round(slope, 4), "intercept": round(intercept, 4)}
+
+
+def again(model, recipe, folder):
+    """The graph of the newest version, from the table and the settings in its training.json."""
+    _, rows = read(model, recipe)
+    own = trees.newest(model)
+    said = json.loads((own / "training.json").read_text())
+    if differing := [f"{name} {trees.LIBRARIES[name]}, not {version}" for name, version in said["libraries"].items() if trees.LIBRARIES[name] != version]:
+        sys.exit(f"{model} was trained with other libraries. Here: {'; '.join(differing)}.")
+    folds = trees.group_folds(rows.groups, rows.labels, recipe.outer, CALIBRATION)
+    settings, margin, _ = trees.search(rows, folds, [Settings(**said["settings"])], recipe.seeds[: recipe.within])
+    made, _, _ = fitted(rows, settings, margin, recipe)
+    name = json.loads((own / "manifest.json").read_text())["id"]
+    (Path(folder) / f"{model}.onnx").write_bytes(trees.onnx_bytes(made, name))
+    print(f"{model}: fitted again", flush=True)
+
+
 def train(model, recipe):
     folder = trees.newest(model)
     table, rows = read(model, recipe)
@@ -155,11 +182,9 @@ def train(model, recipe):
     held_out = held_out if rows.judged is None else held_out[rows.judged]
     asked = stated(table)
     thresholds = {band: float(trees.probability(fixed(held_out[asked], labels[asked]))) for band, fixed in recipe.bands.items()}
-    folds = trees.group_folds(rows.groups, rows.labels, recipe.outer, 99)
+    folds = trees.group_folds(rows.groups, rows.labels, recipe.outer, CALIBRATION)
     settings, margin, tried = trees.search(rows, folds, recipe.candidates, recipe.seeds[: recipe.within])
-    slope, intercept = trees.platt(margin, labels)
-    members = trees.fit(rows, settings, recipe.seeds)
-    made = trees.ensemble(members, rows.inputs.columns, slope, intercept)
+    made, members, platt = fitted(rows, settings, margin, recipe)
     size = trees.write_model(folder, made, {band: shortened(value) for band, value in thresholds.items()})
     keys = [recipe.row] + [name for name in ("names", "complaint") if name in table]
     target = DATA / f"{model}.held-out.csv.gz"
@@ -170,9 +195,10 @@ def train(model, recipe):
             "rows": len(table),
             "positives": int(labels.sum()),
             "settings": told(settings),
-            "members": len(members.boosters),
+            "members": members,
             "trees": len(made.trees),
-            "platt": {"slope": round(slope, 4), "intercept": round(intercept, 4)},
+            "platt": platt,
+            "libraries": trees.LIBRARIES,
             "search": [{"logLoss": round(loss, 4), "auroc": round(area, 4), "rounds": one.rounds, "columns": one.columns, "depth": one.depth, **share(one)} for loss, area, one in tried],
             "chosenInOuterFolds": [{"rounds": one.rounds, "columns": one.columns, "depth": one.depth, **share(one)} for one in chosen],
         },
@@ -181,8 +207,15 @@ def train(model, recipe):
 
 
 if __name__ == "__main__":
-    wanted = sys.argv[1:] or list(RECIPES)
+    given = sys.argv[1:]
+    if given[:1] == ["--again"] and len(given) < 2:
+        sys.exit("Usage: train.py --again FOLDER [id ...]")
+    target, named = (given[1], given[2:]) if given[:1] == ["--again"] else (None, given)
+    wanted = named or list(RECIPES)
     if unknown := [name for name in wanted if name not in RECIPES]:
         sys.exit(f"No recipe for {', '.join(unknown)}. There are: {', '.join(RECIPES)}.")
     for name in wanted:
-        train(name, RECIPES[name])
+        if target is None:
+            train(name, RECIPES[name])
+        else:
+            again(name, RECIPES[name], target)

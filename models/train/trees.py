@@ -13,6 +13,7 @@ So may boosted trees that were fitted to the time until death (Cox's partial lik
 import hashlib
 import json
 import math
+import os
 import sys
 from dataclasses import dataclass, field, replace
 from itertools import product
@@ -20,10 +21,14 @@ from pathlib import Path
 from statistics import NormalDist
 
 PACKAGES = ("numpy", "pandas", "sklearn", "xgboost", "onnx")
+# Sums over several threads come out differently from run to run.
+os.environ |= dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"), "1")
 
 try:
     import numpy as np
     import onnx
+    import pandas as pd
+    import sklearn
     import xgboost
     from onnx import TensorProto, helper
     from sklearn.linear_model import LogisticRegression
@@ -31,6 +36,9 @@ try:
 except ModuleNotFoundError as absent:
     wanted = " ".join(f"python3-{name}" for name in PACKAGES)
     sys.exit(f"Training needs the Python package `{absent.name}`, which is absent. On Debian: apt-get install {wanted}")
+
+# What the same bytes depend on beside the tables and the seeds.
+LIBRARIES = {one.__name__: one.__version__ for one in (np, pd, sklearn, xgboost, onnx)}
 
 
 @dataclass(frozen=True)
