@@ -1,7 +1,7 @@
 /** What is kept of a call, with its answer or not at all: the audit row, what its cards stood on, the one use of the JWT. */
 import type { HookAccess } from '../audit.ts';
 import type { Command } from '../store/port.ts';
-import type { BuiltCard, Card } from './card.ts';
+import type { BuiltCard, Card, Suggestion } from './card.ts';
 import { within } from './deadline.ts';
 import { type DecisionRecord, decisionCommands, type RecordedCard } from './decision-record.ts';
 import type { HookRequest } from './hook-request.ts';
@@ -35,17 +35,23 @@ export interface Outcome {
 export const modelName = (model: Outcome['model']): string =>
   model === undefined ? 'none' : `${model.id}|${model.version}`;
 
-/** A card as it goes on record. */
-export function recordedCard({ kind, key, further, card, overridable }: BuiltCard, shown: boolean): RecordedCard {
+/**
+ * A card as it goes on record.
+ * @param sent its suggestions as this client is sent them; undefined when it is not sent
+ */
+export function recordedCard(
+  { kind, key, further, card, overridable }: BuiltCard,
+  sent: readonly Pick<Suggestion, 'uuid'>[] | undefined,
+): RecordedCard {
   const { uuid, indicator, summary, source, suggestions = [] } = card;
   return {
     uuid,
     kind,
     key,
-    shown,
+    shown: sent !== undefined,
     ...(further === undefined ? {} : { further }),
     card: { indicator, summary, source },
-    suggestions: suggestions.map(({ uuid: suggestion }) => suggestion),
+    suggestions: (sent ?? suggestions).map(({ uuid: suggestion }) => suggestion),
     ...(overridable === undefined ? {} : { overridable }),
   };
 }

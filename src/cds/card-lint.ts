@@ -33,6 +33,7 @@ export const HEADINGS = {
 const REQUIRED_TEXT = {
   score: ['computed', 'inputs', 'missing', 'model', 'population', 'limits', 'evidence', 'disclaimer', 'audience'],
   finding: ['severity', 'evidence', 'disclaimer', 'audience'],
+  withheld: ['disclaimer', 'audience'],
   notice: ['disclaimer', 'audience'],
 } as const satisfies Record<CardKind, readonly (keyof typeof HEADINGS)[]>;
 

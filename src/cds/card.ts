@@ -40,8 +40,8 @@ export interface Card {
   readonly links?: readonly Link[];
 }
 
-/** score: from a model; finding: from drug knowledge; notice: says that something could not be judged. */
-export type CardKind = 'score' | 'finding' | 'notice';
+/** score: from a model; finding: from drug knowledge; withheld: a finding that may not be named; notice: says that something could not be judged. */
+export type CardKind = 'score' | 'finding' | 'withheld' | 'notice';
 
 export interface BuiltCard {
   readonly kind: CardKind;

@@ -22,6 +22,7 @@ export interface RecordedCard {
   /** See `BuiltCard.further`. */
   readonly further?: readonly string[];
   readonly card: Pick<Card, 'indicator' | 'summary' | 'source'>;
+  /** uuids as the client was sent them: what feedback accepts is one of these. */
   readonly suggestions: readonly string[];
   /** See `BuiltCard.overridable`. */
   readonly overridable?: string;

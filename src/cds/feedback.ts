@@ -125,7 +125,13 @@ export function feedbackResource(item: Feedback, context: FeedbackContext): Reso
     ['model', model && { valueString: `${model.id}|${model.version}` }],
     ['fact', card && { valueString: card.key }],
     ['orphan', record === undefined ? { valueBoolean: true } : undefined],
-    ...item.acceptedSuggestions.map((id) => ['accepted', { valueUuid: `urn:uuid:${id}` }] as const),
+    ...item.acceptedSuggestions.map(
+      (id) =>
+        [
+          card === undefined || card.suggestions.includes(id) ? 'accepted' : 'accepted-unknown',
+          { valueUuid: `urn:uuid:${id}` },
+        ] as const,
+    ),
   ];
   const { reason, comment } = item;
   return {

@@ -172,7 +172,9 @@ async function answerCall(service: Service, request: HookRequest, from: Call, pa
     auditStatus: judged.failed ? 500 : 200,
     prefetched,
     cards: shown.cards.map(({ card }) => card),
-    recorded: sent.map((built) => recordedCard(built, service.shadow !== true)),
+    recorded: sent.map((built, index) =>
+      recordedCard(built, service.shadow === true ? undefined : (body.cards[index]?.suggestions ?? [])),
+    ),
     model: judged.model,
     basis: judged.basis,
     remarks: [

@@ -10,7 +10,7 @@ import type { DrugSafety, Finding } from '../risk/finding.ts';
 import { severityRank } from '../risk/severity.ts';
 import { callerNow, callerOf } from '../smart/access.ts';
 import { scopesOf } from '../smart/scopes.ts';
-import type { BuiltCard } from './card.ts';
+import { type BuiltCard, milder } from './card.ts';
 import { type Frame, framed } from './card-frame.ts';
 import { escaped } from './plain-text.ts';
 import type { DrugSafetyEngine } from './service.ts';
@@ -93,9 +93,10 @@ export function restrictedCards(
     {
       isAlwaysShown: true,
       ...framed(frame, {
-        kind: 'notice',
+        kind: 'withheld',
         key: 'restricted',
-        indicator: 'warning',
+        // As strong as its severity; critical is for what can be cited.
+        indicator: milder(engine.severities[worst.severity] ?? 'info', 'warning'),
         summary: `Restricted medication, contact the pharmacy: a ${worst.severity} hazard was found`,
         detail: [
           'A hazard was found with something in this record that is restricted. It is not named here. The pharmacy can see it.',

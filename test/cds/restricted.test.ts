@@ -41,6 +41,7 @@ for (const [code, isRestricted] of [
     assert.equal(JSON.stringify(cards).includes('simvastatin'), !isRestricted);
     const [first] = cards;
     if (isRestricted) assert.match(first?.summary ?? '', /a contraindicated hazard/);
+    if (isRestricted) assert.equal(first?.indicator, 'warning', 'it cites nothing, so it is not critical');
   });
 }
 

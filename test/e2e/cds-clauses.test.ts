@@ -1,5 +1,6 @@
 // Clauses of docs/requirements/cds-clauses.csv that need the whole server: each named by its number.
 import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
 import { after, before, test } from 'node:test';
 import {
   type Ehr,
@@ -16,7 +17,10 @@ const key = await newKey('ES384', 'es');
 let there: Registered;
 let one: Ehr;
 before(async () => {
-  there = await registeredServer([registration('ehr', [key], { ownPatients: true })]);
+  there = await registeredServer([
+    registration('ehr', [key], { ownPatients: true }),
+    registration('epic', [key], { ownPatients: true, profile: 'epic' }),
+  ]);
   one = ehr(there.server.url, 'https://ehr.example/fhir', key);
 });
 after(() => there.end());
@@ -42,3 +46,40 @@ test('§5.6.4 each read of our own store for a call has an event of its own, joi
     'the call, the Patient, and six searches',
   );
 });
+
+interface Card {
+  readonly uuid: string;
+  readonly suggestions?: readonly { readonly uuid: string; readonly actions: readonly Json[] }[];
+}
+const UNKNOWN = '00000000-0000-4000-8000-000000000000';
+for (const client of ['ehr', 'epic']) {
+  test(`§1.7.2 §2.2 cds-hooks-2.0@feedback each suggestion that ${client} was sent joins its card when it is accepted; another does not`, async () => {
+    const sender = ehr(there.server.url, `https://${client}.example/fhir`, key);
+    const service = 'drug-interactions-sign';
+    const { json } = await sender.ask(`/${service}`, goodCall(service, { hookInstance: randomUUID() }));
+    const all = json?.cards as readonly Card[];
+    const cards = all.filter(({ suggestions = [] }) => suggestions.length > 0);
+    const offered = cards.flatMap(({ suggestions = [] }) => suggestions);
+    assert.equal(new Set(offered.map(({ uuid }) => uuid)).size, offered.length, 'each has a uuid of its own');
+    const several = offered.some(({ actions }) => actions.length > 1);
+    assert.equal(several, client === 'ehr', 'epic is sent one action each, so it has more suggestions');
+    const feedback = cards.map(({ uuid: card, suggestions = [] }) => ({
+      card,
+      outcome: 'accepted',
+      outcomeTimestamp: '2026-01-15T12:00:00Z',
+      acceptedSuggestions: [...suggestions.map(({ uuid: id }) => ({ id })), { id: UNKNOWN }],
+    }));
+    assert.equal((await sender.ask(`/${service}/feedback`, { feedback })).status, 200);
+    const accepted: string[] = [];
+    for (const { uuid } of cards) {
+      const [kept, ...more] = await search(`Communication?identifier=${uuid}`);
+      assert.deepEqual(more, []);
+      assert.ok(kept);
+      const [{ extension: parts }] = kept.extension as readonly [{ readonly extension: readonly Json[] }];
+      const ids = (url: string) => parts.filter((part) => part.url === url).map(({ valueUuid }) => String(valueUuid));
+      accepted.push(...ids('accepted'));
+      assert.deepEqual(ids('accepted-unknown'), [`urn:uuid:${UNKNOWN}`]);
+    }
+    assert.deepEqual(accepted.toSorted(), offered.map(({ uuid }) => `urn:uuid:${uuid}`).toSorted());
+  });
+}
