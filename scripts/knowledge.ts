@@ -22,6 +22,7 @@ import {
   SOURCES,
   VERSION,
 } from './knowledge-text.ts';
+import { CITATION_WORDS, inWords, LABEL_WORDS, RATIONALES } from './knowledge-words.ts';
 
 const [from] = process.argv.slice(2);
 if (from === undefined) throw new TypeError('Usage: node scripts/knowledge.ts <folder with the source tables>');
@@ -133,7 +134,8 @@ const high = oncRules(
 );
 const low = oncRules(
   'ddi/onc_low_priority_pairs.csv',
-  (row) => `${of(row, 'class_a')} with ${of(row, 'class_b')}`,
+  // A class without a name is one drug.
+  (row) => `${of(row, 'class_a') || of(row, 'drug_a')} with ${of(row, 'class_b') || of(row, 'drug_b')}`,
   (id, title) => ({
     id: `ONC-LP-${id}`,
     severity: 'low',
@@ -167,9 +169,10 @@ const label = json<{ readonly rules: readonly LabelRule[] }>('ddi/label_rules.js
       return [];
     }
     const verb = severity === 'contraindicated' ? 'contraindicates' : 'warns of';
-    const effect = `The prescribing information ${verb} this combination: ${rule.mechanism}.`;
+    const effect = `The prescribing information ${verb} this combination: ${LABEL_WORDS[rule.id] ?? rule.mechanism}.`;
     const [a, b] = [unique(members(rule.a)), unique(members(rule.b))];
-    return [{ id: `LABEL-${rule.id}`, severity, a, b, effect, citation: rule.source }];
+    const citation = CITATION_WORDS.reduce((text, [short, words]) => text.replace(short, words), rule.source);
+    return [{ id: `LABEL-${rule.id}`, severity, a, b, effect, citation }];
   },
 );
 
@@ -281,7 +284,10 @@ const allergies = {
       drugs.filter((drug) => !NOT_IN_GROUP[name]?.includes(drug.name)).map((drug) => known(drug.name, drug.rxcui)),
     ]),
   ),
-  rules: allergy.rules.filter(({ allergy: documented, level }) => documented !== 'same_ingredient' && level !== 'none'),
+  names: Object.fromEntries(Object.keys(allergy.groups).map((name) => [name, inWords(name)])),
+  rules: allergy.rules
+    .filter(({ allergy: documented, level }) => documented !== 'same_ingredient' && level !== 'none')
+    .map((rule) => ({ ...rule, rationale: RATIONALES[rule.rationale] ?? rule.rationale })),
   sources: allergy.sources,
   citation: ALLERGY_CITATION,
 };
@@ -298,7 +304,7 @@ const duplicates = [
   if (left === undefined || right === undefined) throw new TypeError(`Duplicate rule ${id} names an unknown class`);
   // Two of a class that is common in twos (opioids, antiemetics) is worth knowing, not worth saying.
   const severity = tier === 'interruptive' && max_active === 1 ? 'moderate' : 'low';
-  return { id, severity, names: [a, b].map((name) => name.replaceAll('_', ' ')), a: unique(left), b: unique(right) };
+  return { id, severity, names: [a, b].map(inWords), a: unique(left), b: unique(right) };
 });
 
 // --- write -----------------------------------------------------------------------------------------------------------

@@ -229,7 +229,7 @@ function matchesOf(ingredient: Ingredient, allergy: Allergy, knowledge: DrugKnow
       id: `ALLERGY-class-${name}`,
       severity: 'major',
       isBetaLactam: false,
-      effect: `The recorded allergy is to the class of this drug (${named(name)}).`,
+      effect: `The recorded allergy is to ${knowledge.nameOfGroup(name)}, the class of this drug.`,
       allergen: name,
       ingredient,
     }));
@@ -240,12 +240,10 @@ function matchesOf(ingredient: Ingredient, allergy: Allergy, knowledge: DrugKnow
   const crossing = recorded.flatMap(({ allergen, groups: documented }) =>
     knowledge.allergyRules
       .filter((rule) => allergen !== ingredient && crosses(rule, documented, groups))
-      .map((rule) => crossMatch(rule, allergen, ingredient)),
+      .map((rule) => crossMatch(rule, documented, allergen, ingredient, knowledge)),
   );
   return [...same, ...listed, ...crossing];
 }
-
-const named = (group: string) => group.replaceAll('_', ' ');
 
 function crosses(
   { allergy, target, symmetric }: AllergyRule,
@@ -257,12 +255,24 @@ function crosses(
   );
 }
 
-function crossMatch(rule: AllergyRule, allergen: string, ingredient: Ingredient): Match {
+function crossMatch(
+  rule: AllergyRule,
+  documented: ReadonlySet<string>,
+  allergen: string,
+  ingredient: Ingredient,
+  { nameOfGroup }: DrugKnowledge,
+): Match {
+  const { allergy, target, rationale } = rule;
+  const [recorded, ordered] = documented.has(allergy) ? [allergy, target] : [target, allergy];
+  const which =
+    recorded === ordered
+      ? `Both are ${nameOfGroup(ordered)}`
+      : `Cross-reactivity of ${nameOfGroup(recorded)} (recorded) with ${nameOfGroup(ordered)} (ordered)`;
   return {
     id: `ALLERGY-${rule.allergy}-${rule.target}`,
     severity: SEVERITY_OF[rule.level],
     isBetaLactam: BETA_LACTAMS.has(rule.allergy) && BETA_LACTAMS.has(rule.target),
-    effect: `Cross-reactivity of ${named(rule.allergy)} with ${named(rule.target)}: ${rule.rationale}.`,
+    effect: `${which}: ${rationale}.`,
     allergen,
     ingredient,
   };

@@ -32,6 +32,7 @@ interface Tables extends PairTables {
   };
   readonly allergies: {
     readonly groups: Readonly<Record<string, readonly Ingredient[]>>;
+    readonly names: Readonly<Record<string, string>>;
     readonly rules: readonly AllergyRule[];
     readonly citation: string;
   };
@@ -75,6 +76,8 @@ export interface DrugKnowledge {
   readonly allergyCitation: string;
   groupsOf(ingredient: Ingredient): ReadonlySet<string>;
   readonly isGroup: (name: string) => boolean;
+  /** Words for the reader: `penicillins`; the name itself when there are none. */
+  nameOfGroup(name: string): string;
   readonly allergens: {
     readonly none: ReadonlySet<string>;
     /** SNOMED CT code -> groups and ingredients. */
@@ -156,6 +159,7 @@ export function loadDrugKnowledge(folder: string, site: SiteMap = NO_SITE_MAP): 
     allergyCitation: tables.allergies.citation,
     groupsOf: (ingredient) => groups.get(ingredient) ?? NO_GROUPS,
     isGroup,
+    nameOfGroup: (name) => tables.allergies.names[name] ?? name,
     allergens: {
       none: new Set(tables.allergens.none),
       snomed: new Map(Object.entries(tables.allergens.snomed).map(([code, named]) => [code, allergen(named)])),

@@ -94,3 +94,41 @@ for (const [service, wanted, why] of shown) {
     assert.deepEqual(JSON.parse(file).engine.severities, wanted);
   });
 }
+
+const interactions: readonly { readonly id: string; readonly effect: string; readonly citation: string }[] = JSON.parse(
+  readFileSync(join(ROOT, 'knowledge/interactions.json'), 'utf8'),
+);
+test('words@interactions: every effect is a sentence for a clinician, without the notes of the table it is from', () => {
+  for (const { id, effect, citation } of interactions) {
+    assert.match(effect, /^[A-Zβ].{20,}\.$/, id);
+    assert.doesNotMatch(effect, /->|=>|[<>]|ONC|\bW&P\b|CONTRA|: (?:avoid|exposure|QT|CYP3A|toxicity)\.$/, id);
+    assert.doesNotMatch(citation, /W&P|ONC-HP|ONC-LP|->/, id);
+  }
+});
+const classWords: readonly [recorded: string, ordered: string, effect: string][] = [
+  ['penicillin g', 'amoxicillin', 'Both are penicillins: shared beta-lactam and thiazolidine core.'],
+  ['penicillins', 'amoxicillin', 'Both are penicillins: shared beta-lactam and thiazolidine core.'],
+  [
+    'amoxicillin',
+    'cefadroxil',
+    'Cross-reactivity of aminopenicillins (recorded) with cephalosporins with the side chain of amoxicillin (ordered): identical or similar side chain (R1).',
+  ],
+  [
+    'cefadroxil',
+    'amoxicillin',
+    'Cross-reactivity of cephalosporins with the side chain of amoxicillin (recorded) with aminopenicillins (ordered): identical or similar side chain (R1).',
+  ],
+  ['amoxicillin', 'amoxicillin', 'The recorded allergy is to an ingredient of this order.'],
+];
+for (const [recorded, ordered, effect] of classWords) {
+  test(`words@allergy: ${ordered} after an allergy to ${recorded}`, () => {
+    const [finding] = safety.check([draft(named(ordered))], [allergy(recorded)], AT).findings;
+    assert.equal(finding?.effect, effect);
+  });
+}
+test('words@allergy: no group is called by its key', () => {
+  const { groups, names, rules } = JSON.parse(readFileSync(join(ROOT, 'knowledge/allergies.json'), 'utf8'));
+  assert.deepEqual(Object.keys(names), Object.keys(groups));
+  for (const words of Object.values(names)) assert.doesNotMatch(String(words), /_|R1$/);
+  for (const { rationale } of rules) assert.doesNotMatch(rationale, /->|~|rules above|informational/);
+});
