@@ -154,6 +154,7 @@ function detailOf(
     ...offered,
     `**${HEADINGS.inputs}** (largest effect first)`,
     inputTable(engine, scored),
+    ...takenAsNone(scored),
     missingLine(scored, prefetched.missing.length > 0),
     `**${HEADINGS.model}:** ${scored.map(modelText).join('; ')}.`,
     `**${HEADINGS.population}:** ${populationText(engine, scored, brief.population)}`,
@@ -263,6 +264,20 @@ interface InputRow {
   total: number;
 }
 
+/** Nothing is recorded, and the score says what that means: no drug, no condition. What moves the answer keeps its row. */
+const isNone = ({ value, note, points = 0 }: UsedInput, { contributions }: Assessment): boolean =>
+  contributions === undefined && points === 0 && (value === 'not recorded' || note === 'none recorded');
+
+/** What was taken as absent since nothing is recorded of it, in one line. */
+function takenAsNone(scored: readonly Scored[]): readonly string[] {
+  const none = scored.flatMap(({ assessment }) => assessment.used.filter((input) => isNone(input, assessment)));
+  const names = [...new Set(none.map(({ display }) => escaped(display)))];
+  return names.length === 0 ? [] : [`**Not recorded, and taken as absent:** ${listed(names)}.`];
+}
+
+/** Which reading of a window it is: the latest one may be the highest, too, and is shown once. */
+const CHOSEN = /, (?:first|lowest|highest) of \d+ h$/;
+
 /** One row for each input and measurement; points by score, or the effect on the risk by trained model. */
 function inputTable(engine: ScoresEngine, scored: readonly Scored[]): string {
   const rows = new Map<string, InputRow>();
@@ -271,7 +286,9 @@ function inputTable(engine: ScoresEngine, scored: readonly Scored[]): string {
   for (const { manifest, assessment } of told) {
     const effects = effectsOf(assessment);
     for (const input of strongest(assessment.used, assessment)) {
-      const key = JSON.stringify([input.display, input.value, input.unit, input.at ?? null]);
+      if (isNone(input, assessment)) continue;
+      const measure = input.display.replace(CHOSEN, '');
+      const key = JSON.stringify([measure, input.value, input.unit, input.at ?? null]);
       const row: InputRow = rows.get(key) ?? { input, points: [], effects: new Map(), total: 0 };
       if (input.points !== undefined) {
         row.points.push(named(manifest, numberText(input.points)));

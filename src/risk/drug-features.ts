@@ -131,10 +131,12 @@ function none(spec: FeatureSpec): Feature {
 /** How many of the drugs (`sets`) were running in the window, whatever the rate. */
 const drugsRunning: Read = (spec, evidence, knowledge) => {
   const found = (spec.sets ?? [])
-    .map((set) => running(set, spec, evidence, knowledge))
-    .filter(({ length }) => length > 0);
-  const [first] = found.flat();
-  return first === undefined ? none(spec) : { value: found.length, at: first.at, source: sourceOf(first.resource) };
+    .map((set) => ({ set, infusions: running(set, spec, evidence, knowledge) }))
+    .filter(({ infusions }) => infusions.length > 0);
+  const [first] = found.flatMap(({ infusions }) => infusions);
+  if (first === undefined) return none(spec);
+  const shown = found.map(({ set }) => setNamed(set, knowledge.vocabulary).display).join(', ');
+  return { value: found.length, shown, at: first.at, source: sourceOf(first.resource) };
 };
 
 export const DRUG_KINDS = {

@@ -14,7 +14,7 @@ export interface Knowledge {
 export type Read = (spec: FeatureSpec, evidence: Evidence, knowledge: Knowledge) => Feature;
 
 /** Hours before the instant judged at, where a specification does not say. */
-const DEFAULT_HOURS = 24;
+export const DEFAULT_HOURS = 24;
 const HOUR_MS = 3_600_000;
 
 export const missing = (reason: string): Feature => ({ value: Number.NaN, reason });

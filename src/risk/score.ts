@@ -2,8 +2,9 @@
 import { featuresOf, outsidePopulation } from './assess.ts';
 import type { Assessment, Evidence, MissingInput, UsedInput } from './assessment.ts';
 import type { Values } from './formula.ts';
+import type { FeatureSpec } from './manifest.ts';
 import { effectiveAt, type Feature, roundTo } from './observation.ts';
-import type { Knowledge } from './pick.ts';
+import { DEFAULT_HOURS, type Knowledge } from './pick.ts';
 import type { Score, ScoreChange, ScoreItem } from './score-file.ts';
 
 type Scores = ReadonlyMap<string, Score>;
@@ -137,6 +138,12 @@ async function rise(
   return highest - before;
 }
 
+/** `Mean arterial pressure, lowest of 24 h`: which reading of a window counts, where it is not the latest. */
+function chosenOf({ display, choose, windowHours = DEFAULT_HOURS }: FeatureSpec): string {
+  return choose === undefined || choose === 'latest' ? display : `${display}, ${CHOSEN[choose]} of ${windowHours} h`;
+}
+const CHOSEN = { first: 'first', min: 'lowest', max: 'highest' } as const;
+
 function used({ file }: Score, { features, points }: Scored): readonly UsedInput[] {
   return file.features.flatMap((spec, index) => {
     const feature = features[index];
@@ -145,7 +152,7 @@ function used({ file }: Score, { features, points }: Scored): readonly UsedInput
     return [
       {
         name: spec.name,
-        display: spec.display,
+        display: chosenOf(spec),
         value: feature.shown ?? feature.value,
         unit: feature.shown === undefined ? spec.unit : '',
         at: feature.at,

@@ -42,3 +42,15 @@ test('golden-card@seed: septic shock offers the drafts of the one-hour bundle th
   const labels = shown.flatMap(({ suggestions = [] }) => suggestions.map(({ label }) => label));
   assert.deepEqual(labels, ['Draft: lactate', 'Draft: fluids by vein (caution)']);
 });
+
+test('golden-card@wording: no row without a value, no reading twice, and what is taken as absent is one line', () => {
+  const shown: readonly { detail?: readonly string[] }[] = JSON.parse(
+    JSON.stringify(cards.get('sepsis-3-view.demo-septic-shock') ?? []),
+  );
+  const lines = shown.flatMap(({ detail = [] }) => detail);
+  const rows = lines.filter((line) => line.startsWith('| '));
+  assert.equal(rows.filter((row) => /none recorded|\| not recorded \|/.test(row)).length, 0);
+  assert.equal(rows.filter((row) => row.startsWith('| Lactate')).length, 1);
+  assert.equal(rows.filter((row) => row.startsWith('| Mean arterial pressure')).length, 2, 'lowest and latest differ');
+  assert.ok(lines.some((line) => /taken as absent:\*\* .*Epinephrine, Dopamine/.test(line)));
+});
