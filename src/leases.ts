@@ -1,6 +1,7 @@
 /**
  * Background work runs in one process of an installation: a lease in the store, renewed by its holder. Who holds it is one value, a number that
- * rises with each holder and a name; until when is another, by the holders' clocks. A commit of the work expects the first, so that what a holder
+ * rises with each holder and a name; until when is another, by the holders' clocks. Only the second is written to renew it, so that commits of the
+ * work, which all write the first, do not keep it from being renewed. A commit of the work expects the first, so that what a holder
  * does after its lease ran out and somebody else began is not written, however wrong a clock is. Reasons: docs/decisions/0042-several-processes.md.
  */
 import type { Duty } from './rest/duty.ts';
@@ -138,12 +139,19 @@ export class LeasedDuties implements Duties {
   }
 
   async #renew(tenure: Tenure): Promise<number> {
-    const end = this.#settings.now() + LEASE_MS;
-    const commands = [this.#who(tenure.text, tenure.text), this.#until(end, undefined)];
-    const { ok } = await this.#settings.store.commit({ commands, audit: [] });
-    if (!ok) this.#end();
+    const { store, name, now } = this.#settings;
+    const end = now() + LEASE_MS;
+    const { ok } = await store.commit({ commands: [this.#until(end, tenure.until)], audit: [] });
     // It may have run out while it was asked; then the work has ended, and is asked for anew.
-    else if (this.#tenure === tenure) this.#hold({ ...tenure, until: end }, false);
+    if (this.#tenure !== tenure) return RENEW_MS;
+    if (ok) this.#hold({ ...tenure, until: end }, false);
+    else {
+      // Somebody else holds it; or it was renewed, and the answer was lost.
+      const [who, until] = await Promise.all([store.keyed(SPACE, name), store.keyed(SPACE, untilKey(name))]);
+      if (who?.value !== tenure.text || until === undefined) this.#end();
+      else if (this.#tenure === tenure) this.#tenure = { ...tenure, until: Number(until.value) };
+      return 0;
+    }
     return RENEW_MS;
   }
 

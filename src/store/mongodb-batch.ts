@@ -6,9 +6,6 @@ import { searchMembers } from './mongodb-members.ts';
 import { type Forgotten, forget, purge } from './mongodb-purge.ts';
 import type { Command } from './port.ts';
 
-/** Expired values removed for each `set` that itself expires: more than come in. */
-const SWEPT = 4;
-
 type Write = Extract<Command, { op: 'put' | 'delete' }>;
 
 /** Writes of one transaction, kept until something must see them. */
@@ -89,13 +86,5 @@ export class Batch {
       ),
       { session, ordered: false },
     );
-    const expiring = [...this.#sets.values()].filter(({ expiresAt }) => expiresAt !== undefined).length;
-    if (expiring === 0) return;
-    const old = await keyed
-      .find({ x: { $ne: null, $lte: this.#at } }, { session, projection: { _id: 1 } })
-      .sort({ x: 1 })
-      .limit(SWEPT * expiring)
-      .toArray();
-    if (old.length > 0) await keyed.deleteMany({ _id: { $in: old.map(({ _id }) => _id) } }, { session });
   }
 }

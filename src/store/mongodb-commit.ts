@@ -1,13 +1,17 @@
-/** Groups of commit requests, each group one transaction that holds the head: judged in order, then written, durable together. */
-import type { ClientSession, MongoClient } from 'mongodb';
+/**
+ * Groups of commit requests, each group one transaction: judged in order, then written, durable together. Whoever writes versions, or judges by more
+ * than it writes itself, holds the head; the others run beside. Which ones, and why: docs/decisions/0040-mongodb.md.
+ */
+import { type ClientSession, type MongoClient, MongoError } from 'mongodb';
 import { AuditAppender, type AuditStage, type HeadKey } from './mongodb-audit.ts';
 import { Batch } from './mongodb-batch.ts';
 import { isTimeout, storeError } from './mongodb-errors.ts';
 import { Judge } from './mongodb-judge.ts';
 import type { Collections, HeadDoc, TypeNumbers } from './mongodb-layout.ts';
+import type { Life } from './mongodb-life.ts';
 import { Forgotten } from './mongodb-purge.ts';
 import { Searcher } from './mongodb-search.ts';
-import { inTransaction } from './mongodb-transaction.ts';
+import { inTransaction, transactionSession } from './mongodb-transaction.ts';
 import { type Command, type CommitRequest, type CommitResult, FORGOTTEN, StoreError } from './port.ts';
 
 /** Test clocks are fixed; the system clock is read once a group. */
@@ -19,6 +23,9 @@ const MOST_TEXT = 4_000_000;
 /** A document holds 16 MB, with its other members. */
 const MOST_BYTES = 15 * 1_048_576;
 const EXPECT_MS = 2000;
+/** Expired values removed for each `set` that itself expires: more than come in. Longest time of that, ms. */
+const SWEPT = 4;
+const SWEEP_MS = 200;
 
 type Write = Extract<Command, { op: 'put' | 'delete' }>;
 interface Waiting {
@@ -56,6 +63,9 @@ export interface CommitterParts {
   /** Longest time of all attempts at one group, ms. */
   readonly patienceMs: number | undefined;
   readonly headKey: HeadKey;
+  readonly life: Life;
+  /** Before another attempt at a group. */
+  readonly onConflict?: (() => void) | undefined;
   /** After each group that wrote data. */
   readonly onData: () => void;
 }
@@ -66,6 +76,8 @@ export class Committer {
   readonly audit: AuditAppender;
   readonly #forgotten: Forgotten;
   readonly #waiting: Waiting[] = [];
+  /** One for all groups: they follow each other. */
+  readonly #session: ClientSession;
   #running: Promise<void> | undefined;
 
   constructor(parts: CommitterParts) {
@@ -73,6 +85,8 @@ export class Committer {
     this.#searcher = new Searcher(parts.collections, parts.types, EXPECT_MS);
     this.audit = new AuditAppender(parts.collections, parts.headKey);
     this.#forgotten = new Forgotten(parts.collections);
+    this.#session = transactionSession(parts.client);
+    parts.life.covers(this.#session);
   }
 
   /** @throws TypeError on AuditEvents among the commands */
@@ -85,8 +99,10 @@ export class Committer {
   }
 
   /** Resolves when nothing waits any more. */
-  async idle(): Promise<void> {
+  async close(): Promise<void> {
     await this.#running;
+    await this.audit.release().catch(() => undefined);
+    await this.#session.endSession();
   }
 
   async #work(): Promise<void> {
@@ -133,7 +149,7 @@ export class Committer {
   }
 
   async #group(requests: readonly CommitRequest[]): Promise<Done> {
-    const { client, types, clock, patienceMs } = this.#parts;
+    const { client, types, clock, patienceMs, life, onConflict } = this.#parts;
     for (const type of new Set(
       requests.flatMap(({ commands }) => commands.filter(isWrite).map(({ key }) => key.type)),
     )) {
@@ -141,8 +157,15 @@ export class Committer {
     }
     const read = Date.now();
     const now: Instant = { read, at: clock === 'system' ? read : clock.fixed };
-    const done = await inTransaction(client, (session) => this.#attempt(requests, now, session), patienceMs);
+    const waited = async (ms: number): Promise<void> => {
+      onConflict?.();
+      await life.waited(ms);
+    };
+    const attempt = (session: ClientSession) => this.#attempt(requests, now, session);
+    const ways = { patienceMs, session: this.#session, waited };
+    const done = await life.during(() => inTransaction(client, attempt, ways));
     if (done.stage !== undefined) this.audit.committed(done.stage);
+    await this.#sweep(requests, now.at);
     const wrote = ({ commands }: CommitRequest) =>
       commands.some((command) => isWrite(command) || command.op === 'purge');
     if (requests.some((request, index) => wrote(request) && done.results[index]?.ok === true)) this.#parts.onData();
@@ -158,7 +181,7 @@ export class Committer {
     let sequence = 0;
     const writes = requests.reduce((sum, { commands }) => sum + commands.filter(isWrite).length, 0);
     // A patient who is new to the log may have been forgotten meanwhile.
-    if (requests.some(({ commands, audit }) => commands.length > 0 || this.audit.mapsAnew(audit))) {
+    if (requests.some(({ commands, audit }) => !commands.every(standsAlone) || this.audit.mapsAnew(audit))) {
       const head = await this.#head(writes, at, session);
       at = Math.max(at, head.at);
       sequence = head.seq - writes;
@@ -204,6 +227,28 @@ export class Committer {
     return { results, stage };
   }
 
+  /** Behind the commit and apart from it, so that nobody conflicts over what is of no use any more. */
+  async #sweep(requests: readonly CommitRequest[], at: number): Promise<void> {
+    const expires = (command: Command) => command.op === 'set' && command.expiresAt !== undefined;
+    const count = requests.reduce((sum, { commands }) => sum + commands.filter(expires).length, 0);
+    if (count === 0) return;
+    const { keyed } = this.#parts.collections;
+    const old = { x: { $ne: null, $lte: at } };
+    try {
+      const options = { projection: { _id: 1 as const }, maxTimeMS: SWEEP_MS };
+      const found = await keyed
+        .find(old, options)
+        .sort({ x: 1 })
+        .limit(SWEPT * count)
+        .toArray();
+      const ids = found.map(({ _id }) => _id);
+      if (ids.length > 0) await keyed.deleteMany({ ...old, _id: { $in: ids } }, { maxTimeMS: SWEEP_MS });
+    } catch (error) {
+      // What is locked is removed by a later one.
+      if (!(error instanceof MongoError)) throw error;
+    }
+  }
+
   /** First of all: whoever else writes data waits or begins again, so nothing lies between judgement and write. */
   async #head(writes: number, at: number, session: ClientSession): Promise<HeadDoc> {
     const head = await this.#parts.collections.head.findOneAndUpdate(
@@ -221,6 +266,24 @@ export class Committer {
     return this.#attempt(requests, now, session);
   }
 }
+
+/**
+ * Whether a command is judged by nothing but the one value that it writes itself: two such conflict in the database when they meet, and need no common
+ * lock. One that expects nothing and leaves nothing writes none.
+ */
+const standsAlone = (command: Command): boolean =>
+  command.op === 'keep' || (command.op === 'set' && (command.expect !== null || command.value !== undefined));
+
+/** A value that is written as it is: whoever changes it must not pass (`fencedStore`). */
+const isFence = (command: Command): boolean =>
+  command.op === 'set' && command.expect !== undefined && command.expect === command.value;
+
+/**
+ * Whether a request can be committed beside those that write versions: it has no rows for the one chain of the store, and no fence, which would
+ * conflict with those of the other requests of this process.
+ */
+export const isBeside = ({ commands, audit }: CommitRequest): boolean =>
+  audit.length === 0 && commands.length > 0 && commands.every((each) => standsAlone(each) && !isFence(each));
 
 const isWrite = (command: Command): command is Write => command.op === 'put' || command.op === 'delete';
 

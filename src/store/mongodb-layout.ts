@@ -1,5 +1,5 @@
 /** Collections, documents and indexes of the MongoDB engine. Layout and reasons: docs/decisions/0040. */
-import type { Collection, CreateIndexesOptions, Db, Document, IndexSpecification } from 'mongodb';
+import type { Binary, Collection, CreateIndexesOptions, Db, Document, IndexSpecification } from 'mongodb';
 import { StoreError, type WriteMethod } from './port.ts';
 
 /** `r = type number * TYPE_SPAN + sequence at creation`: one type is one contiguous range, in the order of creation. A deleted resource has `-r`. */
@@ -100,7 +100,7 @@ export interface ChainDoc {
   /** Until when the owner alone may append, ms. */
   readonly until: number;
 }
-/** The lock and counter of all writes of data. `seq` may lie above the newest version: a refused request leaves a gap. */
+/** The lock and counter of all writes of versions. `seq` may lie above the newest version: a refused request leaves a gap. */
 export interface HeadDoc {
   readonly _id: 'data';
   readonly seq: number;
@@ -123,6 +123,12 @@ export interface KeyedDoc {
   /** ms; null: kept until removed. */
   readonly x: number | null;
 }
+/** A sign of life: sessions that may be in a transaction, and when they were last signed for by the server's clock. */
+export interface LifeDoc {
+  readonly _id: string;
+  readonly s: readonly Binary[];
+  readonly seen: Date;
+}
 export interface MetaDoc {
   /** `filling`: what `firewatch migrate` fills the database from. */
   readonly _id: 'schema' | 'types' | 'index' | 'reindex' | 'filling';
@@ -142,6 +148,7 @@ export interface Collections {
   readonly kept: Collection<KeptDoc>;
   readonly keyed: Collection<KeyedDoc>;
   readonly meta: Collection<MetaDoc>;
+  readonly life: Collection<LifeDoc>;
 }
 
 export function collectionsOf(db: Db): Collections {
@@ -157,6 +164,7 @@ export function collectionsOf(db: Db): Collections {
     kept: db.collection('kept'),
     keyed: db.collection('keyed'),
     meta: db.collection('meta'),
+    life: db.collection('life'),
   };
 }
 

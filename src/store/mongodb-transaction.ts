@@ -11,7 +11,7 @@ const OPTIONS = {
   writeConcern: { w: 'majority', journal: true, wtimeoutMS: 10_000 },
   readPreference: 'primary',
 } as const;
-/** Longest time of all attempts together, ms; of one the server allows 60 s. */
+/** Longest time of all attempts together, ms: longer than locks of a killed process are waited for (mongodb-life.ts). */
 const PATIENCE_MS = 20_000;
 /** Rest before the second attempt, ms; it doubles up to LONGEST_REST_MS, each shortened at random. */
 const FIRST_REST_MS = 2;
@@ -29,6 +29,14 @@ function isTransient(error: unknown): boolean {
   );
 }
 
+export interface TransactionWays {
+  readonly patienceMs?: number | undefined;
+  /** Used again and again by one caller at a time; undefined: one of its own. */
+  readonly session?: ClientSession | undefined;
+  /** Before another attempt: what was waited for so far, ms. Its errors mean nothing. */
+  readonly waited?: (ms: number) => Promise<void>;
+}
+
 /**
  * What `work` returns, durable. It is called once an attempt and must begin anew each time.
  * @throws StoreError `unavailable` when it could not be made durable in time; then it may or may not have been, as with any lost answer
@@ -36,10 +44,11 @@ function isTransient(error: unknown): boolean {
 export async function inTransaction<T>(
   client: MongoClient,
   work: (session: ClientSession) => Promise<T>,
-  patienceMs = PATIENCE_MS,
+  { patienceMs = PATIENCE_MS, session: kept, waited }: TransactionWays = {},
 ): Promise<T> {
-  const end = performance.now() + patienceMs;
-  const session = client.startSession({ defaultTransactionOptions: OPTIONS });
+  const began = performance.now();
+  const end = began + patienceMs;
+  const session = kept ?? transactionSession(client);
   try {
     for (let pause = FIRST_REST_MS; ; pause = Math.min(pause * 2, LONGEST_REST_MS)) {
       try {
@@ -54,11 +63,17 @@ export async function inTransaction<T>(
         if (performance.now() > end)
           throw new StoreError('unavailable', 'Others write all the time.', { cause: error });
       }
+      await waited?.(performance.now() - began).catch(() => undefined);
       await rest(pause * (0.5 + Math.random() / 2));
     }
   } finally {
-    await session.endSession();
+    if (session !== kept) await session.endSession();
   }
+}
+
+/** For `TransactionWays.session`: whoever asks for it ends it. */
+export function transactionSession(client: MongoClient): ClientSession {
+  return client.startSession({ defaultTransactionOptions: OPTIONS });
 }
 
 /** Repeated by the same session, so that it is done once however often it is asked. */

@@ -7,9 +7,10 @@ import type { SearchPlan } from '../fhir/search/algebra.ts';
 import type { AttachedStore, AuditVerdict, Engine, IndexedRow, IndexOf } from './engine.ts';
 import { HeadKey, verifyChains } from './mongodb-audit.ts';
 import { AuditReader } from './mongodb-audit-read.ts';
-import { type Clock, Committer } from './mongodb-commit.ts';
+import { type Clock, Committer, isBeside } from './mongodb-commit.ts';
 import { storeError } from './mongodb-errors.ts';
 import { type Collections, collectionsOf, type KeyedDoc, prepare, TypeNumbers } from './mongodb-layout.ts';
+import { Life } from './mongodb-life.ts';
 import { indexIsStale, indexPage, reindexAll, remake } from './mongodb-reindex.ts';
 import { Searcher } from './mongodb-search.ts';
 import { Subjects } from './mongodb-subjects.ts';
@@ -43,6 +44,8 @@ export interface MongoOptions {
   readonly clock?: Clock;
   readonly patienceMs?: number;
   readonly mostEnds?: number;
+  /** Tests only: before another attempt at a group of commits. */
+  readonly onConflict?: () => void;
 }
 
 const BUDGET_MS = 2000;
@@ -79,7 +82,10 @@ export class MongoReader implements AttachedStore {
   protected readonly types: TypeNumbers;
   protected readonly headKey: HeadKey;
   protected readonly watch: Watch;
+  readonly #life: Life;
   readonly #committer: Committer;
+  /** For small values without audit rows: a lease must not wait until a Bundle is written. */
+  readonly #beside: Committer;
   readonly #versions: Versions;
   readonly #searcher: Searcher;
   readonly #audit: AuditReader;
@@ -94,6 +100,7 @@ export class MongoReader implements AttachedStore {
     clock = 'system',
     patienceMs,
     mostEnds,
+    onConflict,
   }: MongoOptions) {
     const { client, db } = connectMongo(url);
     this.client = client;
@@ -103,7 +110,10 @@ export class MongoReader implements AttachedStore {
     this.watch = new Watch(this.collections);
     const { collections, types } = this;
     const onData = () => this.watch.tell();
-    this.#committer = new Committer({ client, collections, types, clock, patienceMs, headKey: this.headKey, onData });
+    this.#life = new Life(collections.life, client);
+    const parts = { client, collections, types, clock, patienceMs, headKey: this.headKey, life: this.#life };
+    this.#committer = new Committer({ ...parts, onConflict, onData });
+    this.#beside = new Committer({ ...parts, onConflict, onData });
     this.#versions = new Versions(collections);
     this.#searcher = new Searcher(collections, types, budgetMs, mostEnds);
     this.#audit = new AuditReader(collections, this.#searcher, renderAudit);
@@ -115,7 +125,7 @@ export class MongoReader implements AttachedStore {
   }
 
   async commit(request: CommitRequest): Promise<CommitResult> {
-    const result = this.#committer.commit(request);
+    const result = (isBeside(request) ? this.#beside : this.#committer).commit(request);
     this.#subjects.noted(request);
     return result;
   }
@@ -221,7 +231,7 @@ export class MongoReader implements AttachedStore {
   async ping(): Promise<void> {
     await this.#asked(async () => {
       await this.collections.meta.findOne({ _id: 'index' }, { maxTimeMS: READ_MS });
-      await this.collections.head.updateOne({ _id: 'data' }, { $inc: { turn: 1 } });
+      await this.#life.sign();
     });
   }
 
@@ -236,9 +246,9 @@ export class MongoReader implements AttachedStore {
   /** What was asked before is answered; what is asked later is refused. */
   async close(): Promise<void> {
     await Promise.allSettled(this.#asking);
-    await this.#committer.idle();
+    for (const each of [this.#committer, this.#beside]) await each.close();
     await this.watch.close();
-    await this.#committer.audit.release().catch(() => undefined);
+    await this.#life.close().catch(() => undefined);
     await this.client.close();
   }
 

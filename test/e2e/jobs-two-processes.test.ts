@@ -9,8 +9,8 @@ import { until } from '../subscriptions/receiver.ts';
 import { newFolder, type Running, removeFolder, start } from './server.ts';
 
 const server = await testServer();
-const LIMIT_MS = 400_000;
-const LINES = 1200;
+const LIMIT_MS = 900_000;
+const LINES = 600;
 const ASYNC = { 'content-type': 'application/fhir+json', accept: 'application/fhir+json', prefer: 'respond-async' };
 const NDJSON = { 'content-type': 'application/fhir+ndjson' };
 

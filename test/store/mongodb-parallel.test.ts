@@ -1,0 +1,169 @@
+// Commits of several processes on the MongoDB engine: what runs side by side, what meets, and what a killed one leaves. docs/decisions/0040-mongodb.md
+import assert from 'node:assert/strict';
+import { type TestContext, test } from 'node:test';
+import { type ClientSession, MongoClient } from 'mongodb';
+import { type MongoOptions, type MongoStore, openMongo } from '../../src/store/mongodb.ts';
+import type { Command, CommitResult } from '../../src/store/port.ts';
+import { StoreError } from '../../src/store/port.ts';
+import { ok, plan } from './contract.ts';
+import { testServer } from './mongodb-server.ts';
+import { auditRow, put } from './world.ts';
+
+const server = await testServer();
+const LIMIT = { timeout: 120_000, skip: 'skip' in server ? server.skip : false };
+
+/** Stores as of several processes over one database, and how often one of them had to begin again. */
+async function processes(context: TestContext, count: number, more: Partial<MongoOptions> = {}) {
+  if ('skip' in server) throw new TypeError('There is no server.');
+  const url = server.url();
+  let conflicts = 0;
+  const onConflict = () => void conflicts++;
+  const renderAudit: MongoOptions['renderAudit'] = ({ bytes }) => bytes;
+  const own = { url, renderAudit, headKey: new Uint8Array(32), indexHash: 'one', types: ['Patient'] };
+  const stores: MongoStore[] = [];
+  for (let index = 0; index < count; index++) stores.push(await openMongo({ ...own, onConflict, ...more }));
+  const client = new MongoClient(url);
+  context.after(async () => {
+    for (const store of stores) await store.close();
+    await client.close();
+  });
+  return { stores, client, conflicts: () => conflicts };
+}
+
+/** A transaction of somebody else that has written the head and does not end. */
+async function headHeld(client: MongoClient): Promise<ClientSession> {
+  const session = client.startSession();
+  session.startTransaction({ readConcern: { level: 'snapshot' }, writeConcern: { w: 'majority' } });
+  await client
+    .db()
+    .collection('head')
+    .updateOne({ turn: { $gte: 0 } }, { $inc: { turn: 1 } }, { session });
+  return session;
+}
+const set = (key: string, value: string, expect?: string | null): Command => ({
+  ...{ op: 'set', space: 's', key, value },
+  expect,
+});
+const oks = (results: readonly CommitResult[]): number => results.filter((each) => each.ok).length;
+
+test(
+  'mongodb@beside: values and audit rows are committed while somebody holds the head, without one conflict',
+  LIMIT,
+  async (context) => {
+    const { stores, client, conflicts } = await processes(context, 3);
+    for (const store of stores) ok(await store.commit({ commands: [], audit: [auditRow('claims a chain')] }));
+    const held = await headHeld(client);
+    const results = await Promise.all(
+      stores.flatMap((store, index) =>
+        Array.from({ length: 10 }, (_, each) =>
+          store.commit({ commands: [set(`${index}-${each}`, 'v', null)], audit: [] }),
+        ),
+      ),
+    );
+    assert.equal(oks(results), 30);
+    const rows = await Promise.all(stores.map((store) => store.commit({ commands: [], audit: [auditRow('read')] })));
+    assert.equal(oks(rows), 3);
+    assert.equal(conflicts(), 0);
+    let isDone = false;
+    const [first, second] = stores;
+    const data = first?.commit({ commands: [put('Patient', 'p')], audit: [] }).then((result) => {
+      isDone = true;
+      return result;
+    });
+    // A lease, say, is renewed although this very process waits for the head.
+    ok((await first?.commit({ commands: [set('lease', '2', null)], audit: [] })) ?? assert.fail());
+    assert.equal(isDone, false, 'control: what writes a version waits');
+    await held.abortTransaction();
+    ok((await data) ?? assert.fail());
+    assert.ok(conflicts() > 0, 'control: conflicts are counted');
+    assert.equal((await second?.read({ type: 'Patient', id: 'p' }))?.version, 1);
+  },
+);
+
+test('mongodb@beside: values that several expect are changed once, keys are kept once', LIMIT, async (context) => {
+  const { stores } = await processes(context, 3);
+  const each = (commands: (index: number) => readonly Command[]) =>
+    Promise.all(
+      stores.flatMap((store, index) => [1, 2, 3, 4].map(() => store.commit({ commands: commands(index), audit: [] }))),
+    );
+  assert.equal(oks(await each((index) => [set('one', `${index}`, null)])), 1, 'expected to be nothing');
+  const now = (await stores[0]?.keyed('s', 'one'))?.value ?? '';
+  assert.equal(oks(await each(() => [set('one', 'next', now)])), 1, 'expected to be a value');
+  assert.equal(oks(await each(() => [{ op: 'keep', key: 'k', value: '1' }])), 1, 'kept');
+  const removed = await each(() => [{ op: 'set', space: 's', key: 'one', value: undefined, expect: 'next' }]);
+  assert.equal(oks(removed), 1, 'removed');
+  const counted = await each(() => [set('a', 'x', null), set('b', 'x', null)]);
+  assert.equal(oks(counted), 1, 'two values of one request');
+});
+
+test(
+  'mongodb@fence: data whose fence was taken over meanwhile is not written, although the takeover does not wait for the head',
+  LIMIT,
+  async (context) => {
+    const { stores } = await processes(context, 2);
+    const [one, other] = stores;
+    if (one === undefined || other === undefined) return assert.fail();
+    ok(await one.commit({ commands: [set('lease', '1')], audit: [] }));
+    const fenced = (id: string, value: string) =>
+      one.commit({ commands: [set('lease', value, value), put('Patient', id)], audit: [] });
+    const writes = Array.from({ length: 20 }, (_, index) => fenced(`p${index}`, '1'));
+    ok(await other.commit({ commands: [set('lease', '2', '1')], audit: [] }));
+    const after = (await one.changes(0, 100)).length;
+    const results = await Promise.all(writes);
+    assert.equal((await one.changes(0, 100)).length, oks(results), 'what was refused is not there');
+    assert.ok(after <= oks(results));
+    assert.equal((await fenced('late', '1')).ok, false);
+    assert.equal((await fenced('new', '2')).ok, true, 'control');
+  },
+);
+
+test('mongodb@race: 64 conditional creates at four processes make one', LIMIT, async (context) => {
+  const { stores } = await processes(context, 4, { patienceMs: 60_000 });
+  const entry = { kind: 'token', parameter: 'Patient.identifier', system: 's', code: '1', group: 0 } as const;
+  const search = plan('Patient', { kind: 'token', parameter: 'Patient.identifier', system: 's', code: '1' });
+  const results = await Promise.all(
+    Array.from({ length: 64 }, (_, index) =>
+      stores[index % 4]?.commit({
+        commands: [{ op: 'expect', plan: search, ids: [] }, put('Patient', `p${index}`, 1, [entry])],
+        audit: [],
+      }),
+    ),
+  );
+  assert.equal(results.filter((each) => each?.ok).length, 1);
+  assert.equal(await stores[0]?.count(search), 1);
+});
+
+test(
+  'mongodb@killed: the lock of a process that gives no sign of life is ended; the write waits for it and is done',
+  LIMIT,
+  async (context) => {
+    const { stores, client } = await processes(context, 1);
+    const [store] = stores;
+    const held = await headHeld(client);
+    const life = client.db().collection<{ _id: string; s: unknown[]; seen: Date }>('life');
+    await life.insertOne({ _id: 'killed', s: [held.id?.id], seen: new Date(0) });
+    ok((await store?.commit({ commands: [put('Patient', 'p')], audit: [auditRow('a')] })) ?? assert.fail());
+    await assert.rejects(held.commitTransaction(), /transaction/i);
+    assert.equal(await life.findOne({ _id: 'killed' }), null);
+    ok((await store?.commit({ commands: [put('Patient', 'q')], audit: [auditRow('b')] })) ?? assert.fail());
+  },
+);
+
+test(
+  'mongodb@killed: the lock of a process that lives is waited for until patience ends, and is left to it',
+  LIMIT,
+  async (context) => {
+    const { stores, client } = await processes(context, 1, { patienceMs: 2500 });
+    const [store] = stores;
+    ok((await store?.commit({ commands: [put('Patient', 'p')], audit: [] })) ?? assert.fail());
+    const held = await headHeld(client);
+    const life = client.db().collection<{ _id: string; s: unknown[]; seen: Date }>('life');
+    const own = await life.findOne({});
+    await life.insertOne({ _id: 'slow', s: [held.id?.id], seen: new Date((own?.seen.getTime() ?? 0) + 60_000) });
+    const isUnavailable = (error: unknown) => error instanceof StoreError && error.reason === 'unavailable';
+    await assert.rejects(store?.commit({ commands: [put('Patient', 'q')], audit: [] }) ?? assert.fail(), isUnavailable);
+    await held.commitTransaction();
+    assert.equal((await life.findOne({ _id: 'slow' }))?._id, 'slow');
+    assert.equal(await store?.read({ type: 'Patient', id: 'q' }), undefined);
+  },
+);
