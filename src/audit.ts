@@ -55,7 +55,8 @@ export interface HookAccess {
   readonly patient: string | undefined;
   /** `Type/id` of each draft; anything else, and Patients, are left out. */
   readonly draftOrders: readonly string[];
-  readonly model: { readonly id: string; readonly version: string; readonly sha256: string } | undefined;
+  /** Every model that answered, or the drug knowledge. */
+  readonly models: readonly { readonly id: string; readonly version: string; readonly sha256: string }[];
   readonly cards: readonly { readonly uuid: string; readonly indicator: string; readonly topic: string }[];
   readonly prefetch: {
     readonly given: readonly string[];

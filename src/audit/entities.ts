@@ -79,7 +79,8 @@ export function hookEntities(hook: Form1Hook, context: EntityContext): AuditEven
   for (const draft of hook.drafts) {
     entities.push({ what: { reference: draft }, type: ENTITY_TYPES.object, role: ENTITY_ROLES.resource });
   }
-  if (hook.model !== undefined) entities.push(modelEntity(hook.model));
+  const { model, models = model === undefined ? [] : [model] } = hook;
+  entities.push(...models.map(modelEntity));
   for (const [id = '', indicator = '', topic = ''] of hook.cards) {
     const detail = [
       { type: 'indicator', valueString: indicator },

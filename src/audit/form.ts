@@ -65,8 +65,10 @@ export interface Form1Hook {
   readonly hook: string;
   readonly instance?: string;
   readonly missing: readonly string[];
-  /** [id, version, SHA-256]. */
+  /** The first, [id, version, SHA-256]. Forms 1 and 3. */
   readonly model?: readonly string[];
+  /** Each [id, version, SHA-256]. Form 4. */
+  readonly models?: readonly (readonly string[])[];
   readonly patient?: number;
   readonly service: string;
   readonly start: number;
@@ -193,6 +195,7 @@ function decodeHook(json: JsonObject): Form1Hook {
     ...optional('instance', json.instance, text),
     missing: texts(json.missing),
     ...optional('model', json.model, texts),
+    ...optional('models', json.models, (models) => list(models).map(texts)),
     ...optional('patient', json.patient, whole),
     service: text(json.service),
     start: whole(json.start),

@@ -171,7 +171,7 @@ function form1Entry(entry: AccessEntry, servers: readonly string[], indexOf: (pa
 function form1Hook(hook: HookAccess, indexOf: (patient: string) => number): Form1Hook {
   const instance = UUID.exec(hook.hookInstance)?.[1]?.toLowerCase();
   const patient = hookPatient(hook);
-  const { model } = hook;
+  const { models } = hook;
   return {
     cards: hook.cards.map(({ uuid, indicator, topic }) => [uuid, indicator, topic]),
     drafts: hook.draftOrders.filter((draft) => LOCAL.test(draft) && patientId(draft) === undefined),
@@ -181,7 +181,7 @@ function form1Hook(hook: HookAccess, indexOf: (patient: string) => number): Form
     hook: codeOf(hook.hook),
     ...(instance === undefined ? {} : { instance }),
     missing: hook.prefetch.missing.filter(isCode),
-    ...(model === undefined ? {} : { model: [model.id, model.version, model.sha256] }),
+    ...(models.length === 0 ? {} : { models: models.map(({ id, version, sha256 }) => [id, version, sha256]) }),
     ...(patient === undefined ? {} : { patient: indexOf(patient) }),
     service: codeOf(hook.service),
     start: Math.trunc(hook.startedAt),
@@ -223,9 +223,9 @@ function kindText(row: Form1, event: EventPart): string {
     case 'envelope':
       return JSON.stringify(['k', z[0], o, event.code]);
     case 'hook': {
-      const { hook, service, patient, instance, drafts, model, cards } = event.hook;
+      const { hook, service, patient, instance, drafts, models, cards } = event.hook;
       const present = [patient, instance, drafts[0], cards[0]].map((value) => value !== undefined);
-      return JSON.stringify(['k', z[0], o, 'hook', hook, service, model, ...present]);
+      return JSON.stringify(['k', z[0], o, 'hook', hook, service, models, ...present]);
     }
     default:
       return event satisfies never;

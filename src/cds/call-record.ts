@@ -25,7 +25,10 @@ export interface Outcome {
   readonly cards: readonly Card[];
   readonly recorded: readonly RecordedCard[];
   readonly drafts: readonly string[];
-  readonly model: HookAccess['model'];
+  /** What answered first: reports and counters go by it. */
+  readonly model: HookAccess['models'][number] | undefined;
+  /** Everything that answered. */
+  readonly models: HookAccess['models'];
   readonly basis: Basis;
   /** Codes and counts, no PHI. */
   readonly remarks: readonly string[];
@@ -111,7 +114,7 @@ export async function recordCall(
     user: request?.userId,
     patient: request?.patientId,
     draftOrders: outcome.drafts.filter((reference) => relativeOf(reference) === reference),
-    model: outcome.model,
+    models: outcome.models,
     cards: outcome.cards.map(({ uuid, indicator, source }) => ({ uuid, indicator, topic: source.topic.code })),
     prefetch: {
       given: prefetched?.given ?? [],

@@ -1,4 +1,5 @@
 /** One hook call: check, gather, judge, build cards, audit, answer; one deadline for all of it. Source: CDS Hooks 2.0.1 "Calling a CDS Service", "CDS Service Response". */
+import type { HookAccess } from '../audit.ts';
 import { FhirError, fhirError } from '../fhir/outcome.ts';
 import type { Resource } from '../fhir/resource.ts';
 import type { Finding } from '../risk/finding.ts';
@@ -79,6 +80,7 @@ const NOTHING_KNOWN = {
   recorded: [],
   drafts: [],
   model: undefined,
+  models: [],
   basis: NO_BASIS,
 } as const;
 
@@ -176,6 +178,7 @@ async function answerCall(service: Service, request: HookRequest, from: Call, pa
       recordedCard(built, service.shadow === true ? undefined : (body.cards[index]?.suggestions ?? [])),
     ),
     model: judged.model,
+    models: modelsIn(judged),
     basis: judged.basis,
     remarks: [
       ...dangling,
@@ -187,6 +190,13 @@ async function answerCall(service: Service, request: HookRequest, from: Call, pa
       ...(service.shadow === true && sent.length > 0 ? [`in shadow: ${sent.length} cards not shown`] : []),
     ],
   };
+}
+
+/** Each model whose result was judged, once; otherwise the knowledge of the drug check. */
+function modelsIn({ model, basis }: Judged): HookAccess['models'] {
+  const all = basis.assessments.map((assessment) => assessment.model);
+  if (all.length === 0) return model === undefined ? [] : [model];
+  return all.filter(({ id }, index) => all.findIndex((one) => one.id === id) === index);
 }
 
 const readingOf = ({ profile, hooks3 }: CdsClient, parts: CdsParts) => ({ profile, hooks3: hooks3 && parts.hooks3 });

@@ -39,7 +39,7 @@ export const NO_BASIS: Basis = { assessments: [], findings: [] };
 export interface Judged {
   readonly cards: readonly BuiltCard[];
   readonly systemActions?: readonly Action[];
-  readonly model: HookAccess['model'];
+  readonly model: HookAccess['models'][number] | undefined;
   readonly basis: Basis;
   readonly failed: boolean;
   readonly remarks: readonly string[];

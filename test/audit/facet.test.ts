@@ -76,7 +76,7 @@ const access = fc
     hook: fc.constantFrom(
       undefined,
       HOOK,
-      { ...HOOK, model: undefined },
+      { ...HOOK, models: [] },
       { ...HOOK, patient: undefined, cards: [] },
       { ...HOOK, patient: 'no id' },
     ),

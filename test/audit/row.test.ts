@@ -110,7 +110,23 @@ test('§5.6.1 §5.6.3 §8.15 a hook call tells instance, service, drafts, model 
       'drug-interactions-sign',
       'MedicationRequest/draft-1',
       'sepsis',
+      'news2',
       'urn:uuid:6f8b1c9e-1111-4222-8333-444455556666',
+    ],
+  );
+});
+
+test('balp@hook-models every model that answered is an entity with its version and hash', () => {
+  const [event] = rendered(rowOf(SAMPLES['hook call'] ?? accessOf([])));
+  const models = (event?.entity ?? []).filter(({ what }) => what?.identifier?.system?.endsWith('/NamingSystem/model'));
+  assert.deepEqual(
+    models.map(({ what, detail }) => [
+      what?.identifier?.value,
+      ...(detail ?? []).map(({ valueString }) => valueString),
+    ]),
+    [
+      ['sepsis|1.0.0', '1.0.0', 'ab'.repeat(32)],
+      ['news2|1.1.0', '1.1.0', 'cd'.repeat(32)],
     ],
   );
 });

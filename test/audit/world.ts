@@ -48,7 +48,10 @@ export const HOOK: HookAccess = {
   user: 'Practitioner/dr-canary',
   patient: 'pat-canary',
   draftOrders: ['MedicationRequest/draft-1', 'Patient/pat-canary', 'Mary Canary'],
-  model: { id: 'sepsis', version: '1.0.0', sha256: 'ab'.repeat(32) },
+  models: [
+    { id: 'sepsis', version: '1.0.0', sha256: 'ab'.repeat(32) },
+    { id: 'news2', version: '1.1.0', sha256: 'cd'.repeat(32) },
+  ],
   cards: [{ uuid: '6f8b1c9e-1111-4222-8333-444455556666', indicator: 'warning', topic: 'interaction' }],
   prefetch: { given: ['patient'], fetched: ['medications', 'conditions'], missing: ['egfr'] },
 };
@@ -214,7 +217,7 @@ export const SAMPLES: Readonly<Record<string, Access>> = {
       user: undefined,
       patient: undefined,
       draftOrders: [],
-      model: undefined,
+      models: [],
       cards: [],
       prefetch: { given: ['Mary Canary'], fetched: [], missing: [] },
     },

@@ -135,10 +135,25 @@ test('§1.6.12 cds-card@engine: a model that fails or never answers is left out;
     },
   });
   assert.equal((await some.call('deterioration-sepsis', patientView())).cards.length, 1);
-  assert.deepEqual([some.audits[0]?.status, some.audits[0]?.hook?.model?.id], [500, 'news2']);
+  const models = some.audits[0]?.hook?.models.map(({ id }) => id);
+  assert.deepEqual([some.audits[0]?.status, models], [500, ['news2']]);
   const none = world({ assess: async () => Promise.reject(new Error('broken')) });
   const answer = await none.call('deterioration-sepsis', patientView());
   assert.deepEqual([answer.status, answer.text, none.audits[0]?.status], [200, '{"cards":[]}', 500]);
+});
+
+test('balp@hook-models every model that answered is in the audit, or the tables of the drug check', async () => {
+  const answered = world({ assess: async (id) => assessment(id, { outputs: { total: 8 }, band: 'high' }) });
+  await answered.call('deterioration-sepsis', patientView());
+  const models = answered.audits[0]?.hook?.models ?? [];
+  assert.deepEqual(models.map(({ id }) => id).toSorted(), ['news2', 'qsofa', 'sirs']);
+  assert.ok(models.every(({ version, sha256 }) => version !== '' && sha256.length === 64));
+  const checked = world({ findings: [FINDING] });
+  await checked.call('drug-interactions-sign', orderSign());
+  assert.deepEqual(
+    checked.audits[0]?.hook?.models.map(({ id, version }) => `${id} ${version}`),
+    ['drug-safety 2026.1'],
+  );
 });
 
 const drug = async (findings: readonly Finding[], more: object = {}, entries?: readonly object[]) => {
