@@ -13,6 +13,7 @@
  */
 import type { Access } from '../audit.ts';
 import { FhirError, fhirError, operationOutcome } from '../fhir/outcome.ts';
+import type { AccessFilter } from '../fhir/search/algebra.ts';
 import { StoreError } from '../store/port.ts';
 import { attempted, attemptedWire } from './access-entry.ts';
 import { batch, transaction } from './bundle.ts';
@@ -59,9 +60,10 @@ export async function interact(request: FhirRequest, caller: Caller, context: Re
 }
 
 /** The caller by the Consents of this moment: one that was answered before this request holds in it. */
-async function asOfNow(caller: Caller): Promise<Caller> {
-  const access = await caller.access.asOfNow?.();
-  return access === undefined || access === caller.access ? caller : { ...caller, access };
+function asOfNow(caller: Caller): Caller | Promise<Caller> {
+  const by = (access: AccessFilter): Caller => (access === caller.access ? caller : { ...caller, access });
+  const access = caller.access.asOfNow?.() ?? caller.access;
+  return access instanceof Promise ? access.then(by) : by(access);
 }
 
 async function claimedAndRecorded(request: FhirRequest, asked: Caller, context: RestContext): Promise<FhirResponse> {

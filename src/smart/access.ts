@@ -149,12 +149,19 @@ function grantedFilter(asker: Asker, context: AccessContext): AccessFilter {
     },
   };
   if (consents === undefined) return filter;
-  const asOfNow = async (): Promise<AccessFilter> => {
-    const state = await heldConsentsOf(context).current(context.ambient.now());
+  const held = heldConsentsOf(context);
+  const isOwn = (state: ConsentState): boolean => state.version === consents.state?.version && !state.namesGroups;
+  const ofNow = async (now: number): Promise<AccessFilter> => {
+    const state = await held.current(now);
+    if (isOwn(state)) return own;
     const { actors } = rights.situation ?? NO_SITUATION;
-    if (state.version === consents.state?.version && !state.namesGroups) return own;
     const all = state.namesGroups ? await withMemberships(actors, context) : actors;
     return keptFilter({ ...asker, consents: { state, actors: all } }, context);
+  };
+  const asOfNow = (): AccessFilter | Promise<AccessFilter> => {
+    const now = context.ambient.now();
+    const state = held.known(now);
+    return state !== undefined && isOwn(state) ? own : ofNow(now);
   };
   const own: AccessFilter = { ...filter, asOfNow };
   return own;

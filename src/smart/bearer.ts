@@ -1,6 +1,6 @@
 /**
  * Access tokens: JWTs judged by their issuer's keys, others by introspection. Source: RFC 6750, RFC 9068, RFC 8725, RFC 7662; SMART App Launch 2.2.
- * A refusal is one text for every reason. What was proved is remembered under the hash of the token, never the token.
+ * A refusal is one text for every reason. What was proved is remembered under the hash of the header, never the token.
  */
 import { hash as digest } from 'node:crypto';
 import { createLocalJWKSet, decodeJwt, decodeProtectedHeader, type JWTVerifyGetKey, jwtVerify } from 'jose';
@@ -107,11 +107,12 @@ export function tokenVerifier({ issuers, now, call }: VerifierOptions): TokenVer
   };
   return {
     verify: async (authorization) => {
-      const token = tokenIn(authorization);
-      const hash = digest('sha256', token, 'base64url');
+      // Of the header as it came: what was proved once is neither parsed nor matched again.
+      const hash = digest('sha256', authorization ?? '', 'base64url');
       const held = known.get(hash);
       if (held !== undefined && held.until > now()) return current(held.token);
       known.delete(hash);
+      const token = tokenIn(authorization);
       const work = running.get(hash) ?? proved(token).finally(() => running.delete(hash));
       running.set(hash, work);
       const proof = await work;

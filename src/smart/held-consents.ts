@@ -59,9 +59,15 @@ export class HeldConsents {
     return this.#state;
   }
 
-  /** As of every commit that was answered before this was called. @param now ms since 1970 */
+  /** As of every commit that was answered before this was called; undefined: it must be read. @param now ms since 1970 */
+  known(now: number): ConsentState | undefined {
+    return this.#state !== undefined && this.#isRead() && now < this.#state.until ? this.#state : undefined;
+  }
+
+  /** The same, read when it must be. @param now ms since 1970 */
   async current(now: number): Promise<ConsentState> {
-    if (this.#state !== undefined && this.#isRead() && now < this.#state.until) return this.#state;
+    const known = this.known(now);
+    if (known !== undefined) return known;
     // One after the other: what one has begun to read may miss what another must not.
     const turn = this.#turn.then(() => this.#refreshed(now));
     this.#turn = turn.catch(() => undefined);

@@ -34,15 +34,18 @@ export function identityOf({ verifier, fhirBase, context, tellEmergency }: Ident
   const known = new WeakMap<AccessToken, Known>();
   return async (authorization, peer) => {
     const token = await verifier.verify(authorization);
-    const { policy, ambient } = context();
+    const { policy, ambient, store } = context();
+    const stamp = store.stamp();
     const before = known.get(token);
     const isSame = before !== undefined && before.policy === policy;
     const holder = isSame ? before.holder : holderOf(token, fhirBase, policy);
     const { named, rights: last } = holder;
-    const patients = named === undefined ? last.patients : await personOf(named, EVERYTHING, context());
+    // Who is one person with whom is asked again as soon as anything was written.
+    const isFresh = isSame && (named === undefined || (stamp !== undefined && stamp === before.stamp));
+    const patients = isFresh || named === undefined ? last.patients : await personOf(named, EVERYTHING, context());
     // The same object for the same rights: the filter that they compile to is found by it.
     const rights = isAlike(patients, last.patients) ? last : { ...last, patients };
-    if (!isSame || rights !== last) known.set(token, { policy, holder: { ...holder, rights } });
+    if (!isFresh) known.set(token, { policy, stamp, holder: rights === last ? holder : { ...holder, rights } });
     const caller: CallerFacts = {
       ...holder.facts,
       address: peer.address,
@@ -62,6 +65,8 @@ const isAlike = (one: readonly string[], other: readonly string[]): boolean =>
 /** What follows from a token alone, worked out once by the policy of then. */
 interface Known {
   readonly policy: AccessPolicy | undefined;
+  /** Of the store, before its patients were asked for. */
+  readonly stamp: number | undefined;
   readonly holder: Holder;
 }
 interface Holder {

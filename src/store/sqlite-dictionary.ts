@@ -5,17 +5,33 @@ import { raw, type Statements, sql } from './sqlite-sql.ts';
 const TABLES = ['type', 'parameter', 'system', 'unit'] as const;
 export type DictionaryName = (typeof TABLES)[number];
 
+/** Most names that are remembered as never written, of one state. */
+const MOST_ABSENT = 1000;
+
 /** No row has this number: what a name that was never written means to a reader. */
 export const UNKNOWN = -1;
+
+/** What was looked up in one state of the database. */
+interface Seen {
+  readonly turn: number;
+  readonly absent: Set<string>;
+  readonly codes: Map<string, readonly string[]>;
+}
 
 /** What a number stands for, per table; a miss is read again, since the writer may have added it meanwhile. */
 export class Dictionary {
   protected readonly statements: Statements;
   readonly #numbers: Record<DictionaryName, Map<string, number>>;
   readonly #names = new Map<number, string>();
+  readonly #turn: (() => number) | undefined;
+  /** What holds of one state only. */
+  #state: Seen;
 
-  constructor(statements: Statements) {
+  /** @param turn another number for each state that is read; without it nothing is remembered that a later one may tell otherwise */
+  constructor(statements: Statements, turn?: () => number) {
     this.statements = statements;
+    this.#turn = turn;
+    this.#state = { turn: Number.NaN, absent: new Set(), codes: new Map() };
     this.#numbers = { type: new Map(), parameter: new Map(), system: new Map(), unit: new Map() };
   }
 
@@ -23,6 +39,12 @@ export class Dictionary {
   forget(): void {
     for (const table of TABLES) this.#numbers[table].clear();
     this.#names.clear();
+  }
+
+  #ofState(): Seen {
+    const turn = this.#turn?.() ?? Number.NaN;
+    if (turn !== this.#state.turn) this.#state = { turn, absent: new Set(), codes: new Map() };
+    return this.#state;
   }
 
   protected remember(table: DictionaryName, name: string, id: number): number {
@@ -35,14 +57,25 @@ export class Dictionary {
   number(table: DictionaryName, name: string): number {
     const known = this.#numbers[table].get(name);
     if (known !== undefined) return known;
+    const { absent } = this.#ofState();
+    const key = `${table} ${name}`;
+    if (absent.has(key)) return UNKNOWN;
     const found = this.statements.number(sql`SELECT id FROM ${raw(table)} WHERE name=${name}`);
-    return found === undefined ? UNKNOWN : this.remember(table, name, found);
+    if (found !== undefined) return this.remember(table, name, found);
+    if (absent.size < MOST_ABSENT) absent.add(key);
+    return UNKNOWN;
   }
 
   /** Codes that a token parameter occurs with, at most `most`; one may come twice. */
   codes(parameter: number, most: number): readonly string[] {
+    const { codes } = this.#ofState();
+    const key = `${parameter} ${most}`;
+    const known = codes.get(key);
+    if (known !== undefined) return known;
     const rows = this.statements.all(sql`SELECT code FROM code_system WHERE parameter=${parameter} LIMIT ${most}`);
-    return rows.map(([code]) => String(code));
+    const found = rows.map(([code]) => String(code));
+    codes.set(key, found);
+    return found;
   }
 
   /** False when every resource has at most one date of this parameter. */

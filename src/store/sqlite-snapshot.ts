@@ -41,6 +41,7 @@ export class Snapshot {
   readonly #now: () => number;
   /** Number of commits that it holds at least. */
   #commits = 0;
+  #turn = 0;
   #since = 0;
   #timer: NodeJS.Timeout | undefined;
 
@@ -49,6 +50,11 @@ export class Snapshot {
     this.#statements = statements;
     this.#signals = signals;
     this.#now = now;
+  }
+
+  /** Another number for each state that is read: what one does not hold, the next may. */
+  get turn(): number {
+    return this.#turn;
   }
 
   /** Several statements over one state that holds every commit of data acknowledged so far. */
@@ -85,6 +91,7 @@ export class Snapshot {
     this.end();
     this.#commits = this.#signals.commits;
     this.#since = this.#now();
+    this.#turn++;
     this.#statements.run('BEGIN');
     if (this.#timer === undefined) this.#timer = setTimeout(() => this.#expire(), OLDEST_MS).unref();
   }

@@ -97,7 +97,7 @@ export class SqliteReader implements AttachedStore {
     this.statements.connection.pragma('query_only=1');
     this.writer = new WriterChannel(port);
     this.#snapshot = new Snapshot(this.statements, this.writer.signals);
-    const dictionary = new Dictionary(this.statements);
+    const dictionary = new Dictionary(this.statements, () => this.#snapshot.turn);
     this.#versions = new Versions(this.statements, dictionary);
     this.#searcher = new Searcher(this.statements, dictionary, budgetMs, collect);
     this.#audit = new AuditReader(this.statements, this.#searcher, renderAudit);

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import type { FhirResponse } from '../../src/rest/request.ts';
+import { callerOf } from '../../src/smart/access.ts';
 import { tokenVerifier } from '../../src/smart/bearer.ts';
 import { identityOf } from '../../src/smart/identity.ts';
 import { listening } from '../http/server.ts';
@@ -380,4 +381,34 @@ test('§4.3.7 smart@token-required: 401 with a challenge, before the body; /meta
   } finally {
     await close();
   }
+});
+
+test('smart@person-now: a link between records counts with the next request of a token that was proved before, and goes with it', async () => {
+  const start = w.context.ambient.now();
+  const verifier = tokenVerifier({
+    issuers: [ISSUED],
+    now: () => start,
+    call: () => Promise.reject(new Error('no call')),
+  });
+  const { context } = w;
+  const identify = identityOf({
+    verifier,
+    fhirBase: BASE,
+    context: () => context,
+    tellEmergency: async () => undefined,
+  });
+  const token = await signed(claims(start, { scope: 'patient/Observation.rs', patient: 'lone' }));
+  const status = async (): Promise<number> => {
+    const facts = await identify(`Bearer ${token}`, { requestId: 'r', address: '127.0.0.1' });
+    return (await w.sendAs(callerOf(facts, context), 'GET', '/Observation/twin-lab')).status;
+  };
+  const twin = (link: object) => w.send('PUT', '/Patient/twin', body({ resourceType: 'Patient', id: 'twin', ...link }));
+  await twin({});
+  await w.send('PUT', '/Observation/twin-lab', body(observation('twin-lab', 'twin', 'laboratory')));
+  const found = [await status(), await status()];
+  await twin({ link: [{ other: { reference: 'Patient/lone' }, type: 'seealso' }] });
+  found.push(await status(), await status());
+  await twin({});
+  found.push(await status());
+  assert.deepEqual(found, [404, 404, 200, 200, 404]);
 });

@@ -166,7 +166,7 @@ export interface AccessFilter {
    */
   isBound?(type: string): boolean;
   /** The same rights by such decisions as of now; absent: none binds. */
-  asOfNow?(): Promise<AccessFilter>;
+  asOfNow?(): AccessFilter | Promise<AccessFilter>;
 }
 
 /** A search of one type, access already inside `where`. `principal` and `fingerprint` bind cursors to caller and query. */
