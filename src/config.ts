@@ -137,6 +137,9 @@ export const SETTINGS = {
   ROLES_DIR: optionalText(
     'Folder with one JSON file per role of the site, as roles/schema.json says; they join those of roles/, and take the place of those of the same name (docs/authorization.md).',
   ),
+  CONSENT_DEFAULT: optionalText(
+    'JSON file with one Consent.provision (R4): what is denied, by purpose, class or whatever else, where no Consent of the patient permits it. Unset: nothing is (docs/authorization.md#consents).',
+  ),
   CDS_CLIENTS_DIR: optionalText(
     'Folder with one JSON file per CDS client, as cds-services/clients/schema.json says; then every call needs its JWT. Unset: whoever reaches the server may call.',
   ),

@@ -114,7 +114,7 @@ const ROOMS: readonly Room[] = [
     packages: ['oidc-provider', 'otpauth', 'jose', 'node:crypto', 'node:util'],
   },
   { prefix: 'smart/scopes', rooms: ['fhir/'], packages: [] },
-  { prefix: 'smart/policy', rooms: ['fhir/', 'smart/scopes'], packages: [] },
+  { prefix: 'smart/policy', rooms: ['fhir/', 'smart/scopes', 'smart/consent-rule'], packages: [] },
   { prefix: 'smart/consent-rule', rooms: ['fhir/'], packages: [] },
   {
     prefix: 'smart/',

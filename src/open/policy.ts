@@ -4,10 +4,12 @@ import { FOLDERS } from '../folders.ts';
 import type { RestContext } from '../rest/context.ts';
 import { assertRoles } from '../smart/access.ts';
 import { loadPolicy } from '../smart/roles.ts';
+import { consentDefault } from './consent-default.ts';
 
-/** @throws TypeError naming every role that cannot be kept */
-export function withPolicy({ ROLES_DIR }: Config, base: RestContext): RestContext {
-  const context = { ...base, policy: loadPolicy(FOLDERS, ROLES_DIR) };
+/** @throws TypeError naming every role that cannot be kept, or why the site's default of Consents cannot */
+export function withPolicy({ ROLES_DIR, CONSENT_DEFAULT }: Config, base: RestContext): RestContext {
+  const site = CONSENT_DEFAULT === undefined ? {} : { consentDefault: consentDefault(CONSENT_DEFAULT, base) };
+  const context = { ...base, policy: { ...loadPolicy(FOLDERS, ROLES_DIR), ...site } };
   assertRoles(context.policy, context);
   return context;
 }

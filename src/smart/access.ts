@@ -12,7 +12,7 @@ import { ALL, and, NONE, not, or } from '../fhir/search/simplify.ts';
 import type { CallerFacts } from '../rest/caller.ts';
 import type { Caller, RestContext } from '../rest/context.ts';
 import { withMemberships } from './consent-actors.ts';
-import { regionsOf } from './consent-regions.ts';
+import { type Judged, regionsOf } from './consent-regions.ts';
 import { type ConsentState, heldConsentsOf } from './held-consents.ts';
 import {
   type AccessPolicy,
@@ -23,7 +23,7 @@ import {
   rolesOf,
   seesOthers,
 } from './policy.ts';
-import { BESIDE_COMPARTMENT, EXPLICIT_ONLY, OPEN_TO_PATIENTS } from './reach.ts';
+import { ABOUT_SEVERAL, BESIDE_COMPARTMENT, EXPLICIT_ONLY, OPEN_TO_PATIENTS } from './reach.ts';
 import { NO_SITUATION, type Rights, type Scope, type Situation } from './scopes.ts';
 import { throughContext } from './security-context.ts';
 
@@ -184,6 +184,9 @@ interface Limits {
   isBound(type: string): boolean;
 }
 
+/** Nothing there is, by what patients say now: not to be told from a narrow view, as what scopes and roles leave out is. */
+const NOTHING_NOW: Predicate = { kind: 'ids', ids: [] };
+
 /** What narrows scopes: roles for good; labels and consents unless an emergency lifts them for one patient. */
 function limitsOf(situation: Situation, consents: Asker['consents'], context: AccessContext): Limits {
   const { policy } = context;
@@ -195,17 +198,21 @@ function limitsOf(situation: Situation, consents: Asker['consents'], context: Ac
     cut: (scoped, type, verb) => {
       const permitted = and([scoped, roles === undefined ? ALL : permittedBy(roles, type, verb, context)]);
       if (permitted.kind === 'none' || type === AUDIT_EVENT) return permitted;
-      const limit = and([unlabelled(type, hidden), not(refused(type, situation, consents, context))]);
+      const limit = and([unlabelled(type, hidden), not(refused(type, verb, situation, consents, context))]);
       const open = limit.kind === 'all' ? ALL : or([limit, compartmentOf(type, lifted, context)]);
-      return and([permitted, open]);
+      return open.kind === 'none' ? NOTHING_NOW : and([permitted, open]);
     },
     isBound: (type) => consents !== undefined && (type === BINARY || isOfPatients(type, context)),
   };
 }
 
-/** What Consents deny of a type to a caller: the conditions that patients share, each with the patients who set it. Before any was read, everything. */
+/**
+ * What is denied of a type to a caller: by Consents, and by the site where no Consent permits. The conditions that patients share, each with the
+ * patients who set it. Before any was read, everything.
+ */
 function refused(
   type: string,
+  verb: Verb,
   { purposes }: Situation,
   consents: Asker['consents'],
   context: AccessContext,
@@ -213,19 +220,39 @@ function refused(
   if (consents === undefined || !isOfPatients(type, context)) return NONE;
   const { state, actors } = consents;
   if (state === undefined) return ALL;
-  const alike = new Map<string, { readonly denied: Predicate; readonly patients: string[] }>();
-  for (const { root, patients } of state.rules) {
-    const { deny } = regionsOf(root, type, { actors, purposes, now: state.now }, context);
-    const key = deny.kind === 'none' ? undefined : JSON.stringify(deny);
-    const known = alike.get(key ?? '') ?? { denied: deny, patients: [] };
-    known.patients.push(...patients);
-    if (key !== undefined) alike.set(key, known);
-  }
-  return or(
-    [...alike.values()].map(({ denied, patients }) =>
-      and([compartmentOf(type, [...new Set(patients)], context), denied]),
-    ),
+  const who: Judged = { verb, actors, purposes, now: state.now };
+  const said = state.rules.map(({ root, patients }) => ({ ...regionsOf(root, type, who, context), patients }));
+  const denied = alike(said.map(({ deny, patients }) => ({ where: deny, patients }))).map(({ where, patients }) =>
+    and([compartmentOf(type, patients, context), where]),
   );
+  const { consentDefault } = context.policy ?? {};
+  const byDefault = consentDefault === undefined ? NONE : regionsOf(consentDefault, type, who, context).deny;
+  if (byDefault.kind === 'none') return or(denied);
+  const permitted = alike(said.map(({ permit, patients }) => ({ where: permit, patients }))).map(
+    ({ where, patients }) => and([aboutOne(type, patients, context), where]),
+  );
+  return or([...denied, and([byDefault, not(or(permitted))])]);
+}
+
+/** Patients of the same condition together; what is no condition is left out. */
+function alike(all: readonly { readonly where: Predicate; readonly patients: readonly string[] }[]) {
+  const found = new Map<string, { readonly where: Predicate; readonly patients: Set<string> }>();
+  for (const { where, patients } of all) {
+    if (where.kind === 'none') continue;
+    const key = JSON.stringify(where);
+    const known = found.get(key) ?? { where, patients: new Set<string>() };
+    for (const id of patients) known.patients.add(id);
+    found.set(key, known);
+  }
+  return [...found.values()].map(({ where, patients }) => ({ where, patients: [...patients] }));
+}
+
+/** What of a type is about one of the patients and about nobody else: what they may permit. Of types that may be about several it is nothing. */
+function aboutOne(type: string, patients: readonly string[], context: AccessContext): Predicate {
+  if (patients.length === 0 || ABOUT_SEVERAL.has(type)) return NONE;
+  if (type === 'Patient') return { kind: 'ids', ids: patients };
+  if (context.capability.types.get(type)?.searchParameters.get('patient')?.type !== 'reference') return NONE;
+  return { kind: 'reference', parameter: `${type}.patient`, targets: patients.map((id) => `Patient/${id}`) };
 }
 
 /** Not versioned, not labelled, and about requests rather than care: roles alone decide. */

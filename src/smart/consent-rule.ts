@@ -9,13 +9,23 @@ export interface ConsentCode {
   readonly system: string | undefined;
   readonly code: string;
 }
+/** Stands where a condition has no code. */
+export const UNKNOWN = '';
+
+/** Whom a provision names, in which roles (codes). */
+export interface ConsentActor {
+  readonly names: readonly string[];
+  readonly roles: readonly string[];
+}
 /** One provision; its nested ones are exceptions to it. */
 export interface Provision {
   readonly type: 'deny' | 'permit';
   /** ms since 1970, [low, high). */
   readonly period: readonly [low: number, high: number];
-  /** References and identifiers of whom it is about; empty = everyone. */
-  readonly actors: readonly string[];
+  /** By references and identifiers; empty = everyone. */
+  readonly actors: readonly ConsentActor[];
+  /** Codes of consentaction; empty = all of them. */
+  readonly actions: readonly string[];
   readonly purposes: readonly string[];
   readonly labels: readonly string[];
   readonly classes: readonly ConsentCode[];
@@ -48,6 +58,11 @@ export function ruleOf(resource: Resource, local: (reference: string) => string 
   return { patient, from, root };
 }
 
+/** The provision of a site, that holds where no Consent of the patient permits. @param given with a type */
+export function siteProvision(given: JsonObject, local: (reference: string) => string | undefined): Provision {
+  return provisionOf(given, 'deny', local, 0);
+}
+
 /** Whether a provision can deny anything to anybody at any time. */
 export const mayDeny = ({ type, exceptions }: Provision): boolean => type === 'deny' || exceptions.some(mayDeny);
 
@@ -67,10 +82,11 @@ function provisionOf(
     type: depth > DEEPEST ? 'deny' : said,
     period: periodIn(given.period) ?? [LEAST, MOST],
     actors: actorsIn(list(given.actor), local),
-    purposes: codesIn(list(given.purpose)).map(({ code }) => code),
-    labels: codesIn(list(given.securityLabel)).map(({ code }) => code),
-    classes: codesIn(list(given.class)),
-    codes: codesIn(list(given.code)),
+    actions: conditionsIn(given.action).map(({ code }) => code),
+    purposes: conditionsIn(given.purpose).map(({ code }) => code),
+    labels: conditionsIn(given.securityLabel).map(({ code }) => code),
+    classes: conditionsIn(given.class),
+    codes: conditionsIn(given.code),
     dataPeriod: periodIn(given.dataPeriod),
     data: list(given.data).flatMap((each) => {
       const reference = isJsonObject(each) ? referenceIn(each.reference, local) : undefined;
@@ -86,14 +102,14 @@ function provisionOf(
   };
 }
 
-/** Whom a provision names; a name that nobody here can be matched with stands for nobody. */
-function actorsIn(given: readonly Json[], local: (reference: string) => string | undefined): readonly string[] {
-  return given.flatMap((each) => {
-    const actor = isJsonObject(each) && isJsonObject(each.reference) ? each.reference : {};
+/** Whom a provision names; without a name that somebody here can be matched with it is nobody. */
+function actorsIn(given: readonly Json[], local: (reference: string) => string | undefined): readonly ConsentActor[] {
+  return given.map((each) => {
+    const { reference, role } = isJsonObject(each) ? each : {};
+    const actor = isJsonObject(reference) ? reference : {};
     const identifier = isJsonObject(actor.identifier) ? actor.identifier.value : undefined;
     const named = [referenceIn(actor, local), typeof identifier === 'string' ? identifier : undefined];
-    const known = named.filter((name) => name !== undefined);
-    return known.length === 0 ? [''] : known;
+    return { names: named.filter((name) => name !== undefined), roles: codesIn([role]).map(({ code }) => code) };
   });
 }
 
@@ -116,6 +132,14 @@ function codesIn(given: readonly (Json | undefined)[]): readonly ConsentCode[] {
     if (Array.isArray(each.coding)) return codesIn(each.coding);
     const system = typeof each.system === 'string' ? each.system : undefined;
     return typeof each.code === 'string' ? [{ system, code: each.code }] : [];
+  });
+}
+
+/** The codes of each concept; UNKNOWN for one that is only described, so that it is not taken for no condition. */
+function conditionsIn(given: Json | undefined): readonly ConsentCode[] {
+  return list(given).flatMap((each) => {
+    const codes = codesIn([each]);
+    return codes.length === 0 ? [{ system: undefined, code: UNKNOWN }] : codes;
   });
 }
 

@@ -40,6 +40,7 @@ const GROUP = /^(?:Organization|CareTeam|Group|PractitionerRole)\//;
 export class HeldConsents {
   readonly #store: ResourceStore;
   readonly #fhirBase: string;
+  readonly #site: Provision | undefined;
   readonly #rules = new Map<string, ConsentRule>();
   #read: Mark | undefined;
   #stamp: number | undefined;
@@ -49,9 +50,11 @@ export class HeldConsents {
   #state: ConsentState | undefined;
   #turn: Promise<unknown> = Promise.resolve();
 
-  constructor(store: ResourceStore, fhirBase: string) {
+  /** @param site what holds where no Consent permits; when it denies anything, Consents that only permit are asked for too */
+  constructor(store: ResourceStore, fhirBase: string, site?: Provision) {
     this.#store = store;
     this.#fhirBase = fhirBase;
+    this.#site = site;
   }
 
   /** As it was known last; undefined when nothing was ever read. */
@@ -101,7 +104,7 @@ export class HeldConsents {
       else this.#rules.set(id, rule);
     }
     this.#read = mark;
-    const isLinked = [...this.#rules.values()].some(({ root }) => mayDeny(root)) && (await this.#readLinks());
+    const isLinked = [...this.#rules.values()].some(({ root }) => this.#isAsked(root)) && (await this.#readLinks());
     this.#stamp = stamp;
     return isChanged || isLinked;
   }
@@ -157,20 +160,26 @@ export class HeldConsents {
     return { seen, mark };
   }
 
+  #isAsked(root: Provision): boolean {
+    return mayDeny(root) || (this.#site !== undefined && mayDeny(this.#site));
+  }
+
   #stateAt(now: number, version: number): ConsentState {
     const alike = new Map<string, { readonly root: Provision; readonly patients: Set<string> }>();
     const neighbours = bothWays(this.#links);
-    let until = Number.POSITIVE_INFINITY;
+    const site = this.#site === undefined ? [] : [this.#site];
+    let until = Math.min(...site.flatMap(instantsOf).filter((instant) => instant > now));
     for (const { patient, from, root } of this.#rules.values()) {
       for (const instant of [from, ...instantsOf(root)]) if (instant > now) until = Math.min(until, instant);
-      if (from > now || !mayDeny(root)) continue;
+      if (from > now || !this.#isAsked(root)) continue;
       const key = JSON.stringify(root);
       const known = alike.get(key) ?? { root, patients: new Set() };
       for (const id of joinedTo(patient, neighbours)) known.patients.add(id);
       alike.set(key, known);
     }
     const rules = [...alike.values()].map(({ root, patients }) => ({ root, patients: [...patients].toSorted() }));
-    return { version, now, until, rules, namesGroups: rules.some(({ root }) => actorsOf(root).some(isGroup)) };
+    const namesGroups = [...site, ...rules.map(({ root }) => root)].some((root) => actorsOf(root).some(isGroup));
+    return { version, now, until, rules, namesGroups };
   }
 }
 
@@ -200,17 +209,26 @@ function joinedTo(id: string, neighbours: ReadonlyMap<string, readonly string[]>
 }
 
 const isGroup = (actor: string): boolean => GROUP.test(actor);
-const actorsOf = ({ actors, exceptions }: Provision): readonly string[] => [...actors, ...exceptions.flatMap(actorsOf)];
+const actorsOf = ({ actors, exceptions }: Provision): readonly string[] => [
+  ...actors.flatMap(({ names }) => names),
+  ...exceptions.flatMap(actorsOf),
+];
 const instantsOf = ({ period, exceptions }: Provision): readonly number[] => [
   ...period,
   ...exceptions.flatMap(instantsOf),
 ];
 
-const indexes = new WeakMap<ResourceStore, HeldConsents>();
+const indexes = new WeakMap<ResourceStore, Map<Provision | undefined, HeldConsents>>();
 
-/** The one of a store, on this thread. */
-export function heldConsentsOf({ store, settings }: Pick<RestContext, 'store' | 'settings'>): HeldConsents {
-  const known = indexes.get(store) ?? new HeldConsents(store, settings.fhirBase);
-  indexes.set(store, known);
+/** The one of a store and a site, on this thread. */
+export function heldConsentsOf({
+  store,
+  settings,
+  policy,
+}: Pick<RestContext, 'store' | 'settings' | 'policy'>): HeldConsents {
+  const site = policy?.consentDefault;
+  const ofStore = indexes.get(store) ?? new Map<Provision | undefined, HeldConsents>();
+  const known = ofStore.get(site) ?? new HeldConsents(store, settings.fhirBase, site);
+  indexes.set(store, ofStore.set(site, known));
   return known;
 }

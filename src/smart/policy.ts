@@ -3,6 +3,7 @@
  * Source: docs/authorization.md, decision 0037; HL7 v3 Confidentiality, ActCode.
  */
 import type { Verb } from '../fhir/search/algebra.ts';
+import type { Provision } from './consent-rule.ts';
 import type { Rights, Situation } from './scopes.ts';
 
 export interface Clearance {
@@ -43,6 +44,8 @@ export interface RestrictingLabels {
 }
 export interface AccessPolicy {
   readonly roles: ReadonlyMap<string, Role>;
+  /** What the site denies where no Consent of the patient permits; absent: nothing. */
+  readonly consentDefault?: Provision;
   readonly labels: RestrictingLabels;
 }
 

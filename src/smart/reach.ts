@@ -39,3 +39,13 @@ export const BESIDE_COMPARTMENT: ReadonlyMap<string, readonly string[]> = new Ma
   ['Device', ['patient']],
   ['Task', ['patient']],
 ]);
+
+/** Types with a search parameter `patient` that may name several: no one of them permits for the others. */
+export const ABOUT_SEVERAL: ReadonlySet<string> = new Set([
+  'Account',
+  'Appointment',
+  'AuditEvent',
+  'Contract',
+  'Person',
+  'Provenance',
+]);

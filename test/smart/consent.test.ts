@@ -87,7 +87,12 @@ async function seen(situation: Situation): Promise<readonly string[]> {
 const EVERYTHING = ['a', 'b', 'c', 'coded', 'labelled', 'new', 'of-b', 'old', 'plain'];
 const without = (...hidden: string[]) => EVERYTHING.filter((id) => !hidden.includes(id));
 const ONLY_B = ['b', 'of-b'];
-const actor = (reference: string) => [{ role: code('x'), reference: { reference } }];
+const role = (each: string) => ({
+  coding: [{ system: 'http://terminology.hl7.org/CodeSystem/v3-ParticipationType', code: each }],
+});
+const actor = (reference: string, as = 'IRCP') => [{ role: role(as), reference: { reference } }];
+const action = (...codes: string[]) =>
+  codes.map((each) => ({ coding: [{ system: 'http://terminology.hl7.org/CodeSystem/consentaction', code: each }] }));
 const purpose = (...codes: string[]) => codes.map((each) => ({ system: 'urn:purpose', code: each }));
 const clazz = (each: string) => [{ system: 'http://hl7.org/fhir/resource-types', code: each }];
 const deny = (more: object = {}) => ({ type: 'deny', ...more });
@@ -202,6 +207,66 @@ const cases: readonly Case[] = [
     ['b', 'labelled', 'new', 'of-b', 'old', 'plain'],
   ],
   ['of two Consents, deny wins', DR, [{ type: 'permit' }, deny({ class: clazz('Condition') })], without('c')],
+  [
+    'denied to whoever keeps it: the role of who is denied is of no account',
+    DR,
+    [deny({ actor: actor('Practitioner/dr', 'CST') })],
+    ONLY_B,
+  ],
+  [
+    'denied but to an actor in a role that is given data',
+    DR,
+    [deny({ provision: [{ type: 'permit', actor: actor('Practitioner/dr', 'PRCP') }] })],
+    EVERYTHING,
+  ],
+  [
+    'a permission for who keeps it is none for who reads it',
+    DR,
+    [deny({ provision: [{ type: 'permit', actor: actor('Practitioner/dr', 'CST') }] })],
+    ONLY_B,
+  ],
+  [
+    'a permission for a role in words is not used',
+    DR,
+    [
+      deny({
+        provision: [
+          { type: 'permit', actor: [{ role: { text: 'reader' }, reference: { reference: 'Practitioner/dr' } }] },
+        ],
+      }),
+    ],
+    ONLY_B,
+  ],
+  [
+    'what a permission that is not used denies, is denied',
+    DR,
+    [{ type: 'permit', actor: actor('Practitioner/dr', 'CST'), provision: [deny({ class: clazz('Condition') })] }],
+    without('c'),
+  ],
+  ['denied for a purpose in words only', DR, [deny({ purpose: [{ display: 'gossip' }] })], ONLY_B],
+  ['denied by a class in words only', DR, [deny({ class: [{ display: 'letters' }] })], ONLY_B],
+  ['denied by a label in words only', DR, [deny({ securityLabel: [{ display: 'secret' }] })], ONLY_B],
+  ['denied by a code in words only', DR, [deny({ code: [{ text: 'gossip' }] })], ONLY_B],
+  [
+    'denied by data that no reference names',
+    DR,
+    [deny({ data: [{ meaning: 'instance', reference: { identifier: { value: 'x' } } }] })],
+    ONLY_B,
+  ],
+  ...(['purpose', 'class', 'securityLabel'] as const).map(
+    (name): Case => [
+      `a permission by a ${name} in words only is not used`,
+      DR,
+      [deny({ provision: [{ type: 'permit', [name]: [{ display: 'x' }] }] })],
+      ONLY_B,
+    ],
+  ),
+  [
+    'a permission by a code in words only is not used',
+    DR,
+    [deny({ provision: [{ type: 'permit', code: [{ text: 'x' }] }] })],
+    ONLY_B,
+  ],
   ['the patient is not bound by their own', { ...DR, roles: ['patient'] }, [deny()], EVERYTHING],
   ['the privacy officer is not bound', { ...DR, roles: ['privacy-officer'] }, [deny()], EVERYTHING],
   ['in an emergency', { ...DR, breakGlass: { patient: 'a' } }, [deny()], EVERYTHING],
@@ -358,3 +423,53 @@ test('consent@self-lift: whom a Consent binds neither lifts nor loosens nor dele
   assert.equal((await ask(DR, 'GET', '/Observation/plain')).status, 200);
   assert.equal((await ask(DR, 'DELETE', `/Consent/${id}`)).status, 204, 'one that denies nothing any more');
 });
+
+/** What each interaction is answered with, of a resource that the provision is about; 404, 403 and 204 without effect are refusals. */
+async function done(situation: Situation): Promise<string> {
+  const body = observation('acted', 'a');
+  assert.ok((await w.send('PUT', '/Observation/acted', { body })).status < 300);
+  const created = await ask(situation, 'POST', '/Observation', { body: { ...body, id: undefined } });
+  const read = await ask(situation, 'GET', '/Observation/acted');
+  const found = json(await ask(situation, 'GET', '/Observation?_id=acted')).total === 1;
+  const updated = await ask(situation, 'PUT', '/Observation/acted', { body: { ...body, language: 'en' } });
+  await ask(situation, 'DELETE', '/Observation/acted');
+  const deleted = (await w.send('GET', '/Observation/acted')).status === 410;
+  const letters = [
+    [created.status === 201, 'c'],
+    [read.status === 200, 'r'],
+    [updated.status === 200, 'u'],
+    [deleted, 'd'],
+    [found, 's'],
+  ] as const;
+  return letters.flatMap(([isDone, letter]) => (isDone ? [letter] : [])).join('');
+}
+const permit = (...codes: string[]) => [deny({ provision: [{ type: 'permit', action: action(...codes) }] })];
+const actions: readonly [why: string, provisions: readonly object[], left: string][] = [
+  ['none named: all', [deny()], ''],
+  ['access denied: nothing that shows it', [deny({ action: action('access') })], 'c'],
+  ['use denied: what is read may be used', [deny({ action: action('use') })], 'c'],
+  ['disclosure denied: what is read may be disclosed', [deny({ action: action('disclose') })], 'c'],
+  ['“access and correct” denied', [deny({ action: action('correct') })], 'c'],
+  ['collection denied: nothing new, neither by a version', [deny({ action: action('collect') })], 'rds'],
+  ['two denied', [deny({ action: action('collect', 'access') })], ''],
+  ['an action of another system denied: all', [deny({ action: [code('x')] })], ''],
+  ['an action in words denied: all', [deny({ action: [{ text: 'x' }] })], ''],
+  ['all denied but access', permit('access'), 'rs'],
+  ['all denied but “access and correct”', permit('correct'), 'ruds'],
+  ['all denied but collection', permit('collect'), 'c'],
+  ['all denied but use, which gives no access', permit('use'), ''],
+  ['all denied but disclosure, which gives no access', permit('disclose'), ''],
+  ['all denied but all five', permit('access', 'collect', 'use', 'disclose', 'correct'), 'cruds'],
+  ['all denied but an action of another system', [deny({ provision: [{ type: 'permit', action: [code('x')] }] })], ''],
+  ['all denied but an action in words', [deny({ provision: [{ type: 'permit', action: [{ text: 'x' }] }] })], ''],
+  ['of two Consents that meet, deny wins', [deny({ action: action('access') }), { type: 'permit' }], 'c'],
+];
+test('consent@actions control: nothing denied', async () => assert.equal(await done(DR), 'cruds'));
+for (const [why, provisions, left] of actions) {
+  test(`consent@actions ${why}: ${left === '' ? 'nothing' : left} is left`, async () => {
+    const kept: string[] = [];
+    for (const each of provisions) kept.push(await consent(Object.assign({}, each)));
+    assert.equal(await done(DR), left);
+    await lifted(...kept);
+  });
+}

@@ -157,8 +157,14 @@ const conditions = joined(
   maybe(
     'actor',
     fc
-      .constantFrom('Practitioner/p1', 'Practitioner/p9')
-      .map((reference) => [{ role: { text: 'x' }, reference: { reference } }]),
+      .tuple(fc.constantFrom('Practitioner/p1', 'Practitioner/p9'), fc.constantFrom('IRCP', 'IRCP', 'CST'))
+      .map(([reference, as]) => [{ role: { coding: [{ system: 'urn:s', code: as }] }, reference: { reference } }]),
+  ),
+  maybe(
+    'action',
+    fc
+      .constantFrom(['access'], ['correct'], ['collect', 'access'], ['use'], ['unheard-of'])
+      .map((codes) => codes.map((each) => ({ coding: [{ system: 'urn:s', code: each }] }))),
   ),
   maybe(
     'purpose',
@@ -189,6 +195,9 @@ const provision = (depth: number): fc.Arbitrary<object> => {
     .tuple(own, nested)
     .map(([one, exceptions]) => (exceptions.length === 0 ? one : { ...one, provision: exceptions }));
 };
+/** What holds where no Consent permits; mostly nothing does. */
+export const sites: fc.Arbitrary<object | undefined> = fc.option(provision(1), { nil: undefined, freq: 1 });
+
 const consent = joined(
   fc.record({
     status: fc.constantFrom('active', 'active', 'active', 'inactive'),

@@ -17,6 +17,8 @@ export interface Limits {
   readonly situation: Situation;
   /** Consents as they are now, of whatever status. */
   readonly consents: readonly Whole[];
+  /** The provision of the site, when it has one. */
+  readonly site: object | undefined;
   /** Everything as it is now, for what a Binary names. */
   readonly held: readonly Whole[];
 }
@@ -53,9 +55,7 @@ export function permitted(
   if (!seesContext(letter, resource, scopes, persons, limits)) return false;
   const { breakGlass } = limits.situation;
   if (breakGlass !== undefined && belongsTo(resource, [breakGlass.patient])) return true;
-  return (
-    !hasHiddenLabel(resource, limits.situation) && !limits.consents.some((each) => refuses(each, resource, limits))
-  );
+  return !hasHiddenLabel(resource, limits.situation) && !isRefused(letter, resource, limits);
 }
 
 /** A Subscription is of who made it, and of roles that are for those of others. */
@@ -171,33 +171,74 @@ function hasHiddenLabel(resource: Whole, situation: Situation): boolean {
   });
 }
 
-/** Whether a Consent that is in force, of a patient the resource belongs to, denies it to this caller. */
-function refuses(consent: Whole, resource: Whole, { situation, held }: Limits): boolean {
+/** Whether a Consent of a patient the resource belongs to denies it to this caller; or the site does, and none of whom it is about permits. */
+function isRefused(letter: Letter, resource: Whole, { situation, consents, site, held }: Limits): boolean {
   if (rolesOf(situation).some(({ boundByConsent }) => boundByConsent === false)) return false;
-  const [patient = ''] = references(consent.patient, []).map((text) => text.slice('Patient/'.length));
-  if (consent.status !== 'active' || !belongsTo(resource, personOf(patient, held))) return false;
-  const isOptOut = JSON.stringify(consent.policyRule).includes('OPTOUT');
-  const root = { type: isOptOut ? 'deny' : 'permit', ...Object(consent.provision) };
-  return decided(root, resource, situation) === 'deny';
+  const inForce = consents.filter(({ status }) => status === 'active');
+  const personsOf = (consent: Whole) =>
+    personOf(references(consent.patient, [])[0]?.slice('Patient/'.length) ?? '', held);
+  const said = (consent: Whole) => {
+    const isOptOut = JSON.stringify(consent.policyRule).includes('OPTOUT');
+    return decided({ type: isOptOut ? 'deny' : 'permit', ...Object(consent.provision) }, letter, resource, situation);
+  };
+  if (inForce.some((each) => belongsTo(resource, personsOf(each)) && said(each).denies)) return true;
+  const isOfPatients = resource.resourceType === 'Patient' || COMPARTMENT[resource.resourceType] !== undefined;
+  if (site === undefined || !isOfPatients || !decided(site, letter, resource, situation).denies) return false;
+  return !inForce.some((each) => isAbout(resource, personsOf(each)) && said(each).permits);
 }
 
-/** What a provision says of a resource; nothing when it is not about it. */
-function decided(provision: unknown, resource: Whole, situation: Situation): string | undefined {
+/** Where a resource of the type says whom it is about: one person, who may permit. */
+const ABOUT: Readonly<Record<string, string>> = {
+  ...{ Observation: 'subject', Condition: 'subject', Encounter: 'subject', MedicationRequest: 'subject' },
+  ...{ Composition: 'subject', List: 'subject', Device: 'patient', Consent: 'patient' },
+};
+function isAbout(resource: Whole, persons: readonly string[]): boolean {
+  if (resource.resourceType === 'Patient') return persons.includes(resource.id);
+  const path = ABOUT[resource.resourceType];
+  const named = path === undefined ? [] : references(resource, [path]);
+  return named.some((reference) => persons.some((person) => reference === `Patient/${person}`));
+}
+
+/** Letters of interactions that a code of an action may mean when it is denied, and does mean when it is permitted. */
+const DENIED: Readonly<Record<string, string>> = { access: 'ruds', use: 'ruds', correct: 'ruds', collect: 'cu' };
+const PERMITTED: Readonly<Record<string, string>> = { access: 'rs', correct: 'ruds', collect: 'c' };
+
+interface Said {
+  readonly denies: boolean;
+  readonly permits: boolean;
+}
+/** What a provision says of a resource: it denies what it may be about, and permits what it is about beyond doubt. */
+function decided(provision: unknown, letter: Letter, resource: Whole, situation: Situation): Said {
   const given = Object(provision);
   const purposes = situation.purposes.length === 0 ? ['TREAT'] : situation.purposes;
-  const named = references(given.actor, ['reference']);
+  const actors: object[] = Array.isArray(given.actor) ? given.actor : [];
+  const isNamed = (each: object) => references(each, ['reference']).some((actor) => situation.actors.includes(actor));
+  const isRecipient = (each: object) => JSON.stringify(each).includes('"IRCP"');
+  const actions = (Array.isArray(given.action) ? given.action : []).flatMap((each: object) =>
+    codesOf(Reflect.get(each, 'coding')),
+  );
   const coding = codesOf(Reflect.get(Object(resource.code), 'coding'));
-  const isAbout =
-    (named.length === 0 || named.some((actor) => situation.actors.includes(actor))) &&
+  const isFit =
     (given.purpose === undefined || codesOf(given.purpose).some((code) => purposes.includes(code))) &&
     (given.class === undefined || codesOf(given.class).includes(resource.resourceType)) &&
     codesOf(given.securityLabel).every((label) => labelsOf(resource).includes(label)) &&
     (given.code === undefined ||
       given.code.some((each: object) => codesOf(Reflect.get(each, 'coding')).some((code) => coding.includes(code))));
-  if (!isAbout) return undefined;
+  const may =
+    isFit &&
+    (actors.length === 0 || actors.some(isNamed)) &&
+    (actions.length === 0 || actions.some((code: string) => (DENIED[code] ?? 'cruds').includes(letter)));
+  const does =
+    isFit &&
+    (actors.length === 0 || actors.some((each) => isNamed(each) && isRecipient(each))) &&
+    (actions.length === 0 || actions.some((code: string) => (PERMITTED[code] ?? '').includes(letter)));
   const exceptions: unknown[] = Array.isArray(given.provision) ? given.provision : [];
-  const said = exceptions.map((each) => decided(each, resource, situation));
-  return said.includes('deny') ? 'deny' : said.includes('permit') ? 'permit' : given.type;
+  const said = exceptions.map((each) => decided(each, letter, resource, situation));
+  const isDeniedInside = said.some(({ denies }) => denies);
+  const isPermittedInside = said.some(({ permits }) => permits);
+  return given.type === 'deny'
+    ? { denies: may && (isDeniedInside || !isPermittedInside), permits: does && isPermittedInside && !isDeniedInside }
+    : { denies: may && isDeniedInside, permits: does && !isDeniedInside };
 }
 
 function isOf(resource: Whole, persons: readonly string[], letter: Letter): boolean {
