@@ -101,7 +101,7 @@ const ROOMS: readonly Room[] = [
   {
     prefix: 'subscriptions/',
     rooms: ['fhir/', 'rest/', 'store/port', 'outbound/'],
-    packages: ['ws', 'node:fs', 'node:path', 'node:http', 'node:stream', 'node:timers/promises'],
+    packages: ['node:crypto', 'ws', 'node:fs', 'node:path', 'node:http', 'node:stream', 'node:timers/promises'],
   },
   {
     prefix: 'pages/',

@@ -10,6 +10,7 @@ import type { LoadedModels } from '../risk/models.ts';
 import { isOwnOutput } from '../risk/own-output.ts';
 import type { Knowledge } from '../risk/pick.ts';
 import type { Command } from '../store/port.ts';
+import { announcing } from './announcement.ts';
 import { type AlertState, CALM, type Seen, type Step, step } from './crossing.ts';
 import {
   assessmentOf,
@@ -99,7 +100,10 @@ export async function rescore(
     await judge({ rule, patient: due.patient, through: due.last, at }, recorded, due.withdrawn, writes, ask, settings);
   }
   const text = JSON.stringify(writes.row);
-  const commands = [...(settings.fence ?? []), setPatient(due.patient, kept, text), cursor];
+  const fence = settings.fence ?? [];
+  const commands = [...fence, setPatient(due.patient, kept, text), cursor];
+  // Where there are other processes they have listeners too.
+  if (fence.length > 0) commands.push(...announcing(writes.events, `${due.patient}|${due.last}`, at));
   await commit(writes.resources, commands, context, settings);
   return { kept: { row: writes.row, text }, events: writes.events };
 }

@@ -7,9 +7,11 @@ import { FhirError, fhirError } from '../fhir/outcome.ts';
 import type { Guard } from '../http/access.ts';
 import { type Admit, EventStream } from '../http/event-stream.ts';
 import type { Duties } from '../leases.ts';
+import { Announcements } from '../monitor/announcement.ts';
 import { unattested } from '../monitor/attestation.ts';
 import type { Backlog } from '../monitor/monitor.ts';
 import { cursorOf } from '../monitor/patient-row.ts';
+import type { MonitorEvent } from '../monitor/rescore.ts';
 import { loadRules } from '../monitor/rule.ts';
 import type { RestContext } from '../rest/context.ts';
 import { seesAll } from '../rest/permission.ts';
@@ -42,6 +44,7 @@ const BEHIND = { patients: 200, changes: 2000 } as const;
 const SAID_MS = 60_000;
 /** Before a lost thread is started again, ms. */
 const RESTART_MS = 2000;
+const NO_REQUEST = { requestId: '' };
 
 /** @throws Error naming a rule or an attestation that cannot be kept */
 export function openMonitoring(config: Config, parts: MonitoringParts) {
@@ -62,11 +65,16 @@ export function openMonitoring(config: Config, parts: MonitoringParts) {
   let isLost = false;
   let saidAt = Number.NEGATIVE_INFINITY;
   let unlisten: () => void = () => undefined;
+  let unfollow: () => void = () => undefined;
 
   const say = (message: ToMonitor): void => worker?.postMessage(message);
+  const tell = ({ event, ...rest }: MonitorEvent): void => stream.tell(event, JSON.stringify(rest));
+  const announcements = new Announcements(parts.store, tell);
+  const look = (): void => void announcements.look().catch((error) => log.failure('request-failed', error, NO_REQUEST));
   const heard = (message: FromMonitor): void => {
     if ('events' in message) {
-      for (const { event, ...rest } of message.events) stream.tell(event, JSON.stringify(rest));
+      // Where there are other processes, this one hears with them.
+      if (!parts.duties.isShared) message.events.forEach(tell);
       return;
     }
     ({ backlog } = message);
@@ -134,6 +142,10 @@ export function openMonitoring(config: Config, parts: MonitoringParts) {
     setListening: (listening: boolean): void => {
       if (!listening) stream.close();
       isListening = listening;
+      if (listening && isOn && parts.duties.isShared) {
+        unfollow = parts.store.onCommit(look);
+        look();
+      }
       begin();
     },
     checks: (): readonly HealthCheck[] => {
@@ -150,6 +162,7 @@ export function openMonitoring(config: Config, parts: MonitoringParts) {
     },
     close: async (): Promise<void> => {
       isClosed = true;
+      unfollow();
       stream.close();
       await end();
     },

@@ -9,7 +9,7 @@ export interface SubscriptionDesk {
   /** A notification Bundle of type query-event; undefined when the subscription has no events to tell of. */
   events(id: string, asked: EventsAsked): Promise<EventsFound | undefined>;
   /** undefined: one of them is no websocket that this caller may bind. */
-  token(ids: readonly string[], caller: Caller): BindingToken | undefined;
+  token(ids: readonly string[], caller: Caller): Promise<BindingToken | undefined>;
   /** True for a websocket that is served, in the name of this caller or for one who may see everything. */
   mayBind(id: string, caller: Caller): boolean;
 }

@@ -60,7 +60,7 @@ export const SUBSCRIPTION_TOKEN: Operation = {
     const named = call.key !== undefined || call.input.has('id');
     const all = await asked(call, desk, caller, context);
     const ids = named ? all : all.filter((id) => desk.mayBind(id, caller));
-    const made = ids.length === 0 ? undefined : desk.token(ids, caller);
+    const made = ids.length === 0 ? undefined : await desk.token(ids, caller);
     if (made === undefined) {
       throw fhirError(
         'business-rule',

@@ -9,6 +9,7 @@ import { permitsVersion, seesEverything } from '../rest/permission.ts';
 import { storedResource } from '../rest/represent.ts';
 import type { BindingToken, EventsAsked, EventsFound, SubscriptionDesk } from '../rest/subscription-desk.ts';
 import type { CommitSignal, ResourceStore, StoredVersion } from '../store/port.ts';
+import { type Binding, keepBinding, redeemBinding } from './binding.ts';
 import { originOf } from './header.ts';
 import { Lane, type LaneTools, type Patience, type Timing } from './lane.ts';
 import { notification, type Status, statusParameters } from './notification.ts';
@@ -43,9 +44,6 @@ export interface SubscriptionSettings {
   onFailed(id: string, attempts: number): void;
 }
 
-/** How long a binding token can be used, ms. */
-const TOKEN_MS = 300_000;
-const TOKENS = 1000;
 /** Most events of one `$events`. */
 const EVENTS = 100;
 /** After a fault of the store, ms. */
@@ -58,10 +56,6 @@ export class Subscriptions implements SubscriptionDesk {
   readonly #hub: SocketHub;
   readonly #lanes = new Map<string, Lane>();
   readonly #listeners = new Set<(ids: ReadonlySet<string>) => void>();
-  readonly #tokens = new Map<
-    string,
-    { readonly ids: readonly string[]; readonly caller: Caller; readonly expiresAt: number }
-  >();
   readonly #tools: LaneTools;
   #unlisten: () => void = () => undefined;
   #forget: () => void = () => undefined;
@@ -195,29 +189,33 @@ export class Subscriptions implements SubscriptionDesk {
 
   /** Their own, or for callers who may search everything: what it tells was cut for its owner alone. */
   mayBind(id: string, caller: Caller): boolean {
-    if (this.#websocket(id) === undefined) return false;
-    const { owner } = this.#recorder.entries.get(id) ?? {};
-    return owner?.principal === caller.principal || seesEverything(caller, this.#settings.context);
+    const { principal } = caller;
+    return this.#isFor(id, { principal, seesAll: seesEverything(caller, this.#settings.context) });
   }
 
-  token(ids: readonly string[], caller: Caller): BindingToken | undefined {
+  async token(ids: readonly string[], caller: Caller): Promise<BindingToken | undefined> {
     if (!ids.every((id) => this.mayBind(id, caller))) return undefined;
-    const { timing, newToken, url } = this.#settings;
-    const now = timing.now();
-    for (const [token, { expiresAt }] of this.#tokens) if (expiresAt <= now) this.#tokens.delete(token);
-    const [oldest] = this.#tokens.keys();
-    if (this.#tokens.size >= TOKENS && oldest !== undefined) this.#tokens.delete(oldest);
+    const { context, timing, newToken, url } = this.#settings;
     const token = newToken();
-    const expiresAt = now + TOKEN_MS;
-    this.#tokens.set(token, { ids, caller, expiresAt });
+    const binding = { ids, principal: caller.principal, seesAll: seesEverything(caller, context) };
+    const { expiresAt } = await keepBinding(token, binding, timing.now(), context.store);
     return { token, expiresAt, url: socketUrl(url) };
   }
 
-  #redeem(token: string): readonly string[] | undefined {
-    const found = this.#tokens.get(token);
-    if (found === undefined || found.expiresAt <= this.#settings.timing.now()) return undefined;
-    this.#tokens.delete(token); // good once: who overhears it is late
-    return found.ids.every((id) => this.mayBind(id, found.caller)) ? found.ids : undefined;
+  async #redeem(token: string): Promise<readonly string[] | undefined> {
+    const found = await redeemBinding(token, this.#settings.timing.now(), this.#settings.context.store);
+    if (found === undefined) return undefined;
+    // Another process may have made it for a subscription that was not read here yet.
+    if (found.ids.some((id) => this.#websocket(id) === undefined)) {
+      this.#record();
+      await this.#recording;
+    }
+    return found.ids.every((id) => this.#isFor(id, found)) ? found.ids : undefined;
+  }
+
+  #isFor(id: string, { principal, seesAll }: Omit<Binding, 'ids'>): boolean {
+    const owner = this.#recorder.entries.get(id)?.owner;
+    return this.#websocket(id) !== undefined && (seesAll || owner?.principal === principal);
   }
 
   #websocket(id: string): Understood | undefined {

@@ -14,7 +14,7 @@ export interface SocketSettings {
   /** Whether R4's `bind` may bind this subscription. */
   mayBind(id: string): boolean;
   /** Subscriptions of a valid token; undefined: there is none. */
-  redeem(token: string): readonly string[] | undefined;
+  redeem(token: string): Promise<readonly string[] | undefined>;
   /** Handshake notification as sent. */
   handshake(id: string): Promise<string | undefined>;
   /** A subscription has been bound: what waits for it can go. */
@@ -135,7 +135,7 @@ export class SocketHub implements Sockets {
       this.#tell(client, `bound ${argument}`);
       return onBound(argument);
     }
-    const ids = verb === 'bind-with-token' ? redeem(argument) : undefined;
+    const ids = verb === 'bind-with-token' ? await redeem(argument) : undefined;
     if (ids === undefined) return client.socket.close(CLOSE.policy, 'nothing can be bound by this');
     for (const id of ids) {
       const message = await handshake(id);

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { copyFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { WebSocket } from 'ws';
 import { testServer } from '../store/mongodb-server.ts';
 import { receiver, until } from '../subscriptions/receiver.ts';
 import { byTopic, heartRate, numbersOf } from '../subscriptions/world.ts';
@@ -38,6 +39,7 @@ test('two processes over one database', {
     OUTBOUND_ALLOW: hook.url,
     SUBSCRIPTION_BACKOFF_MS: '50',
     LOG_LEVEL: 'error',
+    ...{ MONITORING: 'on', MONITORING_INTERVAL_MS: '100' },
   };
   const begun = async (folder: string): Promise<Send> => {
     const process = await start(env, folder);
@@ -81,6 +83,86 @@ test('two processes over one database', {
     for (const send of [first, second]) {
       assert.deepEqual(labels((await send('GET', '/Patient?eye-colour=green')).json), ['Patient/green']);
     }
+  });
+
+  await t.test(
+    'a websocket is bound at one by the token of the other, once, and told what either takes in',
+    async () => {
+      const made = await first('POST', '/Subscription', byTopic('observation-final', undefined));
+      assert.equal(made.status, 201, made.text);
+      const at = `/Subscription/${made.json.id}`;
+      await eventually(async () => (await first('GET', at)).json.status === 'active');
+      const issued = await first('GET', `${at}/$get-ws-binding-token`);
+      assert.equal(issued.status, 200, issued.text);
+      const token = /"name":"token","valueString":"([^"]+)"/.exec(issued.text)?.[1] ?? '';
+      const opened = async (url = '') => {
+        const socket = new WebSocket(`${url.replace('http', 'ws')}/subscriptions`);
+        const heard: string[] = [];
+        let code = 0;
+        socket.on('message', (data) => heard.push(String(data)));
+        socket.on('close', (closed) => {
+          code = closed;
+        });
+        await new Promise((resolve) => socket.once('open', resolve));
+        socket.send(`bind-with-token ${token}`);
+        return { socket, heard, closed: () => code };
+      };
+      const { socket, heard } = await opened(running[1]?.url);
+      await eventually(async () => heard.length === 1);
+      const again = await opened(running[0]?.url);
+      await eventually(async () => again.closed() === 1008);
+      for (const [index, send] of [first, second].entries()) {
+        assert.equal((await send('POST', '/Observation', heartRate(20 + index))).status, 201);
+      }
+      const numbers = () => new Set(heard.slice(1).flatMap((each) => numbersOf(JSON.parse(each))));
+      await eventually(async () => numbers().size === 2);
+      socket.terminate();
+      await first('DELETE', at);
+    },
+  );
+
+  await t.test('what the monitoring of one tells is heard at both', async () => {
+    const streams = await Promise.all(
+      running.map(async ({ url }) => {
+        const { body } = await fetch(`${url}/monitor/events`);
+        return body?.pipeThrough(new TextDecoderStream()).getReader() ?? assert.fail();
+      }),
+    );
+    const at = new Date().toISOString();
+    const subject = { reference: 'Patient/ill' };
+    const inpatient = { system: 'http://terminology.hl7.org/CodeSystem/v3-ActCode', code: 'IMP' };
+    const vital = (id: string, code: string, value: number) => ({
+      ...{ resourceType: 'Observation', id, status: 'final', subject, effectiveDateTime: at },
+      code: { coding: [{ system: 'http://loinc.org', code }] },
+      valueQuantity: { value, unit: '/min', system: 'http://unitsofmeasure.org', code: '/min' },
+    });
+    const sent = [
+      { resourceType: 'Patient', id: 'ill', birthDate: '1960-01-01' },
+      {
+        resourceType: 'Encounter',
+        id: 'stay',
+        status: 'in-progress',
+        class: inpatient,
+        subject,
+        period: { start: at },
+      },
+      vital('rr', '9279-1', 30),
+      vital('hr', '8867-4', 140),
+    ];
+    for (const each of sent) {
+      const { status, text } = await second('PUT', `/${each.resourceType}/${each.id}`, each);
+      assert.equal(status, 201, text);
+    }
+    const raised = await Promise.all(
+      streams.map(async (reader) => {
+        let text = '';
+        while (!text.includes('event: told')) text += (await reader.read()).value ?? '';
+        await reader.cancel();
+        return [...text.matchAll(/event: raised\ndata: (.*)\n/g)].map(([, data]) => data);
+      }),
+    );
+    assert.equal(raised[0]?.length, 1, 'once');
+    assert.deepEqual(raised[0], raised[1]);
   });
 
   await t.test(
