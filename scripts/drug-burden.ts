@@ -11,6 +11,7 @@ import type { Resource } from '../src/fhir/resource.ts';
 import { loadDrugSafety } from '../src/risk/drug-safety.ts';
 import type { DrugSafety, Finding } from '../src/risk/finding.ts';
 import { byHazard } from '../src/risk/hazards.ts';
+import { toldOnce } from '../src/risk/told-once.ts';
 
 const ROOT = join(import.meta.dirname, '..');
 const RXNORM = 'http://www.nlm.nih.gov/research/umls/rxnorm';
@@ -132,7 +133,8 @@ export function burdenOf(stay: Stay, safety: DrugSafety): StayBurden {
     }
     const signed = drafts.map(({ resource }) => ({ ...resource, status: 'draft' }));
     const found = safety.check(signed, context, EPOCH + minute * MINUTE).findings.filter(isLoud);
-    interruptive.push(...byHazard(found.map((finding) => ({ finding }))).map(({ lead }) => lead.finding));
+    const told = toldOnce(found).filter(isLoud);
+    interruptive.push(...byHazard(told.map((finding) => ({ finding }))).map(({ lead }) => lead.finding));
     for (const { draft, other } of found)
       if (other !== undefined)
         loud.add(

@@ -9,6 +9,7 @@ import {
 } from '../risk/finding.ts';
 import { byHazard } from '../risk/hazards.ts';
 import { severityRank } from '../risk/severity.ts';
+import { toldOnce } from '../risk/told-once.ts';
 import { type BuiltCard, compareIndicators } from './card.ts';
 import { type Frame, framed } from './card-frame.ts';
 import { HEADINGS } from './card-lint.ts';
@@ -47,10 +48,12 @@ export function findingCards(
 ): readonly BuiltCard[] {
   const selected = new Map(orders.filter((order) => order.selected).map((order) => [namedAs(order), order]));
   const once = new Map(checked.findings.map((finding) => [factKey(finding), finding]));
-  const shown = [...once.values()].flatMap((finding) => {
+  const touching = [...once.values()].filter((finding) => selectedOf(finding, selected).length > 0);
+  // Only where what is told once is still told.
+  const told = engine.severities.moderate === undefined ? touching : toldOnce(touching);
+  const shown = told.flatMap((finding) => {
     const indicator = engine.severities[finding.severity];
-    const concerned = selectedOf(finding, selected);
-    return indicator === undefined || concerned.length === 0 ? [] : [{ finding, indicator, concerned }];
+    return indicator === undefined ? [] : [{ finding, indicator, concerned: selectedOf(finding, selected) }];
   });
   const all = byHazard(shown).toSorted(
     (a, b) =>

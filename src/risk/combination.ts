@@ -54,7 +54,10 @@ function tripleFinding(
   const three = completed(draft, others, recent, rule.sets, counted);
   if (three === undefined) return undefined;
   const { effect, id, source } = rule;
-  const severity = quieted(rule, facts);
+  const quiet = quieted(rule, facts);
+  const isSigned =
+    quiet === 'major' && rule.quietWhenComplete === true && wasCompleted(three, rule, [...others, ...recent], counted);
+  const severity = isSigned ? 'moderate' : quiet;
   const core = { kind: 'combination' as const, severity, effect, id, citation: source };
   const [second, ...further] = [...new Set(three.slice(1).map(({ taken }) => taken))].filter(
     (taken) => taken !== draft,
@@ -68,8 +71,34 @@ function tripleFinding(
     ),
     other: second?.mention,
     ...(further.length === 0 ? {} : { further: further.map(({ mention }) => mention) }),
+    ...(isSigned ? { context: SIGNED } : {}),
     ...(proposals.length === 0 ? {} : { proposals }),
   };
+}
+
+/** Decision 0055: about telling the same rule again, not about the drugs. */
+const SIGNED = {
+  id: 'SIGNED-three',
+  reason: 'The rule was complete before this order: two of its drugs stand, and with them another of this one’s kind.',
+} as const;
+
+/** The second and third drug stand, and a standing drug of the first one's set made three of them: that has been signed. */
+function wasCompleted(
+  [own, second, third]: readonly [Member, Member, Member],
+  { sets }: TripleRule,
+  beside: readonly Taken[],
+  counted: (taken: Taken, ingredient: Ingredient) => boolean,
+): boolean {
+  const standing = new Set(
+    beside
+      .filter(({ mention }) => mention.state !== 'draft')
+      .flatMap((taken) => taken.drug.ingredients.filter((one) => !taken.isLocal && counted(taken, one))),
+  );
+  if (!standing.has(second.ingredient) || !standing.has(third.ingredient)) return false;
+  const kinds = sets.filter((set) => set.has(own.ingredient));
+  return [...standing].some(
+    (one) => one !== second.ingredient && one !== third.ingredient && kinds.some((set) => set.has(one)),
+  );
 }
 
 /** A contraindication stays what it is. */

@@ -74,6 +74,8 @@ export interface TripleRule<Drugs = ReadonlySet<Ingredient>> {
   readonly proposals?: Names;
   /** At most moderate when one of these is recorded. */
   readonly quiet?: Names;
+  /** At most moderate when standing orders completed the rule before, with two of the three. */
+  readonly quietWhenComplete?: boolean;
   /** Not counted when ordered once. */
   readonly notCountedOnce?: Drugs;
 }

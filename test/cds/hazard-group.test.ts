@@ -120,6 +120,20 @@ const rows: readonly [
     ['warning LABEL-S102', 'warning LABEL-S102'],
     'one harm of two orders: a card for each order',
   ],
+  [
+    'warfarin + warfarin',
+    'aspirin',
+    [],
+    ['info LABEL-S103', 'warning LABEL-S103'],
+    'the same two drugs by two orders: the second is told, and does not interrupt',
+  ],
+  [
+    'clarithromycin + clarithromycin',
+    'simvastatin',
+    [],
+    ['critical ONC-HP-25', 'critical ONC-HP-25'],
+    'a contraindication by two orders interrupts with both',
+  ],
 ];
 
 for (const [drafts, current, known, cards, why] of rows) {
@@ -129,6 +143,17 @@ for (const [drafts, current, known, cards, why] of rows) {
     assert.deepEqual(told(duplicates), cards.toSorted());
   });
 }
+
+test('hazard@once: a service that does not tell moderate findings tells each order of the same drugs', async () => {
+  const body = asked('warfarin + warfarin', 'aspirin');
+  const context = { ...Object(body.context), selections: ['MedicationRequest/d0', 'MedicationRequest/d1'] };
+  const call = { ...body, hook: 'order-select', context };
+  const { cards } = await world({ drugSafety }).call('drug-interactions-select', call);
+  assert.deepEqual(told(cards.filter(({ detail }) => detail.includes('(rule LABEL'))), [
+    'warning LABEL-S103',
+    'warning LABEL-S103',
+  ]);
+});
 
 test('hazard@lines: a folded finding keeps its severity, drugs, facts, reason and source on the card', async () => {
   const body = asked('potassium chloride', 'lisinopril + spironolactone', [POTASSIUM]);
