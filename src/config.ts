@@ -205,6 +205,11 @@ export const SETTINGS = {
   CDS_DEADLINE_MS: whole(2000, 50, 60_000, 'Deadline of one CDS Hooks call.'),
   REQUEST_TIMEOUT_MS: whole(30_000, 1000, 600_000, 'Longest time to receive a request.'),
   DRAIN_MS: whole(20_000, 0, 120_000, 'Longest wait for requests in flight on SIGTERM.'),
+  METRICS: oneOf<'loopback' | 'open'>(
+    'loopback',
+    ['loopback', 'open'],
+    'Who may read `GET /metrics`, which needs no token: programs of this machine, not through a proxy; or whoever reaches the server. It holds counts by names of the deployment, nothing of a request or patient.',
+  ),
   LOG_LEVEL: oneOf<'error' | 'warn' | 'info' | 'debug'>(
     'info',
     ['error', 'warn', 'info', 'debug'],

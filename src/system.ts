@@ -363,6 +363,7 @@ export async function buildSystem(
       return { ready: report.status !== 'fail', ...report };
     },
     metrics: () => metrics.text(),
+    ...(config.METRICS === 'open' ? { mayMeasure: () => true } : {}),
     newId: ambient.newId,
     accepting: () => listening,
     onAnswered: (line) => log.event('request', { ...line }),

@@ -3,7 +3,7 @@
  * Host is checked against DNS rebinding, Origin against foreign pages, forwarding headers against a proxy that would make strangers local.
  * Source: docs/threat-model.md; RFC 9110 §7.2 (Host), §15.5.20 (421); Fetch standard (Origin); RFC 7239 (Forwarded).
  */
-import type { IncomingMessage } from 'node:http';
+import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import { type FhirError, fhirError } from '../fhir/outcome.ts';
 
@@ -58,10 +58,16 @@ function foreign(
   return fhirError('forbidden', 'Requests from pages of another origin are refused, unless the origin is registered.');
 }
 
-function forwarded({ headers }: IncomingMessage): FhirError | undefined {
-  const name =
+/** The header that shows that a request came through a proxy. */
+export function forwardingHeader({ headers }: { readonly headers: IncomingHttpHeaders }): string | undefined {
+  return (
     FORWARDING.find((header) => headers[header] !== undefined) ??
-    Object.keys(headers).find((header) => header.startsWith('x-forwarded-'));
+    Object.keys(headers).find((header) => header.startsWith('x-forwarded-'))
+  );
+}
+
+function forwarded(request: IncomingMessage): FhirError | undefined {
+  const name = forwardingHeader(request);
   if (name === undefined) return undefined;
   return fhirError(
     'forbidden',

@@ -5,7 +5,7 @@ import { fhirError, operationOutcome } from '../fhir/outcome.ts';
 import type { HealthReport } from '../telemetry/health.ts';
 import type { FhirHandler } from './fhir.ts';
 import { send, setCommonHeaders } from './headers.ts';
-import { liveHandler, metricsHandler, readyHandler } from './ops.ts';
+import { isOfThisMachine, liveHandler, metricsHandler, readyHandler } from './ops.ts';
 
 export interface HttpParts {
   readonly fhir: FhirHandler;
@@ -16,8 +16,10 @@ export interface HttpParts {
   /** Pages for people, whose paths lie beside the APIs; passes on what is none of them. */
   readonly pages?: RequestHandler;
   ready(): Promise<HealthReport>;
-  /** Counters as text; absent: there is no `/metrics`. */
+  /** Counters as text; absent: there is no `/metrics`, nor is there for whom `mayMeasure` refuses. */
   metrics?(): string;
+  /** Default: programs of this machine. */
+  mayMeasure?(request: Request): boolean;
   newId(): string;
   /** False while draining: answers then ask clients to open no further request on their connection. */
   accepting?(): boolean;
@@ -51,6 +53,7 @@ export function httpApp({
   pages,
   ready,
   metrics,
+  mayMeasure = isOfThisMachine,
   newId,
   accepting,
   onAnswered,
@@ -82,7 +85,12 @@ export function httpApp({
   }
   app.get('/health/live', liveHandler());
   app.get('/health/ready', readyHandler(ready));
-  if (metrics !== undefined) app.get('/metrics', metricsHandler(metrics));
+  if (metrics !== undefined) {
+    const measured = metricsHandler(metrics);
+    app.get('/metrics', (request, response) =>
+      mayMeasure(request) ? measured(request, response) : refuse(request, response, 404),
+    );
+  }
   if (pages !== undefined) app.use(pages);
   app.use((request, response) => refuse(request, response, 404));
   app.use((error: unknown, request: Request, response: Response, _next: NextFunction) => {

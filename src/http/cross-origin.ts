@@ -13,13 +13,13 @@ const METHODS = 'GET, HEAD, POST, PUT, PATCH, DELETE';
 const HEADERS =
   'Authorization, Content-Type, Accept, If-Match, If-None-Match, If-None-Exist, If-Modified-Since, Prefer, X-Provenance, X-Request-Id';
 
-/** Headers to add to the answer; none for an origin that nobody registered. `preflight`: the answer is 204 and nothing else is done. */
+/** Headers to add to the answer; for an origin that nobody registered none that allows anything. `preflight`: the answer is 204 and nothing else is done. */
 export async function crossOrigin(
   { method, headers }: Pick<Request, 'method' | 'headers'>,
   allows: AllowsOrigin,
 ): Promise<{ readonly headers: Readonly<Record<string, string>>; readonly preflight: boolean }> {
   const { origin } = headers;
-  if (origin === undefined || !(await allows(origin))) return { headers: {}, preflight: false };
+  if (origin === undefined || !(await allows(origin))) return { headers: { Vary: 'Origin' }, preflight: false };
   const preflight = method === 'OPTIONS' && headers['access-control-request-method'] !== undefined;
   const allowed = { 'Access-Control-Allow-Origin': origin, Vary: 'Origin' };
   if (!preflight) return { headers: { ...allowed, 'Access-Control-Expose-Headers': EXPOSED }, preflight };

@@ -49,7 +49,7 @@ export function send(
     if (coded === undefined) write(response, status, plain, body);
     else {
       const length = String(coded.length);
-      const vary = [response.getHeader('Vary') ?? [], 'Accept-Encoding'].flat().join(', ');
+      const vary = [response.getHeader('Vary') ?? [], headers.Vary ?? [], 'Accept-Encoding'].flat().join(', ');
       const all = { ...headers, 'Content-Encoding': coding, Vary: vary, 'Content-Length': length };
       write(response, status, all, coded);
     }

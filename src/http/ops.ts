@@ -1,6 +1,8 @@
 /** Health for whoever runs the server. `live` never touches the store; `ready` says whether requests would be answered. */
+import type { IncomingHttpHeaders } from 'node:http';
 import type { Request, Response } from 'express';
 import { type HealthReport, live } from '../telemetry/health.ts';
+import { forwardingHeader, isLoopback } from './access.ts';
 import { send } from './headers.ts';
 
 const TYPE = { 'Content-Type': 'application/health+json; charset=utf-8' };
@@ -18,6 +20,15 @@ export function readyHandler(ready: () => Promise<HealthReport>) {
     const retry: Record<string, string> = fails ? { 'Retry-After': '1' } : {};
     send(request, response, fails ? 503 : 200, { ...TYPE, ...retry }, JSON.stringify(found));
   };
+}
+
+/** Whether a request comes from this machine, and not for somebody else: a proxy says so. */
+export function isOfThisMachine(request: {
+  readonly headers: IncomingHttpHeaders;
+  readonly socket: { readonly remoteAddress?: string | undefined };
+}): boolean {
+  const address = request.socket.remoteAddress?.replace(/^::ffff:/, '') ?? '';
+  return isLoopback(address) && forwardingHeader(request) === undefined;
 }
 
 /** Counters, in the text that Prometheus reads. */

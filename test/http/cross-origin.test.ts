@@ -2,6 +2,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { crossOrigin } from '../../src/http/cross-origin.ts';
+import { strangerFacts } from '../../src/rest/caller.ts';
+import { listening } from './server.ts';
 
 const APP = 'https://app.example';
 const allows = async (origin: string): Promise<boolean> => origin === APP;
@@ -27,10 +29,36 @@ for (const [name, method, headers, allowed, preflight] of rows) {
   test(`smart@cors ${name}`, async () => {
     const got = await crossOrigin({ method, headers }, allows);
     assert.equal(got.headers['Access-Control-Allow-Origin'], allowed ? APP : undefined);
-    assert.equal(got.headers.Vary, allowed ? 'Origin' : undefined);
+    assert.equal(got.headers.Vary, 'Origin', 'whatever was asked: another origin is answered otherwise');
     assert.equal(got.headers['Access-Control-Allow-Credentials'], undefined);
     assert.equal(got.preflight, preflight);
     if (preflight) assert.match(got.headers['Access-Control-Allow-Headers'] ?? '', /Authorization/);
     if (allowed && !preflight) assert.match(got.headers['Access-Control-Expose-Headers'] ?? '', /ETag/);
   });
 }
+
+test('smart@cors-vary: an answer that is compressed still says that it depends on the origin', async () => {
+  const identify = async () => ({ ...strangerFacts('r', '127.0.0.1'), rights: { kind: 'everything' } as const });
+  const open = await listening({ identify, allowsOrigin: allows, guard: () => undefined });
+  try {
+    const large = { resourceType: 'Basic', id: 'large', code: { text: 'x'.repeat(20_000) } };
+    await open.there.send('PUT', '/Basic/large', { body: large });
+    for (const [origin, readable] of [
+      [APP, APP],
+      ['https://evil.example', undefined],
+      [undefined, undefined],
+    ] as const) {
+      for (const coding of ['gzip', 'identity']) {
+        const headers = { 'accept-encoding': coding, ...(origin === undefined ? {} : { origin }) };
+        const got = await open.ask('GET', '/fhir/Basic/large', { headers });
+        const varies = coding === 'gzip' ? 'Origin, Accept-Encoding' : 'Origin';
+        assert.deepEqual(
+          [got.status, got.headers.vary, got.headers['access-control-allow-origin'], got.headers['content-encoding']],
+          [200, varies, readable, coding === 'gzip' ? 'gzip' : undefined],
+        );
+      }
+    }
+  } finally {
+    await open.close();
+  }
+});

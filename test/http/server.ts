@@ -2,7 +2,7 @@
 import { request as httpRequest, type IncomingHttpHeaders, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { loopbackGuard } from '../../src/http/access.ts';
-import { closeGracefully, httpApp, listen } from '../../src/http/app.ts';
+import { closeGracefully, type HttpParts, httpApp, listen } from '../../src/http/app.ts';
 import { type FhirHandlerParts, fhirHandler } from '../../src/http/fhir.ts';
 import { type World, world } from '../world.ts';
 
@@ -24,7 +24,11 @@ export interface Answered {
   readonly body: string;
 }
 
-export async function listening(parts: Partial<FhirHandlerParts> = {}, there: World = world()): Promise<Listening> {
+export async function listening(
+  parts: Partial<FhirHandlerParts> = {},
+  there: World = world(),
+  more: Partial<HttpParts> = {},
+): Promise<Listening> {
   const reported: unknown[] = [];
   const fhir = fhirHandler({
     context: there.context,
@@ -43,6 +47,7 @@ export async function listening(parts: Partial<FhirHandlerParts> = {}, there: Wo
     ready: async () => ({ status: there.store.fails.read === undefined ? 'pass' : 'fail', checks: [] }),
     newId: () => `minted-${++ids}`,
     report: (error) => reported.push(error),
+    ...more,
   });
   const server = await listen(app, { HOST: '127.0.0.1', PORT: 0, REQUEST_TIMEOUT_MS: 5000 });
   const { port } = server.address() as AddressInfo;
