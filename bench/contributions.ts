@@ -1,6 +1,6 @@
 /**
- * Time of one answer of each trained model and of its contributions: `node bench/contributions.ts`. Rows of its final split, each timed nine
- * times; the shortest counts, so that other work on the machine is left out and the tail is that of the rows.
+ * Time of one answer of each trained model and of its contributions: `node bench/contributions.ts`. Rows of its final split in 15 rounds; the
+ * shortest time of each row counts, so that other work on the machine is left out and the tail is that of the rows.
  */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -12,16 +12,21 @@ import { explainerIn } from '../src/risk/models.ts';
 import { openRunner } from '../src/risk/session.ts';
 
 const ROWS = 300;
-const REPEATS = 9;
+const ROUNDS = 15;
 const MODELS = join(import.meta.dirname, '..', 'models');
 
-/** Shortest time of a call, ms. */
-async function shortest(call: () => unknown): Promise<number> {
-  let best = Number.POSITIVE_INFINITY;
-  for (let repeat = 0; repeat < REPEATS; repeat++) {
-    const start = performance.now();
-    await call();
-    best = Math.min(best, performance.now() - start);
+/** Shortest time of a call for each row, ms. */
+async function shortest(
+  rows: readonly Float32Array[],
+  call: (row: Float32Array) => unknown,
+): Promise<readonly number[]> {
+  const best = rows.map(() => Number.POSITIVE_INFINITY);
+  for (let round = 0; round < ROUNDS; round++) {
+    for (const [index, row] of rows.entries()) {
+      const start = performance.now();
+      await call(row);
+      best[index] = Math.min(best[index] ?? 0, performance.now() - start);
+    }
   }
   return best;
 }
@@ -47,12 +52,8 @@ for (const { model } of STUDIES) {
     .column('split')
     .flatMap((split, index) => (split === 'test' ? [vectorAt(columns, index)] : []))
     .slice(0, ROWS);
-  for (const row of rows) explainer.contributions(row);
-  const [runs, explained]: [number[], number[]] = [[], []];
-  for (const row of rows) {
-    runs.push(await shortest(() => runner.run(row)));
-    explained.push(await shortest(() => explainer.contributions(row)));
-  }
+  const runs = await shortest(rows, (row) => runner.run(row));
+  const explained = await shortest(rows, (row) => explainer.contributions(row));
   await runner.close();
   const both = runs.map((time, index) => time + (explained[index] ?? Number.NaN));
   const lines = [told('model', runs), told('contributions', explained), told('together', both)];

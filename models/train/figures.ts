@@ -202,7 +202,7 @@ const HELD_OUT = 'nested cross-validation';
 const TEST = 'final split';
 type Curve = (rows: readonly Row[], name: string) => readonly Point[];
 
-const EVERYONE = 'alert for everyone';
+const EVERYONE = 'alert for everyone, rows of cross-validation';
 /** Highest threshold that evaluations look at; where cases are rare, ten times their share is enough. */
 const lastThreshold = (share: number): number => Math.min(0.6, 10 * share);
 

@@ -4,12 +4,13 @@ A recipe searches a small grid in nested cross-validation (whole hospitals, or s
 fits a bag on all training rows, folds Platt scaling in, and writes model.onnx, its hash and the thresholds. Rows of the split `test` are
 never read here. The held-out margins are written beside the table, for `npm run models:evaluate`.
 
-`--again FOLDER [id ...]` fits the graphs once more with the settings that training.json names, writes them to FOLDER/<id>.onnx and changes nothing
-else. The search and the nested cross-validation are left out: they choose settings and thresholds, and the graph is the same without them.
+`--again FOLDER [id ...]` fits the graphs once more with the settings that training.json names, writes them and their manifests to FOLDER/<id> and changes
+nothing else. The search and the nested cross-validation are left out: they choose settings and thresholds, and the graph is the same without them.
 """
 
 import json
 import math
+import shutil
 import sys
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -168,8 +169,10 @@ def again(model, recipe, folder):
     folds = trees.group_folds(rows.groups, rows.labels, recipe.outer, CALIBRATION)
     settings, margin, _ = trees.search(rows, folds, [Settings(**said["settings"])], recipe.seeds[: recipe.within])
     made, _, _ = fitted(rows, settings, margin, recipe)
-    name = json.loads((own / "manifest.json").read_text())["id"]
-    (Path(folder) / f"{model}.onnx").write_bytes(trees.onnx_bytes(made, name))
+    target = Path(folder) / model
+    target.mkdir()
+    shutil.copy(own / "manifest.json", target)
+    trees.write_model(target, made)
     print(f"{model}: fitted again", flush=True)
 
 

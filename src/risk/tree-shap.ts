@@ -153,6 +153,8 @@ const meanOf = (leaves: readonly Leaf[]): number =>
 
 /** Prepares an ensemble; about 0.1 s for 1,000 trees of depth 4. Undefined when its trees are too deep or too many for tables. */
 export function explainerOf(trees: TreeEnsemble): Explainer | undefined {
+  // Inputs beyond the last that a tree asks for have no part in it.
+  const inputCount = trees.feature.reduce((most, input) => Math.max(most, input + 1), 0);
   const empty: Leaf = { value: 0, edges: [], inputs: [], shares: [] };
   const grown = trees.roots.slice(0, -1).map((root) => ({ root, leaves: leavesBelow(trees, root, empty) }));
   const leaves = grown.flatMap((tree) => tree.leaves);
@@ -167,31 +169,39 @@ export function explainerOf(trees: TreeEnsemble): Explainer | undefined {
   const tableStarts = startsOf(sizes);
   const nodeStarts = startsOf(blocks.map(({ nodes }) => nodes.length));
   const inputStarts = startsOf(blocks.map(({ inputs }) => inputs.length));
-  const nodeOf = Int32Array.from(blocks.flatMap(({ nodes }) => nodes));
+  const nodes = blocks.flatMap((block) => block.nodes);
+  const places = Int32Array.from(nodes, placeIn(trees, inputCount));
+  const thresholds = Float32Array.from(nodes, (node) => trees.threshold[node] ?? 0);
   const inputOf = Int32Array.from(blocks.flatMap(({ inputs }) => inputs));
   const table = new Float32Array(tableStarts.at(-1) ?? 0);
   blocks.forEach((block, index) => {
     tabulate(block, table, tableStarts[index] ?? 0);
   });
-  const decide = decisionsOf(trees);
-  const leafBelow = walkOf(trees);
+  const blockCount = blocks.length;
+  const rowOf = new Int32Array(blockCount);
+  const compared = comparedTo(inputCount);
+  const leafBelow = walkOf(trees, inputCount);
   return {
     expected: trees.base + meanOf(leaves),
     contributions(vector) {
-      const decisions = decide(vector);
+      const known = compared(vector);
       const sums = new Float64Array(vector.length);
-      for (const { root, input, mean } of steps) sums[input] = (sums[input] ?? 0) + leafBelow(root, decisions) - mean;
-      for (let block = 0; block < blocks.length; block++) {
+      for (const { root, input, mean } of steps) sums[input] = (sums[input] ?? 0) + leafBelow(root, known) - mean;
+      // First where to look, then the looks: the processor can then wait for many places of the large table at once.
+      for (let block = 0; block < blockCount; block++) {
         let decided = 0;
         const first = nodeStarts[block] ?? 0;
         for (let at = (nodeStarts[block + 1] ?? 0) - 1; at >= first; at--) {
-          decided = (decided << 1) | (decisions[nodeOf[at] ?? 0] ?? 0);
+          decided = (decided << 1) | Number((known[places[at] ?? 0] ?? 0) < (thresholds[at] ?? 0));
         }
-        const from = inputStarts[block] ?? 0;
+        rowOf[block] =
+          (tableStarts[block] ?? 0) + decided * ((inputStarts[block + 1] ?? 0) - (inputStarts[block] ?? 0));
+      }
+      for (let block = 0, at = 0; block < blockCount; block++) {
+        let row = rowOf[block] ?? 0;
         const to = inputStarts[block + 1] ?? 0;
-        let row = (tableStarts[block] ?? 0) + decided * (to - from);
-        for (let at = from; at < to; at++) {
-          const input = inputOf[at] ?? 0;
+        while (at < to) {
+          const input = inputOf[at++] ?? 0;
           sums[input] = (sums[input] ?? 0) + (table[row++] ?? 0);
         }
       }
@@ -200,29 +210,37 @@ export function explainerOf(trees: TreeEnsemble): Explainer | undefined {
   };
 }
 
-/** Value of the leaf that decisions lead to from a root. */
-function walkOf(trees: TreeEnsemble): (root: number, decisions: Uint8Array) => number {
-  const [yes, no, leaf] = [Int32Array.from(trees.yes), Int32Array.from(trees.no), Float64Array.from(trees.leaf)];
-  return (root, decisions) => {
-    let node = root;
-    while ((yes[node] ?? -1) >= 0) node = (decisions[node] === 1 ? yes[node] : no[node]) ?? -1;
-    return leaf[node] ?? 0;
+/**
+ * The vector twice, in float32 as the runtime compares: missing as more than every threshold, then as less. A node looks at the half in which
+ * what is missing goes its way, and asks no further.
+ */
+function comparedTo(inputs: number): (vector: ArrayLike<number>) => Float32Array {
+  const values = new Float32Array(2 * inputs);
+  return (vector) => {
+    for (let input = 0; input < inputs; input++) {
+      const value = vector[input] ?? Number.NaN;
+      const isMissing = Number.isNaN(value);
+      values[input] = isMissing ? Number.POSITIVE_INFINITY : value;
+      values[input + inputs] = isMissing ? Number.NEGATIVE_INFINITY : value;
+    }
+    return values;
   };
 }
+const placeIn =
+  ({ feature, missingIsYes }: TreeEnsemble, inputs: number) =>
+  (node: number): number =>
+    (feature[node] ?? 0) + (missingIsYes[node] ? inputs : 0);
 
-/** Which way each node sends a row, 1 for yes. Compared in float32, as the runtime does. */
-function decisionsOf(trees: TreeEnsemble): (vector: ArrayLike<number>) => Uint8Array {
-  const feature = Int32Array.from(trees.feature);
-  const threshold = Float32Array.from(trees.threshold);
-  const missingIsYes = Uint8Array.from(trees.missingIsYes, (flag) => (flag ? 1 : 0));
-  return (vector) => {
-    const values = Float32Array.from(vector);
-    const decisions = new Uint8Array(feature.length);
-    for (let node = 0; node < feature.length; node++) {
-      const value = values[feature[node] ?? 0] ?? Number.NaN;
-      if (Number.isNaN(value)) decisions[node] = missingIsYes[node] ?? 0;
-      else decisions[node] = value < (threshold[node] ?? 0) ? 1 : 0;
+/** Value of the leaf that a row leads to from a root. */
+function walkOf(trees: TreeEnsemble, inputs: number): (root: number, known: Float32Array) => number {
+  const [yes, no, leaf] = [Int32Array.from(trees.yes), Int32Array.from(trees.no), Float64Array.from(trees.leaf)];
+  const places = Int32Array.from(trees.feature, (_, node) => placeIn(trees, inputs)(node));
+  const thresholds = Float32Array.from(trees.threshold);
+  return (root, known) => {
+    let node = root;
+    while ((yes[node] ?? -1) >= 0) {
+      node = ((known[places[node] ?? 0] ?? 0) < (thresholds[node] ?? 0) ? yes[node] : no[node]) ?? -1;
     }
-    return decisions;
+    return leaf[node] ?? 0;
   };
 }

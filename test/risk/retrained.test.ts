@@ -44,6 +44,16 @@ async function marginsOf(model: string, bytes: Uint8Array): Promise<readonly num
   return found;
 }
 
+test('retrained@command a model without a recipe is refused by name, before anything is trained', (context) => {
+  const { status, stderr } = spawnSync(process.execPath, [join(MODELS, 'train', 'every.ts'), 'nobody'], {
+    encoding: 'utf8',
+    env: { PATH: process.env.PATH ?? '', PYTHONDONTWRITEBYTECODE: '1' },
+  });
+  if (/cannot be started|Training needs the Python package/.test(stderr)) return context.skip(stderr.trim());
+  assert.equal(status, 1);
+  for (const model of BY_COST) assert.ok(stderr.includes(model), stderr);
+});
+
 test('retrained@all every trained model is among those that can be fitted again', () => {
   assert.deepEqual(STUDIES.map(({ model }) => model).toSorted(), BY_COST.toSorted());
 });
@@ -62,8 +72,13 @@ for (const model of BY_COST.slice(0, COUNT)) {
     const elsewhere = /Training needs the Python package|trained with other libraries/.test(stderr);
     if (elsewhere) return context.skip(stderr.trim());
     assert.equal(status, 0, stderr);
-    const again = new Uint8Array(readFileSync(join(made, `${model}.onnx`)));
+    const again = new Uint8Array(readFileSync(join(made, model, 'model.onnx')));
     const committed = new Uint8Array(readFileSync(join(newestOf(model), 'model.onnx')));
+    const manifestIn = (folder: string) => readChecked(folder, 'manifest.json', schemas.manifest);
+    const { sha256, ...kept } = manifestIn(join(made, model));
+    const { sha256: _, ...stood } = manifestIn(newestOf(model));
+    assert.equal(sha256, digest(again));
+    assert.deepEqual(kept, stood, 'training keeps what people wrote into a manifest');
     if (digest(again) === digest(committed)) return;
     context.diagnostic('other bytes on this processor: answers are compared');
     const [one, other] = [await marginsOf(model, again), await marginsOf(model, committed)];
