@@ -120,7 +120,7 @@ export const HAND_WRITTEN = [
 ] as const;
 
 export const VERSION = {
-  version: '2026.11.5',
+  version: '2026.11.6',
   date: '2026-11-22',
   sources: [
     'Phansalkar 2012 (ONC high priority)',

@@ -85,3 +85,20 @@ test('once@lossless: nothing is dropped, and what was lowered says why', () => {
     assert.equal(finding.context?.id, 'ONCE-in-one-signing');
   }
 });
+
+test('once@guarantee: every contraindication stays what it is, and every major pair and rule interrupts at least once', () => {
+  const texts =
+    'warfarin aspirin ibuprofen clarithromycin simvastatin amiodarone lisinopril spironolactone fluoxetine tramadol fentanyl lorazepam digoxin haloperidol'.split(
+      ' ',
+    );
+  const orders = [...texts, ...texts].map((text, index) => draft(named(text), `d${index}`));
+  const { findings } = safety.check(orders, ['morphine', 'potassium chloride', 'ondansetron'].map(taken), AT);
+  const after = toldOnce(findings);
+  const of = (list: typeof after, severity: string) => list.filter((finding) => finding.severity === severity);
+  const pairs = (list: typeof after) =>
+    new Set(of(list, 'major').flatMap(({ kind, key, rule }) => (kind === 'combination' ? rule.id : key)));
+  assert.ok(of(findings, 'contraindicated').length > 2 && of(findings, 'major').length > 50);
+  assert.deepEqual(of(after, 'contraindicated'), of(findings, 'contraindicated'));
+  assert.deepEqual(pairs(after), pairs(findings));
+  assert.ok(of(after, 'major').length < of(findings, 'major').length);
+});
