@@ -93,7 +93,8 @@ async function outcomeOf(service: Service | undefined, text: string, from: Call,
     if (request.prefixedIds) parts.observe('prefixed-id', 1);
     refusePlainServer(request, from.client, parts);
     const isOutside = request.fhirServer !== undefined && from.client.fhirServers.includes(request.fhirServer);
-    const stamp = isOutside ? undefined : parts.context.store.stamp();
+    const { store } = parts.context;
+    const stamp = isOutside ? undefined : (store.stamp() ?? (await store.askedStamp()));
     const call = { client: from.client.name, service: service.id, hookInstance: request.hookInstance, text, stamp };
     const before = parts.answered.find(call, startedAt);
     if (before !== undefined) return asBefore(before, request);

@@ -115,7 +115,7 @@ const remembered = new WeakMap<Links['store'], { readonly stamp: number; readonl
 /** True when some Patient has a link at all. */
 async function isAnyLinked(context: Links): Promise<boolean> {
   if (!isFollowed(context)) return false;
-  const stamp = context.store.stamp();
+  const stamp = context.store.stamp() ?? (await context.store.askedStamp([PATIENT]));
   const known = remembered.get(context.store);
   if (known !== undefined && known.stamp === stamp) return known.isAny;
   const isAny = await findsLink(context);

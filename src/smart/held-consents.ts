@@ -82,7 +82,10 @@ export class HeldConsents {
   }
 
   async #refreshed(now: number): Promise<ConsentState> {
-    const isChanged = this.#isRead() ? false : await this.#readNew();
+    // Taken before anything is read.
+    const stamp = this.#store.stamp() ?? (await this.#store.askedStamp([CONSENT, PATIENT]));
+    const isRead = this.#read !== undefined && stamp !== undefined && stamp === this.#stamp;
+    const isChanged = isRead ? false : await this.#readNew(stamp);
     const state = this.#state;
     if (state !== undefined && !isChanged && now < state.until) return state;
     this.#state = this.#stateAt(now, (state?.version ?? 0) + 1);
@@ -90,8 +93,7 @@ export class HeldConsents {
   }
 
   /** @returns whether any rule has changed, or whom it is about */
-  async #readNew(): Promise<boolean> {
-    const stamp = this.#store.stamp();
+  async #readNew(stamp: number | undefined): Promise<boolean> {
     const { seen, mark } = await this.#newVersions(CONSENT, this.#read);
     let isChanged = false;
     for (const [id, { text }] of seen) {

@@ -182,7 +182,7 @@ export class Committer {
     const writes = requests.reduce((sum, { commands }) => sum + commands.filter(isWrite).length, 0);
     // A patient who is new to the log may have been forgotten meanwhile.
     if (requests.some(({ commands, audit }) => !commands.every(standsAlone) || this.audit.mapsAnew(audit))) {
-      const head = await this.#head(writes, at, session);
+      const head = await this.#head(requests, at, session);
       at = Math.max(at, head.at);
       sequence = head.seq - writes;
       await this.#forgotten.follow(head, session);
@@ -250,10 +250,13 @@ export class Committer {
   }
 
   /** First of all: whoever else writes data waits or begins again, so nothing lies between judgement and write. */
-  async #head(writes: number, at: number, session: ClientSession): Promise<HeadDoc> {
+  async #head(requests: readonly CommitRequest[], at: number, session: ClientSession): Promise<HeadDoc> {
+    const commands = requests.flatMap((request) => request.commands);
+    const changed = commands.filter((command) => isWrite(command) || command.op === 'purge');
+    const types = Object.fromEntries(changed.map(({ key }) => [`types.${key.type}`, 1]));
     const head = await this.#parts.collections.head.findOneAndUpdate(
       { _id: 'data' },
-      { $inc: { seq: writes, turn: 1 }, $max: { at } },
+      { $inc: { seq: commands.filter(isWrite).length, turn: 1, ...types }, $max: { at } },
       { session, returnDocument: 'after' },
     );
     if (head === null) throw new StoreError('unavailable', 'The database has lost its head.');

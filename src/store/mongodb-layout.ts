@@ -107,6 +107,8 @@ export interface HeadDoc {
   readonly at: number;
   /** Groups so far: each writes here, so that two of them never pass. */
   readonly turn: number;
+  /** Of the groups that wrote versions of a type, how many. */
+  readonly types?: Readonly<Record<string, number>>;
   /** Newest sequence at the last purge, and how often somebody was forgotten. */
   readonly purged?: number;
   readonly forgets?: number;

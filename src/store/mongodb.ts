@@ -13,6 +13,7 @@ import { type Collections, collectionsOf, type KeyedDoc, prepare, TypeNumbers } 
 import { Life } from './mongodb-life.ts';
 import { indexIsStale, indexPage, reindexAll, remake } from './mongodb-reindex.ts';
 import { Searcher } from './mongodb-search.ts';
+import { Stamps } from './mongodb-stamp.ts';
 import { Subjects } from './mongodb-subjects.ts';
 import { READ_MS, Versions } from './mongodb-versions.ts';
 import { Watch } from './mongodb-watch.ts';
@@ -83,6 +84,7 @@ export class MongoReader implements AttachedStore {
   protected readonly headKey: HeadKey;
   protected readonly watch: Watch;
   readonly #life: Life;
+  readonly #stamps: Stamps;
   readonly #committer: Committer;
   /** For small values without audit rows: a lease must not wait until a Bundle is written. */
   readonly #beside: Committer;
@@ -111,6 +113,7 @@ export class MongoReader implements AttachedStore {
     const { collections, types } = this;
     const onData = () => this.watch.tell();
     this.#life = new Life(collections.life, client);
+    this.#stamps = new Stamps(collections, client);
     const parts = { client, collections, types, clock, patienceMs, headKey: this.headKey, life: this.#life };
     this.#committer = new Committer({ ...parts, onConflict, onData });
     this.#beside = new Committer({ ...parts, onConflict, onData });
@@ -190,6 +193,10 @@ export class MongoReader implements AttachedStore {
   /** Other processes commit too: nothing but a question to the database could tell. */
   stamp(): undefined {
     return undefined;
+  }
+
+  askedStamp(types?: readonly string[]): Promise<number | undefined> {
+    return this.#asked(() => this.#stamps.stamp(types));
   }
 
   async kept(key: string): Promise<string | undefined> {

@@ -211,6 +211,11 @@ export interface ResourceStore {
    * may be remembered for as long as the stamp is the same.
    */
   stamp(): number | undefined;
+  /**
+   * As `stamp`, where that cannot tell: asked of the engine, by one small read. Another number after every commit of data of one of these types
+   * (undefined: of any type), by whichever process. undefined: not known now.
+   */
+  askedStamp(types?: readonly string[]): Promise<number | undefined>;
   /** What `keep` committed under this key. */
   kept(key: string): Promise<string | undefined>;
   /** What `set` committed last under this key of this space. */

@@ -157,6 +157,10 @@ export class SqliteReader implements AttachedStore {
     return this.writer.signals.commits;
   }
 
+  async askedStamp(): Promise<number> {
+    return this.stamp();
+  }
+
   async kept(key: string): Promise<string | undefined> {
     return this.#snapshot.read(() => this.statements.text(sql`SELECT value FROM kept WHERE key=${key}`));
   }

@@ -248,6 +248,7 @@ export function world(options: WorldOptions = {}): World {
       countTypes: noRoom,
       kept: noRoom,
       stamp: options.stamp ?? (() => 1),
+      askedStamp: async () => undefined,
       keyed: async (_space, key) => (options.keyed === undefined ? used.get(key) : options.keyed()),
       keyedPage: async (space, { after = '', count }) =>
         [...used.values()]

@@ -139,6 +139,9 @@ export class MemoryStore implements ResourceStore {
   stamp(): undefined {
     return undefined;
   }
+  async askedStamp(): Promise<undefined> {
+    return undefined;
+  }
   async keyed(): Promise<undefined> {
     return undefined;
   }

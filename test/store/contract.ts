@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import type { TestContext } from 'node:test';
 import type { IndexEntry, Predicate, SearchPlan, SortKey } from '../../src/fhir/search/algebra.ts';
 import {
+  type Command,
   type CommitResult,
   type HistoryScope,
   type ResourceStore,
@@ -255,6 +256,29 @@ export function storeContract(engine: string, open: OpenStore): void {
     ok(await store.commit({ commands: [put('Patient', 'a')], audit: [] }));
     if (before !== undefined) assert.notEqual(store.stamp(), before);
   });
+
+  specify(
+    'askedStamp: another one after each commit of a type that is asked for, the same while nothing is written',
+    async (store) => {
+      const known = async () => [await store.askedStamp(), await store.askedStamp(['Observation', 'Patient'])];
+      let before = await known();
+      ok(await store.commit({ commands: [], audit: [auditRow('1')] }));
+      assert.deepEqual(await known(), before, 'an audit row');
+      const changes: readonly (readonly [string, Command])[] = [
+        ['a create', put('Patient', 'a')],
+        ['an update', put('Patient', 'a', 2)],
+        ['another type that is asked for', put('Observation', 'a')],
+        ['a deletion', remove('Patient', 'a', 3)],
+        ['a purge', { op: 'purge', key: { type: 'Patient', id: 'a' }, version: 3 }],
+      ];
+      for (const [what, command] of changes) {
+        ok(await store.commit({ commands: [command], audit: [] }));
+        const after = await known();
+        for (const index of [0, 1]) assert.notEqual(after[index], before[index], what);
+        before = after;
+      }
+    },
+  );
 
   specify('changes: every version once, in the order of writes, from wherever one goes on', async (store) => {
     assert.equal(await store.latestSequence(), 0);

@@ -1,8 +1,11 @@
 // Commits of several processes on the MongoDB engine: what runs side by side, what meets, and what a killed one leaves. docs/decisions/0040-mongodb.md
 import assert from 'node:assert/strict';
+import { EventEmitter } from 'node:events';
 import { type TestContext, test } from 'node:test';
 import { type ClientSession, MongoClient } from 'mongodb';
 import { type MongoOptions, type MongoStore, openMongo } from '../../src/store/mongodb.ts';
+import { collectionsOf } from '../../src/store/mongodb-layout.ts';
+import { Stamps } from '../../src/store/mongodb-stamp.ts';
 import type { Command, CommitResult } from '../../src/store/port.ts';
 import { StoreError } from '../../src/store/port.ts';
 import { ok, plan } from './contract.ts';
@@ -167,3 +170,54 @@ test(
     assert.equal(await store?.read({ type: 'Patient', id: 'q' }), undefined);
   },
 );
+
+test(
+  'mongodb@stamp: what one process writes of a type changes the number of that type at the others, and of no other',
+  LIMIT,
+  async (context) => {
+    const { stores } = await processes(context, 2);
+    const [one, other] = stores;
+    if (one === undefined || other === undefined) return assert.fail();
+    ok(await one.commit({ commands: [put('Patient', 'p')], audit: [] }));
+    const before = [
+      await other.askedStamp(['Patient']),
+      await other.askedStamp(['Observation']),
+      await other.askedStamp(),
+    ];
+    ok(await one.commit({ commands: [put('Observation', 'o')], audit: [] }));
+    const after = [
+      await other.askedStamp(['Patient']),
+      await other.askedStamp(['Observation']),
+      await other.askedStamp(),
+    ];
+    assert.deepEqual(
+      after.map((each, index) => each === before[index]),
+      [true, false, false],
+    );
+    ok(await one.commit({ commands: [set('k', 'v')], audit: [auditRow('a')] }));
+    assert.equal(await other.askedStamp(), after[2], 'a value and an audit row are no versions');
+  },
+);
+
+test('mongodb@stamp: another primary is another number, though nothing was written', LIMIT, async (context) => {
+  const { client } = await processes(context, 1);
+  const topology = new EventEmitter();
+  const stamps = new Stamps(collectionsOf(client.db()), topology);
+  const primary = (address: string, isWritable = true) => {
+    const server = { address, isWritable, electionId: null, topologyVersion: null };
+    topology.emit('topologyDescriptionChanged', { newDescription: { servers: new Map([[address, server]]) } });
+  };
+  primary('a');
+  const [first, same] = [await stamps.stamp(['Patient']), await stamps.stamp(['Patient'])];
+  assert.equal(first, same);
+  primary('a', false);
+  primary('a');
+  assert.equal(await stamps.stamp(['Patient']), first, 'seen again as it was');
+  primary('b');
+  const second = await stamps.stamp(['Patient']);
+  assert.notEqual(second, first);
+  const asked = stamps.stamp(['Patient']);
+  primary('c');
+  const third = await asked;
+  assert.ok(third !== second && third === (await stamps.stamp(['Patient'])), 'changed while it was read: read again');
+});
