@@ -50,6 +50,22 @@ for (const target of TARGETS) {
   });
 }
 
+test('model-figures@readme the README gives the AUROC of each model, and how many targets are missed', () => {
+  const auroc = (model: string): string => {
+    const main = STUDIES.find((study) => study.model === model)?.main ?? assert.fail(model);
+    return (evaluationOf(model).cohorts[`${main}HeldOut`]?.overall.auroc?.[0] ?? Number.NaN).toFixed(3);
+  };
+  const missed = TARGETS.filter((target) => !judged(target, evaluationOf(target.model))[0].met).length;
+  const said = [
+    `sepsis ${auroc('sepsis-icu')}`,
+    `ICU mortality ${auroc('icu-mortality-24h')} (24 h) and ${auroc('icu-mortality-48h')} (48 h)`,
+    `critical care on arrival ${auroc('triage-critical-care')}`,
+    `high acuity on arrival ${auroc('triage-high-acuity')}; ${missed} of ${TARGETS.length} targets are missed held out`,
+  ];
+  const readme = readFileSync(join(ROOT, 'README.md'), 'utf8');
+  assert.ok(readme.includes(`Trained models, AUROC held out: ${said.join(', ')} (`), said.join(', '));
+});
+
 const slope: Target = { model: 'm', cohort: 'allHeldOut', measure: 'slope', atLeast: 0.95, atMost: 1.05 };
 for (const [value, met] of [
   [0.9499, false],
