@@ -5,7 +5,7 @@
 
 import type { DrugKnowledge, Ingredient } from './drug-knowledge.ts';
 import type { TripleRule } from './drug-rules.ts';
-import type { Fact, Finding, Severity } from './finding.ts';
+import type { Fact, Finding } from './finding.ts';
 import type { PatientFacts } from './patient-facts.ts';
 import { holding, type Situation } from './rule-condition.ts';
 import { currentBeside, isCurrent, ownFinding, type Taken } from './taken-drug.ts';
@@ -54,10 +54,8 @@ function tripleFinding(
   const three = completed(draft, others, recent, rule.sets, counted);
   if (three === undefined) return undefined;
   const { effect, id, source } = rule;
-  const quiet = quieted(rule, facts);
-  const isSigned =
-    quiet === 'major' && rule.quietWhenComplete === true && wasCompleted(three, rule, [...others, ...recent], counted);
-  const severity = isSigned ? 'moderate' : quiet;
+  const context = quietContext(rule, facts, () => wasCompleted(three, rule, [...others, ...recent], counted));
+  const severity = context === undefined ? rule.severity : 'moderate';
   const core = { kind: 'combination' as const, severity, effect, id, citation: source };
   const [second, ...further] = [...new Set(three.slice(1).map(({ taken }) => taken))].filter(
     (taken) => taken !== draft,
@@ -71,7 +69,7 @@ function tripleFinding(
     ),
     other: second?.mention,
     ...(further.length === 0 ? {} : { further: further.map(({ mention }) => mention) }),
-    ...(isSigned ? { context: SIGNED } : {}),
+    ...(context === undefined ? {} : { context }),
     ...(proposals.length === 0 ? {} : { proposals }),
   };
 }
@@ -101,9 +99,20 @@ function wasCompleted(
   );
 }
 
-/** A contraindication stays what it is. */
-function quieted({ severity, quiet = [] }: TripleRule, facts: PatientFacts): Severity {
-  return severity === 'major' && quiet.some((name) => facts.has(name)) ? 'moderate' : severity;
+/** Why a major rule is only told here; undefined when it is not. A contraindication stays what it is. */
+function quietContext(
+  { severity, quiet = [], quietWhenComplete = false }: TripleRule,
+  facts: PatientFacts,
+  isSigned: () => boolean,
+): Finding['context'] {
+  if (severity !== 'major') return undefined;
+  const recorded = quiet.find((name) => facts.has(name));
+  if (recorded !== undefined)
+    return {
+      id: 'QUIET-three',
+      reason: `Recorded: ${recorded.replaceAll('-', ' ')}, where this rule is told without interrupting.`,
+    };
+  return quietWhenComplete && isSigned() ? SIGNED : undefined;
 }
 
 /** The draft in one set and different ingredients, of the draft or of others, in the two other sets. */

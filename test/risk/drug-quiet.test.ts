@@ -48,8 +48,8 @@ const VALVE = condition('mechanical valve');
 /** 6 points for two drugs, 3 for sepsis, 1 for 68 years, 2 for a QTc of 450 ms: 12. */
 const RISKY: readonly Resource[] = [STAY, aged(70), condition('sepsis'), measured('8636-3', 'ms')(450)];
 
-/** Severity of a rule for one order beside current drugs; `none` when it does not speak. */
-function severityOf(
+/** The finding of a rule for one order beside current drugs; undefined when it does not speak. */
+function findingOf(
   rule: string,
   ordered: string,
   how: Dosage | undefined,
@@ -61,8 +61,7 @@ function severityOf(
     const [name = '', occasional] = text.split(' as needed');
     return active(named(name), `a${index}`, occasional === undefined ? {} : { dosageInstruction: [PRN] });
   });
-  const found = safety.check([order], [...taken, ...known], AT).findings.find((one) => one.rule.id === rule);
-  return found?.severity ?? 'none';
+  return safety.check([order], [...taken, ...known], AT).findings.find((one) => one.rule.id === rule);
 }
 
 type Row = readonly [
@@ -240,5 +239,15 @@ const rows: readonly Row[] = [
 ];
 for (const [rule, ordered, how, current, known, severity, why] of rows) {
   test(`quiet@${rule} ${ordered} beside ${current} is ${severity}: ${why}`, () =>
-    assert.equal(severityOf(rule, ordered, how, current, known), severity));
+    assert.equal(findingOf(rule, ordered, how, current, known)?.severity ?? 'none', severity));
 }
+
+test('quiet@why: what falls quiet says by which row, and why', () => {
+  const quiet = rows.filter(([rule, , , , , severity]) => severity === 'moderate' && rule !== 'QT-score');
+  assert.ok(quiet.length > 20);
+  for (const [rule, ordered, how, current, known] of quiet) {
+    const { id = '', reason = '' } = findingOf(rule, ordered, how, current, known)?.context ?? {};
+    assert.match(id, /^(?:QUIET|SIGNED)-/, `${rule} ${ordered} beside ${current}`);
+    assert.ok(reason.length > 20);
+  }
+});
