@@ -24,7 +24,7 @@ export async function basisOf(handle: string, caller: Caller, parts: CdsParts): 
   const found = await decisionBehind(context.store, seal, handles.keyOf(handle), ambient.now());
   if (found === undefined) throw fhirError('not-found', 'There is nothing at this address, or not any more.');
   const { record, card } = found;
-  const again = await recompute(record, models);
+  const again = await recompute(record, models, context.store);
   const row = context.audit({
     caller,
     entries: [{ interaction: 'operation', operation: 'explain', patients: record.ownPatients ? [record.patient] : [] }],

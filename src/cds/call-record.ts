@@ -64,7 +64,7 @@ function decision(
   service: Service | undefined,
   { record: id, request, recorded, basis, drafts, model, prefetched }: Outcome,
   { client, startedAt: at }: Call,
-  { seal, recordMs, handles, basisMs }: CdsParts,
+  { seal, recordMs, handles, basisMs, scoreFiles }: CdsParts,
 ): readonly Command[] {
   if (id === undefined || service === undefined || request === undefined || recorded.length === 0) return [];
   const record: DecisionRecord = {
@@ -89,7 +89,11 @@ function decision(
     model,
     cards: recorded,
   };
-  return decisionCommands(record, { seal, expiresAt: at + recordMs, handles, basisExpiresAt: at + basisMs });
+  const expiresAt = at + recordMs;
+  return [
+    ...decisionCommands(record, { seal, expiresAt, handles, basisExpiresAt: at + basisMs }),
+    ...scoreFiles.commands(record.assessments, expiresAt),
+  ];
 }
 
 /**
@@ -127,5 +131,6 @@ export async function recordCall(
   const commands = [...(replay === undefined ? [] : [usedOnce(replay)]), ...decision(service, outcome, call, parts)];
   const written = await within(context.store.commit({ commands, audit: [row] }), Math.max(deadlineMs, 1000), undefined);
   if (written === undefined) throw new Error('audit row was not written');
+  if (written.ok) parts.scoreFiles.committed(commands);
   return written.ok;
 }

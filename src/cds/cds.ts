@@ -24,6 +24,7 @@ import type { Door } from './reader.ts';
 import { refuse } from './refusal.ts';
 import { rehearse } from './rehearsal.ts';
 import { explain, takeFeedback } from './reply.ts';
+import { scoreFiles } from './score-files.ts';
 import { discoveryEntry, loadServices, type Service, toldModels, unattestedServices } from './service.ts';
 
 export interface CdsOptions {
@@ -161,6 +162,7 @@ export function buildCds(options: CdsOptions): Cds {
   const etag = `"${createHash('sha256').update(list).digest('base64url').slice(0, 22)}"`;
   const parts: CdsParts = {
     models,
+    scoreFiles: scoreFiles(models),
     drugSafety,
     triage: options.triage,
     context,

@@ -36,7 +36,7 @@ export async function explanationOf(
     const names = [decision, ...others].map(({ client }) => `\`${client}\``).join(', ');
     throw fhirError('multiple-matches', `Several clients have a card of this uuid: ${names}. Name one.`);
   }
-  const computedAgain = await recompute(decision, models);
+  const computedAgain = await recompute(decision, models, context.store);
   const row = context.audit({
     caller,
     entries: [

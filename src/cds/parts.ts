@@ -11,6 +11,7 @@ import type { Seal } from './decision-record.ts';
 import type { OutsideReads, ReadOutside } from './outside-reads.ts';
 import type { OverrideMemory } from './override-memory.ts';
 import type { Door } from './reader.ts';
+import type { ScoreFiles } from './score-files.ts';
 
 export interface CdsAnswer {
   readonly status: number;
@@ -48,6 +49,7 @@ export interface CdsParts {
   /** Base of links on cards, without trailing slash. */
   readonly publicUrl: string;
   readonly models: Models;
+  readonly scoreFiles: ScoreFiles;
   readonly drugSafety: DrugSafety;
   readonly triage: Triage;
   readonly context: RestContext;

@@ -1,8 +1,10 @@
 /** Scores of a decision record computed again from the vectors that were kept. */
-import type { Models } from '../risk/assessment.ts';
+import type { Assessment, Models } from '../risk/assessment.ts';
 import type { Triage } from '../risk/triage.ts';
+import type { ResourceStore } from '../store/port.ts';
 import { within } from './deadline.ts';
 import type { DecisionRecord, RecordedTriage } from './decision-record.ts';
+import { scoreFileOf } from './score-files.ts';
 
 export interface Recomputed {
   readonly model: DecisionRecord['assessments'][number]['model'];
@@ -17,15 +19,32 @@ const RESCORE_MS = 2000;
 /** Graphs are deterministic on one machine; another may differ in the last bits. */
 const TOLERANCE = 1e-6;
 
-/** One for each assessment, in order. */
-export function recompute({ assessments }: DecisionRecord, models: Models): Promise<readonly Recomputed[]> {
+/** One for each assessment, in order: by the version on disk, or by the score file that was kept. */
+export function recompute(
+  { assessments }: DecisionRecord,
+  models: Models,
+  store: Pick<ResourceStore, 'keyed'>,
+): Promise<readonly Recomputed[]> {
   return Promise.all(
-    assessments.map(async ({ model, answeredBy, vector, outputs }) => {
+    assessments.map(async (assessment) => {
+      const { model, vector, outputs } = assessment;
       if (vector === undefined) return { model, outputs: null, same: null };
-      const computed = await within(models.rescore(model, answeredBy, vector), RESCORE_MS, undefined);
+      const computed = await within(rescored(assessment, vector, models, store), RESCORE_MS, undefined);
       return { model, outputs: computed ?? null, same: computed !== undefined && isSame(outputs, computed) };
     }),
   );
+}
+
+async function rescored(
+  { model, answeredBy }: Assessment,
+  vector: readonly (number | null)[],
+  models: Models,
+  store: Pick<ResourceStore, 'keyed'>,
+): Promise<Readonly<Record<string, number>> | undefined> {
+  const now = await models.rescore(model, answeredBy, vector);
+  if (now !== undefined) return now;
+  const file = await scoreFileOf(store, model.sha256);
+  return file === undefined ? undefined : models.rescore(model, answeredBy, vector, file);
 }
 
 export interface TriageAgain {

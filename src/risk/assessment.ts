@@ -77,12 +77,16 @@ export interface Models {
   /**
    * The outputs of exactly this version and graph for a vector that was kept, by the same way (graph or stand-in) as then.
    * undefined when that version is no longer on disk, is another graph, or gives no answer.
+   * @param file text of the score file that was kept of that version, for one that is no longer on disk
    */
   rescore(
     model: Assessment['model'],
     answeredBy: Assessment['answeredBy'],
     vector: readonly (number | null)[],
+    file?: string,
   ): Promise<Readonly<Record<string, number>> | undefined>;
+  /** Text of the score file of exactly this hash; undefined for a graph, and for a file that is no longer here. */
+  scoreFile(model: Assessment['model']): string | undefined;
   /** One line per model for readiness: whether ONNX answers or the fallback. */
   status(): readonly {
     readonly id: string;

@@ -23,7 +23,7 @@ import { refuseUnsafeOnnx } from './onnx-file.ts';
 import { isOwnOutput } from './own-output.ts';
 import type { Knowledge } from './pick.ts';
 import { assessScore, rescoredFile } from './score.ts';
-import { loadScores, type Score } from './score-file.ts';
+import { keptScore, loadScores, type Score } from './score-file.ts';
 import { isFallback } from './scores.ts';
 import { type ModelSession, openSession, type RunnerContract, type SessionOptions } from './session.ts';
 import { type InputSpans, inputSpans, withSpan } from './simultaneity.ts';
@@ -278,11 +278,17 @@ export async function loadModels(folder: string, options: ModelOptions): Promise
       if (entry === undefined) throw fhirError('not-found', `Model \`${modelId}\` is not known.`);
       return entry.model === undefined ? silent(entry) : assess(entry.model, evidence, knowledge, deadlineAt);
     },
-    async rescore({ id, version, sha256 }, answeredBy, vector) {
+    scoreFile({ id, sha256 }) {
       const score = scores.get(id);
+      return score?.sha256 === sha256 ? score.text : undefined;
+    },
+    async rescore({ id, version, sha256 }, answeredBy, vector, file) {
+      const score = file === undefined ? scores.get(id) : keptScore(file, sha256, schemas.score);
       if (score !== undefined) {
-        return score.file.version === version && score.sha256 === sha256 ? rescoredFile(score, vector) : undefined;
+        const isThat = score.file.id === id && score.file.version === version && score.sha256 === sha256;
+        return isThat ? rescoredFile(score, vector) : undefined;
       }
+      if (file !== undefined) return undefined;
       const current = entries.get(id)?.model;
       if (current?.manifest.version === version && current.manifest.sha256 === sha256) {
         return rescored(current, answeredBy, vector);

@@ -70,6 +70,8 @@ export interface ScoreFile
 /** A score with its formulas read. */
 export interface Score {
   readonly file: ScoreFile;
+  /** The file as it is written. */
+  readonly text: string;
   /** Of the file. */
   readonly sha256: string;
   readonly formulas: ReadonlyMap<string, Formula>;
@@ -150,7 +152,17 @@ export function readScore(
   const formulas = formulasOf(file);
   const problems = problemsOf(file, formulas, vocabulary);
   if (problems.length > 0) throw new Error(`${name}: ${problems.slice(0, 3).join('; ')}`);
-  return { file, sha256: createHash('sha256').update(readModelFile(folder, name)).digest('hex'), formulas };
+  const text = readModelFile(folder, name).toString('utf8');
+  return { file, text, sha256: sha256Of(text), formulas };
+}
+
+const sha256Of = (text: string) => createHash('sha256').update(text).digest('hex');
+
+/** A score from a text that was kept, of this release or an earlier one; undefined when it is not what its hash says, or of another form now. */
+export function keptScore(text: string, sha256: string, check: ValidateFunction<ScoreFile>): Score | undefined {
+  if (sha256Of(text) !== sha256) return undefined;
+  const file: unknown = JSON.parse(text);
+  return check(file) ? { file, text, sha256, formulas: formulasOf(file) } : undefined;
 }
 
 /**

@@ -210,6 +210,7 @@ export function world(options: WorldOptions = {}): World {
       return options.assess?.(id, seen) ?? Promise.resolve(assessment(id));
     },
     rescore: async () => undefined,
+    scoreFile: () => undefined,
     status: () => [],
     close: async () => undefined,
   };

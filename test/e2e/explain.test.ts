@@ -1,7 +1,7 @@
 // 45 CFR 170.315(b)(11): `firewatch explain` on a real data folder whose server has stopped, and what its words are for each outcome.
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { cpSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import type { Explanation } from '../../src/cds/explanation.ts';
@@ -17,7 +17,7 @@ const CALL = {
   context: { userId: 'Practitioner/demo-physician', patientId: 'demo-sepsis', encounterId: 'enc-1' },
 };
 
-/** A copy of the models with another version of NEWS2 in the place of the one that answered. */
+/** A copy of the models with another version of NEWS2 and of every score file in the place of the one that answered; SOFA counts its coma otherwise. */
 function otherModels(folder: string): string {
   const models = join(folder, 'models');
   cpSync('models', models, { recursive: true, filter: (path) => !path.startsWith('models/train') });
@@ -26,6 +26,14 @@ function otherModels(folder: string): string {
   for (const name of ['manifest.json', 'card.json']) {
     const text = readFileSync(join(next, name), 'utf8');
     writeFileSync(join(next, name), text.replace('"version": "1.0.0"', '"version": "1.0.1"'));
+  }
+  const scores = join(models, 'scores');
+  for (const name of readdirSync(scores)) {
+    const text = readFileSync(join(scores, name), 'utf8').replace(/"version": "1\.\d\.\d"/, '"version": "9.0.0"');
+    writeFileSync(
+      join(scores, name),
+      name === 'sofa.json' ? text.replace('"to": 14, "points": 1}', '"to": 14, "points": 2}') : text,
+    );
   }
   return models;
 }
@@ -37,16 +45,17 @@ test('card-content@explain-command tells a card of a stopped server, and is audi
   mkdirSync(data);
   const server = await start({ SEED: 'demo' }, data);
   context.after(() => server.stop());
-  const ask = async (service: string) => {
+  const ask = async (service: string, patientId = CALL.context.patientId) => {
     const response = await fetch(`${server.url}/cds-services/${service}`, {
       method: 'POST',
       headers: { 'content-type': 'application/json' },
-      body: JSON.stringify(CALL),
+      body: JSON.stringify({ ...CALL, context: { ...CALL.context, patientId } }),
     });
     const { cards } = (await response.json()) as { cards: { uuid: string; summary: string }[] };
     return cards[0] ?? { uuid: '', summary: 'no card' };
   };
   const card = await ask('deterioration-sepsis');
+  const byFiles = await ask('sepsis-3-view', 'demo-septic-shock');
   await server.stop();
   const run = (args: readonly string[], more: Readonly<Record<string, string>> = {}) =>
     spawnSync(process.execPath, ['src/main.ts', 'explain', ...args], {
@@ -77,13 +86,21 @@ test('card-content@explain-command tells a card of a stopped server, and is audi
     assert.match(refused.stderr, told, why);
     assert.equal(refused.stdout, '', why);
   }
-  const changed = run([card.uuid], { MODELS_DIR: otherModels(folder) });
+  const others = { MODELS_DIR: otherModels(folder) };
+  const changed = run([card.uuid], others);
   assert.equal(changed.status, 1, changed.stderr);
   assert.match(
     changed.stdout,
     /recomputed nothing\n {2}verdict {4}UNKNOWN/,
     'the version of the card is no longer held',
   );
+  const byKept = run([byFiles.uuid], others);
+  assert.equal(byKept.status, 0, `the score files of the card were kept\n${byKept.stdout}${byKept.stderr}`);
+  for (const id of ['sepsis-3', 'sofa', 'sepsis-hour-1'])
+    assert.match(
+      byKept.stdout,
+      new RegExp(`^${id} 1\\.0\\.0, SHA-256 [0-9a-f]{64}\\n(?: .*\\n)* {2}verdict {4}same$`, 'm'),
+    );
 
   const again = await start({}, data);
   context.after(() => again.stop());
@@ -91,6 +108,8 @@ test('card-content@explain-command tells a card of a stopped server, and is audi
   const { entry } = (await found.json()) as { entry: { resource: object }[] };
   const looks = entry.filter(({ resource }) => JSON.stringify(resource).includes('explain'));
   assert.equal(looks.length, 2, 'each explanation, and no refusal');
+  const ofFiles = await fetch(`${again.url}/fhir/AuditEvent?patient=demo-septic-shock&_count=200`);
+  assert.match(await ofFiles.text(), /explain/);
 });
 
 const MODEL = { id: 'news2', version: '1.0.0', sha256: 'a'.repeat(64) };
