@@ -266,7 +266,9 @@ interface InputRow {
 
 /** Nothing is recorded, and the score says what that means: no drug, no condition. What moves the answer keeps its row. */
 const isNone = ({ value, note, points = 0 }: UsedInput, { contributions }: Assessment): boolean =>
-  contributions === undefined && points === 0 && (value === 'not recorded' || note === 'none recorded');
+  contributions === undefined &&
+  points === 0 &&
+  (value === 'not recorded' || (value === 0 && note === 'none recorded'));
 
 /** What was taken as absent since nothing is recorded of it, in one line. */
 function takenAsNone(scored: readonly Scored[]): readonly string[] {
