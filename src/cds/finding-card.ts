@@ -219,7 +219,7 @@ function uncheckedCards(
         summary: `Not checked: ${drugName(draft)}`,
         detail: [
           mentionLine(draft),
-          `${reason} The absence of other cards about it does not mean that there is no hazard.`,
+          `${escaped(reason, 400)} The absence of other cards about it does not mean that there is no hazard.`,
         ],
         links: [],
       }),

@@ -6,7 +6,7 @@ import { isJsonObject, type Json, type JsonObject, type Resource } from '../fhir
 import { intervalOf } from '../fhir/time.ts';
 import { type AllergyRule, type DrugKnowledge, foldedName, type Ingredient, type Phrases } from './drug-knowledge.ts';
 import type { DrugMention, Finding, Severity } from './finding.ts';
-import { phrasesIn, RXNORM, textsOf } from './medication.ts';
+import { codeInWords, phrasesIn, RXNORM, textsOf } from './medication.ts';
 import type { Steps } from './pace.ts';
 import { lower, severityRank } from './severity.ts';
 import { objectsIn } from './wash-out.ts';
@@ -50,9 +50,7 @@ export function* allergiesIn(
   return {
     allergies: read.map(({ allergy }) => allergy).filter(isKnown),
     unknown: read
-      .filter(
-        ({ resource, allergy }) => !isKnown(allergy) && isAboutMedication(resource) && !saysNone(resource, knowledge),
-      )
+      .filter(({ resource, allergy }) => !isKnown(allergy) && mayBeDrug(resource) && !saysNone(resource, knowledge))
       .map(({ allergy }) => `allergy to ${allergy.display}`),
   };
 }
@@ -68,9 +66,10 @@ function counts(resource: Resource): boolean {
   );
 }
 
-/** Category medication or biologic. */
-function isAboutMedication({ category }: Resource): boolean {
-  return Array.isArray(category) && (category.includes('medication') || category.includes('biologic'));
+/** Category medication or biologic; without a category a code that nobody here can read may be a drug, too. */
+function mayBeDrug({ category, code }: Resource): boolean {
+  if (!Array.isArray(category) || category.length === 0) return isJsonObject(code) && textsOf(code).length === 0;
+  return category.includes('medication') || category.includes('biologic');
 }
 
 function saysNone({ code }: Resource, knowledge: DrugKnowledge): boolean {
@@ -95,7 +94,10 @@ function allergyOf(resource: Resource, knowledge: DrugKnowledge): Allergy {
   const isSevere = isDelayedSevere || signs.includes('severe') || resource.criticality === 'high';
   const recorded = [resource.lastOccurrence, resource.recordedDate].find((text) => typeof text === 'string');
   return {
-    display: concepts.flatMap(textsOf)[0] ?? concepts.flatMap(codesOf)[0] ?? 'substance without name',
+    display:
+      concepts.flatMap(textsOf)[0] ??
+      concepts.flatMap(({ coding }) => objectsIn(coding).flatMap(codeInWords))[0] ??
+      'substance without name',
     source: `${resource.resourceType}/${resource.id ?? '?'}`,
     at: typeof recorded === 'string' ? intervalOf(recorded)?.low : undefined,
     ingredients: [...new Set(named.filter((name) => !knowledge.isGroup(name)))],

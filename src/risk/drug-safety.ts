@@ -113,12 +113,19 @@ function* checking(
     ],
     unchecked: ordered
       .filter(({ drug }) => drug.unknown.length > 0)
-      .map(({ mention }) => ({ draft: mention, reason: 'No table knows this drug: it was compared with nothing.' })),
+      .map(({ mention, drug }) => ({ draft: mention, reason: unknownReason(drug, knowledge) })),
     considered: known.map(({ mention }) => mention),
   };
 }
 
 type Checked = ReturnType<DrugSafety['check']>;
+
+/** Of a product of several ingredients some may be known. */
+function unknownReason({ ingredients, unknown }: Drug, { nameOf }: DrugKnowledge): string {
+  if (ingredients.length === 0) return 'No table knows this drug: it was compared with nothing.';
+  const known = ingredients.map(nameOf).join(', ');
+  return `No table knows ${unknown.join(', ')}: it was compared with nothing. Only ${known} of this order was checked.`;
+}
 
 /** Every finding of one draft, in no order; with other drafts only where they come after it: each pair is judged once. */
 function judgeOne(

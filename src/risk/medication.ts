@@ -1,6 +1,6 @@
 /** Which drugs a medication resource is about: by RxNorm code, by the Medication it points at, else by the names in its text. Source: FHIR R4 medication.html, references.html#contained. */
 import { isJsonObject, type Json, type JsonObject, type Resource } from '../fhir/resource.ts';
-import { type DrugKnowledge, foldedName, type Ingredient, type Phrases } from './drug-knowledge.ts';
+import { ATC, type DrugKnowledge, foldedName, type Ingredient, type Phrases } from './drug-knowledge.ts';
 import { objectsIn } from './wash-out.ts';
 
 export const RXNORM = 'http://www.nlm.nih.gov/research/umls/rxnorm';
@@ -97,13 +97,22 @@ export function ofConcept(concept: JsonObject, knowledge: DrugKnowledge): Drug {
   // A code and a name that have nothing in common: one of them is wrong, and nobody here can tell which. Both are checked.
   const agree = coded.size === 0 || named.length === 0 || named.some((ingredient) => coded.has(ingredient));
   const ingredients = coded.size > 0 && agree ? [...coded] : [...new Set([...coded, ...named])];
-  const display =
-    texts[0] ??
-    codes[0] ??
-    codings.map(({ code }) => code).find((code) => typeof code === 'string') ??
-    'drug without name';
+  const display = texts[0] ?? codings.flatMap(codeInWords)[0] ?? 'drug without name';
   return { display, rxcui: codes[0], ingredients, unknown: ingredients.length === 0 ? [display] : [] };
 }
+
+/** A code that stands alone is named with its system, so that somebody can look it up. */
+export function codeInWords({ system, code }: JsonObject): readonly string[] {
+  if (typeof code !== 'string' || code.trim() === '') return [];
+  const name = typeof system === 'string' && Object.hasOwn(SYSTEMS, system) ? SYSTEMS[system] : 'code';
+  return [`${name} ${code.trim()}`];
+}
+const SYSTEMS: Readonly<Record<string, string>> = {
+  [RXNORM]: 'RxNorm',
+  [ATC]: 'ATC',
+  'http://snomed.info/sct': 'SNOMED CT',
+  'http://hl7.org/fhir/sid/ndc': 'NDC',
+};
 
 /** ATC, and what the site map holds: local codes, NDC, SNOMED CT. RxNorm goes first. */
 function ofOtherSystem({ system, code }: JsonObject, knowledge: DrugKnowledge): readonly Ingredient[] {

@@ -127,6 +127,12 @@ const UNKNOWN: readonly [recorded: Resource, expected: readonly string[], why: s
   [allergy(named('No known drug allergies')), [], 'nothing known, by text'],
   [allergy(snomed('409137002', 'No known drug allergy')), [], 'nothing known, by code'],
   [allergy(named('penicillin')), [], 'control'],
+  [
+    allergy(snomed('999'), { category: [] }),
+    ['allergy to SNOMED CT 999'],
+    'no category, and a code that nobody can read',
+  ],
+  [allergy(snomed('999', 'Latex'), { category: [] }), [], 'no category, and words that name no drug'],
 ];
 for (const [recorded, expected, why] of UNKNOWN) {
   test(`allergy@unresolved: ${why}`, () => assert.deepEqual(safety.check([], [recorded], AT).unresolved, expected));

@@ -130,7 +130,7 @@ const UNRESOLVED: readonly [
   [
     [draft({ coding: [{ system: 'http://hl7.org/fhir/sid/ndc', code: '1-2-3' }] })],
     [],
-    ['1-2-3'],
+    ['NDC 1-2-3'],
     'a code without name',
   ],
   [[draft(undefined)], [], ['drug without name'], 'no medication at all'],

@@ -1,7 +1,7 @@
 // The traps of drug safety as written vignettes: route, status, dose, laboratory values, age, conditions, kidney, three drugs. Decision 0024.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Resource } from '../../src/fhir/resource.ts';
+import { isJsonObject, type Json, type Resource } from '../../src/fhir/resource.ts';
 import {
   creatinine,
   condition as has,
@@ -478,3 +478,45 @@ test('vignette@unchecked: a draft that no table knows is named; a known one is i
     ['MedicationRequest/a'],
   );
 });
+const sct = (code: string, display?: string) => ({
+  coding: [{ system: 'http://snomed.info/sct', code, ...(display === undefined ? {} : { display }) }],
+});
+const product = (...parts: readonly Json[]): Resource => ({
+  resourceType: 'Medication',
+  id: 'm',
+  ingredient: parts.map((itemCodeableConcept) => ({ itemCodeableConcept })),
+});
+const unmapped: readonly [ordered: Json | Resource, named: string | undefined, reason: RegExp, why: string][] = [
+  [sct('322236009'), 'SNOMED CT 322236009', /^No table knows this drug/, 'a SNOMED CT product by code alone'],
+  [sct('1', 'Frobozzol 5 mg tablet'), 'Frobozzol 5 mg tablet', /^No table knows this drug/, 'by code and unknown name'],
+  [sct('322236009', 'Paracetamol 500 mg oral tablet'), undefined, /./, 'by code and a name that the tables know'],
+  [
+    { coding: [{ system: 'http://hl7.org/fhir/sid/ndc', code: '0-1' }] },
+    'NDC 0-1',
+    /^No table/,
+    'an NDC by code alone',
+  ],
+  [{ coding: [{ system: 'urn:hospital', code: 'X7' }] }, 'code X7', /^No table/, 'a local code without a site map'],
+  [{}, 'drug without name', /^No table/, 'nothing at all'],
+  [
+    product({ text: 'simvastatin' }, sct('7')),
+    'simvastatin / SNOMED CT 7',
+    /^No table knows SNOMED CT 7: .* Only simvastatin of this order was checked\.$/,
+    'one ingredient of two',
+  ],
+];
+for (const [ordered, name, reason, why] of unmapped) {
+  test(`vignette@unmapped: silence means checked: ${why}`, () => {
+    const isProduct = isJsonObject(ordered) && ordered.resourceType === 'Medication';
+    const { medicationCodeableConcept: _none, ...request } = draft(named('x'));
+    const asked = isProduct
+      ? { ...request, contained: [ordered], medicationReference: { reference: '#m' } }
+      : { ...request, medicationCodeableConcept: ordered };
+    const { unchecked = [] } = safety.check([asked], [], AT);
+    assert.deepEqual(
+      unchecked.map(({ draft: { display } }) => display),
+      name === undefined ? [] : [name],
+    );
+    for (const { reason: told } of unchecked) assert.match(told, reason);
+  });
+}
