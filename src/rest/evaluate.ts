@@ -15,7 +15,7 @@ import type { Operation, OperationCall, OperationInput } from './operation.ts';
 import { textOf, truthOf } from './operation-input.ts';
 import { answered } from './operation-output.ts';
 import { storedResource } from './represent.ts';
-import type { Evaluation, RiskDesk } from './risk-desk.ts';
+import type { Evaluation, Recorded, RiskDesk } from './risk-desk.ts';
 
 /** Most patients, and most models, of one request. */
 const PATIENT_LIMIT = 100;
@@ -44,13 +44,12 @@ async function performed(call: OperationCall, caller: Caller, context: RestConte
   const patients = await heldPatients(subjects, caller, context);
   const found: Evaluation[] = [];
   for (let from = 0; from < patients.length; from += TOGETHER) {
-    const records: { readonly patient: Resource; readonly resources: readonly Resource[]; readonly at: number }[] = [];
+    const records: Recorded[] = [];
     for (const patient of patients.slice(from, from + TOGETHER)) {
       const resources = await recordOf(patient.key, desk, caller, context);
       records.push({ patient: storedResource(patient.text ?? 'null'), resources, at });
     }
-    const evaluate = (each: (typeof records)[number]) => desk.evaluate(models, each, context.ambient.newId, now);
-    found.push(...(await Promise.all(records.map(evaluate))).flat());
+    found.push(...(await desk.evaluate(models, records, context.ambient.newId, now)));
   }
   const resources = isStored
     ? await storeEvaluations(found, call.request.wire, caller, context)

@@ -34,12 +34,12 @@ export interface RiskDesk {
   /** Types outside it that those point at. */
   readonly follows: readonly string[];
   /**
-   * One RiskAssessment a model, and Observations of settled results. `issuedAt` in ms. A model that was not run gives a
-   * RiskAssessment without prediction that says why. Never rejects for clinical reasons.
+   * One RiskAssessment a model, and Observations of settled results, patient by patient. `issuedAt` in ms. A model that was not run gives
+   * a RiskAssessment without prediction that says why. Never rejects for clinical reasons. What a graph is asked of several patients is one run.
    */
   evaluate(
     models: readonly string[],
-    recorded: Recorded,
+    recorded: readonly Recorded[],
     newId: () => string,
     issuedAt: number,
   ): Promise<readonly Evaluation[]>;

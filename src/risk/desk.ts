@@ -70,23 +70,29 @@ export function riskDesk(models: Models, now: () => number, withheld: Withheld =
     follows: ['Medication', 'Location'],
     async evaluate(
       ids: readonly string[],
-      { patient, resources, at }: Evidence & { readonly patient: Resource },
+      recorded: readonly (Evidence & { readonly patient: Resource })[],
       newId: () => string,
       issuedAt: number,
     ): Promise<readonly Evaluation[]> {
-      const subject = `Patient/${patient.id ?? ''}`;
-      const found: Evaluation[] = [];
+      const found = recorded.map((): Evaluation[] => []);
       for (const id of ids) {
         const manifest = models.manifests.get(id);
         if (manifest === undefined) continue;
         await breathe();
-        const assessment = withheld().has(id)
-          ? notAttested(manifest)
-          : await models.assess(id, { patient, resources, at }, now() + DEADLINE_MS);
-        const frame = { id: newId(), subject, at };
-        found.push(evaluation(assessment, manifest, frame, [patient, ...resources], newId, issuedAt));
+        // Asked in one turn: their inputs go into one run of the graph (`inlineSession`).
+        const isWithheld = withheld().has(id);
+        const assessed = await Promise.all(
+          recorded.map(async (evidence) => ({
+            ...evidence,
+            assessment: isWithheld ? notAttested(manifest) : await models.assess(id, evidence, now() + DEADLINE_MS),
+          })),
+        );
+        for (const [index, { patient, resources, at, assessment }] of assessed.entries()) {
+          const frame = { id: newId(), subject: `Patient/${patient.id ?? ''}`, at };
+          found[index]?.push(evaluation(assessment, manifest, frame, [patient, ...resources], newId, issuedAt));
+        }
       }
-      return found;
+      return found.flat();
     },
   };
 }

@@ -49,7 +49,7 @@ const desk = riskDesk(models, () => AT);
 let made = 0;
 const answers = await desk.evaluate(
   [...models.manifests.keys()],
-  { patient, resources: RECORDED, at: AT },
+  [{ patient, resources: RECORDED, at: AT }],
   () => `own-${made++}`,
   AT,
 );
@@ -162,7 +162,7 @@ test('own-output@withheld: what the site has not attested is not computed for $e
     () => new Set(['sepsis-3']),
   );
   const given = { patient, resources: RECORDED, at: AT };
-  const [sepsis, other] = await guarded.evaluate(['sepsis-3', 'news2'], given, () => 'id', AT);
+  const [sepsis, other] = await guarded.evaluate(['sepsis-3', 'news2'], [given], () => 'id', AT);
   assert.deepEqual([sepsis?.assessment.status, sepsis?.observations, sepsis?.kept], ['cancelled', [], undefined]);
   assert.match(JSON.stringify(sepsis?.assessment.note), /Not computed: the site has not attested this model/);
   assert.equal(other?.assessment.status, 'final', 'control: another model');
