@@ -18,7 +18,7 @@ const ROWS: readonly [patient: string, concept: object, cards: readonly RegExp[]
     'demo-control',
     coded([SCT, '322236009']),
     [/^info Not checked: SNOMED CT 322236009$/],
-    'cds-card@unmapped: a SNOMED CT order by code alone',
+    'a SNOMED CT order by code alone',
   ],
   ['demo-control', coded([NDC, '0000-0000-01']), [/^info Not checked: NDC 0000-0000-01$/], 'an NDC by code alone'],
   [
