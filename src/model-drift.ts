@@ -149,11 +149,21 @@ function isResource(value: unknown): value is Resource {
 }
 
 /** Looks back `limits.days` a first time soon after the start, then daily, while the process lives. @returns stops it */
-export function watchDaily(drift: Drift, now: () => number, onFailed: (error: unknown) => void): () => void {
+export function watchDaily(
+  drift: Drift,
+  now: () => number,
+  onAlert: (model: string) => void,
+  onFailed: (error: unknown) => void,
+): () => void {
   let timer: NodeJS.Timeout;
   const look = (): void => {
     timer = setTimeout(look, DAY_MS).unref();
-    drift.run(now() - drift.limits.days * DAY_MS, now()).catch(onFailed);
+    drift
+      .run(now() - drift.limits.days * DAY_MS, now())
+      .then((reports) => {
+        for (const { model, state } of reports) if (state === 'alert') onAlert(model);
+      })
+      .catch(onFailed);
   };
   timer = setTimeout(look, FIRST_MS).unref();
   return () => clearTimeout(timer);

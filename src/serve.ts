@@ -34,7 +34,12 @@ export async function serve(config: Config): Promise<void> {
   await system.cds.rehearse();
   const server = await listen(system.app, config);
   server.on('upgrade', (...asked) => system.sockets.upgrade(...asked));
-  const unwatch = watchDaily(system.drift, system.ambient.now, (error) => system.log.failure('drift-failed', error));
+  const unwatch = watchDaily(
+    system.drift,
+    system.ambient.now,
+    (model) => system.log.event('model-drifted', { model }),
+    (error) => system.log.failure('drift-failed', error),
+  );
   let draining = false;
   const drain = async (): Promise<void> => {
     if (draining) return;

@@ -27,7 +27,7 @@ import { fhirHandler } from './http/fhir.ts';
 import { type Drift, modelDrift } from './model-drift.ts';
 import { openAttestation } from './open/attestation.ts';
 import { openAccess, withOauth } from './open/authorization.ts';
-import { countedBy } from './open/counted.ts';
+import { countedBy, countedModels } from './open/counted.ts';
 import { openDuties } from './open/duties.ts';
 import { authorityOf } from './open/identity.ts';
 import { secretOf } from './open/installation-secret.ts';
@@ -61,7 +61,7 @@ import { type Fence, fencedStore } from './store/fenced.ts';
 import { type ResourceStore, StoreError } from './store/port.ts';
 import { type Subscriptions, socketUrl } from './subscriptions/desk.ts';
 import { subscriptionRules } from './subscriptions/rules.ts';
-import { modelHealth, ready } from './telemetry/health.ts';
+import { ready } from './telemetry/health.ts';
 import type { Log } from './telemetry/log.ts';
 import { Metrics } from './telemetry/metrics.ts';
 import { startHeavy } from './threads/heavy.ts';
@@ -329,6 +329,7 @@ export async function buildSystem(
   const own = [['/monitor', monitoring.handler] as const, ['/subscriptions', feed.handler] as const];
   const rooms = new Map([...jobs.handlers(files, guard, identify), ...own]);
   const drift = modelDrift({ ...ambient, models, folder, store, seal: aesSeal(secret), answer: heavy.answer });
+  const modelStates = countedModels(models, drift, metrics);
   let listening = false;
   const bodyLimitBytes = config.BODY_LIMIT_MB * 1_048_576;
   const app = httpApp({
@@ -355,7 +356,7 @@ export async function buildSystem(
     ready: async () => {
       const report = await ready({
         ping: () => store.ping(),
-        models: () => modelHealth(models.status(), drift.degraded()),
+        models: modelStates,
         listening: () => listening,
         indexing: () => parameters.progress,
         further: monitoring.checks,

@@ -1,5 +1,8 @@
-/** What the CDS room measures, under the counters of the telemetry. */
+/** What is measured, under the counters and gauges of the telemetry. */
 import type { CdsSample } from '../cds/parts.ts';
+import type { Drift } from '../model-drift.ts';
+import type { Models } from '../risk/assessment.ts';
+import { type ModelHealth, modelHealth } from '../telemetry/health.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 
 /** Counts a call, a card or feedback. */
@@ -16,4 +19,17 @@ export function countedBy(metrics: Metrics): (sample: CdsSample) => void {
       metrics.count('firewatch_cds_feedback_total', { service, model, outcome });
     }
   };
+}
+
+/** How each model does at the moment it is asked, for readiness and as a gauge. */
+export function countedModels(
+  models: Pick<Models, 'status'>,
+  drift: Pick<Drift, 'degraded'>,
+  metrics: Metrics,
+): () => readonly ModelHealth[] {
+  const states = () => modelHealth(models.status(), drift.degraded());
+  metrics.gauge('firewatch_model_state', () =>
+    states().map(({ id, version, state }) => ({ model: `${id}|${version}`, state })),
+  );
+  return states;
 }

@@ -17,6 +17,7 @@ const EVENTS = {
   'model-loaded': 'info',
   'model-failed': 'error',
   'drift-failed': 'error',
+  'model-drifted': 'warn',
   'service-loaded': 'info',
   'service-not-attested': 'warn',
   'hook-degraded': 'warn',

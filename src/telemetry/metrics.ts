@@ -11,24 +11,45 @@ const COUNTERS = {
   firewatch_cds_events_total: { help: 'What went otherwise in CDS Hooks calls.', labels: ['event'] },
 } as const satisfies Record<string, { readonly help: string; readonly labels: readonly string[] }>;
 
+/** THE table of gauges: what is so at the moment it is asked. */
+const GAUGES = {
+  firewatch_model_state: {
+    help: 'Models by state: ready, failed (its stand-in answers), drifted (its inputs or its calibration are no longer those it was made for).',
+    labels: ['model', 'state'],
+  },
+} as const satisfies Record<string, { readonly help: string; readonly labels: readonly string[] }>;
+export type Gauge = keyof typeof GAUGES;
+type GaugeLabels<Name extends Gauge> = Readonly<Record<(typeof GAUGES)[Name]['labels'][number], string>>;
+
 export type Counter = keyof typeof COUNTERS;
 export type Labels<Name extends Counter> = Readonly<Record<(typeof COUNTERS)[Name]['labels'][number], string>>;
 
 export class Metrics {
+  readonly #read = new Map<string, () => readonly Readonly<Record<string, string>>[]>();
   readonly #counts = new Map<string, Map<string, number>>();
 
   count<Name extends Counter>(name: Name, labels: Labels<Name>, by = 1): void {
     const series = this.#counts.get(name) ?? new Map<string, number>();
     this.#counts.set(name, series);
-    const text = Object.entries<string>(labels)
-      .toSorted()
-      .map(([label, value]) => `${label}="${escaped(value)}"`)
-      .join(',');
+    const text = labelText(labels);
     series.set(text, (series.get(text) ?? 0) + by);
   }
 
-  /** The exposition; counters that never counted have their head only. */
+  /** What the gauge says each time it is asked: the labels that hold now. */
+  gauge<Name extends Gauge>(name: Name, read: () => readonly GaugeLabels<Name>[]): void {
+    this.#read.set(name, read);
+  }
+
+  /** The exposition; counters that never counted, and gauges that nobody reads, have their head only. */
   text(): string {
+    const gauges = Object.entries(GAUGES).map(([name, { help }]) => {
+      const lines = (this.#read.get(name)?.() ?? []).map((labels) => `${name}{${labelText(labels)}} 1\n`);
+      return `# HELP ${name} ${help}\n# TYPE ${name} gauge\n${lines.join('')}`;
+    });
+    return this.#counters() + gauges.join('');
+  }
+
+  #counters(): string {
     return Object.entries(COUNTERS)
       .map(([name, { help }]) => {
         const series = [...(this.#counts.get(name) ?? [])];
@@ -38,6 +59,12 @@ export class Metrics {
       .join('');
   }
 }
+
+const labelText = (labels: Readonly<Record<string, string>>): string =>
+  Object.entries(labels)
+    .toSorted()
+    .map(([label, value]) => `${label}="${escaped(value)}"`)
+    .join(',');
 
 const escaped = (value: string): string =>
   value.replaceAll('\\', '\\\\').replaceAll('"', '\\"').replaceAll('\n', '\\n');

@@ -123,7 +123,7 @@ test('drift@command the records of a store are judged: inputs, outcomes, exit co
   assert.match(wrong.stderr, /`soon` is no date/);
 });
 
-test('drift@health readiness warns of a model that has drifted, and still answers 200', {
+test('drift@health readiness, metrics and log warn of a model that has drifted, and it still answers 200', {
   timeout: 170_000,
 }, async () => {
   const server = await start(env, data);
@@ -141,6 +141,9 @@ test('drift@health readiness warns of a model that has drifted, and still answer
       seen = await look();
     }
     assert.deepEqual([seen.code, seen.check?.status, seen.check?.reason], [200, 'warn', 'drifted'], server.output());
+    const metrics = await (await fetch(`${server.url}/metrics`)).text();
+    assert.ok(metrics.includes(`firewatch_model_state{model="${ID}|1.0.0",state="drifted"} 1\n`), metrics);
+    assert.match(server.output(), new RegExp(`"level":"warn","event":"model-drifted","model":"${ID}"`));
   } finally {
     await server.stop();
   }
