@@ -280,8 +280,7 @@ export async function buildSystem(
     }
   };
   const outside = openOutside(config);
-  const metrics = new Metrics();
-  const secret = secretOf(config, 'record.key');
+  const [metrics, secret] = [new Metrics(), secretOf(config, 'record.key')];
   const cds = buildCds({
     folder: config.CDS_SERVICES_DIR ?? FOLDERS.cdsServices,
     clientsFolder: config.CDS_CLIENTS_DIR,

@@ -373,7 +373,7 @@ def summary(parts):
 def vignettes():
     for score, (rule, values, fixed) in ADDITIVE.items():
         rows = []
-        for n in range(18):
+        for n in range(28):
             inputs = {**fixed, **{k: rng.choice(v) for k, v in values.items()}}
             inputs = {k: v for k, v in inputs.items() if v is not None}
             if n % 5 == 4:
@@ -383,7 +383,7 @@ def vignettes():
         yield score, rows
     for score, (rule, values, fixed) in FORMULAS.items():
         rows = []
-        for _ in range(14):
+        for _ in range(24):
             inputs = {**fixed, **{k: rng.choice(v) for k, v in values.items()}}
             rows.append({"inputs": inputs, "expected": {"outputs": rule(inputs)}})
         yield score, rows
