@@ -2,7 +2,7 @@
  * Rights -> the access filter that every plan holds. Source: SMART App Launch 2.2 (scopes); docs/authorization.md, decision 0028.
  * A grant is (context, type, verbs, parameters): the filter of one grant never widens another's. What cannot be compiled permits nothing.
  */
-import { FhirError } from '../fhir/outcome.ts';
+import { FhirError, fhirError } from '../fhir/outcome.ts';
 import type { AccessFilter, Predicate, Verb } from '../fhir/search/algebra.ts';
 import { compartmentPredicate } from '../fhir/search/compartment.ts';
 import { belongingTo, OWNED } from '../fhir/search/owner.ts';
@@ -220,6 +220,7 @@ function refused(
   if (consents === undefined || !isOfPatients(type, context)) return NONE;
   const { state, actors } = consents;
   if (state === undefined) return ALL;
+  assertBounded(state);
   const who: Judged = { verb, actors, purposes, now: state.now };
   const said = state.rules.map(({ root, patients }) => ({ ...regionsOf(root, type, who, context), patients }));
   const denied = alike(said.map(({ deny, patients }) => ({ where: deny, patients }))).map(({ where, patients }) =>
@@ -232,6 +233,19 @@ function refused(
     ({ where, patients }) => and([aboutOne(type, patients, context), where]),
   );
   return or([...denied, and([byDefault, not(or(permitted))])]);
+}
+
+/** Patients whose Consents are conditions of a plan, at most: each search holds their ids. */
+const MOST_PATIENTS = 50_000;
+
+/** @throws FhirError `too-costly` (400) beyond: nobody is answered by a part of the Consents */
+function assertBounded({ rules }: ConsentState): void {
+  const count = rules.reduce((sum, { patients }) => sum + patients.length, 0);
+  if (count <= MOST_PATIENTS) return;
+  throw fhirError(
+    'too-costly',
+    `The Consents of more than ${MOST_PATIENTS} patients limit this caller: the server cannot judge them.`,
+  );
 }
 
 /** Patients of the same condition together; what is no condition is left out. */

@@ -30,7 +30,19 @@ export function startsWith(column: Sql, prefix: string): Sql {
 export function oneOf(column: Sql, values: readonly string[]): Sql {
   const [only] = values;
   if (values.length === 1 && only !== undefined) return sql`${column}=${only}`;
-  return sql`${column} IN (SELECT value FROM json_each(${JSON.stringify(values)}))`;
+  return sql`${column} IN (SELECT value FROM json_each(${textOf(values)}))`;
+}
+
+/** From here on a known resource's own rows are tested, instead of seeking each target. */
+const MANY_TARGETS = 16;
+/** Lists that are asked again and again are those of Consents: one text each. */
+const texts = new WeakMap<readonly string[], string>();
+
+function textOf(values: readonly string[]): string {
+  if (values.length <= MANY_TARGETS) return JSON.stringify(values);
+  const text = texts.get(values) ?? JSON.stringify(values);
+  texts.set(values, text);
+  return text;
 }
 
 /** How stored `low` and `high` must lie to the searched interval. `closed`: quantities; a stored point then has low = high. */
@@ -164,6 +176,10 @@ export class Leaves {
       return sql`EXISTS(SELECT 1 FROM token WHERE ${this.#token(parameter, leaf)} AND rid=${rid}${grp})`;
     }
     if (leaf.kind === 'reference') {
+      if (leaf.targets.length > MANY_TARGETS) {
+        const version = leaf.version === undefined ? raw('') : sql` AND b=${leaf.version}`;
+        return sql`EXISTS(SELECT 1 FROM entry WHERE rid=${rid} AND parameter=${parameter} AND kind=${KIND.reference}${grp} AND ${oneOf(raw('+a'), leaf.targets)}${version})`;
+      }
       const version = leaf.version === undefined ? raw('') : sql` AND version=${leaf.version}`;
       return sql`EXISTS(SELECT 1 FROM reference WHERE parameter=${parameter} AND ${oneOf(raw('target'), leaf.targets)} AND rid=${rid}${grp}${version})`;
     }

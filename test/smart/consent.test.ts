@@ -473,3 +473,30 @@ for (const [why, provisions, left] of actions) {
     await lifted(...kept);
   });
 }
+
+test('consent@bounded beyond 50,000 patients nobody whom Consents bind is answered by a part of them', async () => {
+  const put = (others: number) =>
+    w.send('PUT', '/Patient/hub', {
+      body: {
+        ...{ resourceType: 'Patient', id: 'hub' },
+        link: Array.from({ length: others }, (_, index) => ({
+          ...{ other: { reference: `Patient/other-${index}` }, type: 'seealso' },
+        })),
+      },
+    });
+  const id = await consent(deny(), { patient: { reference: 'Patient/hub' } });
+  const statuses = async () =>
+    Promise.all(
+      ['/Observation/plain', '/Observation?code=plain', '/Practitioner/dr'].map(
+        async (url) => (await ask(DR, 'GET', url)).status,
+      ),
+    );
+  assert.equal((await put(49_999)).status, 201);
+  assert.deepEqual(await statuses(), [200, 200, 200]);
+  assert.equal((await put(50_000)).status, 200);
+  assert.deepEqual(await statuses(), [400, 400, 200], 'a type that is nobody’s record is');
+  assert.equal((await ask({ ...DR, roles: ['privacy-officer'] }, 'GET', '/Observation/plain')).status, 200);
+  await w.send('DELETE', '/Patient/hub');
+  await lifted(id);
+  assert.deepEqual(await statuses(), [200, 200, 200]);
+});

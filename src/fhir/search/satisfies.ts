@@ -33,6 +33,17 @@ export function needsOthers(predicate: Predicate): boolean {
   }
 }
 
+/** From here on a list is looked up in a set, made once: that of patients whose Consents deny is asked of every resource in hand. */
+const MANY = 16;
+const sets = new WeakMap<readonly string[], ReadonlySet<string>>();
+
+function isOneOf(text: string, list: readonly string[]): boolean {
+  if (list.length <= MANY) return list.includes(text);
+  const known = sets.get(list) ?? new Set(list);
+  sets.set(list, known);
+  return known.has(text);
+}
+
 /** @throws TypeError on `chain` and `has` */
 export function satisfies(predicate: Predicate, subject: Subject): boolean {
   switch (predicate.kind) {
@@ -41,7 +52,7 @@ export function satisfies(predicate: Predicate, subject: Subject): boolean {
     case 'none':
       return false;
     case 'ids':
-      return predicate.ids.includes(subject.id);
+      return isOneOf(subject.id, predicate.ids);
     case 'and':
       return predicate.of.every((each) => satisfies(each, subject));
     case 'or':
@@ -94,7 +105,7 @@ function holds(leaf: Leaf, entry: IndexEntry): boolean {
       return entry.kind === 'string' && entry.parameter === leaf.parameter && reads(leaf, entry.folded, entry.exact);
     case 'reference': {
       if (entry.kind !== 'reference' || entry.parameter !== leaf.parameter) return false;
-      return leaf.targets.includes(entry.target) && (leaf.version === undefined || leaf.version === entry.version);
+      return isOneOf(entry.target, leaf.targets) && (leaf.version === undefined || leaf.version === entry.version);
     }
     case 'uri': {
       if (entry.kind !== 'uri' || entry.parameter !== leaf.parameter) return false;
