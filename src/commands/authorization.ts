@@ -101,8 +101,24 @@ function draftOf(id: string, options: ClientOptions): ClientDraft {
   };
 }
 
+/** What a file of JSON holds; undefined when it is none. @throws TypeError when it cannot be read */
+function jsonIn(file: string): unknown {
+  let text: string;
+  try {
+    text = readFileSync(file, 'utf8');
+  } catch (cause) {
+    const why = cause instanceof Error && 'code' in cause ? String(cause.code) : 'unknown';
+    throw new TypeError(`${file} cannot be read: ${why}.`, { cause });
+  }
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined; // said by who asks what it holds
+  }
+}
+
 function keySetIn(file: string): NonNullable<ClientDraft['jwks']> {
-  const found: unknown = JSON.parse(readFileSync(file, 'utf8'));
+  const found: unknown = jsonIn(file);
   const keys: unknown = typeof found === 'object' && found !== null ? Reflect.get(found, 'keys') : undefined;
   if (
     !Array.isArray(keys) ||
@@ -174,7 +190,7 @@ function userCommands(program: Command): void {
     .argument('<name>', 'what they type to sign in')
     .requiredOption(
       '--role <role>',
-      'name of a file of roles/ or ROLES_DIR: physician, nurse, pharmacist, administrator, auditor, patient',
+      'name of a file of roles/ or ROLES_DIR: physician, nurse, pharmacist, administrator, auditor, privacy-officer, integration-engine, patient',
     )
     .requiredOption('--fhir-user <reference>', 'who they are in the record: Practitioner/12, Patient/7')
     .description('add a user; the password and the second factor are made and shown once')

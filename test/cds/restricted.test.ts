@@ -76,3 +76,51 @@ test('labels@cds cds-hooks-2.0@call-deadline whenever time runs out, the hazard 
   }
   assert.deepEqual([...seen].toSorted(), ['late', 'told'], 'both happen');
 });
+
+/** Of each kind of record that a check looks at: what restricts, what is ordered, what must be named nowhere, and where it is in the call. */
+const elsewhere: readonly (readonly [kind: string, draft: string, key: string, record: object, named: RegExp])[] = [
+  [
+    'an allergy',
+    'amoxicillin 500 mg',
+    'allergies',
+    {
+      ...{ resourceType: 'AllergyIntolerance', id: 'al', patient: { reference: 'Patient/1288992' } },
+      ...{ code: { text: 'penicillin' }, clinicalStatus: { coding: [{ code: 'active' }] } },
+    },
+    /penicillin/i,
+  ],
+  [
+    'a statement of what is taken',
+    'clarithromycin',
+    'statements',
+    {
+      ...{ resourceType: 'MedicationStatement', id: 'st', status: 'active' },
+      ...{ subject: { reference: 'Patient/1288992' }, medicationCodeableConcept: { text: 'simvastatin 40 mg' } },
+    },
+    /simvastatin/i,
+  ],
+];
+for (const [kind, draft, key, record, named] of elsewhere) {
+  test(`labels@cds ${kind} that is restricted is told of and named nowhere in the answer`, async () => {
+    const cardsWith = async (resource: object) => {
+      const there = world({ drugSafety, now: () => AT, policy });
+      const prefetch = { ...DRUG_PREFETCH, patient: { ...PATIENT, gender: 'female' }, medications: bundle() };
+      const call = orderSign(
+        {
+          prefetch: {
+            ...{ ...prefetch, labs: null, conditions: null, encounters: null, procedures: null },
+            ...{ stopped: bundle(), statements: bundle(), allergies: bundle(), [key]: bundle(resource) },
+          },
+        },
+        [{ resource: order(draft, 'd') }],
+      );
+      return (await there.call('drug-interactions-sign', call)).cards;
+    };
+    const text = (cards: readonly object[]) => JSON.stringify(cards);
+    const open = await cardsWith(record);
+    assert.match(text(open), named, 'control');
+    const restricted = await cardsWith({ ...record, meta: { security: [{ system: 'urn:any', code: 'R' }] } });
+    assert.ok(restricted.some(({ summary }) => RESTRICTED.test(summary)));
+    assert.doesNotMatch(text(restricted), named);
+  });
+}
