@@ -65,7 +65,7 @@ export interface LintFacts {
 /** Every rule the card breaks, in words; empty = may be sent. Messages hold no card text. */
 export function lintCard(card: Card, facts: LintFacts): readonly string[] {
   return [
-    ...emptyFields(card, ['card']),
+    ...(holdsEmpty(card) ? emptyFields(card, ['card']) : []),
     ...Object.keys(card)
       .filter((key) => !CARD_KEYS.has(key))
       .map(() => 'card has an unknown field'),
@@ -87,6 +87,21 @@ export function lintCard(card: Card, facts: LintFacts): readonly string[] {
 }
 
 const isText = (value: unknown): value is string => typeof value === 'string' && value.trim() !== '';
+
+/** Whether there is anything to say of empty fields: nearly never. */
+function holdsEmpty(value: unknown): boolean {
+  if (value === null || value === '') return true;
+  if (Array.isArray(value)) return value.length === 0 || value.some(holdsEmpty);
+  if (!isJsonObject(value)) return false;
+  let isBare = true;
+  for (const name in value) {
+    const field = value[name];
+    if (field === undefined) continue;
+    isBare = false;
+    if (typeof field === 'string' ? field === '' : holdsEmpty(field)) return true;
+  }
+  return isBare;
+}
 
 /** null, "", [] and {} are never sent. */
 function emptyFields(value: unknown, path: readonly string[]): readonly string[] {

@@ -8,8 +8,9 @@ const INVISIBLE =
   /[\p{Cc}\p{Cf}\p{Co}\p{Cn}\u2028\u2029\u115f\u1160\u3164\uffa0]|[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/gu;
 const SPACE = /\s+/gu;
 
-/** Most data: the answer to what is asked of every character is known without looking at Unicode classes. */
-const PRINTABLE_ASCII = /^[ -~]*$/;
+/** Runs of what is not printable ASCII: only these are looked at by Unicode class. */
+const OTHERS = /[^ -~]+/g;
+/** Most data is that, in one line. */
 const ONE_LINE_OF_ASCII = /^[!-~]+(?: [!-~]+)*$/;
 
 /** One line of visible characters, single spaces between. */
@@ -21,7 +22,7 @@ function visible(data: string): string {
 /** True when text holds a character that is invisible or changes the direction of others; line feeds are allowed on request. */
 export function hasInvisible(text: string, lineFeeds: boolean): boolean {
   const line = lineFeeds ? text.replaceAll('\n', '') : text;
-  return !PRINTABLE_ASCII.test(line) && line.search(INVISIBLE) >= 0;
+  return line.match(OTHERS)?.some((run) => run.search(INVISIBLE) >= 0) ?? false;
 }
 
 /**

@@ -91,6 +91,8 @@ export async function prefetch(service: Service, request: HookRequest, source: S
   };
 }
 
+const NONE: ReadonlyMap<string, readonly Resource[]> = new Map();
+
 /** What a template asks for, once the reads that its tokens name are there. */
 async function askedAfter(
   template: string,
@@ -98,8 +100,10 @@ async function askedAfter(
   today: string,
   pending: ReadonlyMap<string, Promise<Obtained>>,
 ): Promise<Template | undefined> {
+  const keys = keysNamed(template);
+  if (keys.length === 0) return askedBy(template, values, { context, today, earlier: NONE });
   const named = await Promise.all(
-    keysNamed(template).map(async (key) => {
+    keys.map(async (key) => {
       const read = await pending.get(key);
       return [key, (read?.entries ?? []).map(({ resource }) => resource)] as const;
     }),

@@ -69,8 +69,16 @@ function isBallotToken(text: string, hook: Hook, { earlier }: BallotRules): bool
   );
 }
 
-/** Keys of earlier reads that a template's tokens name. */
+/** By template: those of the services, again in every call. */
+const named = new Map<string, readonly string[]>();
+/** Keys of earlier reads that a template of a service names. */
 export function keysNamed(template: string): readonly string[] {
+  const known = named.get(template) ?? keysIn(template);
+  named.set(template, known);
+  return known;
+}
+
+function keysIn(template: string): readonly string[] {
   return ballotTokensOf(template).flatMap((token) =>
     rootsOf(token).flatMap(({ kind, name }) => (kind === 'key' ? [name] : [])),
   );
@@ -95,12 +103,15 @@ export function parseTemplate(text: string): Template | undefined {
 /** Size of the page of a search that is sorted newest first, or bounded by `_maxresults`. */
 function newestOf(query: string): number | undefined {
   if (!query.includes('_sort=-') && !query.includes('_maxresults=')) return undefined;
-  const parameters = new URLSearchParams(query);
-  const most = parameters.get('_maxresults');
-  const count = Number(most ?? parameters.get('_count') ?? Number.NaN);
-  const isBounded = most !== null || parameters.get('_sort')?.startsWith('-') === true;
-  return isBounded && Number.isInteger(count) ? count : undefined;
+  const most = MOST.exec(query)?.[1];
+  const count = most ?? COUNT.exec(query)?.[1];
+  const isBounded = most !== undefined || DESCENDING.test(query);
+  return isBounded && count !== undefined ? Number(count) : undefined;
 }
+
+const MOST = /(?:^|&)_maxresults=(\d+)(?=&|$)/;
+const COUNT = /(?:^|&)_count=(\d+)(?=&|$)/;
+const DESCENDING = /(?:^|&)_sort=-/;
 
 const ALLOWED_TYPES = new Set(['reference', 'token', 'date']);
 

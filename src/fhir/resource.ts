@@ -68,6 +68,12 @@ function endOfString(text: string, start: number): number {
   return index;
 }
 
+function isBeforeColon(text: string, at: number): boolean {
+  if (text.charCodeAt(at) === 0x3a) return true;
+  COLON.lastIndex = at;
+  return COLON.test(text);
+}
+
 /** The property name whose quoted text is given; malformed escapes are left to the parser. */
 function nameOf(quoted: string): string {
   if (!quoted.includes('\\')) return quoted;
@@ -79,16 +85,26 @@ function nameOf(quoted: string): string {
 }
 
 /** Refuses a name that pollutes prototypes, and one that stands twice in its object: the parser would silently keep the last. */
-function take(name: string, names: Set<string>): void {
+function take(name: string, names: Names): void {
   if (FORBIDDEN.has(name)) {
     throw fhirError(
       'structure',
       'JSON holds a property name that is not allowed (`__proto__`, `constructor` or `prototype`).',
     );
   }
-  if (names.has(name)) throw fhirError('structure', 'JSON holds an object with the same property name twice.');
-  names.add(name);
+  if (names.many?.has(name) ?? names.few.includes(name)) {
+    throw fhirError('structure', 'JSON holds an object with the same property name twice.');
+  }
+  if (names.many !== undefined) names.many.add(name);
+  else if (names.few.push(name) > FEW) names.many = new Set(names.few);
 }
+
+/** Names of one object: most have few, which a list finds sooner than a set is made. */
+interface Names {
+  readonly few: string[];
+  many: Set<string> | undefined;
+}
+const FEW = 12;
 
 /**
  * One pass without recursion over text that may be malformed.
@@ -97,18 +113,17 @@ function take(name: string, names: Set<string>): void {
  */
 function scan(text: string, limit: number): boolean {
   /** The names seen so far of each open object; undefined for an array. */
-  const open: (Set<string> | undefined)[] = [];
+  const open: (Names | undefined)[] = [];
   let odd = false;
   for (let index = 0; index < text.length; index++) {
     const code = text.charCodeAt(index);
     if (code === 0x22) {
       const end = endOfString(text, index + 1);
       const names = open[open.length - 1];
-      COLON.lastIndex = end + 1;
-      if (names !== undefined && COLON.test(text)) take(nameOf(text.slice(index + 1, end)), names);
+      if (names !== undefined && isBeforeColon(text, end + 1)) take(nameOf(text.slice(index + 1, end)), names);
       index = end;
     } else if (code === 0x7b || code === 0x5b) {
-      if (open.push(code === 0x7b ? new Set() : undefined) > limit) {
+      if (open.push(code === 0x7b ? { few: [], many: undefined } : undefined) > limit) {
         throw fhirError('too-long', `JSON is nested deeper than ${limit} levels.`);
       }
     } else if (code === 0x7d || code === 0x5d) open.pop();

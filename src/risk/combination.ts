@@ -36,10 +36,13 @@ interface Member {
   readonly ingredient: Ingredient;
 }
 
-const membersOf = (drugs: readonly Taken[], set: ReadonlySet<Ingredient>): readonly Member[] =>
-  drugs.flatMap((taken) =>
-    taken.drug.ingredients.filter((one) => set.has(one)).map((ingredient) => ({ taken, ingredient })),
-  );
+function membersOf(drugs: readonly Taken[], set: ReadonlySet<Ingredient>): readonly Member[] {
+  const found: Member[] = [];
+  for (const taken of drugs) {
+    for (const ingredient of taken.drug.ingredients) if (set.has(ingredient)) found.push({ taken, ingredient });
+  }
+  return found;
+}
 
 function tripleFinding(
   draft: Taken,
@@ -123,24 +126,21 @@ function completed(
   sets: readonly ReadonlySet<Ingredient>[],
   counted: (taken: Taken, ingredient: Ingredient) => boolean,
 ): readonly [Member, Member, Member] | undefined {
-  const membersOfSet = (drugs: readonly Taken[], set: ReadonlySet<Ingredient>) =>
-    membersOf(drugs, set).filter(({ taken, ingredient }) => counted(taken, ingredient));
-  for (const [index, set] of sets.entries()) {
-    const [left, right] = sets.filter((_set, other) => other !== index);
+  const members = sets.map((set) =>
+    membersOf([draft, ...others], set).filter(({ taken, ingredient }) => counted(taken, ingredient)),
+  );
+  // Most rules name a drug that nobody takes.
+  if (members.some((each) => each.length === 0)) return undefined;
+  for (const [index, each] of members.entries()) {
+    const [left, right] = members.filter((_each, other) => other !== index);
     if (left === undefined || right === undefined) continue;
-    for (const own of membersOfSet([draft], set)) {
+    for (const own of each.filter(({ taken }) => taken === draft)) {
       // The drug is taken already, or was until yesterday: the order brings nothing new to the three.
-      const isNew = ![...others.filter(({ mention }) => mention.state === 'active'), ...recent].some(({ drug }) =>
-        drug.ingredients.includes(own.ingredient),
-      );
-      if (!isNew) continue;
-      const thirds = membersOfSet([draft, ...others], right);
-      if (thirds.length === 0) continue;
-      for (const second of membersOfSet([draft, ...others], left)) {
+      const has = ({ drug }: Taken): boolean => drug.ingredients.includes(own.ingredient);
+      if (recent.some(has) || others.some((one) => one.mention.state === 'active' && has(one))) continue;
+      for (const second of left) {
         if (second.ingredient === own.ingredient) continue;
-        const third = thirds.find(
-          ({ ingredient }) => ingredient !== own.ingredient && ingredient !== second.ingredient,
-        );
+        const third = right.find(({ ingredient }) => ingredient !== own.ingredient && ingredient !== second.ingredient);
         if (third !== undefined) return [own, second, third];
       }
     }

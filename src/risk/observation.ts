@@ -128,6 +128,61 @@ function elementsWith(observation: Resource, wanted: readonly CodedTerm[]): read
   return (valued.length > 0 ? valued : coded).map(({ element }) => element);
 }
 
+/** What every reading of one Observation shares. */
+interface ReadingFacts {
+  /** undefined: no usable effective time. */
+  readonly at: number | undefined;
+  readonly shared: Omit<Reading, 'element' | 'at'>;
+}
+const readingFacts = new WeakMap<Resource, ReadingFacts>();
+function factsOf(observation: Resource): ReadingFacts {
+  let known = readingFacts.get(observation);
+  if (known === undefined) {
+    const { meta, issued } = observation;
+    known = {
+      at: effectiveAt(observation),
+      shared: {
+        issued: intervalOf(textOf(issued) ?? '')?.low ?? Number.NEGATIVE_INFINITY,
+        version: (isJsonObject(meta) ? textOf(meta.versionId) : undefined) ?? '',
+        source: sourceOf(observation),
+      },
+    };
+    readingFacts.set(observation, known);
+  }
+  return known;
+}
+
+/** Positions of Observations by the codes of their elements, whatever the system; made once: every feature of every model asks the same list. Lists never change. */
+const codedLists = new WeakMap<readonly Resource[], ReadonlyMap<string, readonly number[]>>();
+function positionsIn(resources: readonly Resource[]): ReadonlyMap<string, readonly number[]> {
+  const known = codedLists.get(resources);
+  if (known !== undefined) return known;
+  const index = new Map<string, number[]>();
+  for (const [position, resource] of resources.entries()) {
+    if (resource.resourceType !== 'Observation') continue;
+    for (const { terms } of elementsOf(resource)) {
+      for (const { code } of terms) {
+        const positions = index.get(code);
+        if (positions === undefined) index.set(code, [position]);
+        else if (positions.at(-1) !== position) positions.push(position);
+      }
+    }
+  }
+  codedLists.set(resources, index);
+  return index;
+}
+
+/** Observations that may have one of the codes, in the order of the list. */
+function codedWith(resources: readonly Resource[], wanted: readonly CodedTerm[]): readonly Resource[] {
+  const index = positionsIn(resources);
+  const lists = wanted.flatMap(({ code }) => {
+    const positions = index.get(code);
+    return positions === undefined ? [] : [positions];
+  });
+  const positions = lists.length > 1 ? [...new Set(lists.flat())].sort((a, b) => a - b) : (lists[0] ?? []);
+  return positions.flatMap((position) => resources[position] ?? []);
+}
+
 /**
  * Readings with one of the codes, measured in (at - window, at].
  * Left out, with the reason: status other than final, amended, corrected; no usable effective time; measured after `at`.
@@ -138,27 +193,22 @@ export function readings(
   window: { readonly at: number; readonly hours: number },
 ): Readings {
   const found: Reading[] = [];
-  const refused = new Set<string>();
-  for (const resource of resources) {
-    if (resource.resourceType !== 'Observation') continue;
+  const refused: string[] = [];
+  const refuse = (why: string) => {
+    if (!refused.includes(why)) refused.push(why);
+  };
+  for (const resource of codedWith(resources, wanted)) {
     const elements = elementsWith(resource, wanted);
     if (elements.length === 0) continue;
-    const at = effectiveAt(resource);
-    if (!SCORED.has(resource.status)) refused.add(`status ${textOf(resource.status) ?? 'absent'} is not scored`);
-    else if (at === undefined) refused.add('no usable effective time');
-    else if (at > window.at) refused.add('measured after the instant judged at');
+    const { at, shared } = factsOf(resource);
+    if (!SCORED.has(resource.status)) refuse(`status ${textOf(resource.status) ?? 'absent'} is not scored`);
+    else if (at === undefined) refuse('no usable effective time');
+    else if (at > window.at) refuse('measured after the instant judged at');
     else if (at > window.at - window.hours * HOUR_MS) {
-      const meta = resource.meta;
-      const facts = {
-        at,
-        issued: intervalOf(textOf(resource.issued) ?? '')?.low ?? Number.NEGATIVE_INFINITY,
-        version: (isJsonObject(meta) ? textOf(meta.versionId) : undefined) ?? '',
-        source: sourceOf(resource),
-      };
-      found.push(...elements.map((element) => ({ element, ...facts })));
+      for (const element of elements) found.push({ element, at, ...shared });
     }
   }
-  return { newestFirst: found.toSorted(byNewest), refused: [...refused] };
+  return { newestFirst: found.sort(byNewest), refused };
 }
 
 /**

@@ -24,32 +24,43 @@ export function holding(when: readonly Condition[], situation: Situation): reado
 
 const NOTHING: readonly Fact[] = [];
 
+type Part = readonly Fact[] | false | undefined;
+
+/** Parts of a condition: undefined where it does not name one, false where it does not hold, otherwise the facts it rests on. */
+const PARTS: readonly ((condition: Condition, situation: Situation) => Part)[] = [
+  (condition, { facts }) => labPart(condition, facts),
+  ({ age }, { facts }) => age && agePart(age, facts.ageYears, 'years'),
+  ({ ageDays }, { facts }) => ageDays && agePart(ageDays, facts.ageDays, 'days'),
+  ({ egfr }, { facts }) => egfr && estimatePart(egfr, facts.egfr, 'eGFR', 'mL/min/1.73 m2'),
+  ({ crcl }, { facts }) => crcl && estimatePart(crcl, facts.crcl, 'Creatinine clearance', 'mL/min'),
+  ({ sex }, { facts }) => sex && (facts.sex === sex ? [stated(`Sex: ${sex}`)] : false),
+  ({ has }, situation) =>
+    has === undefined ? undefined : situation.facts.has(has) && [stated(`Recorded: ${displayOf(has, situation)}`)],
+  ({ lacks }, { facts }) => (lacks === undefined ? undefined : facts.has(lacks) ? false : NOTHING),
+  ({ childPugh }, { facts }) => childPugh && childPughPart(childPugh, facts),
+  ({ with: beside }, { current }) => beside && (current.isDisjointFrom(beside) ? false : NOTHING),
+  ({ any }, situation) => any && (firstOf(any, situation) ?? false),
+  ({ of, atLeast = 1 }, situation) => of && severalPart(of, atLeast, situation),
+];
+
 /** Every part of one condition must hold. */
 function factsOf(condition: Condition, situation: Situation): readonly Fact[] | undefined {
-  const { facts, current } = situation;
-  const parts = [
-    labPart(condition, facts),
-    condition.age && agePart(condition.age, facts.ageYears, 'years'),
-    condition.ageDays && agePart(condition.ageDays, facts.ageDays, 'days'),
-    condition.egfr && estimatePart(condition.egfr, facts.egfr, 'eGFR', 'mL/min/1.73 m2'),
-    condition.crcl && estimatePart(condition.crcl, facts.crcl, 'Creatinine clearance', 'mL/min'),
-    condition.sex && (facts.sex === condition.sex ? [stated(`Sex: ${condition.sex}`)] : false),
-    condition.has && (facts.has(condition.has) ? [stated(`Recorded: ${displayOf(condition.has, situation)}`)] : false),
-    condition.lacks && (facts.has(condition.lacks) ? false : NOTHING),
-    condition.childPugh && childPughPart(condition.childPugh, facts),
-    condition.with && (current.isDisjointFrom(condition.with) ? false : NOTHING),
-    condition.any && (condition.any.map((one) => factsOf(one, situation)).find((one) => one !== undefined) ?? false),
-    condition.of && severalPart(condition.of, condition.atLeast ?? 1, situation),
-  ];
-  const found: Fact[] = [];
-  for (const part of parts) {
-    if (part === false) return undefined;
-    if (typeof part === 'object') found.push(...part);
+  let found: readonly Fact[] = NOTHING;
+  for (const part of PARTS) {
+    const facts = part(condition, situation);
+    if (facts === false) return undefined;
+    if (facts !== undefined && facts.length > 0) found = found.length === 0 ? facts : [...found, ...facts];
   }
   return found;
 }
 
-type Part = readonly Fact[] | false | undefined;
+function firstOf(conditions: readonly Condition[], situation: Situation): readonly Fact[] | undefined {
+  for (const condition of conditions) {
+    const facts = factsOf(condition, situation);
+    if (facts !== undefined) return facts;
+  }
+  return undefined;
+}
 
 const stated = (display: string): Fact => ({ display, at: undefined, source: undefined });
 

@@ -5,6 +5,13 @@ import fc from 'fast-check';
 import { FhirError } from '../../src/fhir/outcome.ts';
 import { JSON_LIMITS, parseJson, serialize } from '../../src/fhir/resource.ts';
 
+/** Object of so many names; with `again`, one of them stands again at the end. */
+const many = (count: number, again?: number) =>
+  `{${[...Array(count).keys(), ...(again === undefined ? [] : [again])].map((number) => `"n${number}":0`).join()}}`;
+const repeated = [11, 12, 13, 14, 500].flatMap((count) =>
+  [0, count - 1].map((again) => [many(count, again), 'structure', `name ${again} of ${count} again`] as const),
+);
+
 const kept: readonly (readonly [text: string, why: string])[] = [
   ['{"a":1}', 'control'],
   ['{"a":{"b":1},"c":{"b":1}}', 'the same name in two objects'],
@@ -18,6 +25,7 @@ const kept: readonly (readonly [text: string, why: string])[] = [
   ['{"a":0.1000000000000000055511151231257827}', 'more digits than a double has'],
   ['{"a":"2026-01-05"}', 'a date is no number'],
   ['{"a":"constructor"}', 'a forbidden name as a value'],
+  ...[11, 12, 13, 14, 500].map((count) => [many(count), `${count} names`] as const),
   [`${'['.repeat(JSON_LIMITS.depth)}${']'.repeat(JSON_LIMITS.depth)}`, 'as deep as allowed'],
 ];
 for (const [text, why] of kept) {
@@ -25,6 +33,7 @@ for (const [text, why] of kept) {
 }
 
 const refused: readonly (readonly [text: string, kind: string, why: string])[] = [
+  ...repeated,
   ['{"a":1,"a":2}', 'structure', 'a name twice'],
   ['{"a":1, "a" :2}', 'structure', 'a name twice, with white space'],
   ['{"a":{"b":1,"c":[{}],"b":2}}', 'structure', 'a name twice, deeper'],
