@@ -7,8 +7,8 @@ import type { DrugSafety, Finding, Severity } from '../risk/finding.ts';
 import type { Action } from './card.ts';
 import type { Frame } from './card-frame.ts';
 import type { DraftOrder } from './draft-orders.ts';
-import type { Checked } from './finding-card.ts';
 import { relativeOf } from './subject.ts';
+import type { Checked } from './unchecked-card.ts';
 
 /** How a note of ours begins: signing again replaces it. */
 const PREFIX = 'Drug check by decision support, tables ';

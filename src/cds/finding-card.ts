@@ -1,12 +1,5 @@
 /** Drug-safety findings -> cards: one an order and hazard, with the removal of the draft order as a suggestion. Source: CDS Hooks 2.0.1 "Suggestion", "Action". */
-import {
-  DRUG_SAFETY,
-  type DrugMention,
-  type DrugSafety,
-  type Fact,
-  type Finding,
-  type Severity,
-} from '../risk/finding.ts';
+import { DRUG_SAFETY, type DrugSafety, type Fact, type Finding, type Severity } from '../risk/finding.ts';
 import { byHazard } from '../risk/hazards.ts';
 import { severityRank } from '../risk/severity.ts';
 import { toldOnce } from '../risk/told-once.ts';
@@ -15,12 +8,21 @@ import { type Frame, framed } from './card-frame.ts';
 import { HEADINGS } from './card-lint.ts';
 import type { DraftOrder } from './draft-orders.ts';
 import { concernedBy, type Group, indicatorOf, inputsOfGroup, proposalsOf } from './hazard-group.ts';
+import { mentionLine, mentionText } from './mention-text.ts';
 import { dateText, escaped, instantText, plain } from './plain-text.ts';
 import type { DrugSafetyEngine } from './service.ts';
 import { relativeOf } from './subject.ts';
-import { type Concerned, drugName, shortName, suggestionsOf, type TestProposal, testsByFinding } from './suggestion.ts';
-
-export type Checked = ReturnType<DrugSafety['check']>;
+import { type Concerned, shortName, suggestionsOf, type TestProposal, testsByFinding } from './suggestion.ts';
+import {
+  byReceived,
+  type Checked,
+  incompleteCard,
+  lateCard,
+  unbuiltCard,
+  uncheckedCards,
+  undosedCard,
+  unresolvedNote,
+} from './unchecked-card.ts';
 
 const SEVERITY_TEXT = {
   contraindicated: 'Contraindicated',
@@ -28,12 +30,6 @@ const SEVERITY_TEXT = {
   moderate: 'Moderate',
   low: 'Low',
 } as const satisfies Record<Severity, string>;
-
-const STATE_TEXT = {
-  draft: 'being ordered',
-  active: 'current',
-  washout: 'stopped, effect may last',
-} as const satisfies Record<DrugMention['state'], string>;
 
 /**
  * Cards of a drug check. Findings that touch no selected order, and severities that the service does not name, are silent.
@@ -81,76 +77,6 @@ export function findingCards(
 
 /** Cards that are built, the most severe first: a service shows fewer, and some may have been overridden before. */
 const MOST_BUILT = 30;
-
-function unbuiltCard(frame: Frame, more: number): readonly BuiltCard[] {
-  if (more <= 0) return [];
-  const summary = `${more} further findings have no card: too many orders at once`;
-  const detail = ['They are at most as severe as those with a card. Fewer orders at once show all of them.'];
-  const notice = framed(frame, { kind: 'notice', key: 'unbuilt', indicator: 'info', summary, detail, links: [] });
-  return [{ isAlwaysShown: true, ...notice }];
-}
-
-/** Most names of orders in one notice. */
-const MOST_NAMED = 10;
-
-/** One notice for all selected orders that time or number left unchecked. Said by every service: silence would mean that they were checked. */
-function lateCard(
-  frame: Frame,
-  { late = [], beyond = 0 }: Checked,
-  selected: ReadonlyMap<string, DraftOrder>,
-): readonly BuiltCard[] {
-  const left = late.filter(({ source }) => selected.has(source) || byReceived(selected, source) !== undefined);
-  if (left.length === 0 && (beyond === 0 || selected.size === 0)) return [];
-  const rest = left.length - MOST_NAMED;
-  const what = left.length === 0 ? `${beyond} current drugs` : `${left.length} order${left.length === 1 ? '' : 's'}`;
-  return [
-    {
-      isAlwaysShown: true,
-      ...framed(frame, {
-        kind: 'notice',
-        key: 'late',
-        indicator: 'info',
-        summary: `Not checked: ${what}, too many to check in time`,
-        detail: [
-          ...(left.length === 0 ? [] : [left.slice(0, MOST_NAMED).map(mentionLine).join('\n')]),
-          ...(rest > 0 ? [`And ${rest} more.`] : []),
-          ...(beyond === 0 ? [] : [`With ${beyond} further current drugs nothing was compared.`]),
-          'The absence of other cards about them does not mean that there is no hazard.',
-        ],
-        links: [],
-      }),
-    },
-  ];
-}
-
-/** One notice for all selected orders whose dose nothing could be said about: one line each. */
-function undosedCard(
-  frame: Frame,
-  { undosed = [] }: Checked,
-  selected: ReadonlyMap<string, DraftOrder>,
-): readonly BuiltCard[] {
-  const left = undosed.filter(({ draft: { source } }) => selected.has(source) || byReceived(selected, source));
-  const [first] = left;
-  if (first === undefined || frame.service.whenIncomplete === 'silent') return [];
-  const rest = left.length - MOST_NAMED;
-  const what = left.length === 1 ? drugName(first.draft) : `${left.length} orders`;
-  const lines = left
-    .slice(0, MOST_NAMED)
-    .map(({ draft, reason }) => `- ${escaped(draft.display, 90)}: ${escaped(reason, 120)}`);
-  return [
-    framed(frame, {
-      kind: 'notice',
-      key: 'undosed',
-      indicator: 'info',
-      summary: `Dose not checked: ${what}`,
-      detail: [
-        [...lines, ...(rest > 0 ? [`- and ${rest} more`] : [])].join('\n'),
-        'The tables hold ceilings for these drugs. Everything else about the orders was checked.',
-      ],
-      links: [],
-    }),
-  ];
-}
 
 function groupCard(
   frame: Frame,
@@ -202,35 +128,8 @@ function selectedOf({ draft, other }: Finding, selected: ReadonlyMap<string, Dra
 
 const isRelative = (reference: string): boolean => relativeOf(reference) === reference;
 
-/** One notice for each selected order that no table knows: about every other order silence means that it was checked. */
-function uncheckedCards(
-  frame: Frame,
-  { unchecked = [] }: Checked,
-  selected: ReadonlyMap<string, DraftOrder>,
-): readonly BuiltCard[] {
-  if (frame.service.whenIncomplete === 'silent') return [];
-  return unchecked
-    .filter(({ draft }) => selected.has(draft.source) || byReceived(selected, draft.source) !== undefined)
-    .map(({ draft, reason }) =>
-      framed(frame, {
-        kind: 'notice',
-        key: `unchecked ${draft.source}`,
-        indicator: 'info',
-        summary: `Not checked: ${drugName(draft)}`,
-        detail: [
-          mentionLine(draft),
-          `${escaped(reason, 400)} The absence of other cards about it does not mean that there is no hazard.`,
-        ],
-        links: [],
-      }),
-    );
-}
-
 /** The name by which the drug check knows an order. */
 const namedAs = ({ resource }: DraftOrder) => `${resource.resourceType}/${resource.id}`;
-
-const byReceived = (orders: ReadonlyMap<string, DraftOrder>, source: string) =>
-  [...orders.values()].find(({ reference }) => reference === source);
 
 /** The same pair in either order is one fact. */
 export const factKey = ({
@@ -332,69 +231,5 @@ function considered({ severity, alternatives = [], proposals = [] }: Finding): r
     ...(limits.length === 0 ? [] : [`**Ceiling:** ${limits.join('; ')}.`]),
     ...(names === '' ? [] : [`**Alternatives without a finding in this record:** ${names}.`]),
     ...(tests.length === 0 || severity === 'contraindicated' ? [] : [`**To watch if given:** ${tests.join('; ')}.`]),
-  ];
-}
-
-const mentionLine = (mention: DrugMention): string => `- ${mentionText(mention)}`;
-
-function mentionText({ display, ingredients, state, at, stale }: DrugMention): string {
-  const contains = ingredients.filter((ingredient) => !display.toLowerCase().includes(ingredient.toLowerCase()));
-  const contents = contains.length === 0 ? '' : ` (${contains.map((name) => escaped(name)).join(', ')})`;
-  const date = at !== undefined ? `, ${dateText(at)}` : state === 'draft' ? '' : ', no date';
-  return `${escaped(display, 90)}${contents}: ${STATE_TEXT[state]}${date}${stale === true ? ' (over a year old: may not be taken any more)' : ''}`;
-}
-
-function unresolvedNote(unresolved: readonly string[]): readonly string[] {
-  const names = unresolved.slice(0, 10).map((name) => escaped(name));
-  const rest = unresolved.length - names.length;
-  return unresolved.length === 0
-    ? []
-    : [`**Not checked** (drug not recognised): ${names.join(', ')}${rest > 0 ? ` and ${rest} more` : ''}.`];
-}
-
-/** Says that the check saw less than it needs: unrecognised drugs or a list that was not received. Nothing was selected = nothing to say. */
-function incompleteCard(
-  frame: Frame,
-  { unresolved: all, unchecked = [] }: Checked,
-  { size: orders }: ReadonlyMap<string, DraftOrder>,
-): readonly BuiltCard[] {
-  const { incomplete } = frame.prefetched;
-  const refining = new Set(frame.service.refiningPrefetch);
-  const missing = frame.prefetched.missing.filter((key) => !refining.has(key));
-  // Draft orders have a notice of their own.
-  const told = new Set(unchecked.map(({ draft }) => draft.display));
-  const unresolved = all.filter((name) => !told.has(name));
-  const gaps = unresolved.length + missing.length + incomplete.length;
-  if (frame.service.whenIncomplete === 'silent' || gaps === 0 || orders === 0) return [];
-  const what = [
-    ...(unresolved.length === 0
-      ? []
-      : [`${unresolved.length} drug${unresolved.length === 1 ? '' : 's'} not recognised`]),
-    ...(missing.length + incomplete.length === 0 ? [] : ['data not received in full']),
-  ];
-  return [
-    framed(frame, {
-      kind: 'notice',
-      key: 'incomplete',
-      indicator: 'info',
-      summary: `Medication check is incomplete: ${what.join('; ')}`,
-      detail: [...unresolvedNote(unresolved), 'The absence of other cards does not mean that there is no hazard.'],
-      links: [],
-    }),
-  ];
-}
-
-/** One notice that the check itself did not answer. */
-export function failedCheckCard(frame: Frame, orders: number): readonly BuiltCard[] {
-  if (frame.service.whenIncomplete === 'silent' || orders === 0) return [];
-  return [
-    framed(frame, {
-      kind: 'notice',
-      key: 'failed',
-      indicator: 'info',
-      summary: 'Medication check is not available for these orders',
-      detail: ['The check did not answer. The absence of other cards does not mean that there is no hazard.'],
-      links: [],
-    }),
   ];
 }

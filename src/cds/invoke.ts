@@ -15,7 +15,6 @@ import { type CdsClient, isSafeAddress } from './client.ts';
 import { shaped, suggestionsLost } from './client-profile.ts';
 import { within } from './deadline.ts';
 import { type DraftOrder, draftOrders, isAboutMedication } from './draft-orders.ts';
-import { failedCheckCard } from './finding-card.ts';
 import { type HookRequest, parseHookRequest } from './hook-request.ts';
 import { HOOKS } from './hooks.ts';
 import { checkedInTime, type Judged, judgeOrders, judgeRecorded, judgeScores, judgeTriage, NO_BASIS } from './judge.ts';
@@ -27,6 +26,7 @@ import { checkedWith, parted, restrictedCards } from './restricted.ts';
 import { judgesOrders, type Service, userTypeOf } from './service.ts';
 import { referenceOf, relativeOf } from './subject.ts';
 import type { People } from './suggestion.ts';
+import { failedCheckCard } from './unchecked-card.ts';
 
 /** Shares of the deadline: reading data ends at the first, judging at the second; the rest is for the audit. */
 const READ_SHARE = 0.6;

@@ -13,11 +13,12 @@ import type { Frame } from './card-frame.ts';
 import { within } from './deadline.ts';
 import type { RecordedTriage } from './decision-record.ts';
 import { type DraftOrder, withMedication } from './draft-orders.ts';
-import { factKey, failedCheckCard, findingCards } from './finding-card.ts';
+import { factKey, findingCards } from './finding-card.ts';
 import type { Prefetched } from './prefetch.ts';
 import { type Scored, scoreCards } from './score-card.ts';
 import type { DrugSafetyEngine, ScoresEngine, TriageEngine } from './service.ts';
 import { triageCards } from './triage-card.ts';
+import { failedCheckCard } from './unchecked-card.ts';
 
 export interface Engines {
   readonly models: Models;
