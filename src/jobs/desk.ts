@@ -76,6 +76,7 @@ export class Jobs<O extends JobOrder, R extends JobResult> implements JobDesk<O,
     const desk = new Jobs<O, R>(settings);
     if (settings.folder !== undefined) await makeFolder(settings.folder);
     await desk.#clear();
+    await desk.#forgetLost();
     return desk;
   }
 
@@ -187,6 +188,15 @@ export class Jobs<O extends JobOrder, R extends JobResult> implements JobDesk<O,
       } catch (error) {
         report(error);
       }
+    }
+  }
+
+  /** Jobs whose files stayed behind: the store was moved, or restored without them. */
+  async #forgetLost(): Promise<void> {
+    if (this.#settings.folder === undefined) return;
+    for (const id of await this.#ledger.ids()) {
+      const isJob = (await this.#ledger.record(id))?.transactionTime !== undefined;
+      if (isJob && !(await isThere(this.#folderOf(id)))) await this.drop(id);
     }
   }
 

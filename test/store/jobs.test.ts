@@ -125,6 +125,26 @@ test('jobs@abandoned: an order whose process died before it became a job is drop
   assert.deepEqual(await ledger.open(), ['job']);
 });
 
+test('jobs@folder: a job whose files stayed behind is forgotten at the next start, an order that is being taken is not', async () => {
+  const settings = {
+    ...{ kind: 'lost', store, folder: join(root, 'lost'), url: 'http://x', expiryMs: 1000, now: () => 0, most: 2 },
+    ...{ start: () => new Promise<never>(() => undefined), report: () => undefined },
+    duty: { isShared: true, isOurs: () => false, term: () => 1, fence: () => [] },
+  };
+  const desk = await Jobs.open<JobOrder, JobResult>(settings);
+  for (const id of ['gone', 'here']) {
+    await desk.prepare(orderOf(id));
+    await desk.accept(id, 1);
+  }
+  await new JobLedger<JobOrder, JobResult>(store, 'lost').take(orderOf('taken', 'bert'), 1, 0);
+  rmSync(join(root, 'lost', 'gone'), { recursive: true });
+  const next = await Jobs.open<JobOrder, JobResult>(settings);
+  assert.equal(await next.find('gone', 'anna'), undefined);
+  assert.equal((await next.find('here', 'anna'))?.state.state, 'running');
+  await next.accept('taken', 2);
+  assert.equal(await next.prepare(orderOf('again')), true, 'its place is free');
+});
+
 test('jobs@folder: several processes need one folder, and it is the same one', async () => {
   const [shared, other] = [join(root, 'shared'), join(root, 'other')];
   const config = { DATA_DIR: root, DATA_KEY_FILE: undefined, EXPORT_UNENCRYPTED: false, JOBS_DIR: undefined };
