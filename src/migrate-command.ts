@@ -1,4 +1,4 @@
-/** `firewatch migrate`: the whole store to another engine or place, while no server runs on either. docs/mongodb.md#moving, decision 0047. */
+/** `firewatch migrate`: the whole store to another engine or place, while no server runs on either, or online. docs/mongodb.md#moving, decisions 0047, 0053. */
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
@@ -8,10 +8,13 @@ import { progressBar } from './commands/progress.ts';
 import { type Config, readConfig } from './config.ts';
 import { loadDefinitions } from './fhir/definitions-load.ts';
 import { FOLDERS } from './folders.ts';
+import { Follower } from './follow.ts';
 import { compare, comparison, isEqual, move } from './migrate.ts';
+import { indexOf, layGround, storeParts } from './open/ground.ts';
 import { secretOf } from './open/installation-secret.ts';
-import { moveSqlite } from './store/sqlite-transfer.ts';
-import type { Movable } from './store/transfer.ts';
+import type { IndexOf } from './store/engine.ts';
+import { followSqlite, moveSqlite } from './store/sqlite-transfer.ts';
+import type { Movable, Served } from './store/transfer.ts';
 
 /** Where a store is, and the folder of the keys of its installation. */
 interface Place {
@@ -41,15 +44,30 @@ const nameOf = ({ engine, at }: Place): string =>
     .update(`${engine} ${at.replace(/\/\/[^@/]*@/, '//')}`)
     .digest('hex');
 
-async function open({ engine, at, keys }: Place, config: MigrateConfig, types: readonly string[]): Promise<Movable> {
-  if (engine === 'sqlite') {
-    const key = config.DATA_KEY_FILE === undefined ? undefined : readFileSync(config.DATA_KEY_FILE, 'utf8').trim();
-    return moveSqlite({ folder: at, key, types });
-  }
+const keyOf = ({ DATA_KEY_FILE }: MigrateConfig): string | undefined =>
+  DATA_KEY_FILE === undefined ? undefined : readFileSync(DATA_KEY_FILE, 'utf8').trim();
+
+async function mongoOptions({ at, keys }: Place, types: readonly string[], indexOf?: IndexOf) {
   mkdirSync(keys, { recursive: true, mode: 0o700 });
-  const { openMongoMove } = await import('./store/mongodb-transfer.ts');
   const headKey = secretOf({ DATA_DIR: keys }, 'audit.key');
-  return openMongoMove({ url: at, headKey, types, now: systemAmbient().now() });
+  return { url: at, headKey, types, now: systemAmbient().now(), indexOf };
+}
+const mongoMoves = () => import('./store/mongodb-transfer.ts');
+
+/** @param indexOf what an online move makes index entries by */
+async function open(
+  place: Place,
+  config: MigrateConfig,
+  types: readonly string[],
+  indexOf?: IndexOf,
+): Promise<Movable> {
+  if (place.engine === 'sqlite') return moveSqlite({ folder: place.at, key: keyOf(config), types, indexOf });
+  return (await mongoMoves()).openMongoMove(await mongoOptions(place, types, indexOf));
+}
+
+async function openServed(place: Place, config: MigrateConfig, types: readonly string[]): Promise<Served> {
+  if (place.engine === 'sqlite') return followSqlite({ folder: place.at, key: keyOf(config) });
+  return (await mongoMoves()).followMongo(await mongoOptions(place, types));
 }
 
 /** What the installation keeps beside its store. */
@@ -58,53 +76,153 @@ function leftBehind(from: Place, to: Place): readonly string[] {
   return readdirSync(from.keys).filter((name) => name.endsWith('.key') || name === 'erasures.ndjson');
 }
 
-/** @returns true when the target is whole */
-export async function migrate(
-  names: { readonly from: string; readonly to: string },
-  config: MigrateConfig,
-  tell: (line: string) => void,
-): Promise<boolean> {
+interface Names {
+  readonly from: string;
+  readonly to: string;
+}
+type Tell = (line: string) => void;
+
+/** @throws Error on a name that is none, or the same place twice */
+function placesOf(names: Names, config: MigrateConfig): readonly [source: Place, target: Place] {
   const [source, target] = [placeOf(names.from, config), placeOf(names.to, config)];
   if (nameOf(source) === nameOf(target)) throw new Error('Source and target are the same store.');
   if (source.engine === 'sqlite' && !existsSync(resolve(source.at, 'firewatch.db')))
     throw new Error('The source folder holds no database.');
-  const types = [...loadDefinitions(FOLDERS.definitions).resourceTypes].toSorted();
-  const from = await open(source, config, types);
+  return [source, target];
+}
+
+function tellOfFiles(source: Place, target: Place, tell: Tell): void {
+  const files = leftBehind(source, target);
+  if (files.length > 0) tell(`Copy from ${source.keys} to ${target.keys} before the first start: ${files.join(', ')}`);
+}
+
+const DIFFERS = 'The target is not equal to the source: it is not opened by a server. Empty it and move again.';
+
+/** With both closed and held while `work` uses them. */
+async function between<From extends Movable, T>(
+  opened: readonly [from: () => Promise<From>, to: () => Promise<Movable>],
+  work: (from: From, to: Movable) => Promise<T>,
+): Promise<T> {
+  const from = await opened[0]();
   try {
-    const to = await open(target, config, types);
-    try {
-      await move(from, to, { source: nameOf(source), onProgress: progressBar('move') });
-      const lines = await compare(from, to, { onProgress: progressBar('compare') });
-      tell(comparison(lines));
-      if (!lines.every(isEqual)) {
-        tell('The target is not equal to the source: it is not opened by a server. Empty it and move again.');
-        return false;
-      }
-      await to.finish(await from.latest());
-    } finally {
-      await to.close();
-    }
+    const to = await opened[1]();
+    return await work(from, to).finally(() => to.close());
   } finally {
     await from.close();
   }
-  const files = leftBehind(source, target);
-  if (files.length > 0) tell(`Copy from ${source.keys} to ${target.keys} before the first start: ${files.join(', ')}`);
+}
+
+/** @returns true when the target is whole */
+export async function migrate(names: Names, config: MigrateConfig, tell: Tell): Promise<boolean> {
+  const [source, target] = placesOf(names, config);
+  const types = [...loadDefinitions(FOLDERS.definitions).resourceTypes].toSorted();
+  const opened = [() => open(source, config, types), () => open(target, config, types)] as const;
+  const isWhole = await between(opened, async (from, to) => {
+    await move(from, to, { source: nameOf(source), onProgress: progressBar('move', 'rows') });
+    const lines = await compare(from, to, { onProgress: progressBar('compare', 'rows') });
+    tell(comparison(lines));
+    if (!lines.every(isEqual)) return false;
+    await to.finish(await from.latest());
+    return true;
+  });
+  if (!isWhole) {
+    tell(DIFFERS);
+    return false;
+  }
+  tellOfFiles(source, target, tell);
   tell('Moved. The first start makes the index rows.');
   return true;
+}
+
+/**
+ * Moves while the source is served. Without `final` it ends when the target is equal but for what is written since.
+ * @returns true when the target is in step or, with `final`, whole
+ */
+export async function migrateOnline(
+  names: Names,
+  config: Config,
+  { final, tell }: { readonly final: boolean; readonly tell: Tell },
+): Promise<boolean> {
+  const [source, target] = placesOf(names, config);
+  const ground = layGround(config, systemAmbient());
+  const { types, indexHash } = storeParts(ground);
+  const opened = [() => openServed(source, config, types), () => open(target, config, types, indexOf(ground))] as const;
+  const isDone = await between(opened, async (from, to) => {
+    const bar = (what: string) => progressBar(what, 'rows');
+    const follower = await Follower.begin(from, to, { source: nameOf(source), indexHash, bar });
+    await follower.copy();
+    const rounds = await follower.rounds();
+    tell(`Written again, round by round: ${rounds.join(', ')}.`);
+    if (!follower.isVerified) {
+      const line = await follower.verify();
+      tell(comparison([line]));
+      if (!isEqual(line)) return false;
+    }
+    await follower.rounds();
+    await follower.recheck();
+    const differing = await follower.differing();
+    if (differing > 0) {
+      tell(`${differing} places differ that were not written meanwhile.`);
+      return false;
+    }
+    if (!final) return true;
+    const began = performance.now();
+    const { isWhole, lines } = await follower.finish();
+    const pauseMs = Math.round(performance.now() - began);
+    tell(comparison(lines));
+    tell(`The source took no writes for ${pauseMs} ms${isWhole ? ', and takes none any more' : '; it goes on'}.`);
+    return isWhole;
+  });
+  if (!isDone) tell(DIFFERS);
+  else if (final) {
+    tellOfFiles(source, target, tell);
+    tell('Moved. Stop the servers of the source and start those of the target.');
+  } else tell('The target is in step with the source. Move with `--final` when the servers may change over.');
+  return isDone;
+}
+
+/** The source as it was before an online move, and open for writes; what was copied stays where it is. */
+export async function abandonMove(from: string, config: MigrateConfig): Promise<void> {
+  const types = [...loadDefinitions(FOLDERS.definitions).resourceTypes].toSorted();
+  const source = await openServed(placeOf(from, config), config, types);
+  await source.journal.abandon().finally(() => source.close());
+}
+
+interface MigrateOptions {
+  readonly from: string;
+  readonly to?: string;
+  readonly online?: boolean;
+  readonly final?: boolean;
+  readonly abandon?: boolean;
 }
 
 export function migrateCommand(program: Command): void {
   program
     .command('migrate')
     .description(
-      'move the whole store to another engine or place and compare both, while no server runs on either; taken up when it was cut short',
+      'move the whole store to another engine or place and compare both, while no server runs on either, or with --online while servers answer from the source; taken up when it was cut short',
     )
     .requiredOption(
       '--from <store>',
       'sqlite (of DATA_DIR), sqlite:<folder>, mongodb (of MONGODB_URL) or its mongodb:// URL',
     )
-    .requiredOption('--to <store>', 'the same names; must be empty')
-    .action(async (names: { from: string; to: string }) => {
-      process.exitCode = (await migrate(names, readConfig(), (line) => console.log(line))) ? 0 : 1;
+    .option('--to <store>', 'the same names; must be empty')
+    .option('--online', 'while servers answer from the source: until the target is in step with it')
+    .option('--final', 'as --online, then shut the source for as long as the last changes take, and leave it')
+    .option('--abandon', 'take back an online move: the source is open again, the target stays as it is')
+    .action(async ({ from, to, online = false, final = false, abandon = false }: MigrateOptions) => {
+      const tell: Tell = (line) => console.log(line);
+      if (abandon) {
+        await abandonMove(from, readConfig());
+        tell('The source is as it was before the move.');
+        return;
+      }
+      if (to === undefined) throw new Error('Say with --to where to.');
+      const names = { from, to };
+      const isDone =
+        online || final
+          ? await migrateOnline(names, readConfig(), { final, tell })
+          : await migrate(names, readConfig(), tell);
+      process.exitCode = isDone ? 0 : 1;
     });
 }

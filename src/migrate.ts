@@ -1,13 +1,8 @@
 /** A whole store moved to another, and both compared: nobody serves either meanwhile. What is moved and how it is read: src/store/transfer.ts. */
 import { hash } from 'node:crypto';
 import type { Progress } from './commands/progress.ts';
-import type { AuditFacet } from './store/port.ts';
-import type { Movable, MovedAudit, MovedVersion, Part } from './store/transfer.ts';
-
-/** Rows of a batch at most, and about how many characters it is to have. */
-const MOST_ROWS = 500;
-const FIRST_ROWS = 50;
-const CHARACTERS = 4_000_000;
+import { batches, eachPart, MOST_ROWS } from './moved-parts.ts';
+import type { Movable } from './store/transfer.ts';
 
 export interface MoveOptions {
   /** Names the source, so that a move is taken up from the same one only. */
@@ -26,79 +21,6 @@ export interface Compared {
   readonly differing: readonly number[];
 }
 
-interface PartWork<Row, Place> {
-  readonly name: keyof Movable;
-  readonly from: Part<Row, Place>;
-  readonly to: Part<Row, Place>;
-  placeOf(row: Row): Place;
-  /** By which its rows are also counted. */
-  typeOf?(row: Row): string;
-  /** Everything that must be equal. */
-  textOf(row: Row): string;
-}
-type Act = <Row, Place>(work: PartWork<Row, Place>) => Promise<void>;
-
-const versionText = (row: MovedVersion): string => {
-  const { key, version, sequence, at, method, deleted, text, patients, rank } = row;
-  return JSON.stringify([sequence, key.type, key.id, version, at, method, deleted, patients, text ?? null, rank]);
-};
-const auditText = ({ place, at, form, bytes, erasable, hash: chained, events }: MovedAudit): string =>
-  JSON.stringify([
-    ...[place, at, form, bytes, erasable, chained],
-    events.map(({ kind, agents, subjects, entities }) => [kind, agents, subjects, entities]),
-  ]);
-/** Entries are a set. Words are of no use in a facet, and not every engine keeps them. */
-const facetText = ({ key, entries }: AuditFacet): string => {
-  const each = entries
-    .filter(({ kind }) => kind !== 'text')
-    .map((entry) => JSON.stringify(Object.entries(entry).sort(([a], [b]) => (a < b ? -1 : 1))));
-  return JSON.stringify([key, [...new Set(each)].sort()]);
-};
-
-/** Audit rows name facets and subjects, so these come first. */
-async function eachPart(from: Movable, to: Movable, act: Act): Promise<void> {
-  await act({ name: 'facet', from: from.facet, to: to.facet, placeOf: ({ key }) => key, textOf: facetText });
-  const subject = { name: 'subject', from: from.subject, to: to.subject } as const;
-  await act({ ...subject, placeOf: ({ key }) => key, textOf: ({ key, patient }) => JSON.stringify([key, patient]) });
-  const version = { name: 'version', from: from.version, to: to.version } as const;
-  const typeOf = ({ key }: MovedVersion): string => key.type;
-  await act({ ...version, placeOf: ({ sequence }) => sequence, typeOf, textOf: versionText });
-  await act({ name: 'audit', from: from.audit, to: to.audit, placeOf: ({ place }) => place, textOf: auditText });
-  const kept = { name: 'kept', from: from.kept, to: to.kept } as const;
-  await act({ ...kept, placeOf: ({ key }) => key, textOf: ({ key, value, at }) => JSON.stringify([key, value, at]) });
-  await act({
-    ...{ name: 'keyed', from: from.keyed, to: to.keyed },
-    placeOf: ({ place }) => place,
-    textOf: ({ place, value, expiresAt }) => JSON.stringify([place, value, expiresAt]),
-  });
-}
-
-interface Batch<Row, Place> {
-  readonly rows: readonly Row[];
-  readonly text: string;
-  /** What the page was asked by. */
-  readonly after: Place | undefined;
-  readonly count: number;
-}
-
-/** The rows above a place in batches of about CHARACTERS. */
-async function* batches<Row, Place>(
-  { from, placeOf, textOf }: PartWork<Row, Place>,
-  start: Place | undefined,
-  mostRows: number,
-): AsyncGenerator<Batch<Row, Place>> {
-  let after = start;
-  for (let count = Math.min(FIRST_ROWS, mostRows); ; ) {
-    const rows = await from.page(after, count);
-    const last = rows.at(-1);
-    if (last === undefined) return;
-    const text = rows.map(textOf).join('\n');
-    yield { rows, text, after, count };
-    after = placeOf(last);
-    count = text.length > CHARACTERS ? Math.max(1, Math.floor(count / 2)) : Math.min(count * 2, mostRows);
-  }
-}
-
 /**
  * Copies what the target does not hold yet: a move that was cut short goes on where it stopped.
  * @throws Error when the target holds data of its own, or of another source
@@ -109,6 +31,7 @@ export async function move(from: Movable, to: Movable, options: MoveOptions): Pr
   if ((await from.marked()) !== undefined) throw new Error('The source itself is not whole: it is being filled.');
   if (marked !== undefined && marked !== source)
     throw new Error('The target is being filled from another source: take up that move, or name an empty target.');
+  if ((await to.noted()) !== undefined) throw new Error('The target is being filled with --online: go on with that.');
   let [done, total] = [0, 0];
   await eachPart(from, to, async ({ from: source, to: target }) => {
     done += await target.count();

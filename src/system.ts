@@ -1,23 +1,17 @@
 /** Composition root: the only file that creates stores, sessions, clock, ids and keys, and gives them to the rooms. */
-import { createHash } from 'node:crypto';
-import { mkdirSync, readFileSync } from 'node:fs';
+import { mkdirSync } from 'node:fs';
 import type { MessagePort } from 'node:worker_threads';
 import type { Express } from 'express';
 import { saltSource, systemAmbient } from './ambient.ts';
-import { auditRow, postedAuditRow, renderAuditEvent } from './audit.ts';
+import { auditRow, postedAuditRow } from './audit.ts';
 import type { AuthorizationServer } from './authorization/server.ts';
 import { buildCds, type Cds } from './cds/cds.ts';
 import { aesSeal } from './cds/decision-record.ts';
 import type { Progress } from './commands/progress.ts';
 import type { Config } from './config.ts';
-import { type Capability, loadCapability } from './fhir/capability.ts';
 import { patientsOf } from './fhir/compartment.ts';
-import type { Definitions } from './fhir/definitions.ts';
-import { loadDefinitions } from './fhir/definitions-load.ts';
 import { conformanceValidator } from './fhir/profile-validator.ts';
-import type { Resource } from './fhir/resource.ts';
-import type { IndexEntry } from './fhir/search/algebra.ts';
-import { extractor, ROWS_FORM, uncompilable } from './fhir/search/extract.ts';
+import { uncompilable } from './fhir/search/extract.ts';
 import { planSearch } from './fhir/search/plan.ts';
 import { parseSearch } from './fhir/search/query.ts';
 import { FOLDERS } from './folders.ts';
@@ -29,6 +23,7 @@ import { openAttestation } from './open/attestation.ts';
 import { openAccess, withOauth } from './open/authorization.ts';
 import { countedBy, countedModels } from './open/counted.ts';
 import { openDuties } from './open/duties.ts';
+import { type Ground, layGround, publicUrl, storeParts } from './open/ground.ts';
 import { authorityOf } from './open/identity.ts';
 import { secretOf } from './open/installation-secret.ts';
 import { openJobs } from './open/jobs.ts';
@@ -37,7 +32,7 @@ import { openMonitoring } from './open/monitoring.ts';
 import { openOutside } from './open/outside.ts';
 import { openPages } from './open/pages.ts';
 import { withPolicy } from './open/policy.ts';
-import { attachStore, openStore, type StoreParts } from './open/store.ts';
+import { attachStore, openStore } from './open/store.ts';
 import { openSubscriptions, understanding } from './open/subscriptions.ts';
 import { deskOf, openSurveillance } from './open/surveillance.ts';
 import { ClientParameters } from './parameters/client-parameters.ts';
@@ -95,39 +90,6 @@ export interface System {
   close(): Promise<void>;
 }
 
-/** What a thread reads from files before it opens the store. Immutable. */
-interface Ground {
-  readonly definitions: Definitions;
-  readonly capability: Capability;
-  readonly ambient: Ambient;
-  readonly fhirBase: string;
-  indexEntries(resource: Resource): readonly IndexEntry[];
-}
-
-/** Base of every link the server mints: PUBLIC_URL, or where it listens. */
-export function publicUrl({ PUBLIC_URL, HOST, PORT }: Config): string {
-  const host = HOST.includes(':') && !HOST.startsWith('[') ? `[${HOST}]` : HOST;
-  return (PUBLIC_URL ?? `http://${host}:${PORT}`).replace(/\/+$/, '');
-}
-
-function layGround(config: Config, ambient: Ambient): Ground {
-  const definitions = loadDefinitions(FOLDERS.definitions);
-  const capability = loadCapability(readFileSync(FOLDERS.capability, 'utf8'), definitions);
-  const fhirBase = `${publicUrl(config)}/fhir`;
-  const extractors = new Map<string, (resource: Resource) => readonly IndexEntry[]>();
-  const indexEntries = (resource: Resource): readonly IndexEntry[] => {
-    const type = resource.resourceType;
-    let extract = extractors.get(type);
-    if (extract === undefined) {
-      const claimed = (of: string) => capability.types.get(of)?.searchParameters.values();
-      extract = extractor(claimed(type) ?? [], type, { definitions, fhirBase, common: capability.common, claimed });
-      extractors.set(type, extract);
-    }
-    return extract(resource);
-  };
-  return { definitions, capability, ambient, fhirBase, indexEntries };
-}
-
 /** @throws Error listing every claimed search parameter whose expression cannot be indexed */
 function assertIndexable({ definitions, capability }: Ground): void {
   const problems = [...capability.types.values()].flatMap(({ type, searchParameters }) =>
@@ -175,17 +137,6 @@ function restContext(config: Config, store: ResourceStore, ground: Ground, log: 
   };
   const how = understanding(config, context, FOLDERS.topics);
   return withPolicy(config, { ...context, rules: new Map([['Subscription', subscriptionRules(how, ambient.now)]]) });
-}
-
-function storeParts({ definitions, capability }: Ground): StoreParts {
-  return {
-    renderAudit: renderAuditEvent,
-    indexHash: createHash('sha256')
-      .update(`${ROWS_FORM}${definitions.hash}`)
-      .update(capability.statement)
-      .digest('hex'),
-    types: [...definitions.resourceTypes].toSorted(),
-  };
 }
 
 /**

@@ -13,6 +13,7 @@ import {
   type ChainDoc,
   type Collections,
   type FacetDoc,
+  leftUntil,
 } from './mongodb-layout.ts';
 import { searchMembers } from './mongodb-members.ts';
 import type { Forgotten } from './mongodb-purge.ts';
@@ -72,9 +73,18 @@ export class AuditAppender {
 
   /** The chain to append to: this store's own, or a free one, or a new one. @param now ms */
   async begin(now: number): Promise<AuditStage> {
-    const tip = this.#tip !== undefined && now < this.#until ? this.#tip : await this.#claim(now);
+    const tip = this.#tip !== undefined && now < this.#until ? this.#tip : await this.#claimed(now);
     this.#tip = tip;
     return { tip, before: tip.sequence, rows: [], events: [], facets: new Map(), subjects: new Map() };
+  }
+
+  /** A chain that is taken is seen by whoever shuts the database; one that is shut is seen here. */
+  async #claimed(now: number): Promise<Tip> {
+    const tip = await this.#claim(now);
+    if ((await leftUntil(this.#collections.meta)) <= now) return tip;
+    await this.release();
+    this.#until = 0;
+    throw new StoreError('unavailable', 'The database is shut while it is moved.');
   }
 
   async #claim(now: number): Promise<Tip> {

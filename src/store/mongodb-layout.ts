@@ -132,8 +132,8 @@ export interface LifeDoc {
   readonly seen: Date;
 }
 export interface MetaDoc {
-  /** `filling`: what `firewatch migrate` fills the database from. */
-  readonly _id: 'schema' | 'types' | 'index' | 'reindex' | 'filling';
+  /** `filling`: what `firewatch migrate` fills the database from, with a note. `moving`: a mark in the journal; `left`: moved elsewhere. */
+  readonly _id: 'schema' | 'types' | 'index' | 'reindex' | 'filling' | 'filling-note' | 'moving' | 'left';
   readonly value?: string | number;
   readonly names?: readonly string[];
 }
@@ -170,6 +170,14 @@ export function collectionsOf(db: Db): Collections {
   };
 }
 
+/** Note of a database that is being left for another store: until which instant, ms, nothing is committed to it. */
+export const LEFT_ID = 'left';
+/** After every instant: it was left. */
+export const EVER = Number.MAX_SAFE_INTEGER;
+export async function leftUntil(meta: Collections['meta']): Promise<number> {
+  return Number((await meta.findOne({ _id: LEFT_ID }))?.value ?? 0);
+}
+
 type Index = readonly [keys: IndexSpecification & Document, options?: CreateIndexesOptions];
 
 /** Every index besides those of `_id`. test/store/mongodb-plan.test.ts holds each predicate to one of them. */
@@ -191,16 +199,21 @@ export const INDEXES = {
   keyed: [[{ x: 1 }]],
 } as const satisfies Partial<Record<keyof Collections, readonly Index[]>>;
 
+/** @throws StoreError `unavailable` when a newer release wrote the database */
+export async function assertSchema(meta: Collections['meta']): Promise<void> {
+  const schema = await meta.findOne({ _id: 'schema' });
+  if (schema !== null && Number(schema.value) > SCHEMA) {
+    throw new StoreError('unavailable', `The database has schema ${schema.value}; this release knows ${SCHEMA}.`);
+  }
+}
+
 /**
  * Collections, indexes and numbers of the types, made when missing.
  * @throws StoreError `unavailable` when a newer release wrote the database
  */
 export async function prepare(db: Db, collections: Collections, types: readonly string[]): Promise<void> {
   const { meta, head } = collections;
-  const schema = await meta.findOne({ _id: 'schema' });
-  if (schema !== null && Number(schema.value) > SCHEMA) {
-    throw new StoreError('unavailable', `The database has schema ${schema.value}; this release knows ${SCHEMA}.`);
-  }
+  await assertSchema(meta);
   const held = new Set((await db.listCollections({}, { nameOnly: true }).toArray()).map(({ name }) => name));
   for (const { collectionName } of Object.values(collections)) {
     if (held.has(collectionName)) continue;

@@ -9,7 +9,15 @@ import { HeadKey, verifyChains } from './mongodb-audit.ts';
 import { AuditReader } from './mongodb-audit-read.ts';
 import { type Clock, Committer, isBeside } from './mongodb-commit.ts';
 import { storeError } from './mongodb-errors.ts';
-import { type Collections, collectionsOf, type KeyedDoc, prepare, TypeNumbers } from './mongodb-layout.ts';
+import {
+  type Collections,
+  collectionsOf,
+  EVER,
+  type KeyedDoc,
+  leftUntil,
+  prepare,
+  TypeNumbers,
+} from './mongodb-layout.ts';
 import { Life } from './mongodb-life.ts';
 import { indexIsStale, indexPage, reindexAll, remake } from './mongodb-reindex.ts';
 import { Searcher } from './mongodb-search.ts';
@@ -27,7 +35,7 @@ import {
   type StoredVersion,
   StoreError,
 } from './port.ts';
-import { BEING_FILLED } from './transfer.ts';
+import { BEING_FILLED, LEFT } from './transfer.ts';
 
 export interface MongoOptions {
   /** `mongodb://host,host,host/database?replicaSet=rs0`; database `firewatch` when it names none. */
@@ -352,6 +360,7 @@ export async function openMongo(options: MongoOptions): Promise<MongoStore> {
     await prepare(db, collections, options.types);
     if ((await collections.meta.findOne({ _id: 'filling' })) !== null)
       throw new StoreError('unavailable', BEING_FILLED);
+    if ((await leftUntil(collections.meta)) === EVER) throw new StoreError('unavailable', LEFT);
     return new MongoStore(options, await indexIsStale(collections, options.indexHash));
   } catch (error) {
     throw storeError(error);

@@ -27,8 +27,8 @@ interface Current {
 
 /** Codes after which the page cache cannot be trusted: the process must end and recover from the file. */
 const FATAL = new Set(['SQLITE_IOERR_FSYNC', 'SQLITE_IOERR_DIR_FSYNC', 'SQLITE_CORRUPT', 'SQLITE_NOTADB']);
-/** Codes that say the machine refuses, not that a request is wrong. */
-const REFUSED = /^SQLITE_(FULL|IOERR|BUSY|LOCKED|NOMEM|READONLY|CANTOPEN|PROTOCOL)/;
+/** Codes that say the machine refuses, not that a request is wrong; triggers are those of a move, see sqlite-journal.ts. */
+const REFUSED = /^SQLITE_(FULL|IOERR|BUSY|LOCKED|NOMEM|READONLY|CANTOPEN|PROTOCOL|CONSTRAINT_TRIGGER)/;
 
 function codeOf(error: unknown): string {
   return error instanceof Error && 'code' in error ? String(error.code) : '';

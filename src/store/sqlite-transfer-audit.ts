@@ -6,12 +6,11 @@ import { HOME } from './sqlite-audit-home.ts';
 import { KIND, wireEntry } from './sqlite-message.ts';
 import type { PendingRows } from './sqlite-rows.ts';
 import { type Bound, FACETS, TYPE_SPAN } from './sqlite-schema.ts';
-import { type Statements, sql } from './sqlite-sql.ts';
-import type { Write } from './sqlite-transfer.ts';
+import { type Row, type Sql, type Statements, sql } from './sqlite-sql.ts';
+import type { Write } from './sqlite-transfer-plain.ts';
+import type { Postings } from './sqlite-transfer-postings.ts';
+import type { Reading } from './sqlite-transfer-versions.ts';
 import type { MovedAudit, MovedEvent, MovedSubject, Part } from './transfer.ts';
-
-/** Postings of subjects and entities by row; they lie by value otherwise. Only while the store is moved. */
-const BY_ROW = 'audit_index_by_row';
 
 function entryOf(statements: Statements, [parameter, kind, a, b, c, group]: readonly Bound[]): IndexEntry {
   const name = (table: 'parameter' | 'system' | 'unit', id: Bound | undefined) =>
@@ -35,85 +34,122 @@ function entryOf(statements: Statements, [parameter, kind, a, b, c, group]: read
   }
 }
 
-export function facetPart(statements: Statements, pending: PendingRows, write: Write): Part<AuditFacet, string> {
-  const rid = (id: number): number => FACETS * TYPE_SPAN + id;
+const rid = (id: number): number => FACETS * TYPE_SPAN + id;
+
+export function facetPart(
+  statements: Statements,
+  pending: PendingRows,
+  { reading, write }: { readonly reading: Reading; readonly write: Write },
+): Part<AuditFacet, string> {
+  const read = ([id, key]: Row): AuditFacet => ({
+    key: String(key),
+    entries: statements
+      .all(sql`SELECT parameter, kind, a, b, c, grp FROM entry WHERE rid=${rid(Number(id))}`)
+      .map((row) => entryOf(statements, row)),
+  });
+  const replace = ({ key, entries }: AuditFacet): void => {
+    const found = statements.number(sql`SELECT id FROM facet WHERE key=${key}`);
+    const id = found ?? statements.run('INSERT INTO facet(key) VALUES(?)', [key]);
+    pending.replace(rid(id), pending.numbered(entries.map(wireEntry)));
+  };
   return {
     page: async (after = '', count) =>
-      statements
-        .all(sql`SELECT id, key FROM facet WHERE key > ${after} ORDER BY key LIMIT ${count}`)
-        .map(([id, key]) => ({
-          key: String(key),
-          entries: statements
-            .all(sql`SELECT parameter, kind, a, b, c, grp FROM entry WHERE rid=${rid(Number(id))}`)
-            .map((row) => entryOf(statements, row)),
-        })),
+      reading(() =>
+        statements.all(sql`SELECT id, key FROM facet WHERE key > ${after} ORDER BY key LIMIT ${count}`).map(read),
+      ),
+    at: async (places) => {
+      const wanted = JSON.stringify(places);
+      const named = sql`SELECT id, key FROM facet WHERE key IN (SELECT value FROM json_each(${wanted})) ORDER BY key`;
+      return reading(() => statements.all(named).map(read));
+    },
     last: async () => statements.text(sql`SELECT max(key) FROM facet`),
     count: async () => statements.number(sql`SELECT count(*) FROM facet`) ?? 0,
-    restore: async (rows) =>
-      write(() => {
-        for (const { key, entries } of rows) {
-          const id = statements.run('INSERT INTO facet(key) VALUES(?)', [key]);
-          pending.insert(rid(id), pending.numbered(entries.map(wireEntry)).values());
-        }
-      }),
+    restore: async (rows) => write(() => rows.forEach(replace)),
+    // No facet is ever removed.
+    replace: async (_places, rows) => write(() => rows.forEach(replace)),
   };
 }
 
 export function subjectPart(statements: Statements, write: Write): Part<MovedSubject, string> {
+  const read = ([key, patient]: Row): MovedSubject => ({ key: String(key), patient: String(patient) });
+  const insert = ({ key, patient }: MovedSubject): void => {
+    statements.run(
+      'INSERT INTO subject(key, patient) VALUES(?,?) ON CONFLICT(key) DO UPDATE SET patient=excluded.patient',
+      [key, patient],
+    );
+  };
   return {
     page: async (after = '', count) =>
       statements
         .all(
           sql`SELECT key, patient FROM subject WHERE key > ${after} AND patient IS NOT NULL ORDER BY key LIMIT ${count}`,
         )
-        .map(([key, patient]) => ({ key: String(key), patient: String(patient) })),
+        .map(read),
+    at: async (places) =>
+      statements
+        .all(
+          sql`SELECT key, patient FROM subject WHERE patient IS NOT NULL
+              AND key IN (SELECT value FROM json_each(${JSON.stringify(places)})) ORDER BY key`,
+        )
+        .map(read),
     last: async () => statements.text(sql`SELECT max(key) FROM subject WHERE patient IS NOT NULL`),
     count: async () => statements.number(sql`SELECT count(*) FROM subject WHERE patient IS NOT NULL`) ?? 0,
-    restore: async (rows) =>
+    restore: async (rows) => write(() => rows.forEach(insert)),
+    replace: async (places, rows) =>
       write(() => {
-        for (const { key, patient } of rows)
-          statements.run('INSERT INTO subject(key, patient) VALUES(?,?)', [key, patient]);
+        // Rows of the log go on naming the key.
+        for (const place of places) statements.run('UPDATE subject SET patient=NULL WHERE key=?', [place]);
+        rows.forEach(insert);
       }),
   };
 }
 
+export interface AuditParts {
+  readonly statements: Statements;
+  readonly pending: PendingRows;
+  readonly reading: Reading;
+  readonly write: Write;
+  readonly postings: Postings;
+}
+
 export class SqliteAudit implements Part<MovedAudit, number> {
+  readonly #parts: AuditParts;
   readonly #statements: Statements;
   readonly #pending: PendingRows;
-  readonly #write: Write;
-  #isReadable = false;
 
-  constructor(statements: Statements, pending: PendingRows, write: Write) {
-    this.#statements = statements;
-    this.#pending = pending;
-    this.#write = write;
+  constructor(parts: AuditParts) {
+    this.#parts = parts;
+    this.#statements = parts.statements;
+    this.#pending = parts.pending;
   }
 
   async page(after = 0, count: number): Promise<readonly MovedAudit[]> {
-    if (!this.#isReadable) {
-      this.#statements.connection.exec(
-        `CREATE INDEX IF NOT EXISTS ${BY_ROW} ON audit_index(key, event, home, value) WHERE home>=${HOME.subject}`,
-      );
-    }
-    this.#isReadable = true;
-    return this.#statements
-      .all(sql`SELECT key, at, form, hash, bytes, erasable FROM audit WHERE key > ${after} ORDER BY key LIMIT ${count}`)
-      .map(([key, at, form, hash, bytes, erasable]) => ({
-        place: Number(key),
-        at: Number(at),
-        form: Number(form),
-        bytes: String(bytes),
-        erasable: typeof erasable === 'string' ? erasable : null,
-        hash: Buffer.isBuffer(hash) ? hash.toString('hex') : '',
-        events: this.#events(Number(key)),
-      }));
+    return this.#read(sql`key > ${after} ORDER BY key LIMIT ${count}`);
+  }
+
+  async at(places: readonly number[]): Promise<readonly MovedAudit[]> {
+    return this.#read(sql`key IN (SELECT value FROM json_each(${JSON.stringify(places)})) ORDER BY key`);
+  }
+
+  async #read(which: Sql): Promise<readonly MovedAudit[]> {
+    await this.#parts.postings.ready();
+    return this.#parts.reading(() =>
+      this.#statements
+        .all(sql`SELECT key, at, form, hash, bytes, erasable FROM audit WHERE ${which}`)
+        .map(([key, at, form, hash, bytes, erasable]) => ({
+          place: Number(key),
+          at: Number(at),
+          form: Number(form),
+          bytes: String(bytes),
+          erasable: typeof erasable === 'string' ? erasable : null,
+          hash: Buffer.isBuffer(hash) ? hash.toString('hex') : '',
+          events: this.#events(Number(key)),
+        })),
+    );
   }
 
   #events(key: number): readonly MovedEvent[] {
-    const posted = this.#statements.all(
-      sql`SELECT i.event, i.home, i.value, s.key FROM audit_index i LEFT JOIN subject s ON i.home=3 AND s.id=i.value
-          WHERE i.home>=3 AND i.key=${key}`,
-    );
+    const posted = this.#parts.postings.of(key);
     return this.#statements
       .all(
         sql`SELECT e.event, k.key, a.key FROM audit_event e JOIN facet k ON k.id=e.kind JOIN facet a ON a.id=e.agents
@@ -136,8 +172,18 @@ export class SqliteAudit implements Part<MovedAudit, number> {
   }
 
   async restore(rows: readonly MovedAudit[]): Promise<void> {
-    this.#write(() => {
+    this.#parts.write(() => {
       for (const row of rows) this.#restore(row);
+    });
+  }
+
+  /** No row is ever removed; of one that is held only what is erasable can have changed. */
+  async replace(_places: readonly number[], rows: readonly MovedAudit[]): Promise<void> {
+    this.#parts.write(() => {
+      for (const row of rows) {
+        if (this.#statements.get(sql`SELECT 1 FROM audit WHERE key=${row.place}`) === undefined) this.#restore(row);
+        else this.#statements.run('UPDATE audit SET erasable=? WHERE key=?', [row.erasable, row.place]);
+      }
     });
   }
 
@@ -161,19 +207,15 @@ export class SqliteAudit implements Part<MovedAudit, number> {
     }
   }
 
+  /** One that is not held comes later, with its entries. */
   #facet(key: string): number {
     const id = this.#statements.number(sql`SELECT id FROM facet WHERE key=${key}`);
-    if (id === undefined) throw new TypeError('An audit row names a facet that was not moved.');
-    return id;
+    return id ?? this.#statements.run('INSERT INTO facet(key) VALUES(?)', [key]);
   }
 
   /** A key without a mapping is of somebody who was forgotten. */
   #subject(key: string): number {
     const found = this.#statements.number(sql`SELECT id FROM subject WHERE key=${key}`);
     return found ?? this.#statements.run('INSERT INTO subject(key, patient) VALUES(?,NULL)', [key]);
-  }
-
-  close(): void {
-    this.#statements.connection.exec(`DROP INDEX IF EXISTS ${BY_ROW}`);
   }
 }

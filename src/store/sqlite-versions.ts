@@ -130,6 +130,18 @@ export class Versions {
       .slice(0, count);
   }
 
+  /** Versions with these sequences, ascending. */
+  bySequence(sequences: readonly number[]): readonly StoredVersion[] {
+    const wanted = JSON.stringify(sequences);
+    const part = (table: string) =>
+      this.#statements.all(
+        sql`SELECT ${COLUMNS} FROM ${raw(table)} WHERE seq IN (SELECT value FROM json_each(${wanted}))`,
+      );
+    return [...part('resource'), ...part('history')]
+      .map((row) => this.#version(row))
+      .sort((a, b) => a.sequence - b.sequence);
+  }
+
   /** Versions of a range of sequences about one of these patients; the texts of others are not read. */
   about(patients: readonly string[], after: number, until: number): readonly StoredVersion[] {
     if (patients.length === 0) return [];

@@ -22,6 +22,7 @@ import { AuditReader } from './sqlite-audit-read.ts';
 import { WriterChannel } from './sqlite-channel.ts';
 import { Dictionary } from './sqlite-dictionary.ts';
 import type { Total } from './sqlite-estimate.ts';
+import { isShut } from './sqlite-journal.ts';
 import { keyedPage, readKeyed } from './sqlite-keyed.ts';
 import {
   indexIsCurrent,
@@ -38,7 +39,7 @@ import { Snapshot } from './sqlite-snapshot.ts';
 import { Statements, sql } from './sqlite-sql.ts';
 import { SqliteThreads, type ThreadOptions } from './sqlite-threads.ts';
 import { Versions } from './sqlite-versions.ts';
-import { BEING_FILLED, FILLING } from './transfer.ts';
+import { BEING_FILLED, FILLING, LEFT } from './transfer.ts';
 
 export interface SqliteOptions extends ThreadOptions {
   /** Longest time of one search, ms; undefined on the thread that may only do bounded work. */
@@ -209,7 +210,7 @@ export class SqliteReader implements AttachedStore {
   }
 
   async ping(): Promise<void> {
-    this.fresh().get(sql`SELECT value FROM meta WHERE name='index'`);
+    if (isShut(this.fresh()) !== undefined) throw new StoreError('unavailable', 'The store is shut while it is moved.');
     await this.writer.ask({ op: 'ping' });
   }
 
@@ -324,6 +325,7 @@ export async function openSqlite(options: SqliteOptions): Promise<SqliteStore> {
       if (connection.prepare('SELECT 1 FROM meta WHERE name=?').get(FILLING) !== undefined) {
         throw new StoreError('unavailable', BEING_FILLED);
       }
+      if (isShut(new Statements(connection)) === 'for ever') throw new StoreError('unavailable', LEFT);
       prepareIndex(connection, options.types, options.indexHash);
     } finally {
       connection.close();

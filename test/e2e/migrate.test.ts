@@ -1,10 +1,11 @@
 // docs/mongodb.md#moving: the command, between two servers that answer the same through the door.
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { copyFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { setTimeout as pace } from 'node:timers/promises';
 import { testServer } from '../store/mongodb-server.ts';
 import { type Send, sender } from './client.ts';
 import { newFolder, removeFolder, start } from './server.ts';
@@ -17,6 +18,15 @@ interface Ended {
 }
 
 async function command(folder: string, ...given: readonly string[]): Promise<Ended> {
+  return commandUntil(folder, () => undefined, ...given);
+}
+
+/** @param seen is given what was written so far, and the process to kill */
+async function commandUntil(
+  folder: string,
+  seen: (output: string, child: ChildProcess) => void,
+  ...given: readonly string[]
+): Promise<Ended> {
   const { MONGODB_URL: _, ...inherited } = process.env;
   const child = spawn(process.execPath, ['src/main.ts', ...given], {
     env: { ...inherited, DATA_DIR: folder },
@@ -26,6 +36,7 @@ async function command(folder: string, ...given: readonly string[]): Promise<End
   for (const stream of [child.stdout, child.stderr])
     stream.on('data', (chunk) => {
       output += chunk;
+      seen(output, child);
     });
   await once(child, 'close');
   return { code: child.exitCode, output };
@@ -123,4 +134,111 @@ test('firewatch migrate: to MongoDB and to another folder, the answers are the s
   assert.deepEqual(await served(other, {}, told), before);
   const verified = await command(other, 'verify-audit');
   assert.equal(verified.code, 0, verified.output);
+});
+
+const SYSTEM = 'http://example.org/pushed';
+const pushed = (id: string) => {
+  const subject = { reference: 'urn:uuid:9f1c6e9e-0c1b-4b3e-8d55-0a3f1a6f0001' };
+  const { id: _, ...body } = pulse('', 80);
+  return {
+    resourceType: 'Bundle',
+    type: 'transaction',
+    entry: [
+      {
+        fullUrl: subject.reference,
+        request: { method: 'POST', url: 'Patient' },
+        resource: { resourceType: 'Patient', identifier: [{ system: SYSTEM, value: id }] },
+      },
+      { request: { method: 'POST', url: 'Observation' }, resource: { ...body, subject } },
+      { request: { method: 'PUT', url: 'Patient/last' }, resource: patient('last', id) },
+    ],
+  };
+};
+
+/** Transactions one after the other. */
+class Pusher {
+  readonly #send: Send;
+  readonly #name: string;
+  readonly taken: string[] = [];
+  readonly refused: string[] = [];
+  /** Retry-After of what was refused. */
+  readonly retry: (string | null)[] = [];
+  #next = 0;
+
+  constructor(send: Send, name: string) {
+    this.#send = send;
+    this.#name = name;
+  }
+
+  /** @param most transactions; with `untilRefused` as many as it takes beyond that, at a pace that the stand-in of MongoDB keeps up with */
+  async push(most: number, untilRefused = false): Promise<void> {
+    for (let sent = 0; sent < most || (untilRefused && this.refused.length === 0); sent++) {
+      if (sent >= most) await pace(500);
+      const id = `${this.#name}-${this.#next++}`;
+      const { status, headers, text } = await this.#send('POST', '', pushed(id));
+      if (status === 200) this.taken.push(id);
+      else {
+        assert.equal(status, 503, text);
+        this.refused.push(id);
+        this.retry.push(headers.get('retry-after'));
+        if (untilRefused) return;
+      }
+    }
+  }
+}
+
+test('firewatch migrate --online: transactions go on meanwhile, none is lost and none is there twice', {
+  skip: 'skip' in server ? server.skip : process.env.MONGODB_URL ? 'names its own places' : false,
+  timeout: 480_000,
+}, async (t) => {
+  if ('skip' in server) return;
+  const folder = newFolder();
+  t.after(() => removeFolder(folder));
+  const url = server.url();
+  const source = await start({ LOG_LEVEL: 'error' }, folder);
+  const send = sender(`${source.url}/fhir`);
+  await filled(send);
+  const pushers = ['one', 'two'].map((name) => new Pusher(send, name));
+  const pushing = (most: number, untilRefused = false) =>
+    Promise.all(pushers.map((pusher) => pusher.push(most, untilRefused)));
+  await pushing(5);
+
+  const online = ['migrate', '--from', 'sqlite', '--to', url] as const;
+  const [killed] = await Promise.all([
+    commandUntil(folder, (output, child) => /copy \d/.test(output) && child.kill('SIGKILL'), ...online, '--online'),
+    pushing(10),
+  ]);
+  assert.equal(killed.code, null, killed.output);
+  await assert.rejects(start({ LOG_LEVEL: 'error', MONGODB_URL: url }, newFolder()), /is being filled/);
+  const [inStep] = await Promise.all([command(folder, ...online, '--online'), pushing(15)]);
+  assert.equal(inStep.code, 0, inStep.output);
+  assert.match(inStep.output, /compare 100 % [\d,]+ rows\/s/);
+  assert.match(inStep.output, /in step with the source/);
+  const [left] = await Promise.all([command(folder, ...online, '--final'), pushing(10, true)]);
+  assert.equal(left.code, 0, left.output);
+  assert.match(left.output, /The source took no writes for \d+ ms, and takes none any more/);
+  const retries = pushers.flatMap(({ retry }) => retry);
+  assert.deepEqual(
+    retries,
+    retries.map(() => '1'),
+  );
+  assert.ok(pushers.every(({ refused }) => refused.length > 0));
+  assert.equal((await send('GET', '/Patient/a')).status, 503, 'a read is answered with its AuditEvent only');
+  assert.equal((await fetch(`${source.url}/health/ready`)).status, 503);
+  await source.stop();
+  await assert.rejects(start({ LOG_LEVEL: 'error' }, folder), /was moved/);
+
+  const taken = pushers.flatMap((pusher) => pusher.taken);
+  const there = await served(folder, { MONGODB_URL: url }, async (ask) => {
+    const answers = await told(ask);
+    const { json } = await ask('GET', `/Patient?identifier=${SYSTEM}|&_count=500`);
+    const found = json.entry?.map(({ resource }) => Object(resource).identifier[0].value).sort();
+    assert.deepEqual(found, taken.toSorted(), 'what was taken, each once, and no more');
+    const count = async (query: string) => (await ask('GET', `/${query}&_summary=count`)).json.total;
+    assert.equal(await count('Observation?code=8867-4'), taken.length + 1, 'with the one of before');
+    return answers;
+  });
+  const back = await command(folder, 'migrate', '--from', 'sqlite', '--abandon');
+  assert.equal(back.code, 0, back.output);
+  assert.deepEqual(await served(folder, {}, told), there);
 });

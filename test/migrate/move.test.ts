@@ -186,7 +186,9 @@ test('what differs is told: one text, one row that is missing, one that is too m
     page: (after, count) => pages.page(after, count),
     last: () => pages.last(),
     count: () => pages.count(),
+    at: (places) => pages.at(places),
     restore: (rows) => pages.restore(rows),
+    replace: (places, rows) => pages.replace(places, rows),
   };
   const changed = (page: Movable['version']['page']): Movable => ({ ...from, version: { ...own, page } });
   const differing = async (to: Movable) =>

@@ -25,7 +25,7 @@ export const indexOf: IndexOf = (text) => {
   return { entries: entries(resourceType, id), patients: patientsOf(id) };
 };
 const patientsOf = (id: string): readonly string[] => [`p${(id.length % 2) + 1}`];
-const entries = (type: string, id: string): readonly IndexEntry[] => [
+export const entries = (type: string, id: string): readonly IndexEntry[] => [
   { kind: 'token', parameter: `${type}.code`, system: 's', code: id, group: 0 },
   { kind: 'token', parameter: `${type}.code`, system: 's', code: 'all', group: 0 },
   { kind: 'date', parameter: `${type}.date`, low: id.length, high: id.length + 1, group: 0 },
