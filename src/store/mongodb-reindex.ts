@@ -33,7 +33,7 @@ export async function indexPage(
     return typeof text === 'string' ? [{ rid: r, version: v, type: _id.slice(0, _id.indexOf('/')), text }] : [];
   });
   const last = found.at(-1)?.r ?? after;
-  return { rows, last, percent: found.length === 0 ? 100 : percentAt(await rangesOf(resource), last) };
+  return { rows, last, percent: found.length === 0 ? 100 : percentAt(await rangesOf(resource, last), last) };
 }
 
 /** Where the resources of one type lie. */
@@ -45,9 +45,11 @@ interface Range {
 const RANGES_MS = 2000;
 const known = new WeakMap<object, { readonly at: number; readonly ranges: readonly Range[] }>();
 
-async function rangesOf(resource: Collections['resource']): Promise<readonly Range[]> {
+/** @param place that lies in one of them: when it does not, resources have come since */
+async function rangesOf(resource: Collections['resource'], place: number): Promise<readonly Range[]> {
   const held = known.get(resource);
-  if (held !== undefined && performance.now() - held.at < RANGES_MS) return held.ranges;
+  const isGood = held?.ranges.some(({ oldest, newest }) => oldest <= place && place <= newest) === true;
+  if (isGood && performance.now() - held.at < RANGES_MS) return held.ranges;
   const edge = async (bounds: Document, way: 1 | -1): Promise<number | undefined> => {
     const [found] = await resource
       .find({ r: bounds }, { projection: { _id: 0, r: 1 } })

@@ -39,9 +39,13 @@ function processOf(there: MonitorWorld, holder: string, work: { begin(): void; e
   return { duties, reported, freeze };
 }
 
-/** Lets what was begun end: the store answers by messages of another thread. */
+/** Lets what was begun end: both engines commit in the order in which they were asked, after what was read before. */
 const settle = async (store: MonitorWorld['store']): Promise<void> => {
-  for (let turn = 0; turn < 5; turn++) await store.commit({ commands: [], audit: [] });
+  const value = { op: 'set', space: 'test.settle', key: '', value: '' } as const;
+  for (let turn = 0; turn < 5; turn++) {
+    await store.keyed('test.settle', '');
+    await store.commit({ commands: [value], audit: [] });
+  }
 };
 
 /** Moves the clock in small steps, as time passes for timers. */
