@@ -50,7 +50,7 @@ const keyOf = ({ DATA_KEY_FILE }: MigrateConfig): string | undefined =>
 async function mongoOptions({ at, keys }: Place, types: readonly string[], indexOf?: IndexOf) {
   mkdirSync(keys, { recursive: true, mode: 0o700 });
   const headKey = secretOf({ DATA_DIR: keys }, 'audit.key');
-  return { url: at, headKey, types, now: systemAmbient().now(), indexOf };
+  return { url: at, headKey, types, now: systemAmbient().now, indexOf };
 }
 const mongoMoves = () => import('./store/mongodb-transfer.ts');
 

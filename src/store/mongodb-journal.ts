@@ -30,8 +30,14 @@ function changedBy(event: ChangeStreamDocument): Changed | undefined {
   return { part, place };
 }
 
-/** @param assertQuiet refuses while a server holds a lease */
-export function mongoJournal({ meta }: Collections, assertQuiet: () => Promise<void>): Journal {
+export interface JournalParts {
+  /** ms since 1970, as the servers' clocks. */
+  now(): number;
+  /** @throws StoreError `unavailable` while a server holds a lease */
+  assertQuiet(): Promise<void>;
+}
+
+export function mongoJournal({ meta }: Collections, { now, assertQuiet }: JournalParts): Journal {
   /** What the stream gives back: everything committed before is told before. A replacement carries its document. */
   const mark = async (): Promise<string> => {
     const value = randomBytes(12).toString('hex');
@@ -78,7 +84,7 @@ export function mongoJournal({ meta }: Collections, assertQuiet: () => Promise<v
     shut: async () => {
       if ((await leftUntil(meta)) === EVER) return;
       await assertQuiet();
-      await meta.updateOne({ _id: LEFT_ID }, { $set: { value: Date.now() + SHUT_MS } }, { upsert: true });
+      await meta.updateOne({ _id: LEFT_ID }, { $set: { value: now() + SHUT_MS } }, { upsert: true });
       await assertQuiet().catch(async (error: unknown) => {
         await meta.deleteOne({ _id: LEFT_ID });
         throw error;

@@ -33,7 +33,7 @@ export interface MoveMongo {
   /** In the order of their numbers. */
   readonly types: readonly string[];
   /** ms since 1970. */
-  readonly now: number;
+  now(): number;
   /** What `replace` finds versions by; undefined: the first start makes index rows. */
   readonly indexOf?: IndexOf | undefined;
 }
@@ -45,7 +45,7 @@ export interface MoveMongo {
 export const openMongoMove = (options: MoveMongo): Promise<Movable> =>
   connected(options, async (client, collections) => {
     await prepare(collections.meta.db, collections, options.types);
-    await assertQuiet(collections, options.now);
+    await assertQuiet(collections, options.now());
     return movable(client, collections, options);
   });
 
@@ -56,7 +56,10 @@ export const openMongoMove = (options: MoveMongo): Promise<Movable> =>
 export const followMongo = (options: MoveMongo): Promise<Served> =>
   connected(options, async (client, collections) => {
     await assertSchema(collections.meta);
-    const journal = mongoJournal(collections, () => assertQuiet(collections, Date.now()));
+    const journal = mongoJournal(collections, {
+      now: options.now,
+      assertQuiet: () => assertQuiet(collections, options.now()),
+    });
     return { ...movable(client, collections, options), journal };
   });
 

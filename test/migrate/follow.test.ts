@@ -37,7 +37,7 @@ function sqlite(t: TestContext, key?: string): Place {
   };
 }
 function mongodb(url: string): Place {
-  const moved = () => ({ url, headKey, types: TYPES, now: Date.now() });
+  const moved = () => ({ url, headKey, types: TYPES, now: Date.now });
   return {
     serve: () => openMongo({ url, headKey, budgetMs: 10_000, ...storeParts }),
     followed: () => followMongo(moved()),

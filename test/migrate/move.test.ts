@@ -42,7 +42,7 @@ function mongodb(url: string): Place {
   return {
     serve: () => openMongo({ url, headKey, budgetMs: 10_000, ...storeParts }),
     // Whoever served it has given back its leases.
-    moved: () => openMongoMove({ url, headKey, types: TYPES, now: Date.now() }),
+    moved: () => openMongoMove({ url, headKey, types: TYPES, now: Date.now }),
   };
 }
 
