@@ -22,6 +22,18 @@ export function mongoUrl(folder: string): string | undefined {
   return withDatabase(given, TEST_DATABASES + createHash('sha256').update(folder).digest('hex').slice(0, 16));
 }
 
+/** The stand-in of decision 0041 is named by its own word in the connection string, see scripts/test-stand-in.ts. */
+export const STAND_IN_NAME = 'appName=stand-in';
+export const isStandIn = (url: string | undefined): boolean => url?.includes(STAND_IN_NAME) === true;
+
+/** Why a test is skipped when the store is the stand-in of MongoDB; false: it runs. @param what is beyond it */
+export const notOnStandIn = (what: string): string | false =>
+  isStandIn(process.env.MONGODB_URL) && `the stand-in of MongoDB: ${what}`;
+
+/** Why a test of the embedded database's own tables is skipped when the store is another; false: it runs. */
+export const embeddedOnly: string | false =
+  (process.env.MONGODB_URL ?? '') !== '' && 'reads tables of the embedded database';
+
 /** Settings of a process or system of a test that has its data in this folder, or in the folder's own database. */
 export function storeSettings(folder: string): {
   readonly DATA_DIR: string;

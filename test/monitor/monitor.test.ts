@@ -1,6 +1,7 @@
 // docs/monitoring.md: a change leads, after its commit, to one scoring of its patient; what follows is in one commit with the row that says so.
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
+import { notOnStandIn } from '../test-store.ts';
 import { at } from '../world.ts';
 import {
   baseline,
@@ -98,39 +99,38 @@ test('monitoring@alert: Flag and CommunicationRequest, ended and revoked on the 
   await there.close();
 });
 
-test(
-  'monitoring@debounce: however many changes, one scoring an interval, which accounts for the newest',
-  LIMIT,
-  async () => {
-    const there = await monitorWorld();
-    await inpatient(there, 'p1');
-    await there.settled();
-    const before = (await there.all('RiskAssessment')).length;
-    const flood = async (from: number, count: number) => {
-      const entry = Array.from({ length: count }, (_each, index) => ({
-        resource: breathing('p1', `f${from + index}`, 12 + ((from + index) % 8), there.now()),
-        request: { method: 'PUT', url: `Observation/f${from + index}` },
-      }));
-      const bundle = { resourceType: 'Bundle', type: 'transaction', entry };
-      assert.equal((await there.send('POST', '/', { body: bundle })).status, 200);
-    };
-    there.advance(MINUTE);
-    for (let second = 0; second < 10; second++) {
-      for (let batch = 0; batch < 5; batch++) await flood(second * 500 + batch * 100, 100);
-      await there.read();
-      there.advance(1000);
-      await new Promise((resolve) => setImmediate(resolve));
-    }
-    await there.settled();
-    const scored = (await there.all('RiskAssessment')).length - before;
-    assert.ok(scored >= 2 && scored <= 4, `${scored} scorings of 5000 changes in 10 s, ${PACE.intervalMs} ms apart`);
-    const newest = (await there.all('RiskAssessment')).at(-1);
-    const latest = await there.store.changes((await there.store.latestSequence()) - 50, 50);
-    const last = latest.findLast(({ key }) => key.type === 'Observation');
-    assert.equal(at(newest, 'identifier.0.value'), `news2.p1.${last?.sequence}`);
-    await there.close();
-  },
-);
+test('monitoring@debounce: however many changes, one scoring an interval, which accounts for the newest', {
+  ...LIMIT,
+  skip: notOnStandIn('thousands of changes in 30 s'),
+}, async () => {
+  const there = await monitorWorld();
+  await inpatient(there, 'p1');
+  await there.settled();
+  const before = (await there.all('RiskAssessment')).length;
+  const flood = async (from: number, count: number) => {
+    const entry = Array.from({ length: count }, (_each, index) => ({
+      resource: breathing('p1', `f${from + index}`, 12 + ((from + index) % 8), there.now()),
+      request: { method: 'PUT', url: `Observation/f${from + index}` },
+    }));
+    const bundle = { resourceType: 'Bundle', type: 'transaction', entry };
+    assert.equal((await there.send('POST', '/', { body: bundle })).status, 200);
+  };
+  there.advance(MINUTE);
+  for (let second = 0; second < 10; second++) {
+    for (let batch = 0; batch < 5; batch++) await flood(second * 500 + batch * 100, 100);
+    await there.read();
+    there.advance(1000);
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  await there.settled();
+  const scored = (await there.all('RiskAssessment')).length - before;
+  assert.ok(scored >= 2 && scored <= 4, `${scored} scorings of 5000 changes in 10 s, ${PACE.intervalMs} ms apart`);
+  const newest = (await there.all('RiskAssessment')).at(-1);
+  const latest = await there.store.changes((await there.store.latestSequence()) - 50, 50);
+  const last = latest.findLast(({ key }) => key.type === 'Observation');
+  assert.equal(at(newest, 'identifier.0.value'), `news2.p1.${last?.sequence}`);
+  await there.close();
+});
 
 test(
   'monitoring@pace: a calm patient is scored three times at once, then once an interval; rested, three times again',
@@ -162,7 +162,10 @@ test(
   },
 );
 
-test('monitoring@once: closed at any moment, each change is accounted for once, in order', LIMIT, async () => {
+test('monitoring@once: closed at any moment, each change is accounted for once, in order', {
+  ...LIMIT,
+  skip: notOnStandIn('thousands of changes in 30 s'),
+}, async () => {
   const there = await monitorWorld({ pace: { settleMs: 0, intervalMs: 0, atOnce: 1 } });
   await inpatient(there, 'p1');
   await inpatient(there, 'p2');

@@ -7,6 +7,7 @@ import { storedResource } from '../../src/rest/represent.ts';
 import { callerOf } from '../../src/smart/access.ts';
 import { scopesOf } from '../../src/smart/scopes.ts';
 import { type ExportWorld, exportWorld, linesOf } from '../rest/export-world.ts';
+import { notOnStandIn } from '../test-store.ts';
 import { at, json, world } from '../world.ts';
 
 const to = (reference: string) => ({ reference });
@@ -137,7 +138,9 @@ test('privacy@portability-bundle: as many resources as a Bundle may have here; o
   assert.match(refused.body ?? '', /\$export/);
 });
 
-test('privacy@portability-bundle: a record of more than one page of $everything is whole', async () => {
+test('privacy@portability-bundle: a record of more than one page of $everything is whole', {
+  skip: notOnStandIn('1,005 resources by scan in a second'),
+}, async () => {
   const many = Array.from({ length: 1005 }, (_, index) => observation(`many-${index}`, 'Patient/long'));
   await w.operations.hold({ resourceType: 'Patient', id: 'long' }, ...many);
   const answered = await record('/Patient/long/$record', caller('patient/*.rs', ['long']), 1006);

@@ -1,13 +1,16 @@
 // docs/decisions/0017: rows of an added parameter are made while resources change, whatever stops on the way; none is missing, none is left over.
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { test as register } from 'node:test';
 import { activeParameter } from '../../src/fhir/custom-parameter.ts';
 import type { Resource } from '../../src/fhir/resource.ts';
 import { NO_PARAMETERS } from '../../src/parameters/live-context.ts';
 import { followedContext, ParameterThreads } from '../../src/parameters/parameter-channel.ts';
 import { random, whole } from '../store/world.ts';
+import { embeddedOnly } from '../test-store.ts';
 import { at, json } from '../world.ts';
 import { type ParameterWorld, parameter, parameterWorld, removeWorld } from './parameter-world.ts';
+
+const test = (name: string, body: () => Promise<void>) => register(name, { skip: embeddedOnly }, body);
 
 const URL_A = 'http://client.example/eye';
 const URL_B = 'http://client.example/hair';

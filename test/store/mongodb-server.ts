@@ -10,7 +10,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after } from 'node:test';
 import { MongoClient } from 'mongodb';
-import { TEST_DATABASES, withDatabase } from '../test-store.ts';
+import { isStandIn, TEST_DATABASES, withDatabase } from '../test-store.ts';
 
 export const STAND_IN = 'SecantusDB==0.7.0b3';
 const INSTALL_MS = 90_000;
@@ -30,7 +30,7 @@ export interface NoServer {
 }
 
 /** Program of the stand-in, installed when it is not; or why it cannot be. */
-function program(): string | NoServer {
+export function program(): string | NoServer {
   const folder = join(tmpdir(), `firewatch-${STAND_IN.replaceAll(/[^\w.]+/g, '-')}`);
   const found = join(folder, 'bin', 'secantusd-py');
   if (existsSync(found)) return found;
@@ -54,7 +54,7 @@ function program(): string | NoServer {
   }
 }
 
-async function freePort(): Promise<number> {
+export async function freePort(): Promise<number> {
   const server = createServer();
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const address = server.address();
@@ -63,7 +63,7 @@ async function freePort(): Promise<number> {
 }
 
 /** Resolves when the server answers, rejects after START_MS. */
-async function answers(url: string): Promise<void> {
+export async function answers(url: string): Promise<void> {
   const client = new MongoClient(url, { serverSelectionTimeoutMS: START_MS });
   try {
     await client.db('admin').command({ ping: 1 });
@@ -75,7 +75,7 @@ async function answers(url: string): Promise<void> {
 /** To be called once a test file. */
 export async function testServer(): Promise<TestServer | NoServer> {
   const given = process.env.MONGODB_URL;
-  if (given !== undefined && given !== '') return served('mongodb', given);
+  if (given !== undefined && given !== '') return served(isStandIn(given) ? 'SecantusDB' : 'mongodb', given);
   const found = program();
   if (typeof found !== 'string') return found;
   const port = await freePort();
