@@ -56,6 +56,14 @@ export async function purge(
   await head.updateOne({ _id: 'data' }, { $max: { purged: newest?._id ?? 0 } }, { session });
 }
 
+/** Without the user and the ids of the user's tokens (the only URIs of agents); a parameter that nothing is left of is missing. */
+function anonymous(k: readonly string[], user: string): readonly string[] {
+  const part = (text: string, index: number) => text.split(' ', 2)[index];
+  const left = k.filter((text) => part(text, 1) !== 'u' && !text.endsWith(` ${user}`));
+  const parameters = new Set(left.filter((text) => part(text, 1) !== 'h').map((text) => part(text, 0)));
+  return left.filter((text) => part(text, 1) !== 'h' || parameters.has(part(text, 0)));
+}
+
 /** Nothing may be staged. Rows about them lose what is erasable, their keys the mapping, agents facets the user. */
 export async function forget(
   { keyed: values, subject, audit, auditEvent, facet, head }: Collections,
@@ -77,8 +85,7 @@ export async function forget(
     await subject.deleteMany({ p: patient }, { session });
     const user = `Patient/${patient}`;
     for (const found of await facet.find({ k: keyed(AGENT, 'r', user) }, { session }).toArray()) {
-      const k = (found.k ?? []).filter((text) => !text.endsWith(` ${user}`));
-      await facet.updateOne({ _id: found._id }, { $set: { k } }, { session });
+      await facet.updateOne({ _id: found._id }, { $set: { k: anonymous(found.k ?? [], user) } }, { session });
     }
   }
   await head.updateOne({ _id: 'data' }, { $inc: { forgets: 1 } }, { session });

@@ -135,6 +135,47 @@ export function purgeContract(engine: string, open: OpenStore): void {
     assert.equal(await store.count(mine), 0, 'no mapping is made again');
   });
 
+  specify(
+    'forget: what AuditEvents are found by loses the user and the ids of the user’s tokens, of nobody else',
+    async (store) => {
+      const asked = (user: string) => {
+        const row = auditRow(`by ${user}`);
+        const more: readonly IndexEntry[] = [
+          { kind: 'reference', parameter: 'AuditEvent.agent', target: `Patient/${user}`, version: '', group: 0 },
+          { kind: 'uri', parameter: 'AuditEvent.policy', value: `urn:token:${user}`, group: 0 },
+        ];
+        const agents = { key: `agents ${user}`, entries: [...(row.events[0]?.agents.entries ?? []), ...more] };
+        return { ...row, events: row.events.map((event) => ({ ...event, agents })) };
+      };
+      ok(await store.commit({ commands: [], audit: [asked('p'), asked('q')] }));
+      const count = (where: Parameters<typeof plan>[1]) => store.count(plan('AuditEvent', where));
+      const ways = (user: string) =>
+        Promise.all([
+          count({ kind: 'reference', parameter: 'AuditEvent.agent', targets: [`Patient/${user}`] }),
+          count({ kind: 'uri', parameter: 'AuditEvent.policy', match: 'exact', value: `urn:token:${user}` }),
+          count({ kind: 'uri', parameter: 'AuditEvent.policy', match: 'below', value: `urn:token:${user}` }),
+        ]);
+      assert.deepEqual(
+        [await ways('p'), await ways('q')],
+        [
+          [1, 1, 1],
+          [1, 1, 1],
+        ],
+        'control',
+      );
+      ok(await store.commit({ commands: [forget('p', 0)], audit: [] }));
+      assert.deepEqual(
+        [await ways('p'), await ways('q')],
+        [
+          [0, 0, 0],
+          [1, 1, 1],
+        ],
+      );
+      assert.equal(await count({ kind: 'token', parameter: 'AuditEvent.agent', code: 'local' }), 2, 'the rest stays');
+      assert.equal(await count({ kind: 'missing', parameter: 'AuditEvent.policy', missing: true }), 1);
+    },
+  );
+
   specify('only forget says who is forgotten', async (store) => {
     const command = { op: 'set', space: FORGOTTEN, key: 'p', value: 'x' } as const;
     await assert.rejects(store.commit({ commands: [command], audit: [] }), TypeError);
