@@ -44,7 +44,7 @@ function plainPart<Row>(
     },
     count: async () => statements.number(sql`SELECT count(*) FROM ${raw(table)}`) ?? 0,
     at: async (places) => {
-      const found = places.toSorted(byCodePoint).map(one);
+      const found = [...new Set(places)].toSorted(byCodePoint).map(one);
       return found.filter((row) => row !== undefined).map((row) => shape.read(row));
     },
     restore: async (rows) =>

@@ -1,7 +1,7 @@
 /**
  * A store as it is moved to another engine: rows as they were written, in parts, each in one order of places. Reading and writing are the same
  * rows, so that what was moved is compared by the same reading of both. Either nobody serves the source, or its journal tells what changes
- * meanwhile. Contract: test/migrate.
+ * meanwhile. Contract: test/store/transfer-contract.ts, test/migrate.
  */
 import type { AuditVerdict } from './engine.ts';
 import type { AuditFacet, StoredVersion } from './port.ts';

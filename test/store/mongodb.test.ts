@@ -1,10 +1,13 @@
 // The MongoDB engine: the common contract on the server that can be had. docs/decisions/0040 and 0041.
 import { type TestContext, test } from 'node:test';
 import { type MongoOptions, type MongoStore, openMongo } from '../../src/store/mongodb.ts';
+import { followMongo, openMongoMove } from '../../src/store/mongodb-transfer.ts';
+import { storeParts } from '../migrate/world.ts';
 import { storeContract } from './contract.ts';
 import { testServer } from './mongodb-server.ts';
 import { purgeContract } from './purge-contract.ts';
 import { searchContract } from './search-contract.ts';
+import { transferContract } from './transfer-contract.ts';
 
 const server = await testServer();
 
@@ -29,6 +32,14 @@ if ('skip' in server) {
   storeContract('mongodb', open);
   searchContract('mongodb', open);
   purgeContract('mongodb', open);
+  transferContract('mongodb', () => {
+    const place = { url: server.url(), headKey: new Uint8Array(32) };
+    return {
+      serve: () => openMongo({ ...place, budgetMs: 10_000, ...storeParts }),
+      moved: (types, indexOf) => openMongoMove({ ...place, types, indexOf, now: Date.now }),
+      followed: () => followMongo({ ...place, types: storeParts.types, now: Date.now }),
+    };
+  });
   // A small world made to take the ways of a large one.
   searchContract('mongodb, joins with more than 1 end', (context, at) => open(context, at, { mostEnds: 1 }), [5, 6]);
 }

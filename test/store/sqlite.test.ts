@@ -8,10 +8,13 @@ import type { IndexEntry, Predicate } from '../../src/fhir/search/algebra.ts';
 import { StoreError } from '../../src/store/port.ts';
 import { attachSqlite, openSqlite, type SqliteOptions, type SqliteStore } from '../../src/store/sqlite.ts';
 import { connect } from '../../src/store/sqlite-schema.ts';
+import { followSqlite, moveSqlite } from '../../src/store/sqlite-transfer.ts';
+import { storeParts } from '../migrate/world.ts';
 import { plan, SCANS_ALLOWED, storeContract } from './contract.ts';
 import { CONTRACT_ROWS } from './contract-row.ts';
 import { purgeContract } from './purge-contract.ts';
 import { searchContract } from './search-contract.ts';
+import { transferContract } from './transfer-contract.ts';
 import { auditRow, IDS, put } from './world.ts';
 
 export function temporaryFolder(context: TestContext): string {
@@ -54,6 +57,14 @@ const watched = async (context: TestContext, at?: number): Promise<SqliteStore> 
 storeContract('sqlite', watched);
 searchContract('sqlite', watched);
 purgeContract('sqlite', watched);
+transferContract('sqlite', (context) => {
+  const folder = temporaryFolder(context);
+  return {
+    serve: () => openSqlite({ folder, ...storeParts }),
+    moved: async (types, indexOf) => moveSqlite({ folder, types, indexOf }),
+    followed: async () => followSqlite({ folder }),
+  };
+});
 // Small worlds made to take the ways of large ones.
 for (const collect of [0, 3, 20]) {
   searchContract(`sqlite, collecting at most ${collect}`, async (context, at) => {
