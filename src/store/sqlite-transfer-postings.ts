@@ -4,7 +4,6 @@
  */
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { setImmediate as turn } from 'node:timers/promises';
 import { HOME } from './sqlite-audit-home.ts';
 import type { Bound } from './sqlite-schema.ts';
 import { type Row, raw, type Sql, type Statements, sql } from './sqlite-sql.ts';
@@ -74,7 +73,7 @@ export function servedPostings(statements: Statements, folder: string): Postings
       const end = rows.at(-1);
       if (end === undefined) return;
       last = end;
-      await turn();
+      await new Promise((resolve) => setImmediate(resolve));
     }
   };
   return {
