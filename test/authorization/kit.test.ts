@@ -1,5 +1,6 @@
 // What the SMART App Launch and g(10) test kits ask, recreated: each check is named by the number of its clause in docs/requirements/smart-clauses.csv.
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { after, before, test } from 'node:test';
 import { decodeJwt } from 'jose';
 import { localFacts } from '../../src/rest/caller.ts';
@@ -153,31 +154,37 @@ test(
 
 /** THE table: what is advertised, and the test of it; the capability sets of g(10) are among them. */
 const CAPABILITIES: ReadonlyMap<string, string> = new Map([
-  ['launch-ehr', '§4.2.1 §4.6.2 EHR launch'],
-  ['launch-standalone', '§4.2.3 the token response'],
-  ['authorize-post', 'launch.test.ts: smart-server@authorize-post'],
-  ['client-public', '§4.2.3 the token response'],
-  ['client-confidential-symmetric', 'launch.test.ts: smart-server@secret'],
-  ['client-confidential-asymmetric', 'backend-services.test.ts: smart-server@backend-token'],
-  ['sso-openid-connect', 'launch.test.ts: smart-server@standalone'],
-  ['context-banner', '§4.2.1 §4.6.2 EHR launch'],
-  ['context-style', '§4.2.4 smart_style_url'],
-  ['context-ehr-patient', '§4.2.1 §4.6.2 EHR launch'],
-  ['context-ehr-encounter', '§4.2.1 §4.6.2 EHR launch'],
-  ['context-standalone-patient', '§4.2.3 the token response'],
-  ['context-standalone-encounter', '§4.2.4 standalone encounter'],
-  ['permission-offline', '§4.2.6 refresh'],
-  ['permission-online', 'launch.test.ts: smart-server@online-access'],
-  ['permission-patient', '§4.6.2 limited scopes'],
-  ['permission-user', '§4.6.2 user scopes'],
-  ['permission-v1', '§4.3.1 §4.6.2 version 1'],
-  ['permission-v2', '§4.3.2 granular'],
+  ['launch-ehr', 'kit.test.ts: §4.2.1 §4.6.2 EHR launch'],
+  ['launch-standalone', 'kit.test.ts: §4.2.3 §4.6.1 the token response of a public client'],
+  ['authorize-post', 'launch.test.ts: §4.2.1 §4.6.2 smart-server@authorize-post'],
+  ['client-public', 'kit.test.ts: §4.2.3 §4.6.1 the token response of a public client'],
+  ['client-confidential-symmetric', 'launch.test.ts: §4.2.2 smart-server@secret'],
+  ['client-confidential-asymmetric', 'backend-services.test.ts: §4.4.2 §4.6.1 smart-server@backend-token'],
+  ['sso-openid-connect', 'launch.test.ts: §4.2.3 §4.2.5 §4.6.1 smart-server@standalone'],
+  ['context-banner', 'kit.test.ts: §4.2.1 §4.6.2 EHR launch'],
+  ['context-style', 'kit.test.ts: §4.2.4 smart_style_url'],
+  ['context-ehr-patient', 'kit.test.ts: §4.2.1 §4.6.2 EHR launch'],
+  ['context-ehr-encounter', 'kit.test.ts: §4.2.1 §4.6.2 EHR launch'],
+  ['context-standalone-patient', 'kit.test.ts: §4.2.3 §4.6.1 the token response of a public client'],
+  ['context-standalone-encounter', 'kit.test.ts: §4.2.4 standalone encounter'],
+  ['permission-offline', 'kit.test.ts: §4.2.6 §4.6.1 refresh'],
+  ['permission-online', 'launch.test.ts: §4.2.6 smart-server@online-access'],
+  ['permission-patient', 'kit.test.ts: §4.3.5 §4.6.2 limited scopes'],
+  ['permission-user', 'kit.test.ts: §4.6.2 user scopes'],
+  ['permission-v1', 'kit.test.ts: §4.3.1 §4.6.2 version 1'],
+  ['permission-v2', 'kit.test.ts: §4.3.2 §4.6.2 granular'],
 ]);
 test('§4.1.4 §4.6.2 capabilities: those that are tested are advertised, and no others', LIMIT, async () => {
   const said: Record<string, unknown> = Object(
     await (await fetch(`${world.fhirBase}/.well-known/smart-configuration`)).json(),
   );
   assert.deepEqual(new Set(Array.isArray(said.capabilities) ? said.capabilities : []), new Set(CAPABILITIES.keys()));
+  const untested = [...CAPABILITIES.values()].filter((named) => {
+    const [file = '', title = ''] = named.split(/: (.*)/s);
+    const titles = readFileSync(`test/authorization/${file}`, 'utf8').matchAll(/test\(\s*(['"`])(.*?)\1,/gs);
+    return ![...titles].some(([, , each = '']) => each.startsWith(title));
+  });
+  assert.deepEqual(untested, [], 'each names a test that there is');
 });
 
 test(
@@ -289,6 +296,18 @@ test('§4.3.1 §4.6.2 version 1: read, write and * mean rs, cud and cruds', LIMI
     await statuses(json.access_token, ['/Patient/p1', '/Patient', '/Observation/lab', '/Condition/c1', '/Patient/p2']),
     [200, 200, 200, 403, 404],
   );
+  const written = await launched('launch/patient patient/Condition.write');
+  const condition = { resourceType: 'Condition', id: 'c1', subject: { reference: 'Patient/p1' }, code: { text: 'x' } };
+  const put = async (id: string): Promise<number> => {
+    const { status } = await fetch(`${world.fhirBase}/Condition/${id}`, {
+      method: 'PUT',
+      headers: { authorization: `Bearer ${written.json.access_token}`, 'content-type': 'application/fhir+json' },
+      body: JSON.stringify({ ...condition, id }),
+    });
+    return status;
+  };
+  assert.deepEqual([await put('c1'), await put('none')], [200, 404], 'write is u, of what is theirs');
+  assert.deepEqual(await statuses(written.json.access_token, ['/Condition/c1', '/Condition']), [403, 403], 'not rs');
 });
 
 test('§4.3.2 §4.6.2 granular: searches and reads give the category that was granted', LIMIT, async () => {
@@ -314,6 +333,21 @@ test('§4.3.2 §4.6.2 consent splits Observation into its categories; a Patient 
   );
   const { json: whole } = await launched(scope);
   assert.equal(whole.scope, scope, 'with the whole left ticked nothing is split');
+  // Every category that 45 CFR 170.315(g)(10) names for US Core, by its system there; nothing that is not offered is granted.
+  const core = 'http://hl7.org/fhir/us/core/CodeSystem';
+  const CONDITION = 'http://terminology.hl7.org/CodeSystem/condition-category';
+  const parts = [
+    ...['encounter-diagnosis', 'problem-list-item'].map((code) => `patient/Condition.rs?category=${CONDITION}|${code}`),
+    `patient/Condition.rs?category=${core}/condition-category|health-concern`,
+    ...['laboratory', 'social-history', 'vital-signs', 'survey'].map(
+      (code) => `patient/Observation.rs?category=${OBSERVATION}|${code}`,
+    ),
+    `patient/Observation.rs?category=${core}/us-core-category|sdoh`,
+    `patient/Observation.rs?category=${core}/us-core-observation-category|clinical-test`,
+  ];
+  const both = 'launch/patient patient/Condition.rs patient/Observation.rs';
+  const { json: split } = await launched(both, patient, { scopes: ['launch/patient', ...parts] });
+  assert.deepEqual(new Set(String(split.scope).split(' ')), new Set(['launch/patient', ...parts]));
 });
 
 test('§4.3.7 §4.6.2 without a token: 401 with a challenge for everything but what is open', LIMIT, async () => {
