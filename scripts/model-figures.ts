@@ -33,7 +33,7 @@ const cells = (names: readonly string[], estimates: Cohort['overall']): string =
   names.map((name) => (estimates[name] === undefined ? '' : told(estimates[name]))).join(' | ');
 
 function sectionOf(model: string): readonly string[] {
-  const { cohorts } = evaluationOf(model);
+  const { cohorts, subgroups } = evaluationOf(model);
   const all = Object.entries(cohorts);
   return [
     `## ${model} ${newestVersion(model)}`,
@@ -49,6 +49,15 @@ function sectionOf(model: string): readonly string[] {
     ...all.flatMap(([name, { bands }]) =>
       Object.entries(bands).map(
         ([band, { threshold, at }]) => `| ${cohortWords(name)} | ${band}, ${threshold} | ${cells(AT, at)} |`,
+      ),
+    ),
+    '',
+    '| held out, by | rows, cases | AUROC | observed / expected |',
+    '|---|---|---|---|',
+    ...Object.entries(subgroups).flatMap(([by, groups]) =>
+      Object.entries(groups).map(
+        ([name, { rows, cases, auroc, observedByExpected }]) =>
+          `| ${by}: ${name} | ${rows.toLocaleString('en')}, ${cases.toLocaleString('en')} | ${told(auroc)} | ${told(observedByExpected)} |`,
       ),
     ),
     '',

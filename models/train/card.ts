@@ -30,10 +30,10 @@ function shown(value: unknown): string {
   return String(value);
 }
 
-/** Subgroups: `female 0.901 (n 560, 72 cases)`. */
+/** Subgroups: `female 0.901 (0.874-0.927), n 560, 72 cases`. */
 function listed(groups: object): string {
   return Object.entries(groups)
-    .map(([name, { auroc, rows, cases }]) => `${name} ${auroc.toFixed(3)} (n ${rows}, ${cases} cases)`)
+    .map(([name, { auroc, rows, cases }]) => `${name} ${shown(auroc)}, n ${rows}, ${cases} cases`)
     .join('; ');
 }
 

@@ -19,6 +19,7 @@ import {
   discrimination,
   interval,
   netBenefit,
+  observedByExpected,
   ones,
   type Row,
   ranking,
@@ -55,9 +56,12 @@ export interface Evaluation {
   readonly bootstraps: number;
   readonly cohorts: Readonly<Record<string, Cohort>>;
   readonly subgroups: Readonly<
-    Record<string, Readonly<Record<string, { rows: number; cases: number; auroc: number; observedByExpected: number }>>>
+    Record<
+      string,
+      Readonly<Record<string, { rows: number; cases: number; auroc: Estimate; observedByExpected: Estimate }>>
+    >
   >;
-  readonly rules: Readonly<Record<string, { auroc: number; sensitivity: number; specificity: number; ppv: number }>>;
+  readonly rules: Readonly<Record<string, Estimates>>;
   /** Mean absolute contribution over the final split, log-odds, largest first. */
   readonly importance: readonly { readonly input: string; readonly display: string; readonly meanAbsolute: number }[];
 }
@@ -67,8 +71,8 @@ const rounded = (value: number): number => Number(value.toFixed(4));
 
 function overallOf(rows: readonly Row[], order: readonly number[], weights: Weights): Readonly<Record<string, number>> {
   const { auroc, auprc } = discrimination(rows, order, weights);
-  const { slope, observedByExpected } = calibration(rows, weights);
-  return { auroc, auprc, slope, observedByExpected, ...agreement(rows, order, weights) };
+  const fit = calibration(rows, weights);
+  return { auroc, auprc, ...fit, ...agreement(rows, order, weights) };
 }
 
 /** Estimates of all measures with intervals from the samples. */
@@ -168,7 +172,9 @@ function rowsOf(
     .map(({ margin, label, group }) => ({ margin, label, group }));
 }
 
-function subgroupsOf(study: Study, table: Table, margins: Float64Array): Evaluation['subgroups'] {
+const NONE: Estimate = [Number.NaN, Number.NaN, Number.NaN];
+
+function subgroupsOf(study: Study, table: Table, margins: Float64Array, bootstraps: number): Evaluation['subgroups'] {
   const main = study.cohorts[study.main]?.(table) ?? (() => true);
   return Object.fromEntries(
     Object.entries(study.subgroups).map(([name, read]) => {
@@ -177,12 +183,14 @@ function subgroupsOf(study: Study, table: Table, margins: Float64Array): Evaluat
       const found = [...values].toSorted().map((value) => {
         const rows = rowsOf(study, table, margins, false, (index) => main(index) && groupOf(index) === value);
         const cases = rows.filter(({ label }) => label === 1).length;
-        const { auroc } = discrimination(rows, ranking(rows), ones(rows));
-        const { observedByExpected } = calibration(rows, ones(rows));
-        return [
-          value,
-          { rows: rows.length, cases, auroc: rounded(auroc), observedByExpected: rounded(observedByExpected) },
-        ] as const;
+        const order = ranking(rows);
+        const samples = cases < SMALLEST_GROUP ? [] : [...resamples(rows, bootstraps, SEED)];
+        const measure = (weights: Weights) => ({
+          auroc: discrimination(rows, order, weights).auroc,
+          expected: observedByExpected(rows, weights),
+        });
+        const { auroc = NONE, expected = NONE } = withIntervals(measure, rows, samples);
+        return [value, { rows: rows.length, cases, auroc, observedByExpected: expected }] as const;
       });
       return [name, Object.fromEntries(found.filter(([, { cases }]) => cases >= SMALLEST_GROUP))];
     }),
@@ -190,24 +198,19 @@ function subgroupsOf(study: Study, table: Table, margins: Float64Array): Evaluat
 }
 
 /** A rule calls an alert at 2 points, or at 12 where suspicion adds 10. */
-function rulesOf(study: Study, table: Table, margins: Float64Array): Evaluation['rules'] {
+function rulesOf(study: Study, table: Table, margins: Float64Array, bootstraps: number): Evaluation['rules'] {
   const main = study.cohorts[study.main]?.(table) ?? (() => true);
   return Object.fromEntries(
     Object.entries(study.rules).map(([name, read]) => {
       const score = Float64Array.from(margins, (_, index) => index).map(read(table));
       const cut = name.startsWith('antibiotic') ? 12 : 2;
       const rows = rowsOf(study, table, score, true, main).map((row) => ({ ...row, margin: row.margin - cut }));
-      const { auroc } = discrimination(rows, ranking(rows), ones(rows));
-      const { sensitivity, specificity, ppv } = atThreshold(rows, ones(rows), 0.5);
-      return [
-        name,
-        {
-          auroc: rounded(auroc),
-          sensitivity: rounded(sensitivity),
-          specificity: rounded(specificity),
-          ppv: rounded(ppv),
-        },
-      ];
+      const order = ranking(rows);
+      const measure = (weights: Weights) => {
+        const { sensitivity, specificity, ppv } = atThreshold(rows, weights, 0.5);
+        return { auroc: discrimination(rows, order, weights).auroc, sensitivity, specificity, ppv };
+      };
+      return [name, withIntervals(measure, rows, [...resamples(rows, bootstraps, SEED)])];
     }),
   );
 }
@@ -249,8 +252,8 @@ export interface Evaluated {
   readonly reference: Reference;
 }
 
-/** Everything that is known of one model, from the committed files alone. */
-export async function evaluated(study: Study, bootstraps: number): Promise<Evaluated> {
+/** Everything that is known of one model, from the committed files alone. @param beside bootstraps of subgroups and rules, where they are others */
+export async function evaluated(study: Study, bootstraps: number, beside = bootstraps): Promise<Evaluated> {
   const folder = newestOf(study.model);
   const manifest = readChecked(folder, 'manifest.json', loadSchemas(MODELS).manifest);
   const table = readTable(`${study.model}.csv.gz`);
@@ -281,8 +284,8 @@ export async function evaluated(study: Study, bootstraps: number): Promise<Evalu
           [`${name}Test`, cohortOf(test, manifest, bootstraps)],
         ]),
       ),
-      subgroups: subgroupsOf(study, table, margins),
-      rules: rulesOf(study, table, margins),
+      subgroups: subgroupsOf(study, table, margins, beside),
+      rules: rulesOf(study, table, margins, beside),
       importance: importanceOf(manifest, means),
     },
   };
@@ -291,19 +294,24 @@ export async function evaluated(study: Study, bootstraps: number): Promise<Evalu
 const shown = ([value, low, high]: Estimate): string => `${value.toFixed(3)} (${low.toFixed(3)}-${high.toFixed(3)})`;
 
 function told(evaluation: Evaluation): string {
-  const { model, cohorts, rules } = evaluation;
+  const { model, cohorts, subgroups, rules } = evaluation;
+  const all = (estimates: Estimates): string =>
+    Object.entries(estimates)
+      .map(([measure, estimate]) => `${measure} ${shown(estimate)}`)
+      .join(', ');
   const lines = Object.entries(cohorts).flatMap(([name, { rows, cases, groups, overall, bands }]) => [
     `${model} ${name}: ${rows} rows, ${cases} cases, ${groups} groups`,
     ...Object.entries(overall).map(([measure, estimate]) => `  ${measure} ${shown(estimate)}`),
-    ...Object.entries(bands).map(
-      ([band, { threshold, at }]) =>
-        `  ${band} at ${threshold}: ${Object.entries(at)
-          .map(([measure, estimate]) => `${measure} ${shown(estimate)}`)
-          .join(', ')}`,
-    ),
+    ...Object.entries(bands).map(([band, { threshold, at }]) => `  ${band} at ${threshold}: ${all(at)}`),
   ]);
-  const beside = Object.entries(rules).map(([rule, figures]) => `  ${rule}: ${JSON.stringify(figures)}`);
-  return [...lines, ...beside, ...targetLines(evaluation)].join('\n');
+  const groups = Object.entries(subgroups).flatMap(([by, found]) =>
+    Object.entries(found).map(
+      ([name, { rows, cases, ...estimates }]) =>
+        `  held out, ${by} ${name} (${rows} rows, ${cases} cases): ${all(estimates)}`,
+    ),
+  );
+  const beside = Object.entries(rules).map(([rule, figures]) => `  final split, rule ${rule}: ${all(figures)}`);
+  return [...lines, ...groups, ...beside, ...targetLines(evaluation)].join('\n');
 }
 
 if (import.meta.main) {

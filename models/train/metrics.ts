@@ -129,12 +129,17 @@ export function calibration(rows: readonly Row[], weights: Weights): Calibration
     intercept += (h11 * g0 - h01 * g1) / determinant;
     slope += (h00 * g1 - h01 * g0) / determinant;
   }
+  return { slope, observedByExpected: observedByExpected(rows, weights) };
+}
+
+/** Observed cases by the sum of their probabilities. */
+export function observedByExpected(rows: readonly Row[], weights: Weights): number {
   let [observed, expected] = [0, 0];
   rows.forEach(({ margin, label }, index) => {
     observed += label * (weights[index] ?? 0);
     expected += probabilityOf(margin) * (weights[index] ?? 0);
   });
-  return { slope, observedByExpected: observed / expected };
+  return observed / expected;
 }
 
 /** Net benefit per 100 rows at a threshold probability: of the model, and of alerting for everyone. */
