@@ -95,6 +95,8 @@ function ruleText(rule: EligibilityRule): string {
       }`;
     case 'icu-hours':
       return `In intensive care${bounds(rule.from, rule.below, ' h')} after admission to it`;
+    case 'steady-creatinine':
+      return 'no rise of creatinine as in acute kidney injury (KDIGO 2012)';
     case 'untreated-infection':
       return `No antibiotic (prophylaxis apart) and no culture in the last ${rule.hours} h`;
     case 'without':

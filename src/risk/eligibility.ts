@@ -9,6 +9,7 @@ import { antibiotics, cultures } from './infection.ts';
 import type { EligibilityRule, FeatureSpec, Vocabulary } from './manifest.ts';
 import { numericValue, readings, textOf } from './observation.ts';
 import { type Knowledge, wantedCodes } from './pick.ts';
+import { isRisingCreatinine } from './renal-function.ts';
 import { statementOf } from './statement.ts';
 
 const HOUR_MS = 3_600_000;
@@ -111,6 +112,21 @@ const untreated: Judge<'untreated-infection'> = ({ hours }, evidence, { vocabula
   return undefined;
 };
 
+/** Longest time that a rise of creatinine is looked for: KDIGO 2012. */
+const RISE_HOURS = 7 * 24;
+
+/** By the model's own input `creatinine`. */
+const steadyCreatinine: Judge<'steady-creatinine'> = (_rule, { resources, at }, { units }, features) => {
+  const spec = features.find(({ name }) => name === CREATININE);
+  if (spec === undefined) return undefined;
+  const measured = readings(resources, wantedCodes(spec), { at, hours: RISE_HOURS }).newestFirst.flatMap((reading) => {
+    const numeric = numericValue(reading, spec, units);
+    return 'value' in numeric ? [{ value: numeric.value, at: reading.at }] : [];
+  });
+  return isRisingCreatinine(measured) ? 'creatinine is rising as in acute kidney injury (KDIGO 2012)' : undefined;
+};
+const CREATININE = 'creatinine';
+
 /** THE table: adding a kind is a row here, a member of `EligibilityRule` and its schema. */
 const JUDGES: { readonly [K in RuleKind]: Judge<K> } = {
   alive: (_rule, evidence) => (isDead(evidence) ? 'recorded as deceased' : undefined),
@@ -123,6 +139,7 @@ const JUDGES: { readonly [K in RuleKind]: Judge<K> } = {
   'first-vitals': firstVitals,
   'icu-hours': icuHours,
   'untreated-infection': untreated,
+  'steady-creatinine': steadyCreatinine,
   without: ({ set }, evidence, { vocabulary }) =>
     statementOf(set, evidence, vocabulary) !== undefined
       ? `${setNamed(set, vocabulary).display} is recorded`
@@ -168,6 +185,8 @@ export function eligibilityProblems(
       const unknown = (rule.vitals ?? []).filter((vital) => !features.some(({ name }) => name === vital));
       return unknown.map((vital) => `eligibility: there is no input ${vital}`);
     }
+    if (rule.rule === 'steady-creatinine' && !features.some(({ name }) => name === CREATININE))
+      return [`eligibility: there is no input ${CREATININE}`];
     if ('set' in rule && vocabulary.sets[rule.set] === undefined) return [`eligibility: there is no set ${rule.set}`];
     if ('below' in rule && rule.below !== undefined && rule.below <= (rule.from ?? Number.NEGATIVE_INFINITY)) {
       return [`eligibility: ${rule.rule} has an empty range`];

@@ -141,6 +141,7 @@ export type EligibilityRule =
   | { readonly rule: 'icu-hours'; readonly from?: number; readonly below?: number }
   /** No antibiotic (prophylaxis apart) and no culture in the last `hours`. */
   | { readonly rule: 'untreated-infection'; readonly hours: number }
+  | { readonly rule: 'steady-creatinine' }
   /** Nothing (`without`) or something (`with`) of a set of vocabulary.json is stated. */
   | { readonly rule: 'without'; readonly set: string }
   | { readonly rule: 'with'; readonly set: string };

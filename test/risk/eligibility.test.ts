@@ -281,6 +281,55 @@ test('eligibility@rules: every kind on both sides of its boundary', () => {
   assert.deepEqual(wrong, []);
 });
 
+const CREATININE: FeatureSpec = {
+  ...{ name: 'creatinine', display: 'Creatinine', kind: 'latest-observation', codes: ['2160-0', '14682-9'] },
+  ...{ unit: 'mg/dL', analyte: 'creatinine', windowHours: 2160, range: [0.05, 30], required: true },
+};
+const creatinine = (value: number, hours: number, unit = 'mg/dL', over: JsonObject = {}): Resource =>
+  measured(unit === 'mg/dL' ? '2160-0' : '14682-9', value, unit, { effectiveDateTime: ago(hours), ...over });
+const RISING = /creatinine is rising as in acute kidney injury/;
+const rises: readonly (readonly [expected: RegExp | undefined, resources: readonly Resource[], why: string])[] = [
+  [undefined, [creatinine(2.2, 1)], 'one value says nothing of a rise'],
+  [RISING, [creatinine(1.3, 1), creatinine(1.0, 49)], 'by 0.3 within 48 h'],
+  [undefined, [creatinine(1.29, 1), creatinine(1.0, 49)], 'by less'],
+  [undefined, [creatinine(1.3, 1), creatinine(1.0, 49.1)], 'by 0.3 in more than 48 h'],
+  [RISING, [creatinine(1.5, 1), creatinine(1.0, 167)], 'to 1.5 times within 7 days'],
+  [undefined, [creatinine(1.5, 1), creatinine(1.0, 168)], 'exactly 7 days ago lies outside'],
+  [undefined, [creatinine(1.0, 1), creatinine(2.0, 20)], 'it falls'],
+  [RISING, [creatinine(132.6, 1, 'umol/L'), creatinine(1.0, 20)], 'in other units'],
+  [
+    undefined,
+    [creatinine(2.0, 1), creatinine(1.0, 20, 'mg/dL', { status: 'entered-in-error' })],
+    'the earlier was a mistake',
+  ],
+  [undefined, [creatinine(90, 1), creatinine(1.0, 20)], 'an implausible value is no rise'],
+];
+for (const [expected, resources, why] of rises) {
+  test(`eligibility@steady-creatinine: ${why}`, () => {
+    const evidence = { patient: ADULT, resources, at: AT };
+    const reason = ineligible([{ rule: 'steady-creatinine' }], evidence, knowledge, [CREATININE]);
+    if (expected === undefined) assert.equal(reason, undefined);
+    else assert.match(reason ?? '', expected);
+  });
+}
+test('eligibility@steady-creatinine: kidney formulas are not run while creatinine rises, and say why', async () => {
+  const rising = [creatinine(2.2, 1), creatinine(1.0, 9), measured('29463-7', 80, 'kg')];
+  const patient = { ...ADULT, gender: 'male' };
+  for (const [id, resources, runs] of [
+    ['cockcroft-gault', rising, false],
+    ['ckd-epi-2021', rising, false],
+    ['cockcroft-gault', rising.toSpliced(1, 1), true],
+    ['ckd-epi-2021', rising.toSpliced(1, 1), true],
+  ] as const) {
+    const { outputs, outsidePopulation } = await models.assess(id, { patient, resources, at: AT }, NEVER);
+    assert.equal(Object.keys(outputs).length > 0, runs, id);
+    assert.equal(outsidePopulation === undefined, runs, outsidePopulation);
+  }
+  assert.deepEqual(eligibilityProblems([{ rule: 'steady-creatinine' }], knowledge.vocabulary, []), [
+    'eligibility: there is no input creatinine',
+  ]);
+});
+
 const VITAL = (name: string, code: string, unit: string): FeatureSpec => ({
   ...{ name, display: name, kind: 'latest-observation', codes: [code], unit, windowHours: 4, range: [1, 300] },
   required: true,
