@@ -28,11 +28,15 @@ export const within = (spec: FeatureSpec, evidence: Evidence) => ({
 export const windowStart = (spec: FeatureSpec, { at }: Evidence): number =>
   at - (spec.windowHours ?? DEFAULT_HOURS) * HOUR_MS;
 
+/** `24 h`, `90 days`: from four whole days on nobody counts in hours. */
+export const spanText = (hours: number): string =>
+  hours >= 96 && hours % 24 === 0 ? `${hours / 24} days` : `${hours} h`;
+
 /** Nothing usable was found: the value of `absent` where nothing at all is recorded, else missing with the reasons. */
 export function noneFound(spec: FeatureSpec, refused: readonly string[]): Feature {
   if (refused.length === 0 && spec.absent !== undefined) return { value: spec.absent, note: 'none recorded' };
   const why = refused.length > 0 ? ` (${refused.join('; ')})` : '';
-  return missing(`no usable Observation within ${spec.windowHours ?? DEFAULT_HOURS} h${why}`);
+  return missing(`no usable Observation within ${spanText(spec.windowHours ?? DEFAULT_HOURS)}${why}`);
 }
 
 /** A reading with its number, measured or computed. */

@@ -5,6 +5,7 @@ import type { JsonObject, Resource } from '../../src/fhir/resource.ts';
 import { readFeature } from '../../src/risk/features.ts';
 import type { FeatureSpec } from '../../src/risk/manifest.ts';
 import { convertAnalyte, roundTo } from '../../src/risk/observation.ts';
+import { spanText } from '../../src/risk/pick.ts';
 import {
   AT,
   acvpu,
@@ -458,3 +459,8 @@ const asked: readonly (readonly [why: string, resources: readonly Resource[], va
 for (const [why, resources, value] of asked) {
   test(`complains of: ${why}`, () => assert.equal(read(CHEST, resources).value, value));
 }
+
+test('missing@span: a window of days is said in days, one of hours in hours', () => {
+  const spans = [1, 24, 72, 95, 96, 100, 168, 2160].map(spanText);
+  assert.deepEqual(spans, ['1 h', '24 h', '72 h', '95 h', '4 days', '100 h', '7 days', '90 days']);
+});
