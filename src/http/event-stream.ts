@@ -6,25 +6,38 @@ import { send } from './headers.ts';
 /** Most listeners, and most bytes that may wait for one: then it is cut. */
 const LISTENERS = 200;
 const BUFFER = 65_536;
+/** Messages that may wait for one to be judged: then it is cut. */
+const WAITING = 500;
 const BEAT_MS = 15_000;
-/** Then a listener asks again, and is judged again. */
+/** Then a listener asks again. */
 const LONGEST_MS = 600_000;
 const OUTCOME = { 'Content-Type': 'application/fhir+json; charset=utf-8' };
 
-/** Why a listener may not listen; undefined when it may. */
+/** Why a listener may not listen now; undefined when they may. Asked at the start, of each message, and at each beat. */
 export type Admit = (request: Request, requestId: string) => Promise<FhirError | undefined>;
+
+interface Listener {
+  readonly request: Request;
+  readonly response: Response;
+  readonly requestId: string;
+  /** Messages go one after the other. */
+  turn: Promise<void>;
+  waiting: number;
+}
 
 export class EventStream {
   readonly #path: string;
   readonly #admit: Admit;
-  readonly #listeners = new Set<Response>();
+  readonly #beatMs: number;
+  readonly #listeners = new Set<Listener>();
   #isClosed = false;
   #beat: NodeJS.Timeout | undefined;
 
   /** @param path the only one that is answered: `/monitor/events` */
-  constructor(path: string, admit: Admit) {
+  constructor(path: string, admit: Admit, beatMs = BEAT_MS) {
     this.#path = path;
     this.#admit = admit;
+    this.#beatMs = beatMs;
   }
 
   /** For `HttpParts.jobs`. */
@@ -37,14 +50,15 @@ export class EventStream {
     }
     response.writeHead(200, { 'Content-Type': 'text/event-stream; charset=utf-8', 'Cache-Control': 'no-store' });
     response.write('retry: 2000\n\n');
-    this.#listeners.add(response);
+    const listener: Listener = { request, response, requestId, turn: Promise.resolve(), waiting: 0 };
+    this.#listeners.add(listener);
     const end = setTimeout(() => response.end(), LONGEST_MS).unref();
     response.once('close', () => {
       clearTimeout(end);
-      this.#listeners.delete(response);
+      this.#listeners.delete(listener);
     });
-    response.once('error', () => this.#listeners.delete(response));
-    this.#beat ??= setInterval(() => this.#write(': beat\n\n'), BEAT_MS).unref();
+    response.once('error', () => this.#listeners.delete(listener));
+    this.#beat ??= setInterval(() => this.#write(': beat\n\n'), this.#beatMs).unref();
   };
 
   /** `data` is one line. */
@@ -56,7 +70,7 @@ export class EventStream {
   close(): void {
     this.#isClosed = true;
     clearInterval(this.#beat);
-    for (const each of this.#listeners) each.end();
+    for (const { response } of this.#listeners) response.end();
   }
 
   #refusal(request: Request) {
@@ -68,9 +82,24 @@ export class EventStream {
   }
 
   #write(text: string): void {
-    for (const each of this.#listeners) {
-      if (each.writableLength > BUFFER) each.destroy();
-      else each.write(text);
+    for (const listener of this.#listeners) {
+      if (listener.response.writableLength > BUFFER || listener.waiting >= WAITING) listener.response.destroy();
+      else {
+        listener.waiting++;
+        listener.turn = listener.turn.then(() => this.#judged(listener, text));
+      }
     }
+  }
+
+  /** Who may not listen any more hears nothing of it: the stream ends. */
+  async #judged(listener: Listener, text: string): Promise<void> {
+    const { request, response, requestId } = listener;
+    const isRefused = await this.#admit(request, requestId).then(
+      (refusal) => refusal !== undefined,
+      () => true,
+    );
+    listener.waiting--;
+    if (isRefused) response.end();
+    else if (!response.writableEnded) response.write(text);
   }
 }

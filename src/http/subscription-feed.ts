@@ -8,6 +8,7 @@ import { type FhirError, fhirError, operationOutcome } from '../fhir/outcome.ts'
 import { ID_PATTERN } from '../fhir/resource.ts';
 import type { RestContext } from '../rest/context.ts';
 import { answer } from '../rest/interact.ts';
+import { mayRead } from '../rest/read.ts';
 import type { FhirResponse } from '../rest/request.ts';
 import type { Identify } from '../smart/identity.ts';
 import type { Guard } from './access.ts';
@@ -22,6 +23,8 @@ export interface FeedParts {
   readonly guard: Guard;
   readonly identify: Identify | undefined;
   current(): RestContext;
+  /** Between two looks at whether a listener may still listen; default 15 s. */
+  readonly beatMs?: number;
 }
 
 /** Most listeners. */
@@ -31,6 +34,7 @@ const EVENTS = 20;
 const BEAT_MS = 15_000;
 /** Then a listener asks again. */
 const LONGEST_MS = 600_000;
+const SUBSCRIPTION = 'Subscription';
 const OUTCOME = { 'Content-Type': 'application/fhir+json; charset=utf-8' };
 const PATH = /^\/subscriptions\/([^/?]+)\/events(?:\?(.*))?$/s;
 const NUMBER = /^\d{1,12}$/;
@@ -56,8 +60,8 @@ export class SubscriptionFeed {
     this.#parts = parts;
     this.#unlisten = parts.onRecorded((ids) => this.#wake(ids));
     this.#beat = setInterval(() => {
-      for (const { response } of this.#listeners) response.write(': beat\n\n');
-    }, BEAT_MS).unref();
+      for (const listener of this.#listeners) void this.#judge(listener);
+    }, parts.beatMs ?? BEAT_MS).unref();
   }
 
   /** For `HttpParts.jobs`. */
@@ -111,6 +115,22 @@ export class SubscriptionFeed {
     response.once('error', () => this.#listeners.delete(listener));
     response.on('drain', () => void this.#tell(listener));
     void this.#tell(listener);
+  }
+
+  /** A beat for who may still read the subscription; the end for whose token has ended, or whose rights have. */
+  async #judge({ id, request, response, requestId }: Listener): Promise<void> {
+    const { guard, identify, current } = this.#parts;
+    const context = current();
+    try {
+      const peer = { requestId, address: request.socket.remoteAddress ?? '' };
+      const { caller, forbidden } = await admitted(request, peer, { guard, identify, context });
+      const isFine = forbidden === undefined && (await mayRead({ type: SUBSCRIPTION, id }, caller, context));
+      if (!isFine) response.end();
+      else if (!response.writableEnded) response.write(': beat\n\n');
+    } catch (error) {
+      context.report(error, requestId);
+      response.end();
+    }
   }
 
   #wake(ids: ReadonlySet<string>): void {

@@ -78,6 +78,7 @@ export class Subscriptions implements SubscriptionDesk {
       guard: settings.guard,
       mayBind: (id) => settings.isOpen && this.#websocket(id)?.trigger.kind === 'criteria',
       redeem: (token) => this.#redeem(token),
+      stands: (id) => this.#stands(this.#recorder.entries.get(id)?.owner),
       handshake: (id) => this.#handshake(id),
       onBound: (id) => this.#lanes.get(id)?.wake(),
       after: timing.after,

@@ -17,6 +17,8 @@ export interface SocketSettings {
   redeem(token: string): Promise<readonly string[] | undefined>;
   /** Handshake notification as sent. */
   handshake(id: string): Promise<string | undefined>;
+  /** Whether a subscription that is bound is still served: asked at each ping. */
+  stands(id: string): Promise<boolean>;
   /** A subscription has been bound: what waits for it can go. */
   onBound(id: string): void;
   after(ms: number, run: () => void): () => void;
@@ -167,8 +169,15 @@ export class SocketHub implements Sockets {
     return true;
   }
 
+  /** Sockets on which nothing happens end too, when what their owners were granted has. */
+  async #letGo(): Promise<void> {
+    const ids = new Set([...this.#clients].flatMap(({ bound }) => [...bound]));
+    for (const id of ids) if (!(await this.#settings.stands(id))) this.unbind(id);
+  }
+
   #keepAlive(): void {
     this.#forget = this.#settings.after(SOCKET_LIMITS.pingMs, () => {
+      this.#letGo().catch(this.#settings.report);
       for (const client of this.#clients) {
         if (!client.isAlive) client.socket.terminate();
         client.isAlive = false;

@@ -22,6 +22,11 @@ const ofPersonOrUser: Tells = (row, patients, removed) =>
  */
 const OAUTH: readonly TraceSpace[] = [
   { space: 'oauth.user', tells: holdsId },
+  // Failures of a name; by name and address there are hashes alone, for thirty days.
+  {
+    space: 'oauth.attempts',
+    tells: ({ key }, _patients, removed) => removed.has(`oauth.user ${key.replace(/^user:/, '')}`),
+  },
   { space: 'oauth.user-id', tells: follows('oauth.user') },
   { space: 'oauth.totp-step', tells: ({ key }, _patients, removed) => removed.has(`oauth.user-id ${key}`) },
   { space: 'oauth.pending-login', tells: follows('oauth.user-id') },

@@ -47,6 +47,12 @@ test('privacy@purge-users: user, sessions, grants and tokens go with the patient
   const token = await connected('p1');
   assert.equal((await world.fhir('/Patient/p1', token)).status, 200);
   assert.equal((await rows()).Session, 2 * (before.Session ?? 0));
+  const failure = { failures: 1, until: 0 };
+  for (const name of ['user:p1', 'user:p2', 'address:p1'])
+    await world.system.store.commit({
+      commands: [{ op: 'set', space: 'oauth.attempts', key: name, value: JSON.stringify(failure) }],
+      audit: [],
+    });
   const { json } = await world.backendToken('engine', key, 'system/*.cruds');
   const authorization = `Bearer ${json.access_token}`;
   const started = await fetch(`${world.fhirBase}/Patient/p1/$purge`, { method: 'POST', headers: { authorization } });
@@ -54,5 +60,11 @@ test('privacy@purge-users: user, sessions, grants and tokens go with the patient
   const status = started.headers.get('content-location') ?? '';
   await until(async () => (await fetch(status, { headers: { authorization } })).status === 200);
   assert.deepEqual(await rows(), before);
+  const attempts = ['user:p1', 'user:p2', 'address:p1'].map((name) => world.system.store.keyed('oauth.attempts', name));
+  assert.deepEqual(
+    (await Promise.all(attempts)).map((each) => each !== undefined),
+    [false, true, true],
+    'wrong passwords under the name of the user',
+  );
   assert.equal((await world.fhir('/Patient/p2', stays)).status, 200);
 });

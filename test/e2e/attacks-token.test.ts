@@ -298,6 +298,16 @@ test(
   },
 );
 
+test('attack@stream a stream on which nothing happens ends with its token, at a beat', LIMIT, async () => {
+  const { json } = await launched();
+  const id = await subscribed(json.access_token);
+  const authorization = `Bearer ${json.access_token}`;
+  const stream = await fetch(`${w.url}/subscriptions/${id}/events`, { headers: { authorization } });
+  assert.equal(stream.status, 200);
+  assert.equal((await w.post('/revoke', { token: String(json.access_token), client_id: 'app' })).status, 200);
+  assert.doesNotMatch(await stream.text(), /event:/);
+});
+
 test('attack@stream a stream ends with its token: nothing that happens after the end is told', LIMIT, async () => {
   const { json } = await launched();
   const id = await subscribed(json.access_token);

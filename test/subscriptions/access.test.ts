@@ -1,6 +1,9 @@
 // In whose name a subscription is served: docs/subscriptions.md#rights, docs/authorization.md; FHIR R4 subscription.html#safety.
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { createServer } from 'node:http';
 import { after, afterEach, before, test } from 'node:test';
+import { WebSocket } from 'ws';
 import type { JsonObject } from '../../src/fhir/resource.ts';
 import type { CallerFacts } from '../../src/rest/caller.ts';
 import type { Term } from '../../src/rest/context.ts';
@@ -254,3 +257,31 @@ test('subscriptions@access-headers: who takes one over must send the values of h
   assert.equal(values().length, 2, 'nothing is sent with the value of another');
   await there.send('DELETE', `/Subscription/${id}`);
 });
+
+test(
+  'subscriptions@access-idle: a socket on which nothing happens is let go at the next ping after the grant has ended',
+  LIMIT,
+  async () => {
+    there.advance(Date.now() - START); // the store keeps binding tokens by its own clock
+    const owner = holder(`${SUBSCRIBE} user/Observation.rs`, [], 'idle');
+    const id = await made(byTopic('observation-final', undefined), owner);
+    const server = createServer().listen(0, '127.0.0.1');
+    server.on('upgrade', (request, socket, head) => there.desk.sockets.upgrade(request, socket, head));
+    await once(server, 'listening');
+    const address = server.address();
+    const socket = new WebSocket(`ws://127.0.0.1:${typeof address === 'object' ? address?.port : 0}/subscriptions`);
+    await once(socket, 'open');
+    const given = await there.send('GET', `/Subscription/${id}/$get-ws-binding-token`, undefined, owner);
+    const closed = once(socket, 'close');
+    const bound = once(socket, 'message');
+    socket.send(`bind-with-token ${/"token","valueString":"([^"]+)"/.exec(given.body ?? '')?.[1]}`);
+    await bound;
+    assert.equal(socket.readyState, socket.OPEN, 'control');
+    withdrawn.add('idle');
+    there.advance(30_000);
+    const [code] = await closed;
+    assert.equal(code, 1001);
+    server.close();
+    await there.send('DELETE', `/Subscription/${id}`);
+  },
+);
