@@ -83,7 +83,7 @@ export interface Walk {
   readonly next: Place | undefined;
 }
 
-/** Most versions that are looked at for a page. */
+/** Most versions that are looked at for a page; one more than its entries, where it may have as many. */
 export const LOOKED_AT = 1000;
 /** After so many the other requests of the thread have their turn. */
 const TURN = 8;
@@ -105,7 +105,7 @@ export async function walked(
       if (seen.length === count) return { seen, next: placeOf(seen.at(-1)) };
       seen.push(version);
     }
-    if (looked === LOOKED_AT) return { seen, next: placeOf(version) };
+    if (looked === Math.max(LOOKED_AT, count + 1)) return { seen, next: placeOf(version) };
     if (looked % TURN === 0) await breathe();
   }
   return { seen, next: undefined };

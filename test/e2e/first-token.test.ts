@@ -36,6 +36,20 @@ function typed(...blocks: readonly string[]): string {
   return execFileSync('bash', ['-c', script], { encoding: 'utf8', cwd: join(folder, 'checkout') });
 }
 
+test('smart@open-paths: what needs no token tells nothing of a patient; everything else of FHIR needs one', async () => {
+  for (const path of ['/fhir/metadata', '/fhir/.well-known/smart-configuration', '/health/live', '/health/ready']) {
+    assert.equal((await fetch(server.url + path)).status, 200, path);
+  }
+  for (const path of ['/models', '/models.json', '/metrics']) {
+    const answer = await fetch(server.url + path);
+    assert.equal(answer.status, 200, path);
+    assert.doesNotMatch(await answer.text(), /demo-(?!app|service)|Patient\/|[0-9a-f]{8}-[0-9a-f]{4}-/, path);
+  }
+  for (const path of ['/fhir', '/fhir/Patient', '/fhir/_history', '/fhir/Patient/demo-sepsis/_history']) {
+    assert.equal((await fetch(server.url + path)).status, 401, path);
+  }
+});
+
 test('smart-server@walkthrough: the commands of the page give a backend service a token that opens the API', {
   timeout: 120_000,
 }, () => {

@@ -219,6 +219,17 @@ test('smart@history-bounded: a page looks at a bounded number of versions, and i
     const body = { resourceType: 'Bundle', type: 'transaction', entry: many.slice(first, first + 100) };
     assert.equal((await w.send('POST', '/', { body })).status, 200);
   }
+  // Whoever may see all of them: a page as large as the bound is whole, and says so.
+  const open = { ...w.context, settings: { ...w.context.settings, maxCount: LOOKED_AT + 2 } };
+  const local = callerWith(open, 'system/Basic.rs', []);
+  const whole = async (count: number) =>
+    json(await answer(w.wire('GET', `/Basic/_history?_count=${count}`), local, open));
+  const [exact, short] = [await whole(LOOKED_AT + 2), await whole(LOOKED_AT + 1)];
+  assert.deepEqual([exact.total, linkOf(exact, 'next')], [LOOKED_AT + 2, undefined]);
+  assert.deepEqual(
+    [versions(short).length, short.total, linkOf(short, 'next') === undefined],
+    [LOOKED_AT + 1, undefined, false],
+  );
   let looks = 0;
   const store = new Proxy(context.store, {
     get: (target, name) => {
