@@ -32,7 +32,7 @@ export const notOnStandIn = (what: string): string | false =>
 
 /** Why a test of the embedded database's own tables is skipped when the store is another; false: it runs. */
 export const embeddedOnly: string | false =
-  (process.env.MONGODB_URL ?? '') !== '' && 'reads tables of the embedded database';
+  (process.env.MONGODB_URL ?? '') !== '' && 'looks into the file of the embedded database';
 
 /** Settings of a process or system of a test that has its data in this folder, or in the folder's own database. */
 export function storeSettings(folder: string): {

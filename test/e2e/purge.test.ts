@@ -4,7 +4,7 @@ import { execFileSync } from 'node:child_process';
 import { cpSync, existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { storeSettings } from '../test-store.ts';
+import { embeddedOnly, storeSettings } from '../test-store.ts';
 import { newFolder, removeFolder, start } from './server.ts';
 
 const TYPE = { 'content-type': 'application/fhir+json' };
@@ -57,7 +57,7 @@ const filesWith = (folder: string): readonly string[] =>
     }
   });
 
-test('privacy@purge-e2e: job, export files, register, restored backup, compact', async () => {
+test('privacy@purge-e2e: job, export files, register, restored backup, compact', { skip: embeddedOnly }, async () => {
   const [folder, backup, registers] = [newFolder(), newFolder(), newFolder()];
   const env = { ERASURE_REGISTER: join(registers, 'erasures.ndjson') };
   try {
