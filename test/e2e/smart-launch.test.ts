@@ -12,7 +12,7 @@ import { Client } from 'fhir-kit-client';
 import { importJWK, SignJWT } from 'jose';
 import { Secret, TOTP } from 'otpauth';
 import type { Browser, Page } from 'playwright-core';
-import { storeSettings } from '../test-store.ts';
+import { embeddedOnly, storeSettings } from '../test-store.ts';
 import { lowContrast, NO_BROWSER, openBrowser } from './browser.ts';
 import { newFolder, type Running, removeFolder, start } from './server.ts';
 
@@ -99,7 +99,9 @@ test('smart-server@demo: users, an app and a service are printed and said to be 
     assert.ok(printed(/users +(.+?) +password/).includes(role), role);
 });
 
-test('smart-server@commands: while a server runs the folder is its own, and a command says so', () => {
+test('smart-server@commands: while a server runs the folder is its own, and a command says so', {
+  skip: embeddedOnly,
+}, () => {
   const { status, stderr } = command('user', 'list');
   assert.equal(status, 1);
   assert.match(stderr, /in use by another process/);
