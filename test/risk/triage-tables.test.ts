@@ -1,6 +1,6 @@
 // models/train/data/TRIAGE.md: the committed training tables are what the server would read today, and their splits are as stated.
 import assert from 'node:assert/strict';
-import { readFileSync, statSync } from 'node:fs';
+import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { gunzipSync } from 'node:zlib';
@@ -59,6 +59,12 @@ test('triage-tables@complaints: a visit without its complaint stands there with 
     ),
   );
 });
+test('tables@size: all of them together are below 10 MB', () => {
+  const folder = join(MODELS, 'train', 'data');
+  const bytes = readdirSync(folder).reduce((sum, name) => sum + statSync(join(folder, name)).size, 0);
+  assert.ok(bytes < 10_000_000, `${bytes} bytes`);
+});
+
 test('triage-tables@size: together at most 2 MB', () => {
   const bytes = [
     'triage-critical-care',
