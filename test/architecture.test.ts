@@ -126,6 +126,7 @@ const ROOMS: readonly Room[] = [
     rooms: ['fhir/', 'rest/', 'risk/', 'store/port'],
     packages: ['ajv', 'node:fs', 'node:path', 'node:crypto'],
   },
+  { prefix: 'migrate/', rooms: ['store/', 'commands/progress'], packages: ['node:crypto'] },
   {
     prefix: 'surveillance/',
     rooms: ['fhir/', 'rest/', 'store/port'],

@@ -5,7 +5,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { compare, isEqual, move } from '../../src/migrate.ts';
+import { compare, isEqual, move } from '../../src/migrate/move.ts';
 import type { Engine } from '../../src/store/engine.ts';
 import { openMongo } from '../../src/store/mongodb.ts';
 import { openMongoMove } from '../../src/store/mongodb-transfer.ts';

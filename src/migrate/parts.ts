@@ -1,6 +1,6 @@
 /** The parts of two stores, one beside the other, as every kind of move and comparison goes through them. */
-import type { AuditFacet } from './store/port.ts';
-import type { Movable, MovedAudit, MovedVersion, Part, PartName } from './store/transfer.ts';
+import type { AuditFacet } from '../store/port.ts';
+import type { Movable, MovedAudit, MovedVersion, Part, PartName } from '../store/transfer.ts';
 
 /** Rows of a batch at most, and about how many characters it is to have. */
 export const MOST_ROWS = 500;

@@ -2,10 +2,10 @@
  * A whole store moved while its servers answer: a copy, rounds over what was written meanwhile, a comparison, and a pause at the end in which the
  * source commits nothing. Decision 0053. What is moved and how it is read: src/store/transfer.ts.
  */
-import type { Progress } from './commands/progress.ts';
-import { type Compared, isEqual } from './migrate.ts';
-import { type Act, batches, eachPart, MOST_ROWS, type PartWork } from './moved-parts.ts';
-import type { Changed, Movable, PartName, Served } from './store/transfer.ts';
+import type { Progress } from '../commands/progress.ts';
+import type { Changed, Movable, PartName, Served } from '../store/transfer.ts';
+import { type Compared, isEqual } from './move.ts';
+import { type Act, batches, eachPart, MOST_ROWS, type PartWork } from './parts.ts';
 
 /** Changes that are read at once, and places that are written or compared at once. */
 const CHANGES = 5000;

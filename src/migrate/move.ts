@@ -1,8 +1,8 @@
 /** A whole store moved to another, and both compared: nobody serves either meanwhile. What is moved and how it is read: src/store/transfer.ts. */
 import { hash } from 'node:crypto';
-import type { Progress } from './commands/progress.ts';
-import { batches, eachPart, MOST_ROWS } from './moved-parts.ts';
-import type { Movable } from './store/transfer.ts';
+import type { Progress } from '../commands/progress.ts';
+import type { Movable } from '../store/transfer.ts';
+import { batches, eachPart, MOST_ROWS } from './parts.ts';
 
 export interface MoveOptions {
   /** Names the source, so that a move is taken up from the same one only. */
