@@ -69,9 +69,12 @@ export function publicPages({ catalogue, assets, sandbox }: PageOptions): Public
     makers.set('/cds-sandbox/drugs.json', () => made(JSON_TYPE, sandbox.drugs));
   }
   const kept = new Map<string, Made>();
+  const elsewhere = new Map([['/', sandbox === undefined ? '/models' : '/cds-sandbox'], ...newest(catalogue)]);
   return {
     answer: (asked, ifNoneMatch) => {
       const path = asked.replace(/(?<=.)\/$/, '');
+      const Location = elsewhere.get(path);
+      if (Location !== undefined) return { status: 302, headers: { Location, 'Cache-Control': 'no-cache' }, body: '' };
       const found = kept.get(path) ?? makers.get(path)?.();
       if (found === undefined) return undefined;
       kept.set(path, found);
@@ -185,6 +188,12 @@ ${table(title, ['Name', 'Id', 'Version', 'For'], rows)}`,
     lead: 'What every score, model and table on this server is, learned from, and may not be used for.',
     body: html`${groups}`,
   };
+}
+
+/** From the path of a model without a version to that of its newest. */
+function newest(catalogue: ReadonlyMap<string, CatalogueEntry>): [string, string][] {
+  const paths = [...catalogue.values()].map(pathOf).sort(new Intl.Collator('en', { numeric: true }).compare);
+  return paths.map((path) => [path.slice(0, path.lastIndexOf('/')), path]);
 }
 
 function populationOf(entry: CatalogueEntry): string {

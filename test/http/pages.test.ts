@@ -139,16 +139,26 @@ test('card-content@page-etag: an unchanged page is 304 without body; unknown pat
   assert.equal(pages.answer('/models/', undefined)?.body, first?.body, 'a trailing slash is the same page');
   for (const path of [
     '/models/none/1.0.0',
-    '/models/news2',
     '/models/news2/1.0.0/model.onnx',
     '/models/../package.json',
     '/assets/drug-safety.json',
     '/assets/sandbox.js',
-    '/',
     '',
   ])
     assert.equal(pages.answer(path, undefined), undefined, path);
 });
+
+for (const [path, leads] of [
+  ['/', '/models'],
+  ['/models/news2', '/models/news2/1.0.0'],
+  ['/models/sepsis-icu', '/models/sepsis-icu/1.1.0'],
+] as const) {
+  test(`pages@elsewhere: ${path} leads to ${leads}`, () => {
+    const answer = pages.answer(path, undefined);
+    assert.deepEqual([answer?.status, answer?.headers.Location], [302, leads]);
+    assert.equal(pages.answer(leads, undefined)?.status, 200);
+  });
+}
 
 const HOSTILE: readonly [data: string, shown: string, why: string][] = [
   ['plain', 'plain', 'control'],
