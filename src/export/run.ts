@@ -2,16 +2,18 @@
  * Runs one job: pages of searches -> NDJSON, taken up where it stopped. Source: FHIR Bulk Data Access 2.0.0.
  * A resource whose last change is at or before transactionTime, and that does not change meanwhile, appears exactly once: pages are keyset
  * pages (store/port.ts, guarantee 4). One that changed later is left for the next `_since`.
+ * What the caller may see is frozen at the kick-off. When Consents deny any of it at the end, the files are not released: docs/authorization.md.
  */
 import type { Deidentify } from '../deidentify/deidentify.ts';
 import type { Definitions } from '../fhir/definitions.ts';
 import { fhirError, operationOutcome } from '../fhir/outcome.ts';
 import { serialize } from '../fhir/resource.ts';
-import type { Predicate, SearchPlan } from '../fhir/search/algebra.ts';
-import { and, or } from '../fhir/search/simplify.ts';
+import type { AccessFilter, Predicate, SearchPlan } from '../fhir/search/algebra.ts';
+import { and, not, or } from '../fhir/search/simplify.ts';
 import { NdjsonFiles } from '../jobs/ndjson.ts';
 import type { JobRun } from '../jobs/run.ts';
 import type { ExportJob, ExportUnit } from '../rest/export-job.ts';
+import { fingerprint } from '../rest/fingerprint.ts';
 import type { JobFile, JobResult } from '../rest/job.ts';
 import { shapedText, storedResource } from '../rest/represent.ts';
 import { type ResourceStore, type StoredVersion, StoreError } from '../store/port.ts';
@@ -20,6 +22,8 @@ export interface ExportTools {
   readonly store: Pick<ResourceStore, 'search'>;
   readonly definitions: Definitions;
   now(): number;
+  /** What the caller may see as of now. */
+  access(): Promise<AccessFilter>;
   /** Makes durable that the data of these patients is exported; at most `page` of them. */
   record(patients: readonly string[]): Promise<void>;
   /** Between two pages: lets others work. */
@@ -73,7 +77,14 @@ export async function runExport(own: ExportRun, job: ExportJob, tools: ExportToo
     if (from === undefined && !(await run.recordPatients())) return false;
     if (!(await run.from(from ?? { unit: 0, chunk: 0, after: undefined }))) return false;
     const files = await output.synced();
+    const isDenied = await run.isDenied(await tools.access());
+    if (isDenied === undefined) return false;
     await tools.deidentified?.destroyKey();
+    if (isDenied) {
+      await own.withhold(tools.now());
+      await output.remove();
+      return true;
+    }
     const result: JobResult = {
       completedAt: tools.now(),
       output: files.filter(({ type }) => type !== OUTCOME),
@@ -139,6 +150,42 @@ class Run {
       if (!(await this.#step(step, isFirst ? start.after : undefined))) return false;
     }
     return true;
+  }
+
+  /** Whether any of what was to be exported may not be seen now. undefined: it was stopped. */
+  async isDenied(access: AccessFilter): Promise<boolean | undefined> {
+    const changed = new Map<string, Predicate>();
+    for (const { type, permitted } of this.#job.units) {
+      const visible = access.visible(type, 'search');
+      if (permitted !== undefined && permitted !== fingerprint(visible)) changed.set(type, visible);
+    }
+    for (const step of this.#steps({ unit: 0, chunk: 0, after: undefined })) {
+      const visible = changed.get(step.unit.type);
+      if (visible === undefined) continue;
+      const where = and([step.plan.where, not(visible)]);
+      const isDenied = await this.#finds({ ...step, plan: { ...step.plan, where } });
+      if (isDenied !== false) return isDenied;
+    }
+    return false;
+  }
+
+  /** A search that takes too long cannot say no. */
+  async #finds({ plan, counts }: Step): Promise<boolean | undefined> {
+    const { store, page: count, pause, stopped } = this.#tools;
+    let after: string | undefined;
+    try {
+      do {
+        if (stopped()) return undefined;
+        const { matches, next } = await store.search(plan, { count, after });
+        if (matches.some(counts)) return true;
+        after = next;
+        await pause();
+      } while (after !== undefined);
+    } catch (error) {
+      if (error instanceof StoreError && error.reason === 'too-costly') return true;
+      throw error;
+    }
+    return false;
   }
 
   *#steps(start: Place): Generator<Step> {

@@ -207,7 +207,7 @@ export class Jobs<O extends JobOrder, R extends JobResult> implements JobDesk<O,
     if (end?.result !== undefined) {
       return { state: 'complete', result: end.result, expiresAt: end.at + this.#settings.expiryMs };
     }
-    if (end !== undefined) return { state: 'failed' };
+    if (end !== undefined) return { state: end.isWithheld === true ? 'withheld' : 'failed' };
     return { state: 'running', percent: (await this.#ledger.progress<JobProgress>(id))?.percent ?? 0 };
   }
 

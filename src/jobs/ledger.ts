@@ -24,8 +24,10 @@ export interface JobRecord {
 export interface JobEnd<R> {
   /** ms */
   readonly at: number;
-  /** undefined: it failed. */
+  /** undefined: it failed, or its result is withheld. */
   readonly result: R | undefined;
+  /** What it found may not be given any more. */
+  readonly isWithheld?: true;
 }
 
 /** How long an order waits to become a job, ms; its process has died when it takes longer. */

@@ -64,6 +64,12 @@ export class NdjsonFiles {
     this.#handle = undefined;
   }
 
+  /** Removes the files of every run. */
+  async remove(): Promise<void> {
+    await this.close();
+    for (const { name } of this.#files.splice(0)) await rm(join(this.#folder, name), { force: true });
+  }
+
   /** The last file while it is of this type and has room, else a new one. */
   async #fileFor(type: string): Promise<JobFile> {
     const last = this.#files.at(-1);

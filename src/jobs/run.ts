@@ -31,6 +31,8 @@ export interface JobRun<P extends JobProgress, R extends JobResult> {
   saving(progress: P): Command;
   /** The job has ended. @throws StoreError `unavailable` as `save` */
   complete(result: R): Promise<void>;
+  /** The job has ended, and nobody is given what it found. @param at ms @throws StoreError `unavailable` as `save` */
+  withhold(at: number): Promise<void>;
 }
 
 /** @param store fenced by the ticket */
@@ -46,5 +48,6 @@ export function jobRun<P extends JobProgress, R extends JobResult>(
     save: (progress) => ledger.save(id, progress),
     saving: (progress) => ledger.saving(id, progress),
     complete: (result) => ledger.finish(id, { at: result.completedAt, result }),
+    withhold: (at) => ledger.finish(id, { at, result: undefined, isWithheld: true }),
   };
 }

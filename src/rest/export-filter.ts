@@ -9,6 +9,7 @@ import { searchableTypes } from '../fhir/search/system.ts';
 import { intervalOf } from '../fhir/time.ts';
 import type { Caller, RestContext } from './context.ts';
 import type { ExportUnit } from './export-job.ts';
+import { fingerprint } from './fingerprint.ts';
 import type { OperationInput } from './operation.ts';
 import { textOf } from './operation-input.ts';
 import { personPlanner } from './patient-links.ts';
@@ -33,13 +34,16 @@ export async function exportUnits(
   const elements = elementsOf(input, types, context);
   const filters = await filtersOf(input, types, caller, context);
   const since = sinceOf(input);
+  const isBound = caller.access.asOfNow !== undefined;
   return types.flatMap((type) => {
     const where: Predicate[] = [or(filters.get(type) ?? [{ kind: 'all' }])];
     if (since !== undefined) {
       where.push({ kind: 'interval', parameter: `${type}._lastUpdated`, relation: 'ge', low: since, high: since + 1 });
     }
     const plan = planOf(type, and(where), caller.access);
-    return plan.where.kind === 'none' ? [] : [{ type, plan, elements: elements.get(type) ?? [] }];
+    if (plan.where.kind === 'none') return [];
+    const permitted = isBound ? { permitted: fingerprint(caller.access.visible(type, 'search')) } : {};
+    return [{ type, plan, elements: elements.get(type) ?? [], ...permitted }];
   });
 }
 

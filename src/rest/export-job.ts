@@ -2,12 +2,17 @@
 import type { SearchPlan } from '../fhir/search/algebra.ts';
 import type { Job, JobDesk, JobOrder, JobResult } from './job.ts';
 
-/** All of one type that is asked for; the caller's access and every filter are inside the plan, frozen at the kick-off. */
+/**
+ * All of one type that is asked for; the caller's access and every filter are inside the plan, frozen at the kick-off. Before the files are
+ * released it is judged again: src/export/run.ts.
+ */
 export interface ExportUnit {
   readonly type: string;
   readonly plan: SearchPlan;
   /** Top-level elements of `_elements`; empty = whole resources. */
   readonly elements: readonly string[];
+  /** Fingerprint of what the caller might see of the type; absent: no Consent binds them. */
+  readonly permitted?: string;
 }
 
 /** `safe-harbor`: of dates the year stays. `shifted`: dates are moved, each patient's by a distance of their own. */

@@ -116,6 +116,8 @@ function statusOf<O extends JobOrder, R extends JobResult>(
       };
     case 'failed':
       throw fhirError('exception', `The ${kind.noun} failed. Cancel it and start another.`);
+    case 'withheld':
+      throw fhirError('conflict', `Consents changed while the ${kind.noun} ran: ask again.`);
     case 'complete': {
       const listed = ({ type, name, count }: JobFile) => ({ type, url: `${desk.url}/${job.id}/${name}`, count });
       const answer = kind.manifest(job, state.result, listed, (name, bytes) => desk.open(job.id, name, bytes));

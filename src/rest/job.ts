@@ -33,7 +33,9 @@ export interface JobResult {
 export type JobState<R extends JobResult> =
   | { readonly state: 'running'; readonly percent: number }
   | { readonly state: 'complete'; readonly result: R; readonly expiresAt: number }
-  | { readonly state: 'failed' };
+  | { readonly state: 'failed' }
+  /** Its files are not given. */
+  | { readonly state: 'withheld' };
 
 /** Keeps jobs and files, for every process of the installation; durable when a promise resolves. Main thread only. */
 export interface JobDesk<O extends JobOrder, R extends JobResult> {

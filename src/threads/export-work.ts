@@ -3,6 +3,7 @@ import { type ExportProgress, runExport } from '../export/run.ts';
 import { deidentifying } from '../open/deidentification.ts';
 import type { ExportOrder } from '../rest/export-job.ts';
 import type { JobResult } from '../rest/job.ts';
+import { callerNow } from '../smart/access.ts';
 import { type JobTools, jobWork } from './thread-work.ts';
 
 /** Resources a page: a few ms of reading. */
@@ -18,6 +19,7 @@ async function exported({ config, live, job, run, caller, stopped, pause }: Tool
     store: context.store,
     definitions: context.definitions,
     now: context.ambient.now,
+    access: async () => (await callerNow(job.caller, live.current)).access,
     deidentified: await deidentifying(job, run.folder, config.DEIDENTIFICATION_KEY_FILE, context),
     page: PAGE,
     linesPerFile: LINES_PER_FILE,

@@ -16,6 +16,8 @@ import { answer } from '../../src/rest/interact.ts';
 import type { JobResult } from '../../src/rest/job.ts';
 import { type JobAnswer, jobAnswer } from '../../src/rest/job-status.ts';
 import type { FhirResponse } from '../../src/rest/request.ts';
+import { callerNow } from '../../src/smart/access.ts';
+import type { AccessPolicy } from '../../src/smart/policy.ts';
 import { at, BASE, json, type Sent, world } from '../world.ts';
 import { type OperationsWorld, operationsWorld } from './operations-world.ts';
 
@@ -44,6 +46,9 @@ export interface ExportWorld {
   refused: boolean;
   /** DEIDENTIFICATION_KEY_FILE. */
   keyFile: string | undefined;
+  /** Roles, labels and Consents; undefined: none. */
+  policy: AccessPolicy | undefined;
+  context(): RestContext;
   desk(): Jobs<ExportOrder, JobResult>;
   send(method: string, url: string, sent?: Sent, caller?: Caller): Promise<FhirResponse>;
   ask(method: string, path: string, caller?: Caller): Promise<JobAnswer>;
@@ -90,6 +95,7 @@ export async function exportWorld(): Promise<ExportWorld> {
         store,
         definitions: operations.context.definitions,
         now: () => clock.now,
+        access: async () => (await callerNow(order.caller, context())).access,
         deidentified: await deidentifying(order, ticket.folder, self.keyFile, operations.context),
         record: async (patients) => {
           recorded.push([...patients]);
@@ -112,6 +118,7 @@ export async function exportWorld(): Promise<ExportWorld> {
   desk.begin();
   const context = (): RestContext => ({
     ...operations.context,
+    ...(self.policy === undefined ? {} : { policy: self.policy }),
     exports: desk,
     deidentifiable: deidentifiableTypes(undefined),
   });
@@ -125,6 +132,8 @@ export async function exportWorld(): Promise<ExportWorld> {
     broken: false,
     refused: false,
     keyFile: undefined,
+    policy: undefined,
+    context,
     desk: () => desk,
     send: (method, url, sent = ASYNC, caller = LOCAL) => answer(wire(method, url, sent), caller, context()),
     ask: (method, path, caller = LOCAL) => jobAnswer({ method, path }, desk, EXPORT_KIND, caller, context()),
