@@ -107,6 +107,12 @@ export const SETTINGS = {
   DEIDENTIFICATION_KEY_FILE: optionalText(
     'File of at least 32 bytes by which ids in de-identified exports are made, so that two exports can be joined. Unset: each export has a key of its own, which is destroyed.',
   ),
+  BREAK_GLASS_REVIEW_DAYS: whole(
+    3,
+    1,
+    365,
+    'Days after which a review of emergency access that is still open is overdue: counted in /metrics, and told in the log each day.',
+  ),
   EXPORT_EXPIRY_HOURS: whole(24, 1, 720, 'Hours that the files of a finished bulk export or import are kept.'),
   IMPORT_LIMIT_MB: whole(20_480, 1, 1_048_576, 'Largest NDJSON body of one `$import` in MB; above it 413.'),
   EXPORT_UNENCRYPTED: flag(

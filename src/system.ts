@@ -23,6 +23,7 @@ import { openAttestation } from './open/attestation.ts';
 import { openAccess, withOauth } from './open/authorization.ts';
 import { countedBy, countedModels } from './open/counted.ts';
 import { openDuties } from './open/duties.ts';
+import { watchEmergencies } from './open/emergency-watch.ts';
 import { type Ground, layGround, publicUrl, storeParts } from './open/ground.ts';
 import { authorityOf } from './open/identity.ts';
 import { secretOf } from './open/installation-secret.ts';
@@ -280,6 +281,7 @@ export async function buildSystem(
   const rooms = new Map([...jobs.handlers(files, guard, identify), ...own]);
   const drift = modelDrift({ ...ambient, models, folder, store, seal: aesSeal(secret), answer: heavy.answer });
   const modelStates = countedModels(models, drift, metrics);
+  const emergencies = watchEmergencies(config, { current: () => live.current, duties, metrics, log });
   let listening = false;
   const bodyLimitBytes = config.BODY_LIMIT_MB * 1_048_576;
   const app = httpApp({
@@ -342,7 +344,18 @@ export async function buildSystem(
     },
     close: async () => {
       unfollow();
-      const inOrder = [monitoring, subscriptions, surveillance, parameters, duties, jobs, outside, heavy, models];
+      const inOrder = [
+        emergencies,
+        monitoring,
+        subscriptions,
+        surveillance,
+        parameters,
+        duties,
+        jobs,
+        outside,
+        heavy,
+        models,
+      ];
       for (const each of inOrder) await each.close();
       identity.close();
       await store.close();

@@ -122,6 +122,7 @@ const PATTERNS: Readonly<Record<string, Pattern>> = {
   'client-change': security(ALERT, dicom('110129', 'Security Configuration')),
   'key-change': security(ALERT, dicom('110129', 'Security Configuration')),
   'user-change': security(ALERT, dicom('110137', 'User Security Attributes Changed')),
+  'emergency-stop': { ...security(ALERT, dicom('110138', 'Emergency Override Stopped')), hasPurpose: true },
   'emergency-start': { ...security(ALERT, dicom('110127', 'Emergency Override Started')), hasPurpose: true },
 };
 

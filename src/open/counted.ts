@@ -29,7 +29,7 @@ export function countedModels(
 ): () => readonly ModelHealth[] {
   const states = () => modelHealth(models.status(), drift.degraded());
   metrics.gauge('firewatch_model_state', () =>
-    states().map(({ id, version, state }) => ({ model: `${id}|${version}`, state })),
+    states().map(({ id, version, state }) => ({ labels: { model: `${id}|${version}`, state }, value: 1 })),
   );
   return states;
 }

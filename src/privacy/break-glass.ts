@@ -35,6 +35,8 @@ export interface Emergency {
 
 /** Space of the tokens that were told of; they are forgotten a day after their end. */
 export const EMERGENCIES = 'emergency';
+/** Space of the reviews that are watched (break-glass-watch.ts): id of the Task -> when the access ends, ms since 1970. */
+export const REVIEWS = 'emergency.review';
 const DAY_MS = 86_400_000;
 /** The Patient may be changed meanwhile. */
 const TRIES = 20;
@@ -46,7 +48,7 @@ const REASON_SYSTEM = `${OWN}/CodeSystem/break-glass-reason`;
 const EMERGENCY_SYSTEM = `${OWN}/NamingSystem/break-glass`;
 const ACT_REASON = 'http://terminology.hl7.org/CodeSystem/v3-ActReason';
 const CONFIDENTIALITY = 'http://terminology.hl7.org/CodeSystem/v3-Confidentiality';
-const TOKEN = 'urn:ietf:params:oauth:jti:';
+export const TOKEN = 'urn:ietf:params:oauth:jti:';
 /** Who may be Task.requester of those who break glass. */
 const REQUESTER =
   /^(?:https?:\/\/\S+\/)?(?:Practitioner|PractitionerRole|RelatedPerson|Patient)\/[A-Za-z0-9\-.]{1,64}$/;
@@ -103,6 +105,7 @@ export class EmergencyReviews {
     const created = context.audit({ caller: server, entries: [{ interaction: 'create', ...entry }], status: 201 });
     const commands: Command[] = [
       { op: 'set', space: EMERGENCIES, key, value: '1', expect: null, expiresAt: expiresAt + DAY_MS },
+      { op: 'set', space: REVIEWS, key: task.id, value: String(expiresAt) },
       { op: 'hold', key: { type: 'Patient', id: patient }, version },
       ...(command === undefined ? [] : [command]),
       ...also,
@@ -117,8 +120,8 @@ export class EmergencyReviews {
 const notRecorded = (cause?: unknown): FhirError =>
   fhirError('transient', 'The emergency access could not be recorded. Try again.', { cause });
 
-/** The server writes the Task: who broke the glass could not. */
-function serverOf({ requestId, address }: Caller): Caller {
+/** The server itself: who broke the glass could write neither the Task nor that it is over. */
+export function serverOf({ requestId, address }: Pick<Caller, 'requestId' | 'address'>): Caller {
   const client = { system: undefined, value: 'break-glass' };
   return localCaller({ ...localFacts(requestId, address), principal: 'break-glass', client });
 }

@@ -22,6 +22,7 @@ const EVENTS = {
   'service-not-attested': 'warn',
   'hook-degraded': 'warn',
   'subscription-failed': 'error',
+  'reviews-overdue': 'warn',
   'monitoring-behind': 'warn',
   'monitoring-not-attested': 'warn',
   'search-refused': 'warn',

@@ -17,15 +17,24 @@ const GAUGES = {
     help: 'Models by state: ready, failed (its stand-in answers), drifted (its inputs or its calibration are no longer those it was made for).',
     labels: ['model', 'state'],
   },
+  firewatch_break_glass_reviews: {
+    help: 'Reviews of emergency access that are open, and those of them that are overdue; by the process that does the background work.',
+    labels: ['state'],
+  },
 } as const satisfies Record<string, { readonly help: string; readonly labels: readonly string[] }>;
 export type Gauge = keyof typeof GAUGES;
 type GaugeLabels<Name extends Gauge> = Readonly<Record<(typeof GAUGES)[Name]['labels'][number], string>>;
+/** What a gauge shows of one set of labels. */
+interface Shown<Labels> {
+  readonly labels: Labels;
+  readonly value: number;
+}
 
 export type Counter = keyof typeof COUNTERS;
 export type Labels<Name extends Counter> = Readonly<Record<(typeof COUNTERS)[Name]['labels'][number], string>>;
 
 export class Metrics {
-  readonly #read = new Map<string, () => readonly Readonly<Record<string, string>>[]>();
+  readonly #read = new Map<string, () => readonly Shown<Readonly<Record<string, string>>>[]>();
   readonly #counts = new Map<string, Map<string, number>>();
 
   count<Name extends Counter>(name: Name, labels: Labels<Name>, by = 1): void {
@@ -35,15 +44,17 @@ export class Metrics {
     series.set(text, (series.get(text) ?? 0) + by);
   }
 
-  /** What the gauge says each time it is asked: the labels that hold now. */
-  gauge<Name extends Gauge>(name: Name, read: () => readonly GaugeLabels<Name>[]): void {
+  /** What the gauge says each time it is asked. */
+  gauge<Name extends Gauge>(name: Name, read: () => readonly Shown<GaugeLabels<Name>>[]): void {
     this.#read.set(name, read);
   }
 
   /** The exposition; counters that never counted, and gauges that nobody reads, have their head only. */
   text(): string {
     const gauges = Object.entries(GAUGES).map(([name, { help }]) => {
-      const lines = (this.#read.get(name)?.() ?? []).map((labels) => `${name}{${labelText(labels)}} 1\n`);
+      const lines = (this.#read.get(name)?.() ?? []).map(
+        ({ labels, value }) => `${name}{${labelText(labels)}} ${value}\n`,
+      );
       return `# HELP ${name} ${help}\n# TYPE ${name} gauge\n${lines.join('')}`;
     });
     return this.#counters() + gauges.join('');

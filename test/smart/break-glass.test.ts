@@ -10,10 +10,13 @@ import { readConfig } from '../../src/config.ts';
 import { FhirError } from '../../src/fhir/outcome.ts';
 import { closeGracefully, listen } from '../../src/http/app.ts';
 import { emergencyDesk } from '../../src/open/emergency.ts';
+import { watchEmergencies } from '../../src/open/emergency-watch.ts';
+import { lookAtReviews, type ReviewCounts } from '../../src/privacy/break-glass-watch.ts';
 import { localFacts } from '../../src/rest/caller.ts';
 import type { TellEmergency } from '../../src/smart/emergency.ts';
 import { StoreError } from '../../src/store/port.ts';
 import { buildSystem, type System } from '../../src/system.ts';
+import { Metrics } from '../../src/telemetry/metrics.ts';
 import { storeSettings } from '../test-store.ts';
 import { world } from '../world.ts';
 import { type Claims, claims, KEYS, signed } from './tokens.ts';
@@ -324,5 +327,121 @@ test(
     );
     assert.equal(await statusOf(`/Task/${task.id}`, officer.bearer, change), 200);
     assert.deepEqual(mine(await queue(officer.bearer)), []);
+  },
+);
+
+const DAY_MS = 86_400_000;
+const isEnd = ({ type, subtype }: AuditEvent): boolean => type.code === '110113' && subtype?.[0]?.code === '110138';
+const look = (): Promise<ReviewCounts> => lookAtReviews(system.context, 3 * DAY_MS);
+/** As whoever reviews closes it. */
+const closed = async (id: string | undefined): Promise<void> => {
+  const headers = { 'content-type': 'application/json-patch+json', 'if-match': 'W/"1"' };
+  const body = JSON.stringify([{ op: 'replace', path: '/status', value: 'completed' }]);
+  const wire = { method: 'PATCH', path: `/Task/${id}`, query: '', headers, body };
+  assert.equal((await system.answerHeavy(wire, localFacts('test', '127.0.0.1'))).status, 200);
+};
+
+test(
+  'privacy@break-glass-end: the end is an alert, once, not before it and also when the review was closed',
+  LIMIT,
+  async () => {
+    const tokens = [await emergencyToken(), await emergencyToken()];
+    for (const { bearer } of tokens) assert.equal(await statusOf('/Patient/a', bearer), 200);
+    const ends = () => Promise.all(tokens.map(async ({ jti }) => (await eventsOf(jti)).filter(isEnd)));
+    const [task] = await tasksOf(tokens[1]?.jti ?? '');
+    await closed(task?.id);
+    const end = Date.parse(task?.executionPeriod?.end ?? '');
+    try {
+      clock.shift = end - 2000 - Date.now();
+      await look();
+      assert.deepEqual(await ends(), [[], []]);
+      clock.shift = end + 2000 - Date.now();
+      await Promise.all(Array.from({ length: 8 }, look));
+      await look();
+      for (const [event, ...others] of await ends()) {
+        assert.equal(others.length, 0);
+        const { entity, purposeOfEvent, agent, outcome } = event ?? {};
+        assert.equal(outcome, '0');
+        assert.ok(entity?.some(({ what }) => what?.reference === 'Patient/a'));
+        assert.ok(entity?.some(({ what }) => what?.reference?.startsWith('Task/')));
+        assert.equal(purposeOfEvent?.[0]?.coding?.[0]?.code, 'BTG');
+        assert.ok(agent?.some(({ who }) => who?.reference === 'Practitioner/12'));
+      }
+    } finally {
+      clock.shift = 0;
+    }
+  },
+);
+
+test(
+  'privacy@break-glass-open: reviews count while they are open, as overdue after the days, and no more when closed',
+  LIMIT,
+  async () => {
+    const before = await look();
+    const { bearer, jti } = await emergencyToken();
+    assert.equal(await statusOf('/Patient/a', bearer), 200);
+    assert.deepEqual(await look(), { open: before.open + 1, overdue: 0 });
+    const [task] = await tasksOf(jti);
+    const authored = Date.parse(task?.authoredOn ?? '');
+    try {
+      clock.shift = authored + 3 * DAY_MS - 60_000 - Date.now();
+      const early = await look();
+      clock.shift = authored + 3 * DAY_MS + 60_000 - Date.now();
+      const { open, overdue } = await look();
+      assert.deepEqual([early.open, open], [before.open + 1, before.open + 1]);
+      assert.equal(overdue, open, 'those before are older');
+      await closed(task?.id);
+      assert.deepEqual(await look(), { open: before.open, overdue: before.open });
+    } finally {
+      clock.shift = 0;
+    }
+  },
+);
+
+test(
+  'privacy@break-glass-open: the log tells what is overdue each day, the gauge how many; neither says who',
+  LIMIT,
+  async () => {
+    const { bearer } = await emergencyToken();
+    assert.equal(await statusOf('/Patient/a', bearer), 200);
+    const [metrics, told] = [new Metrics(), [] as unknown[]];
+    let begin: () => void = () => undefined;
+    const duties = {
+      during: (work: { begin(): void }) => {
+        begin = work.begin;
+      },
+    };
+    const log = {
+      event: (...said: unknown[]) => told.push(said),
+      failure: (_: unknown, error: unknown) => told.push(error),
+    };
+    const watch = watchEmergencies(
+      { BREAK_GLASS_REVIEW_DAYS: 3 },
+      { current: () => system.context, duties, metrics, log },
+    );
+    const looked = async (): Promise<readonly string[]> => {
+      begin();
+      await watch.idle();
+      const text = metrics.text();
+      await watch.close();
+      return text.split('\n').filter((line) => line.startsWith('firewatch_break_glass_reviews{'));
+    };
+    try {
+      const { open } = await look();
+      const state = (overdue: number) => [
+        `firewatch_break_glass_reviews{state="open"} ${open}`,
+        `firewatch_break_glass_reviews{state="overdue"} ${overdue}`,
+      ];
+      assert.deepEqual(await looked(), state(0));
+      assert.deepEqual(told, []);
+      for (const days of [4, 4.5, 5.1]) {
+        clock.shift = days * DAY_MS;
+        assert.deepEqual(await looked(), state(open));
+      }
+      const line = ['reviews-overdue', { count: open }];
+      assert.deepEqual(told, [line, line]);
+    } finally {
+      clock.shift = 0;
+    }
   },
 );
