@@ -20,6 +20,7 @@ import { belonging } from './belonging.ts';
 import { canonicalText } from './canonical.ts';
 import { namesVersion } from './conditions.ts';
 import type { Caller, RestContext } from './context.ts';
+import { patientsNamed } from './forgotten.ts';
 import { assertInScope, assertMayPut, permits, seesAll } from './permission.ts';
 import { isApart, localTarget } from './references.ts';
 import { settled } from './referred.ts';
@@ -49,6 +50,8 @@ export interface Change {
   /** The caller may read the version as it is after the change, so that it may be answered. */
   readonly told: boolean;
   readonly patients: readonly string[];
+  /** Patients it refers to whom the store does not judge: whether they are forgotten is asked. */
+  readonly named: readonly string[];
   /** An AuditEvent a client sent: a row of the audit log, never a resource row. */
   readonly posted: AuditRow | undefined;
 }
@@ -60,6 +63,7 @@ const NOTHING = {
   targets: new Set<string>(),
   findings: [],
   also: [],
+  named: [],
   told: true,
   posted: undefined,
 };
@@ -91,12 +95,20 @@ export async function put(
   assertMayPut(named, key, current, method === 'PUT', caller, context);
   const { prepared, findings, also } = ruled(named, current, caller, context);
   const exists = current !== undefined && !current.deleted;
+  const mentioned = patientsNamed(prepared, context.settings.fhirBase);
   const told = permits('read', prepared, { id: key.id, at: context.ambient.now() }, caller, context);
   const common = { ...NOTHING, interaction: INTERACTIONS[method], key, findings, also, told } as const;
   if (APPEND_ONLY.has(key.type)) {
     if (method !== 'POST') throw fhirError('method-not-allowed', `${key.type} can only be created, never changed.`);
     const patients = context.patientsOf(prepared);
-    return { ...common, status: 201, version: 1, patients, posted: context.postedAudit(prepared, caller) };
+    return {
+      ...common,
+      status: 201,
+      version: 1,
+      patients,
+      named: [...mentioned],
+      posted: context.postedAudit(prepared, caller),
+    };
   }
   const patients = context.patientsOf(prepared);
   if (exists && saysTheSame(prepared, current)) {
@@ -112,6 +124,7 @@ export async function put(
     version,
     command: { op: 'put', key, version, method, body, entries, patients },
     targets: targetsOf(prepared, context),
+    named: [...mentioned].filter((id) => !patients.includes(id)),
     patients: exists ? [...new Set([...patients, ...current.patients])] : patients,
   };
 }

@@ -10,7 +10,7 @@ import { rawRequest } from './access-entry.ts';
 import { accessOf, answer, assertPreconditions, type Change, deletion, put, unchanged } from './change.ts';
 import { criteriaOf, deletable, matched, single } from './conditional.ts';
 import type { Caller, Perform, Performed, RestContext } from './context.ts';
-import { assertNotForgotten } from './forgotten.ts';
+import { assertNamesNobodyForgotten, assertNotForgotten } from './forgotten.ts';
 import { integrityOf } from './integrity.ts';
 import { isDefinition, soleClaims } from './parameter-claim.ts';
 import { assertSeesAll, heldFor, seesAll, unknown } from './permission.ts';
@@ -57,6 +57,7 @@ export async function committed(
     const { changes, expects, access } = await decide();
     const said = provenance && (await provenanceChange(provenance, changes, caller, context));
     const all = said === undefined ? changes : [...changes, said];
+    await assertNamesNobodyForgotten(all, context);
     const holds = changes.flatMap(({ expect }) => expect ?? []);
     const stands = [...(await integrityOf(all, caller, context)), ...(await soleClaims(changes, caller, context))];
     const also = all.flatMap((change) => change.also);

@@ -179,6 +179,59 @@ test('privacy@purge-forgotten: nothing about the patient can be written again', 
   assert.equal((await engine.send('PUT', '/Observation/new', { body: observation('new', other) })).status, 201);
 });
 
+const NAMING: readonly (readonly [why: string, name: (of: object) => object])[] = [
+  ['Task.for', (of) => ({ resourceType: 'Task', status: 'requested', intent: 'order', for: of })],
+  ['Task.focus', (of) => ({ resourceType: 'Task', status: 'requested', intent: 'order', focus: of })],
+  ['Device.patient', (of) => ({ resourceType: 'Device', patient: of })],
+  ['Communication.subject', (of) => ({ resourceType: 'Communication', status: 'completed', subject: of })],
+  ['Communication.about', (of) => ({ resourceType: 'Communication', status: 'completed', about: [of] })],
+  ['Observation.focus', (of) => ({ ...observation('x', other), focus: [of] })],
+  [
+    'Provenance.target',
+    (of) => ({
+      ...{ resourceType: 'Provenance', target: [of], recorded: '2026-01-01T00:00:00Z' },
+      agent: [{ who: { display: 'x' } }],
+    }),
+  ],
+  ['AuditEvent.entity.what', (of) => ({ ...EVENT, entity: [{ what: of }] })],
+  ['AuditEvent.agent.who', (of) => ({ ...EVENT, agent: [{ who: of, requestor: true }] })],
+  ['List.entry.item', (of) => hold('x', 'current', of)],
+];
+const EVENT = {
+  ...{ resourceType: 'AuditEvent', type: { code: 'rest' }, recorded: '2026-01-01T00:00:00Z' },
+  ...{ agent: [{ requestor: true }], source: { observer: { display: 'other' } } },
+};
+test('privacy@purge-named: what names who was erased, wherever, is refused; of others it is taken', async (context) => {
+  const engine = await filled(context, [{ resourceType: 'List', id: 'l', status: 'current', mode: 'working' }]);
+  await purged(engine);
+  for (const [why, name] of NAMING) {
+    for (const reference of ['Patient/p', 'Patient/p/_history/1', 'http://127.0.0.1:8080/fhir/Patient/p']) {
+      const body = name({ reference });
+      const path = `/${String('resourceType' in body && body.resourceType)}`;
+      const { status, body: text } = await engine.send('POST', path, { body });
+      assert.equal(status, 422, `${why} ${reference} ${text}`);
+      assert.match(text ?? '', /was erased/);
+    }
+    for (const reference of ['Patient/q', 'https://other.example/fhir/Patient/p']) {
+      const body = name({ reference });
+      const { status, body: text } = await engine.send(
+        'POST',
+        `/${String('resourceType' in body && body.resourceType)}`,
+        { body },
+      );
+      assert.equal(status, 201, `${why} ${reference} ${text}`);
+    }
+  }
+  const change = [{ op: 'add', path: '/entry', value: [{ item: subject }] }];
+  const headers = { 'content-type': 'application/json-patch+json' };
+  assert.equal((await engine.send('PATCH', '/List/l', { headers, body: change })).status, 422, 'by patch');
+  const request = { method: 'POST', url: 'Device' };
+  const entry = [{ request, resource: { resourceType: 'Device', patient: subject } }];
+  const bundle = { resourceType: 'Bundle', type: 'transaction', entry };
+  assert.equal((await engine.send('POST', '/', { body: bundle })).status, 422, 'in a transaction');
+  assert.doesNotMatch((await engine.send('GET', '/AuditEvent?_count=200')).body ?? '', /"Patient\/p[/"]/);
+});
+
 test('privacy@purge-audit: the chain is whole, no event names the patient any more, the purge is an event', async (context) => {
   const engine = await filled(context);
   assert.ok(
