@@ -11,12 +11,14 @@ import { FhirError } from '../../src/fhir/outcome.ts';
 import { closeGracefully, listen } from '../../src/http/app.ts';
 import { emergencyDesk } from '../../src/open/emergency.ts';
 import { watchEmergencies } from '../../src/open/emergency-watch.ts';
+import { REVIEWS } from '../../src/privacy/break-glass.ts';
 import { lookAtReviews, type ReviewCounts } from '../../src/privacy/break-glass-watch.ts';
 import { localFacts } from '../../src/rest/caller.ts';
 import type { TellEmergency } from '../../src/smart/emergency.ts';
 import { StoreError } from '../../src/store/port.ts';
 import { buildSystem, type System } from '../../src/system.ts';
 import { Metrics } from '../../src/telemetry/metrics.ts';
+import { engineWorld } from '../rest/engine-world.ts';
 import { storeSettings } from '../test-store.ts';
 import { world } from '../world.ts';
 import { type Claims, claims, KEYS, signed } from './tokens.ts';
@@ -445,3 +447,14 @@ test(
     }
   },
 );
+
+test('privacy@break-glass-end: a review that went with its patient is forgotten, and nothing is told of it', async (context) => {
+  const engine = await engineWorld([{ resourceType: 'Patient', id: 'a' }]);
+  context.after(() => engine.close());
+  const { store } = engine.context;
+  await store.commit({ commands: [{ op: 'set', space: REVIEWS, key: 'purged', value: '1' }], audit: [] });
+  assert.deepEqual(await lookAtReviews(engine.context, 3 * DAY_MS), { open: 0, overdue: 0 });
+  assert.equal(await store.keyed(REVIEWS, 'purged'), undefined);
+  const { body } = await engine.send('GET', '/AuditEvent?subtype=110138');
+  assert.equal(JSON.parse(body ?? '').entry, undefined);
+});
