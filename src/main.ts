@@ -9,6 +9,7 @@ import { modelCommands } from './commands/model.ts';
 import { privacyCommands } from './commands/privacy.ts';
 import { progressBar } from './commands/progress.ts';
 import { judgeDays } from './commands/surveillance.ts';
+import { upgradeCommand } from './commands/upgrade.ts';
 import { readConfig } from './config.ts';
 import { seed } from './open/seed.ts';
 import { serve } from './serve.ts';
@@ -76,6 +77,7 @@ modelCommands(program);
 privacyCommands(program);
 migrateCommand(program);
 authorizationCommands(program);
+upgradeCommand(program);
 
 try {
   await program.parseAsync();

@@ -3,6 +3,7 @@ import type { AnyBulkWriteOperation, ClientSession } from 'mongodb';
 import { instantText } from '../fhir/time.ts';
 import type { Collections, ResourceDoc, VersionDoc } from './mongodb-layout.ts';
 import { searchMembers } from './mongodb-members.ts';
+import { type Layout, withAdded } from './mongodb-prepare.ts';
 import { type Forgotten, forget, purge } from './mongodb-purge.ts';
 import type { Command } from './port.ts';
 
@@ -13,15 +14,17 @@ export class Batch {
   readonly #collections: Collections;
   readonly #session: ClientSession;
   readonly #at: number;
+  readonly #layouts: readonly Layout[];
   #versions: VersionDoc[] = [];
   #resources = new Map<string, ResourceDoc>();
   #kept: { _id: string; v: string; at: number }[] = [];
   #sets = new Map<string, Extract<Command, { op: 'set' }>>();
 
-  constructor(collections: Collections, session: ClientSession, at: number) {
+  constructor(collections: Collections, session: ClientSession, at: number, layouts: readonly Layout[]) {
     this.#collections = collections;
     this.#session = session;
     this.#at = at;
+    this.#layouts = layouts;
   }
 
   write(command: Write, r: number, s: number): void {
@@ -30,9 +33,11 @@ export class Batch {
     const isPut = command.op === 'put';
     const x = isPut ? `${command.body.head}${instantText(this.#at)}${command.body.tail}` : null;
     const m = isPut ? command.method : 'DELETE';
-    this.#versions.push({ _id: s, o, t: key.type, v, at: this.#at, m, p, x });
+    const made: VersionDoc = { _id: s, o, t: key.type, v, at: this.#at, m, p, x };
+    this.#versions.push(withAdded(this.#layouts, 'version', made));
     const members = isPut ? searchMembers(command.entries) : {};
-    this.#resources.set(o, { _id: o, r: isPut ? r : -r, v, s, at: this.#at, ...members });
+    const searched: ResourceDoc = { _id: o, r: isPut ? r : -r, v, s, at: this.#at, ...members };
+    this.#resources.set(o, withAdded(this.#layouts, 'resource', searched));
   }
 
   keep(key: string, value: string): void {

@@ -9,6 +9,7 @@ import { isTimeout, storeError } from './mongodb-errors.ts';
 import { Judge } from './mongodb-judge.ts';
 import type { Collections, HeadDoc, TypeNumbers } from './mongodb-layout.ts';
 import type { Life } from './mongodb-life.ts';
+import { assertFloor, type Layout } from './mongodb-prepare.ts';
 import { Forgotten } from './mongodb-purge.ts';
 import { Searcher } from './mongodb-search.ts';
 import { inTransaction, transactionSession } from './mongodb-transaction.ts';
@@ -64,6 +65,7 @@ export interface CommitterParts {
   readonly patienceMs: number | undefined;
   readonly headKey: HeadKey;
   readonly life: Life;
+  readonly layouts: readonly Layout[];
   /** Before another attempt at a group. */
   readonly onConflict?: (() => void) | undefined;
   /** After each group that wrote data. */
@@ -189,7 +191,7 @@ export class Committer {
     }
     const judge = new Judge(collections, this.#searcher, this.#forgotten, session, at);
     await judge.prepare(requests.flatMap(({ commands }) => commands));
-    const batch = new Batch(collections, session, at);
+    const batch = new Batch(collections, session, at, this.#parts.layouts);
     const results: CommitResult[] = [];
     for (const [index, { commands, audit }] of requests.entries()) {
       const failed = await judge
@@ -260,6 +262,7 @@ export class Committer {
       { session, returnDocument: 'after' },
     );
     if (head === null) throw new StoreError('unavailable', 'The database has lost its head.');
+    assertFloor(head.floor, this.#parts.layouts.length);
     return head;
   }
 

@@ -6,7 +6,6 @@ import { StoreError, type WriteMethod } from './port.ts';
 export const TYPE_SPAN = 2 ** 40;
 /** `audit._id = chain * CHAIN_SPAN + sequence`. */
 export const CHAIN_SPAN = 2 ** 44;
-const SCHEMA = 1;
 
 /** A version as it was written; never changed but by a removal of the whole. `_id` is its sequence. */
 export interface VersionDoc {
@@ -112,6 +111,8 @@ export interface HeadDoc {
   /** Newest sequence at the last purge, and how often somebody was forgotten. */
   readonly purged?: number;
   readonly forgets?: number;
+  /** Processes of older layouts write no versions any more; absent: 1. */
+  readonly floor?: number;
 }
 export interface KeptDoc {
   readonly _id: string;
@@ -130,12 +131,17 @@ export interface LifeDoc {
   readonly _id: string;
   readonly s: readonly Binary[];
   readonly seen: Date;
+  /** Layout of the process; absent: 1. */
+  readonly l?: number;
 }
 export interface MetaDoc {
   /** `filling`: what `firewatch migrate` fills the database from, with a note. `moving`: a mark in the journal; `left`: moved elsewhere. */
-  readonly _id: 'schema' | 'types' | 'index' | 'reindex' | 'filling' | 'filling-note' | 'moving' | 'left';
+  readonly _id: 'schema' | 'upgrading' | 'types' | 'index' | 'reindex' | 'filling' | 'filling-note' | 'moving' | 'left';
   readonly value?: string | number;
   readonly names?: readonly string[];
+  /** Of `schema`, whose `value` is the oldest layout that may read the database: the newest that has written, and up to which every document has the members. */
+  readonly written?: number;
+  readonly filled?: number;
 }
 
 export interface Collections {
@@ -178,9 +184,9 @@ export async function leftUntil(meta: Collections['meta']): Promise<number> {
   return Number((await meta.findOne({ _id: LEFT_ID }))?.value ?? 0);
 }
 
-type Index = readonly [keys: IndexSpecification & Document, options?: CreateIndexesOptions];
+export type Index = readonly [keys: IndexSpecification & Document, options?: CreateIndexesOptions];
 
-/** Every index besides those of `_id`. test/store/mongodb-plan.test.ts holds each predicate to one of them. */
+/** Every index of layout 1 besides those of `_id`. test/store/mongodb-plan.test.ts holds each predicate to one of them. */
 export const INDEXES = {
   version: [[{ o: 1, v: 1 }, { unique: true }], [{ t: 1, at: 1, _id: 1 }], [{ at: 1, _id: 1 }], [{ p: 1, _id: 1 }]],
   resource: [
@@ -198,38 +204,6 @@ export const INDEXES = {
   subject: [[{ p: 1 }]],
   keyed: [[{ x: 1 }]],
 } as const satisfies Partial<Record<keyof Collections, readonly Index[]>>;
-
-/** @throws StoreError `unavailable` when a newer release wrote the database */
-export async function assertSchema(meta: Collections['meta']): Promise<void> {
-  const schema = await meta.findOne({ _id: 'schema' });
-  if (schema !== null && Number(schema.value) > SCHEMA) {
-    throw new StoreError('unavailable', `The database has schema ${schema.value}; this release knows ${SCHEMA}.`);
-  }
-}
-
-/**
- * Collections, indexes and numbers of the types, made when missing.
- * @throws StoreError `unavailable` when a newer release wrote the database
- */
-export async function prepare(db: Db, collections: Collections, types: readonly string[]): Promise<void> {
-  const { meta, head } = collections;
-  await assertSchema(meta);
-  const held = new Set((await db.listCollections({}, { nameOnly: true }).toArray()).map(({ name }) => name));
-  for (const { collectionName } of Object.values(collections)) {
-    if (held.has(collectionName)) continue;
-    // Another process may make it at the same time: it exists then.
-    await db.createCollection(collectionName).catch((error: unknown) => {
-      if (!(error instanceof Error && 'code' in error && error.code === 48)) throw error;
-    });
-  }
-  for (const [name, indexes] of Object.entries(INDEXES)) {
-    const collection: Collection<Document> = db.collection(collections[name as keyof typeof INDEXES].collectionName);
-    for (const [keys, options] of indexes as readonly Index[]) await collection.createIndex(keys, options ?? {});
-  }
-  await head.updateOne({ _id: 'data' }, { $setOnInsert: { seq: 0, at: 0, turn: 0 } }, { upsert: true });
-  await meta.updateOne({ _id: 'types' }, { $addToSet: { names: { $each: [...types] } } }, { upsert: true });
-  await meta.updateOne({ _id: 'schema' }, { $set: { value: SCHEMA } }, { upsert: true });
-}
 
 /** Numbers of the types, from 1 in the order in which they came; read again when a name is not known. */
 export class TypeNumbers {

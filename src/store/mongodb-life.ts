@@ -18,6 +18,7 @@ const SIGN_MS = 2000;
 export class Life {
   readonly #life: Collections['life'];
   readonly #client: MongoClient;
+  readonly #layout: number;
   readonly #id = randomBytes(12).toString('hex');
   readonly #sessions: LifeDoc['s'][number][] = [];
   #open = 0;
@@ -26,9 +27,10 @@ export class Life {
   #signed = Number.NEGATIVE_INFINITY;
   #looked = Number.NEGATIVE_INFINITY;
 
-  constructor(life: Collections['life'], client: MongoClient) {
+  constructor(life: Collections['life'], client: MongoClient, layout: number) {
     this.#life = life;
     this.#client = client;
+    this.#layout = layout;
   }
 
   /** Another session whose transactions are signed for. */
@@ -51,7 +53,7 @@ export class Life {
   async sign(): Promise<void> {
     await this.#life.updateOne(
       { _id: this.#id },
-      { $set: { s: this.#sessions }, $currentDate: { seen: true } },
+      { $set: { s: this.#sessions, l: this.#layout }, $currentDate: { seen: true } },
       { upsert: true, writeConcern: { w: 1 }, maxTimeMS: SIGN_MS },
     );
     this.#signed = performance.now();

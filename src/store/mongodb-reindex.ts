@@ -3,6 +3,7 @@ import type { AnyBulkWriteOperation, Document } from 'mongodb';
 import type { IndexedRow, IndexOf, IndexPage } from './engine.ts';
 import { type Collections, type ResourceDoc, TYPE_SPAN, type VersionDoc } from './mongodb-layout.ts';
 import { searchMembers } from './mongodb-members.ts';
+import { assertFloor, type Layout, withAdded } from './mongodb-prepare.ts';
 
 const STEP = 200;
 
@@ -77,10 +78,12 @@ function percentAt(ranges: readonly Range[], place: number): number {
 }
 
 export async function remake(
-  { resource, version }: Collections,
+  { resource, version, head }: Collections,
   rows: readonly IndexedRow[],
   indexOf: IndexOf,
+  layouts: readonly Layout[],
 ): Promise<void> {
+  assertFloor((await head.findOne({ _id: 'data' }))?.floor, layouts.length);
   const made = rows.map(({ rid, version: v, text, type }) => ({ rid, v, type, ...indexOf(text) }));
   if (made.length === 0) return;
   const current = await resource
@@ -93,7 +96,9 @@ export async function remake(
     const document = held.get(rid);
     if (document === undefined || document.v !== v) continue;
     const { _id, r, s, at } = document;
-    documents.push({ replaceOne: { filter: { _id, s, r }, replacement: { r, v, s, at, ...searchMembers(entries) } } });
+    const searched: ResourceDoc = { _id, r, v, s, at, ...searchMembers(entries) };
+    const { _id: filter, ...replacement } = withAdded(layouts, 'resource', searched);
+    documents.push({ replaceOne: { filter: { _id: filter, s, r }, replacement } });
     versions.push({
       updateOne: { filter: { _id: s, p: { $ne: [...patients] } }, update: { $set: { p: [...patients] } } },
     });
@@ -109,6 +114,7 @@ export async function reindexAll(
   indexHash: string,
   wanted: readonly string[],
   indexOf: IndexOf,
+  layouts: readonly Layout[],
   onProgress: ((done: number) => void) | undefined,
 ): Promise<void> {
   const { meta } = collections;
@@ -120,7 +126,7 @@ export async function reindexAll(
     const page = await indexPage(collections, after, STEP);
     if (page.last === after) break;
     const rows = page.rows.filter(({ type }) => isWanted.has(type));
-    await remake(collections, rows, indexOf);
+    await remake(collections, rows, indexOf, layouts);
     after = page.last;
     await meta.updateOne({ _id: 'reindex' }, { $set: { value: `${after} ${indexHash}` } }, { upsert: true });
     done += rows.length;

@@ -3,6 +3,7 @@ import type { ClientSession } from 'mongodb';
 import type { IndexOf } from './engine.ts';
 import { type Collections, type ResourceDoc, TYPE_SPAN, type TypeNumbers, type VersionDoc } from './mongodb-layout.ts';
 import { searchMembers } from './mongodb-members.ts';
+import { LAYOUTS, withAdded } from './mongodb-prepare.ts';
 import { putAll, type Write } from './mongodb-transfer-rows.ts';
 import { versionOf } from './mongodb-versions.ts';
 import { StoreError } from './port.ts';
@@ -22,7 +23,8 @@ const nameOf = ({ key }: MovedVersion): string => `${key.type}/${key.id}`;
 
 function docOf(row: MovedVersion): VersionDoc {
   const { key, version: v, sequence: _id, at, method: m, patients, text } = row;
-  return { _id, o: nameOf(row), t: key.type, v, at, m, p: [...patients], x: text ?? null };
+  const made: VersionDoc = { _id, o: nameOf(row), t: key.type, v, at, m, p: [...patients], x: text ?? null };
+  return withAdded(LAYOUTS, 'version', made);
 }
 
 export interface VersionParts {
@@ -46,7 +48,8 @@ export function versionPart({ collections, types, write, indexOf }: VersionParts
     for (const [_id, { key, version: v, sequence: s, at, deleted, rank, text }] of newest) {
       const place = (await types.base(key.type)) + rank;
       const members = index === undefined || text === undefined ? {} : searchMembers(index(text).entries);
-      documents.push({ _id, r: deleted ? -place : place, v, s, at, ...members });
+      const made: ResourceDoc = { _id, r: deleted ? -place : place, v, s, at, ...members };
+      documents.push(withAdded(LAYOUTS, 'resource', made));
     }
     return documents;
   }

@@ -9,16 +9,9 @@ import { HeadKey, verifyChains } from './mongodb-audit.ts';
 import { AuditReader } from './mongodb-audit-read.ts';
 import { type Clock, Committer, isBeside } from './mongodb-commit.ts';
 import { storeError } from './mongodb-errors.ts';
-import {
-  type Collections,
-  collectionsOf,
-  EVER,
-  type KeyedDoc,
-  leftUntil,
-  prepare,
-  TypeNumbers,
-} from './mongodb-layout.ts';
+import { type Collections, collectionsOf, EVER, type KeyedDoc, leftUntil, TypeNumbers } from './mongodb-layout.ts';
 import { Life } from './mongodb-life.ts';
+import { assertFloor, LAYOUTS, type Layout, prepare } from './mongodb-prepare.ts';
 import { indexIsStale, indexPage, reindexAll, remake } from './mongodb-reindex.ts';
 import { Searcher } from './mongodb-search.ts';
 import { Stamps } from './mongodb-stamp.ts';
@@ -55,6 +48,8 @@ export interface MongoOptions {
   readonly mostEnds?: number;
   /** Tests only: before another attempt at a group of commits. */
   readonly onConflict?: () => void;
+  /** Tests only: of another release. */
+  readonly layouts?: readonly Layout[];
 }
 
 const BUDGET_MS = 2000;
@@ -91,6 +86,7 @@ export class MongoReader implements AttachedStore {
   protected readonly types: TypeNumbers;
   protected readonly headKey: HeadKey;
   protected readonly watch: Watch;
+  protected readonly layouts: readonly Layout[];
   readonly #life: Life;
   readonly #stamps: Stamps;
   readonly #committer: Committer;
@@ -111,6 +107,7 @@ export class MongoReader implements AttachedStore {
     patienceMs,
     mostEnds,
     onConflict,
+    layouts = LAYOUTS,
   }: MongoOptions) {
     const { client, db } = connectMongo(url);
     this.client = client;
@@ -120,9 +117,10 @@ export class MongoReader implements AttachedStore {
     this.watch = new Watch(this.collections);
     const { collections, types } = this;
     const onData = () => this.watch.tell();
-    this.#life = new Life(collections.life, client);
+    this.layouts = layouts;
+    this.#life = new Life(collections.life, client, layouts.length);
     this.#stamps = new Stamps(collections, client);
-    const parts = { client, collections, types, clock, patienceMs, headKey: this.headKey, life: this.#life };
+    const parts = { client, collections, types, clock, patienceMs, headKey: this.headKey, life: this.#life, layouts };
     this.#committer = new Committer({ ...parts, onConflict, onData });
     this.#beside = new Committer({ ...parts, onConflict, onData });
     this.#versions = new Versions(collections);
@@ -245,7 +243,8 @@ export class MongoReader implements AttachedStore {
 
   async ping(): Promise<void> {
     await this.#asked(async () => {
-      await this.collections.meta.findOne({ _id: 'index' }, { maxTimeMS: READ_MS });
+      const head = await this.collections.head.findOne({ _id: 'data' }, { maxTimeMS: READ_MS });
+      assertFloor(head?.floor, this.layouts.length);
       await this.#life.sign();
     });
   }
@@ -255,7 +254,7 @@ export class MongoReader implements AttachedStore {
   }
 
   remake(rows: readonly IndexedRow[], indexOf: IndexOf): Promise<void> {
-    return this.#asked(() => remake(this.collections, rows, indexOf));
+    return this.#asked(() => remake(this.collections, rows, indexOf, this.layouts));
   }
 
   /** What was asked before is answered; what is asked later is refused. */
@@ -309,7 +308,7 @@ export class MongoStore extends MongoReader implements Engine {
   }
 
   async reindex(types: readonly string[], indexOf: IndexOf, onProgress?: (done: number) => void): Promise<void> {
-    await reindexAll(this.collections, this.#indexHash, types, indexOf, onProgress);
+    await reindexAll(this.collections, this.#indexHash, types, indexOf, this.layouts, onProgress);
     this.needsReindex = false;
   }
 
@@ -357,7 +356,7 @@ export async function openMongo(options: MongoOptions): Promise<MongoStore> {
   try {
     await assertReplicaSet(db);
     const collections = collectionsOf(db);
-    await prepare(db, collections, options.types);
+    await prepare(db, collections, options.types, options.layouts);
     if ((await collections.meta.findOne({ _id: 'filling' })) !== null)
       throw new StoreError('unavailable', BEING_FILLED);
     if ((await leftUntil(collections.meta)) === EVER) throw new StoreError('unavailable', LEFT);
