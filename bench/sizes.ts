@@ -14,6 +14,7 @@ import { answer } from '../src/rest/interact.ts';
 import { INDEXES } from '../src/store/mongodb-layout.ts';
 import { quietSystem } from '../src/system.ts';
 import { RESOURCES, recordOf } from './data.ts';
+import { indexBytes, indexKeys } from './index-keys.ts';
 
 const { values } = parseArgs({
   options: { patients: { type: 'string', default: '200' }, write: { type: 'boolean', default: false } },
@@ -58,19 +59,26 @@ try {
     await fill({ DATA_DIR: join(folder, 'mongodb'), MONGODB_URL: url });
     const client = await new MongoClient(url).connect();
     lines.push(
-      '| MongoDB: collection | documents a resource | BSON bytes a resource | index keys a resource |',
-      '| --- | --- | --- | --- |',
+      '| MongoDB: collection | documents a resource | BSON bytes a resource | index keys a resource | bytes of them | without shared prefixes |',
+      '| --- | --- | --- | --- | --- | --- |',
     );
     for (const name of ['version', 'resource', 'audit', 'audit_event', 'facet', 'subject']) {
-      let [count, bytes, keys] = [0, 0, 0];
+      let [count, bytes] = [0, 0];
       const indexes = Object.entries(INDEXES).find(([key]) => key.toLowerCase() === name.replace('_', ''))?.[1] ?? [];
+      const all = [['_id'], ...indexes.map(([paths]) => Object.keys(paths))];
+      const held: Buffer[][] = all.map(() => []);
       for await (const document of client.db().collection<Document>(name).find()) {
         count++;
         bytes += BSON.calculateObjectSize(document);
-        // The key of `_id`, and of each other index as many as its longest array has elements.
-        keys += 1 + indexes.reduce((sum, [paths]) => sum + keysOf(document, Object.keys(paths)), 0);
+        for (const [index, paths] of all.entries()) held[index]?.push(...indexKeys(document, paths));
       }
-      lines.push(`| ${name} | ${(count / resources).toFixed(3)} | ${each(bytes)} | ${each(keys)} |`);
+      const keys = held.reduce((sum, { length }) => sum + length, 0);
+      const sizes = held.map(indexBytes);
+      const whole = sizes.reduce((sum, size) => sum + size.whole, 0);
+      const suffixes = sizes.reduce((sum, size) => sum + size.suffixes, 0);
+      lines.push(
+        `| ${name} | ${(count / resources).toFixed(3)} | ${each(bytes)} | ${each(keys)} | ${each(whole)} | ${each(suffixes)} |`,
+      );
     }
     await client.close();
   }
@@ -78,22 +86,12 @@ try {
   rmSync(folder, { recursive: true, force: true });
 }
 
-/** A missing member is one key: null. */
-function keysOf(document: Document, paths: readonly string[]): number {
-  return Math.max(
-    ...paths.map((path) => {
-      const value: unknown = document[path.split('.')[0] ?? ''];
-      return Array.isArray(value) ? Math.max(1, value.length) : 1;
-    }),
-  );
-}
-
 const page = [
   `# Sizes, ${new Date().toISOString().slice(0, 10)}`,
   '',
   `- command: \`node bench/sizes.ts --patients ${PATIENTS} --write\``,
   `- data: ${PATIENTS} synthetic patients, ${RESOURCES} resources each, one transaction a patient, one read a patient`,
-  '- BSON bytes are before compression; bytes of MongoDB indexes are not measured, their keys are counted',
+  '- BSON bytes are before compression. Bytes of index keys are computed from the documents by `bench/index-keys.ts`, not read from a server: no pages, no cells',
   '',
   ...lines,
   '',
