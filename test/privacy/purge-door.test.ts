@@ -44,8 +44,9 @@ const everything: Rights = { kind: 'everything' };
 const granted = (scope: string): Rights => ({ kind: 'granted', scopes: scopesOf(scope), patients: ['p'] });
 
 for (const [scope, status] of [
-  ['system/*.cruds', 202],
-  ['system/*.rd', 202],
+  // Subscriptions of others are part of every resource, and for roles that say so (decision 0049).
+  ['system/*.cruds', 403],
+  ['system/*.rd', 403],
   // A Binary belongs to what its securityContext names (decision 0046): who may not read that may not delete it.
   ['system/*.d system/Patient.r', 403],
   ['system/*.rs', 403],
@@ -61,17 +62,21 @@ for (const [scope, status] of [
 }
 
 const policy = loadPolicy({ roles: 'roles', labels: 'security-labels' });
-for (const [role, status] of [
+for (const [role, status, scope = 'system/*.cruds'] of [
   ['integration-engine', 202],
+  ['integration-engine', 202, 'system/*.rd'],
   ['administrator', 403],
   ['physician', 403],
   [undefined, 403],
 ] as const) {
-  test(`privacy@purge-scope: system/*.cruds with the role ${role} is answered ${status}`, async () => {
+  test(`privacy@purge-scope: ${scope} with the role ${role} is answered ${status}`, async () => {
     const situation = { purposes: [], actors: [], ...(role === undefined ? {} : { roles: [role] }) };
-    const rights: Rights = { kind: 'granted', scopes: scopesOf('system/*.cruds'), patients: [], situation };
+    const rights: Rights = { kind: 'granted', scopes: scopesOf(scope), patients: [], situation };
     const context = { ...engine.context, purges: desk, policy };
-    const caller = callerOf({ ...localFacts('door-3', '127.0.0.1'), principal: `role ${role}`, rights }, context);
+    const caller = callerOf(
+      { ...localFacts('door-3', '127.0.0.1'), principal: `role ${role} ${scope}`, rights },
+      context,
+    );
     const found = await answer(wire('POST', '/Patient/p/$purge'), caller, context);
     assert.equal(found.status, status, found.body);
   });

@@ -65,6 +65,8 @@ const doctor = (more: object = {}): Who => [
   [],
   { roles: ['physician'], purposes: [], actors: [], ...more },
 ];
+/** Subscriptions of others are part of everything: decision 0049. */
+const WHOLE: Who = ['system/*.cruds', [], { roles: ['integration-engine'], purposes: [], actors: [] }];
 const ALL =
   'free by-a by-b by-note-a by-note-b by-version by-ward by-hidden by-refused by-nothing by-itself by-other by-elsewhere by-identifier';
 
@@ -82,7 +84,12 @@ const seen: readonly [name: string, who: Who, ids: string][] = [
     NARROW,
     'free by-a by-note-a by-note-b by-version by-hidden',
   ],
-  ['who sees everything', ['system/*.cruds', []], ALL],
+  ['who sees everything', WHOLE, ALL],
+  [
+    'all scopes without such a role: not what names nothing that is here',
+    ['system/*.cruds', []],
+    'free by-a by-b by-note-a by-note-b by-version by-ward by-hidden by-refused',
+  ],
   ['a label on what is named', doctor(), 'free by-a by-b by-note-a by-note-b by-version by-ward by-refused'],
 ];
 for (const [name, who, ids] of seen) {
@@ -164,14 +171,13 @@ test('binary@securityContext what points at a Binary shows nothing of it: whoeve
 });
 
 test('binary@securityContext it moves with what it names, old versions too', async () => {
-  const all: Who = ['system/*.cruds', []];
-  await ask(all, 'PUT', '/Binary/moves', { body: binary('moves', on('Patient/a')) });
-  await ask(all, 'PUT', '/Binary/moves', { body: binary('moves', on('Patient/b')) });
+  await ask(WHOLE, 'PUT', '/Binary/moves', { body: binary('moves', on('Patient/a')) });
+  await ask(WHOLE, 'PUT', '/Binary/moves', { body: binary('moves', on('Patient/b')) });
   const get = async (path: string) => (await ask(APP, 'GET', `/Binary/moves${path}`)).status;
   assert.deepEqual([await get(''), await get('/_history/2'), await get('/_history/1')], [404, 404, 404]);
-  await ask(all, 'PUT', '/Binary/moves', { body: binary('moves', on('Patient/a')) });
+  await ask(WHOLE, 'PUT', '/Binary/moves', { body: binary('moves', on('Patient/a')) });
   assert.deepEqual([await get(''), await get('/_history/2'), await get('/_history/1')], [200, 404, 200]);
-  await ask(all, 'DELETE', '/DocumentReference/of-a');
+  await ask(WHOLE, 'DELETE', '/DocumentReference/of-a');
   assert.equal((await ask(APP, 'GET', '/Binary/by-note-a')).status, 404, 'what is deleted stands for nothing');
 });
 
