@@ -32,7 +32,9 @@ export interface Row {
   /** The nth request; requests repeat after `different`. */
   call(index: number, ground: Ground): Call;
   readonly different: number;
-  /** A hook call, also measured with one caller; `given`: it brings all it needs, so that it is timed cold, too. */
+  /** It adds to the patients, so it is measured when the rows that read them are done. */
+  readonly writes?: true;
+  /** A hook call, also measured with one caller, and cold; `given`: it brings all it needs. */
   readonly hook?: 'given' | 'fetched';
   /** True for a right answer to `call(0)`. */
   right(body: Body): boolean;
@@ -226,6 +228,7 @@ export const ROWS: readonly Row[] = [
   },
   {
     name: 'create',
+    writes: true,
     goal: 2000,
     status: 201,
     different: 1000,
@@ -238,6 +241,7 @@ export const ROWS: readonly Row[] = [
   },
   {
     name: 'transaction-50',
+    writes: true,
     goal: 3000,
     resources: 50,
     status: 200,

@@ -10,7 +10,7 @@ import { type Measurable, startServer } from './server.ts';
 const HELP = `npm run bench -- [options]
   --patients N        patients loaded before measuring, ${RESOURCES} resources each (200)
   --seconds N         length of each measurement (5)
-  --connections A,B   connections of the load generator (16,64; hook calls also 1)
+  --connections A,B   connections of the load generator (16,64; hook calls also 1, and the first after a start)
   --only A,B          rows: ${ROWS.map(({ name }) => name).join(', ')}, stall
   --node-options "X"  for the server, e.g. "--cpu-prof --cpu-prof-dir=profiles"
   --write             keep the tables as bench/results/<day>.md
@@ -179,7 +179,7 @@ const STALL_HEAD = [
 
 const FIRST_HEAD = ['first calls after the start, ms', 'cold', 'second', 'tenth'];
 
-/** Each hook right after the server says that it is ready, before anything else was asked. ms */
+/** Each hook right after the server says that it is ready, those before it asked only. ms */
 async function firstCalls(
   { url }: Measurable,
   rows: readonly Row[],
@@ -214,31 +214,36 @@ async function main(): Promise<void> {
     report.push(text);
   };
 
-  const server = await startServer(values['node-options'].split(' ').filter((option) => option !== ''));
+  let server = await startServer(values['node-options'].split(' ').filter((option) => option !== ''));
+  const first = async (kind: Row['hook']): Promise<void> => {
+    const rows = ROWS.filter(({ name, hook }) => hook === kind && chosen(name));
+    if (rows.length === 0) return;
+    const lines = await firstCalls(server, rows, ground);
+    report.push('', tableLine(FIRST_HEAD), tableLine(FIRST_HEAD.map(() => '---')), ...lines.map(tableLine), '');
+  };
   try {
     const empty = server.memoryMb();
-    if (ROWS.some(({ name, hook }) => hook === 'given' && chosen(name))) {
-      const lines = await firstCalls(
-        server,
-        ROWS.filter(({ name, hook }) => hook === 'given' && chosen(name)),
-        ground,
-      );
-      report.push(tableLine(FIRST_HEAD), tableLine(FIRST_HEAD.map(() => '---')), ...lines.map(tableLine), '');
-    }
+    await first('given');
     console.log(`loading ${patients} patients ...`);
     say(
       `${await fill(server, ground)}; memory ${empty.toFixed(0)} MB empty, ${server.memoryMb().toFixed(0)} MB loaded.`,
     );
+    server = await server.again();
+    await first('fetched');
     console.log(`\n${padded(HEAD)}`);
     report.push('', tableLine(HEAD), tableLine(HEAD.map(() => '---')));
     const alone = values.connections === undefined && !quick ? [1] : [];
-    for (const count of [...alone, ...connections]) {
-      let read: Line | undefined;
-      for (const row of ROWS.filter(({ name, hook }) => chosen(name) && (count > 1 || hook !== undefined))) {
-        const line = await measure(server, row, count, seconds, ground);
-        if (row.name === 'read') read = line;
-        console.log(padded(cells(line, read)));
-        report.push(tableLine(cells(line, read)));
+    const reads = new Map<number, Line>();
+    for (const writes of [undefined, true]) {
+      for (const count of [...alone, ...connections]) {
+        const isDue = ({ name, hook, writes: also }: Row): boolean =>
+          chosen(name) && also === writes && (count > 1 || hook !== undefined);
+        for (const row of ROWS.filter(isDue)) {
+          const line = await measure(server, row, count, seconds, ground);
+          if (row.name === 'read') reads.set(count, line);
+          console.log(padded(cells(line, reads.get(count))));
+          report.push(tableLine(cells(line, reads.get(count))));
+        }
       }
     }
     if (chosen('stall')) {
