@@ -195,6 +195,7 @@ export class Subscriptions implements SubscriptionDesk {
   }
 
   async token(ids: readonly string[], caller: Caller): Promise<BindingToken | undefined> {
+    await this.#read(ids);
     if (!ids.every((id) => this.mayBind(id, caller))) return undefined;
     const { context, timing, newToken, url } = this.#settings;
     const token = newToken();
@@ -206,12 +207,15 @@ export class Subscriptions implements SubscriptionDesk {
   async #redeem(token: string): Promise<readonly string[] | undefined> {
     const found = await redeemBinding(token, this.#settings.timing.now(), this.#settings.context.store);
     if (found === undefined) return undefined;
-    // Another process may have made it for a subscription that was not read here yet.
-    if (found.ids.some((id) => this.#websocket(id) === undefined)) {
-      this.#record();
-      await this.#recording;
-    }
+    await this.#read(found.ids);
     return found.ids.every((id) => this.#isFor(id, found)) ? found.ids : undefined;
+  }
+
+  /** Another process may have begun to serve what was not read here yet. */
+  async #read(ids: readonly string[]): Promise<void> {
+    if (ids.every((id) => this.#websocket(id) !== undefined)) return;
+    this.#record();
+    await this.#recording;
   }
 
   #isFor(id: string, { principal, seesAll }: Omit<Binding, 'ids'>): boolean {

@@ -92,6 +92,7 @@ test('two processes over one database', {
       assert.equal(made.status, 201, made.text);
       const at = `/Subscription/${made.json.id}`;
       await eventually(async () => (await first('GET', at)).json.status === 'active');
+      for (const send of [second, first]) assert.equal((await send('GET', `${at}/$get-ws-binding-token`)).status, 200);
       const issued = await first('GET', `${at}/$get-ws-binding-token`);
       assert.equal(issued.status, 200, issued.text);
       const token = /"name":"token","valueString":"([^"]+)"/.exec(issued.text)?.[1] ?? '';
