@@ -1,4 +1,4 @@
-/** `npm test`: everything, with reduced counts (under 15 minutes). `npm run test:full`: the stated counts, written to docs/test-results.md. MONGODB_URL: on a replica set. */
+/** `npm test`: everything, with reduced counts (about 15 minutes). `npm run test:full`: the stated counts, written to docs/test-results.md. MONGODB_URL: on a replica set. */
 import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
