@@ -45,7 +45,7 @@ function attestations(): string {
   return JSON.stringify([...scores, ...graphs].map((each) => ({ attestedBy: 'benchmark', at: '2026-01-01', ...each })));
 }
 
-/** @param nodeOptions options of Node before the file, e.g. `--cpu-prof` */
+/** @param nodeOptions options of Node before the file, e.g. `--inspect` */
 export async function startServer(
   nodeOptions: readonly string[],
   settings: Readonly<Record<string, string>> = {},

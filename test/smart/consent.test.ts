@@ -8,6 +8,7 @@ import { loadPolicy } from '../../src/smart/roles.ts';
 import type { Situation } from '../../src/smart/scopes.ts';
 import { type EngineWorld, engineWorld } from '../rest/engine-world.ts';
 import { idsOf, json, type Sent } from '../world.ts';
+import { consentOf } from './consent-body.ts';
 import { callerWith } from './tokens.ts';
 
 const of = (patient: string) => ({ subject: { reference: `Patient/${patient}` } });
@@ -52,14 +53,7 @@ const ask = (situation: Situation, method: string, url: string, sent?: Sent) =>
 let consents = 0;
 async function consent(provision: object | undefined, more: object = {}): Promise<string> {
   const id = `consent-${++consents}`;
-  const scope = { coding: [{ system: 'http://terminology.hl7.org/CodeSystem/consentscope', code: 'patient-privacy' }] };
-  const body = {
-    ...{ resourceType: 'Consent', id, status: 'active', scope, category: [code('x')] },
-    ...{ patient: { reference: 'Patient/a' }, policyRule: code('OPTIN') },
-    ...(provision === undefined ? {} : { provision }),
-    ...more,
-  };
-  const { status, body: text } = await w.send('PUT', `/Consent/${id}`, { body });
+  const { status, body: text } = await w.send('PUT', `/Consent/${id}`, { body: consentOf(id, provision, more) });
   assert.equal(status, 201, text);
   return id;
 }
