@@ -7,8 +7,8 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { readConfig } from '../src/config.ts';
-import { localCaller, localFacts } from '../src/rest/caller.ts';
 import { answer } from '../src/rest/interact.ts';
+import { localCaller, localFacts } from '../src/rest/permission/caller.ts';
 import { buildSystem } from '../src/system.ts';
 import { patientId, recordOf } from './data.ts';
 

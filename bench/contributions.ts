@@ -8,8 +8,8 @@ import { newestOf } from '../models/train/newest.ts';
 import { STUDIES } from '../models/train/studies.ts';
 import { readTable, vectorAt } from '../models/train/table.ts';
 import { loadSchemas, readChecked } from '../src/risk/manifest.ts';
-import { explainerIn } from '../src/risk/models.ts';
-import { openRunner } from '../src/risk/session.ts';
+import { explainerIn } from '../src/risk/models/models.ts';
+import { openRunner } from '../src/risk/models/session.ts';
 
 const ROWS = 300;
 const ROUNDS = 15;

@@ -4,9 +4,9 @@
  */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { loadCapability, SUPPORTED } from '../src/fhir/capability.ts';
-import type { Definitions, SearchParameter } from '../src/fhir/definitions.ts';
-import { loadDefinitions } from '../src/fhir/definitions-load.ts';
+import { loadCapability, SUPPORTED } from '../src/fhir/definitions/capability.ts';
+import type { Definitions, SearchParameter } from '../src/fhir/definitions/definitions.ts';
+import { loadDefinitions } from '../src/fhir/definitions/load.ts';
 import { COMPARTMENTS } from '../src/fhir/search/compartment.ts';
 
 const ROOT = join(import.meta.dirname, '..');

@@ -1,8 +1,8 @@
 /** docs/conformance.md: each claim of capability-statement.json with what shows it, from the ledger and the case tables. Nothing here is written by hand twice. */
 import { globSync, readFileSync } from 'node:fs';
-import { type Capability, type ClaimedType, loadCapability } from '../src/fhir/capability.ts';
-import type { Definitions, SearchParameterType } from '../src/fhir/definitions.ts';
-import { loadDefinitions } from '../src/fhir/definitions-load.ts';
+import { type Capability, type ClaimedType, loadCapability } from '../src/fhir/definitions/capability.ts';
+import type { Definitions, SearchParameterType } from '../src/fhir/definitions/definitions.ts';
+import { loadDefinitions } from '../src/fhir/definitions/load.ts';
 import { type Criterion, parseSearch } from '../src/fhir/search/query.ts';
 import { PREFIXES, SEARCH_LIMITS, SEARCH_TYPES, searchType } from '../src/fhir/search/types.ts';
 import { splitUnescaped } from '../src/fhir/search/value.ts';

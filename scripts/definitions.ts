@@ -31,7 +31,7 @@ import type {
   SearchParameterFile,
   StructuresFile,
   ValueSetsFile,
-} from '../src/fhir/definitions-file.ts';
+} from '../src/fhir/definitions/file.ts';
 
 const PACKAGES = [
   { name: 'hl7.fhir.r4.examples', version: '4.0.1', licence: 'CC0-1.0' },

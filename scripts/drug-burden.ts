@@ -8,10 +8,10 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import type { Resource } from '../src/fhir/resource.ts';
-import { loadDrugSafety } from '../src/risk/drug-safety.ts';
-import type { DrugSafety, Finding } from '../src/risk/finding.ts';
-import { byHazard } from '../src/risk/hazards.ts';
-import { toldOnce } from '../src/risk/told-once.ts';
+import type { DrugSafety, Finding } from '../src/risk/drugs/finding.ts';
+import { byHazard } from '../src/risk/drugs/hazards.ts';
+import { loadDrugSafety } from '../src/risk/drugs/safety.ts';
+import { toldOnce } from '../src/risk/drugs/told-once.ts';
 
 const ROOT = join(import.meta.dirname, '..');
 const RXNORM = 'http://www.nlm.nih.gov/research/umls/rxnorm';

@@ -4,7 +4,7 @@
  * work, which all write the first, do not keep it from being renewed. A commit of the work expects the first, so that what a holder
  * does after its lease ran out and somebody else began is not written, however wrong a clock is. Reasons: docs/decisions/0042-several-processes.md.
  */
-import type { Duty } from './rest/duty.ts';
+import type { Duty } from './rest/jobs/duty.ts';
 import type { Command, ResourceStore } from './store/port.ts';
 
 /** How long a lease holds without being renewed, and how often it is renewed, ms. */

@@ -1,17 +1,17 @@
 /** Watches the models over the decision records: `firewatch model drift`, and once a day in the server, whose readiness then warns. Decision 0031. */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { type DecisionRecord, decisionPage, type Seal } from './cds/decision-record.ts';
+import { type DecisionRecord, decisionPage, type Seal } from './cds/basis/decision-record.ts';
 import type { Progress } from './commands/progress.ts';
 import { isJsonObject, parseJson, type Resource } from './fhir/resource.ts';
-import type { CallerFacts } from './rest/caller.ts';
-import { localFacts } from './rest/caller.ts';
+import type { CallerFacts } from './rest/permission/caller.ts';
+import { localFacts } from './rest/permission/caller.ts';
 import type { FhirResponse, WireRequest } from './rest/request.ts';
 import type { Assessment, Models } from './risk/assessment.ts';
-import { type DriftLimits, type DriftReport, driftOf, type Reference, type Seen } from './risk/drift.ts';
 import { loadKnowledge } from './risk/knowledge.ts';
 import { loadSchemas, readChecked } from './risk/manifest.ts';
-import { outcomeOf } from './risk/outcomes.ts';
+import { type DriftLimits, type DriftReport, driftOf, type Reference, type Seen } from './risk/models/drift.ts';
+import { outcomeOf } from './risk/models/outcomes.ts';
 import type { ResourceStore } from './store/port.ts';
 
 const DAY_MS = 86_400_000;

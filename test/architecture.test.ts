@@ -24,17 +24,11 @@ const STORE_PACKAGES = [
 ];
 const ROOMS: readonly Room[] = [
   { prefix: 'fhir/quantity', rooms: ['fhir/'], packages: ['@lhncbc/ucum-lhc', 'node:module'] },
-  {
-    prefix: 'fhir/fhirpath',
-    rooms: ['fhir/'],
-    packages: ['fhirpath', 'fhirpath/fhir-context/r4', 'fhirpath/fhir-context/r4/index.js', 'node:module'],
-  },
-  { prefix: 'fhir/patch', rooms: ['fhir/'], packages: ['fast-json-patch'] },
-  { prefix: 'fhir/xml-read', rooms: ['fhir/'], packages: ['saxes'] },
-  { prefix: 'fhir/definitions-load', rooms: ['fhir/'], packages: ['node:fs', 'node:path', 'node:crypto'] },
-  { prefix: 'fhir/fhirpath', rooms: ['fhir/'], packages: ['fhirpath', 'node:module'] },
-  { prefix: 'fhir/patch-json', rooms: ['fhir/'], packages: ['fast-json-patch'] },
-  { prefix: 'fhir/terminology-load', rooms: ['fhir/'], packages: ['node:fs', 'node:path', 'node:crypto', 'node:zlib'] },
+  { prefix: 'fhir/path/fhirpath', rooms: ['fhir/'], packages: ['fhirpath', 'node:module'] },
+  { prefix: 'fhir/patch/', rooms: ['fhir/'], packages: ['fast-json-patch'] },
+  { prefix: 'fhir/xml/read', rooms: ['fhir/'], packages: ['saxes'] },
+  { prefix: 'fhir/definitions/load', rooms: ['fhir/'], packages: ['node:fs', 'node:path', 'node:crypto'] },
+  { prefix: 'fhir/terminology/load', rooms: ['fhir/'], packages: ['node:fs', 'node:path', 'node:crypto', 'node:zlib'] },
   { prefix: 'fhir/', rooms: [], packages: ['fhir/r4.d.ts'] },
   { prefix: 'store/port', rooms: ['fhir/'], packages: [] },
   {
@@ -54,7 +48,7 @@ const ROOMS: readonly Room[] = [
     packages: ['node:crypto', 'fhir/r4.d.ts'],
   },
   {
-    prefix: 'risk/session',
+    prefix: 'risk/models/session',
     rooms: ['fhir/', 'risk/'],
     packages: ['onnxruntime-node', 'node:worker_threads', 'node:url', 'node:module'],
   },
@@ -187,6 +181,48 @@ test('architecture@imports: a room imports only what its row names', () => {
   assert.deepEqual(wrong, []);
 });
 
+/**
+ * Folders of a room, in layers: a file imports its own layer, those before it, and the files at the top of the room. What stands in one
+ * layer may know each other; engines do not.
+ */
+const LAYERS: Readonly<Record<string, readonly (readonly string[])[]>> = {
+  'rest/': [['wire'], ['permission'], ['interactions'], ['operations'], ['privacy'], ['jobs']],
+  'cds/': [['hook'], ['clients'], ['services', 'cards'], ['basis'], ['call'], ['feedback']],
+  'risk/': [['features', 'triage'], ['scores'], ['models'], ['drugs']],
+};
+
+for (const [room, layers] of Object.entries(LAYERS)) {
+  const heightOf = (file: string): number =>
+    layers.findIndex((folders) => folders.some((folder) => file.startsWith(`${room}${folder}/`)));
+  test(`architecture@layers: folders of ${room} import downwards`, () => {
+    const inside = files.filter(({ file }) => file.startsWith(room) && file.split('/').length > 2);
+    assert.deepEqual(
+      inside.filter(({ file }) => heightOf(file) < 0).map(({ file }) => file),
+      [],
+      'every folder has its layer',
+    );
+    const wrong = inside.flatMap(({ file, text }) =>
+      importsOf(text)
+        .filter((from) => from.startsWith('.') && heightOf(join(dirname(file), from)) > heightOf(file))
+        .map((from) => `${file} imports ${from}`),
+    );
+    assert.deepEqual(wrong, []);
+  });
+}
+
+test('architecture@engines: the two engines do not know each other', () => {
+  const wrong = files.flatMap(({ file, text }) => {
+    const [, engine] = /^store\/(sqlite|mongodb)/.exec(file) ?? [];
+    const other = engine === 'sqlite' ? 'store/mongodb' : 'store/sqlite';
+    return engine === undefined
+      ? []
+      : importsOf(text)
+          .filter((from) => join(dirname(file), from).startsWith(other))
+          .map((from) => `${file} imports ${from}`);
+  });
+  assert.deepEqual(wrong, []);
+});
+
 test('architecture@top: nothing below imports the composition root', () => {
   const wrong = files
     .filter(({ file }) => roomOf(file) !== undefined)
@@ -203,12 +239,12 @@ const UNFILTERED = [
   'fhir/search/plan.ts',
   'parameters/client-parameters.ts',
   'privacy/purge.ts',
-  'rest/access-log.ts',
-  'rest/integrity.ts',
-  'rest/legal-hold.ts',
-  'rest/parameter-claim.ts',
-  'rest/patient-links.ts',
-  'rest/referred.ts',
+  'rest/interactions/integrity.ts',
+  'rest/interactions/parameter-claim.ts',
+  'rest/interactions/patient-links.ts',
+  'rest/permission/referred.ts',
+  'rest/privacy/access-log.ts',
+  'rest/privacy/legal-hold.ts',
   'smart/consent-actors.ts',
   'smart/held-consents.ts',
 ];
@@ -244,7 +280,7 @@ const ONLY_IN: readonly { readonly what: RegExp; readonly where: readonly string
   { what: /process\.env/, where: ['config.ts'], why: 'settings are one table' },
   {
     what: /Date\.now\(|new Date\(\)|randomUUID\(/,
-    where: ['ambient.ts', 'store/sqlite-commit.ts', 'store/mongodb-commit.ts'],
+    where: ['ambient.ts', 'store/sqlite/commit.ts', 'store/mongodb/commit.ts'],
     why: 'time and ids enter as Ambient; the writer stamps commits',
   },
   {

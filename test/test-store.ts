@@ -1,8 +1,8 @@
 /** The store of a test that is about something else: the embedded engine, or MongoDB when MONGODB_URL is set. */
 import { createHash } from 'node:crypto';
 import type { Engine } from '../src/store/engine.ts';
+import type { Clock } from '../src/store/mongodb/commit.ts';
 import { type MongoOptions, openMongo } from '../src/store/mongodb.ts';
-import type { Clock } from '../src/store/mongodb-commit.ts';
 import { openSqlite } from '../src/store/sqlite.ts';
 
 /** Databases of tests start with this: scripts/test.ts drops them when the run ends. */

@@ -2,18 +2,18 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Access } from '../src/audit.ts';
-import { loadCapability } from '../src/fhir/capability.ts';
 import { patientsOf } from '../src/fhir/compartment.ts';
-import { loadDefinitions } from '../src/fhir/definitions-load.ts';
-import { conformanceValidator } from '../src/fhir/profile-validator.ts';
+import { loadCapability } from '../src/fhir/definitions/capability.ts';
+import { loadDefinitions } from '../src/fhir/definitions/load.ts';
+import { conformanceValidator } from '../src/fhir/profile/validator.ts';
 import { isJsonObject, type Json, type JsonObject, type Resource } from '../src/fhir/resource.ts';
 import type { IndexEntry, Predicate } from '../src/fhir/search/algebra.ts';
 import { extractor } from '../src/fhir/search/extract.ts';
 import { planSearch } from '../src/fhir/search/plan.ts';
 import { parseSearch } from '../src/fhir/search/query.ts';
-import { localCaller, localFacts } from '../src/rest/caller.ts';
 import type { Caller, RestContext, RestSettings } from '../src/rest/context.ts';
 import { answer } from '../src/rest/interact.ts';
+import { localCaller, localFacts } from '../src/rest/permission/caller.ts';
 import type { FhirResponse, WireRequest } from '../src/rest/request.ts';
 import { MemoryStore } from './rest/memory-store.ts';
 

@@ -1,8 +1,8 @@
 /** Complaints of training rows as the server reads them: one text a line on standard input, its categories (space between, `?` when not understood) on standard output. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { complaintsOf } from '../../src/risk/complaint.ts';
 import { loadSchemas, readChecked } from '../../src/risk/manifest.ts';
+import { complaintsOf } from '../../src/risk/triage/complaint.ts';
 
 const MODELS = join(import.meta.dirname, '..');
 const table = readChecked(MODELS, 'complaints.json', loadSchemas(MODELS).complaints);

@@ -7,9 +7,9 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gunzipSync, gzipSync } from 'node:zlib';
-import { loadDrugKnowledge } from '../../src/risk/drug-knowledge.ts';
-import { ofConcept } from '../../src/risk/medication.ts';
-import { routeOf } from '../../src/risk/order-route.ts';
+import { loadDrugKnowledge } from '../../src/risk/drugs/knowledge.ts';
+import { ofConcept } from '../../src/risk/drugs/medication.ts';
+import { routeOf } from '../../src/risk/drugs/route.ts';
 
 const [from] = process.argv.slice(2);
 if (from === undefined) throw new TypeError('Usage: node models/train/drug-orders.ts <folder of the eICU demo>');

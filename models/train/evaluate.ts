@@ -5,11 +5,11 @@
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Reference } from '../../src/risk/drift.ts';
 import { loadSchemas, type ModelManifest, readChecked } from '../../src/risk/manifest.ts';
-import { openRunner, type Runner } from '../../src/risk/session.ts';
-import { treeEnsembleOf } from '../../src/risk/tree-ensemble.ts';
-import { explainerOf } from '../../src/risk/tree-shap.ts';
+import type { Reference } from '../../src/risk/models/drift.ts';
+import { openRunner, type Runner } from '../../src/risk/models/session.ts';
+import { treeEnsembleOf } from '../../src/risk/models/tree-ensemble.ts';
+import { explainerOf } from '../../src/risk/models/tree-shap.ts';
 import { filledCard } from './card.ts';
 import { figures } from './figures.ts';
 import {

@@ -4,7 +4,7 @@
  */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { RANK_FEATURES, RANKED_AT_ONCE } from '../../src/risk/finding-rank.ts';
+import { RANK_FEATURES, RANKED_AT_ONCE } from '../../src/risk/drugs/rank.ts';
 import { onnxBytes } from './onnx-writer.ts';
 
 const BIAS = -1.5;

@@ -8,7 +8,7 @@ import type { Resource } from '../../src/fhir/resource.ts';
 import { featuresOf } from '../../src/risk/assess.ts';
 import { loadKnowledge } from '../../src/risk/knowledge.ts';
 import { type Golden, loadSchemas, type ModelManifest, readChecked } from '../../src/risk/manifest.ts';
-import { openRunner } from '../../src/risk/session.ts';
+import { openRunner } from '../../src/risk/models/session.ts';
 import { newestOf } from './newest.ts';
 import { STUDIES } from './studies.ts';
 

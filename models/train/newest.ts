@@ -1,6 +1,6 @@
 /** The folder that training writes and evaluation reads: a model's highest version. Older ones stay as they were, for the decisions that name them. */
 import { join } from 'node:path';
-import { versionsOnDisk } from '../../src/risk/models.ts';
+import { versionsOnDisk } from '../../src/risk/models/models.ts';
 
 const MODELS = join(import.meta.dirname, '..');
 

@@ -1,4 +1,4 @@
-"""Reads texts as the server does: which kinds of a concept (models/concepts.json) a text names. The same rule as src/risk/concepts.ts."""
+"""Reads texts as the server does: which kinds of a concept (models/concepts.json) a text names. The same rule as src/risk/features/concepts.ts."""
 
 import json
 import re

@@ -1,6 +1,7 @@
-/** reference.json of a trained model: how its inputs were distributed among the training rows, by band. What drift is measured against (src/risk/drift.ts). */
-import type { Outcome, Reference, ReferenceInput } from '../../src/risk/drift.ts';
+/** reference.json of a trained model: how its inputs were distributed among the training rows, by band. What drift is measured against (src/risk/models/drift.ts). */
+
 import type { ModelManifest } from '../../src/risk/manifest.ts';
+import type { Outcome, Reference, ReferenceInput } from '../../src/risk/models/drift.ts';
 import { probabilityOf } from './metrics.ts';
 
 const DECILES = [1, 2, 3, 4, 5, 6, 7, 8, 9];

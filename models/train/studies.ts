@@ -1,5 +1,5 @@
 /** What is evaluated for each trained model: rows, groups that are drawn together, subgroups, and rules to compare with. */
-import type { Outcome } from '../../src/risk/drift.ts';
+import type { Outcome } from '../../src/risk/models/drift.ts';
 import type { Table } from './table.ts';
 
 export interface Study {

@@ -1,17 +1,17 @@
 /** What the CDS room is made of, and what goes in and out of a call. */
 import type { Ambient, Caller, RestContext } from '../rest/context.ts';
 import type { Models } from '../risk/assessment.ts';
-import type { DrugSafety } from '../risk/finding.ts';
-import type { Triage } from '../risk/triage.ts';
-import type { Answered } from './answered.ts';
-import type { BasisHandles } from './basis-link.ts';
-import type { Verified } from './bearer.ts';
-import type { Indicator } from './card.ts';
-import type { Seal } from './decision-record.ts';
-import type { OutsideReads, ReadOutside } from './outside-reads.ts';
-import type { OverrideMemory } from './override-memory.ts';
-import type { Door } from './reader.ts';
-import type { ScoreFiles } from './score-files.ts';
+import type { DrugSafety } from '../risk/drugs/finding.ts';
+import type { Triage } from '../risk/triage/triage.ts';
+import type { Seal } from './basis/decision-record.ts';
+import type { ScoreFiles } from './basis/score-files.ts';
+import type { Answered } from './call/answered.ts';
+import type { OutsideReads, ReadOutside } from './call/outside-reads.ts';
+import type { Door } from './call/reader.ts';
+import type { BasisHandles } from './cards/basis-link.ts';
+import type { Indicator } from './cards/card.ts';
+import type { Verified } from './clients/bearer.ts';
+import type { OverrideMemory } from './feedback/override-memory.ts';
 
 export interface CdsAnswer {
   readonly status: number;

@@ -1,11 +1,11 @@
 /** `firewatch explain`: a card's decision record in words, its scores computed again, for who runs the server. Its text holds the patient's values. */
 import type { Command } from 'commander';
-import type { DecisionRecord, RecordedTriage } from '../cds/decision-record.ts';
-import type { Explanation } from '../cds/explanation.ts';
-import { instantText } from '../cds/plain-text.ts';
-import type { Recomputed } from '../cds/recompute.ts';
+import type { DecisionRecord, RecordedTriage } from '../cds/basis/decision-record.ts';
+import type { Explanation } from '../cds/basis/explanation.ts';
+import type { Recomputed } from '../cds/basis/recompute.ts';
+import { instantText } from '../cds/cards/plain-text.ts';
 import { readConfig } from '../config.ts';
-import { localCaller, localFacts } from '../rest/caller.ts';
+import { localCaller, localFacts } from '../rest/permission/caller.ts';
 import type { Assessment, MissingInput, UsedInput } from '../risk/assessment.ts';
 import { buildSystem } from '../system.ts';
 

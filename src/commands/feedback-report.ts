@@ -1,7 +1,7 @@
 /** `firewatch feedback-report`: what became of every client's cards, page after page, for who runs the server. */
-import { type ReportQuery, rendered, reportQuery } from '../cds/feedback-report.ts';
-import { type ReportGroup, tally, together } from '../cds/feedback-tally.ts';
-import { localCaller, localFacts } from '../rest/caller.ts';
+import { type ReportQuery, rendered, reportQuery } from '../cds/feedback/report.ts';
+import { type ReportGroup, tally, together } from '../cds/feedback/tally.ts';
+import { localCaller, localFacts } from '../rest/permission/caller.ts';
 import type { System } from '../system.ts';
 
 export interface ReportOptions {

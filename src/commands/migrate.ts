@@ -5,14 +5,14 @@ import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import { systemAmbient } from '../ambient.ts';
 import { type Config, readConfig } from '../config.ts';
-import { loadDefinitions } from '../fhir/definitions-load.ts';
+import { loadDefinitions } from '../fhir/definitions/load.ts';
 import { FOLDERS } from '../folders.ts';
 import { Follower } from '../migrate/follow.ts';
 import { compare, comparison, isEqual, move } from '../migrate/move.ts';
 import { indexOf, layGround, storeParts } from '../open/ground.ts';
 import { secretOf } from '../open/installation-secret.ts';
 import type { IndexOf } from '../store/engine.ts';
-import { followSqlite, moveSqlite } from '../store/sqlite-transfer.ts';
+import { followSqlite, moveSqlite } from '../store/sqlite/transfer.ts';
 import type { Movable, Served } from '../store/transfer.ts';
 import { progressBar } from './progress.ts';
 
@@ -52,7 +52,7 @@ async function mongoOptions({ at, keys }: Place, types: readonly string[], index
   const headKey = secretOf({ DATA_DIR: keys }, 'audit.key');
   return { url: at, headKey, types, now: systemAmbient().now, indexOf };
 }
-const mongoMoves = () => import('../store/mongodb-transfer.ts');
+const mongoMoves = () => import('../store/mongodb/transfer.ts');
 
 /** @param indexOf what an online move makes index entries by */
 async function open(

@@ -2,8 +2,8 @@
 import type { Command } from 'commander';
 import { readConfig } from '../config.ts';
 import { FOLDERS } from '../folders.ts';
-import type { DriftReport } from '../risk/drift.ts';
-import { checkModel, type Proof } from '../risk/model-check.ts';
+import { checkModel, type Proof } from '../risk/models/check.ts';
+import type { DriftReport } from '../risk/models/drift.ts';
 import { buildSystem } from '../system.ts';
 import { progressBar } from './progress.ts';
 

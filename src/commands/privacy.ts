@@ -4,7 +4,7 @@ import type { Command } from 'commander';
 import { readConfig } from '../config.ts';
 import { registerFile } from '../open/privacy.ts';
 import { addToRegister, readRegister } from '../privacy/register.ts';
-import { compactSqlite } from '../store/sqlite-compact.ts';
+import { compactSqlite } from '../store/sqlite/compact.ts';
 import { buildSystem } from '../system.ts';
 
 export function privacyCommands(program: Command): void {

@@ -1,7 +1,7 @@
 /** `firewatch surveillance --from 2026-01-01 --to 2026-01-31`: judges days on demand, while no server runs on the store. */
 import { isJsonObject, type Json } from '../fhir/resource.ts';
 import { deskOf } from '../open/surveillance.ts';
-import { localFacts } from '../rest/caller.ts';
+import { localFacts } from '../rest/permission/caller.ts';
 import { dayOf, daysFrom, isDay } from '../surveillance/site-day.ts';
 import type { System } from '../system.ts';
 import type { Progress } from './progress.ts';

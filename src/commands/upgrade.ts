@@ -11,7 +11,7 @@ export function upgradeCommand(program: Command): void {
       const { MONGODB_URL: url } = readConfig();
       if (url === undefined) throw new Error('upgrade is for MONGODB_URL; the embedded database is upgraded at start.');
       const { connectMongo } = await import('../store/mongodb.ts');
-      const { finishUpgrade, upgradeState } = await import('../store/mongodb-upgrade.ts');
+      const { finishUpgrade, upgradeState } = await import('../store/mongodb/upgrade.ts');
       const { client, db } = connectMongo(url);
       try {
         console.log(JSON.stringify(finish ? await finishUpgrade(db, Date.now) : await upgradeState(db)));

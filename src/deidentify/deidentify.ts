@@ -2,8 +2,8 @@
  * A resource without what tells whose it is, by rules (deidentification/rules.json): an element that no rule keeps is removed, and so is what the
  * definitions do not know. Required elements that went say so (data-absent-reason `masked`). Source: 45 CFR 164.514(b)(2); docs/privacy.md.
  */
-import type { ElementDefinition } from '../fhir/definitions.ts';
-import { jsonNames } from '../fhir/definitions.ts';
+import type { ElementDefinition } from '../fhir/definitions/definitions.ts';
+import { jsonNames } from '../fhir/definitions/definitions.ts';
 import { isJsonObject, type Json, type JsonObject, type Resource } from '../fhir/resource.ts';
 import { type Action, actionOf, type Mode } from './rules.ts';
 import { type Place, type ValueSettings, valueRules } from './value.ts';

@@ -2,7 +2,7 @@
  * What becomes of a value, one function an action; undefined = it is removed. A text stays only where it is one of a closed list or has the form of
  * a code of a public system, so that no name can stand in its place. Source: 45 CFR 164.514(b)(2)(i)(A) to (R); docs/privacy.md.
  */
-import type { Definitions, ElementDefinition } from '../fhir/definitions.ts';
+import type { Definitions, ElementDefinition } from '../fhir/definitions/definitions.ts';
 import { convertUnit, isUnit, UCUM } from '../fhir/quantity.ts';
 import { isJsonObject, isNumber, type Json, type JsonObject, numberOf } from '../fhir/resource.ts';
 import { localReference } from '../fhir/search/value.ts';

@@ -5,17 +5,17 @@
  * What the caller may see is frozen at the kick-off. When Consents deny any of it at the end, the files are not released: docs/authorization.md.
  */
 import type { Deidentify } from '../deidentify/deidentify.ts';
-import type { Definitions } from '../fhir/definitions.ts';
+import type { Definitions } from '../fhir/definitions/definitions.ts';
 import { fhirError, operationOutcome } from '../fhir/outcome.ts';
 import { serialize } from '../fhir/resource.ts';
 import type { AccessFilter, Predicate, SearchPlan } from '../fhir/search/algebra.ts';
 import { and, not, or } from '../fhir/search/simplify.ts';
 import { NdjsonFiles } from '../jobs/ndjson.ts';
 import type { JobRun } from '../jobs/run.ts';
-import type { ExportJob, ExportUnit } from '../rest/export-job.ts';
-import { fingerprint } from '../rest/fingerprint.ts';
-import type { JobFile, JobResult } from '../rest/job.ts';
-import { shapedText, storedResource } from '../rest/represent.ts';
+import type { ExportJob, ExportUnit } from '../rest/jobs/export.ts';
+import type { JobFile, JobResult } from '../rest/jobs/job.ts';
+import { fingerprint } from '../rest/permission/fingerprint.ts';
+import { shapedText, storedResource } from '../rest/wire/represent.ts';
 import { type ResourceStore, type StoredVersion, StoreError } from '../store/port.ts';
 
 export interface ExportTools {

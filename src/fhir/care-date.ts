@@ -1,5 +1,5 @@
 /** When the care that a resource tells of took place, by search parameter. Source: FHIR R4 patient-operation-everything.html (start, end), the resources' search parameters. */
-import type { Capability } from './capability.ts';
+import type { Capability } from './definitions/capability.ts';
 import type { Predicate } from './search/algebra.ts';
 import { or } from './search/simplify.ts';
 import type { Interval } from './time.ts';

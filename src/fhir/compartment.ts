@@ -1,6 +1,6 @@
 /** Which Patients' compartments a resource lies in. Source: FHIR R4 compartmentdefinition-patient.html. */
-import type { Definitions } from './definitions.ts';
-import { compilePath, rootPlace, type Scope, type Visit } from './path.ts';
+import type { Definitions } from './definitions/definitions.ts';
+import { compilePath, rootPlace, type Scope, type Visit } from './path/path.ts';
 import { isJsonObject, type Json, type Resource } from './resource.ts';
 import { localReference } from './search/value.ts';
 

@@ -1,7 +1,8 @@
 /** Contained resources and the fragments that point at them. Source: references.html#contained, constraints dom-2 to dom-5 and ref-1. */
-import type { Findings } from './finding.ts';
-import { referencedType } from './reference-target.ts';
+
 import { isJsonObject, type Json, type JsonObject } from './resource.ts';
+import type { Findings } from './validation/finding.ts';
+import { referencedType } from './validation/reference-target.ts';
 
 /** What a contained resource has and has not: dom-2, dom-4, dom-5. */
 export function reportContained(value: JsonObject, findings: Findings): void {

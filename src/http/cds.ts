@@ -3,7 +3,7 @@ import type { Request, RequestHandler } from 'express';
 import type { Admitted, Cds, Peer } from '../cds/cds.ts';
 import type { CdsAnswer } from '../cds/parts.ts';
 import { FhirError, fhirError } from '../fhir/outcome.ts';
-import { localCaller, localFacts } from '../rest/caller.ts';
+import { localCaller, localFacts } from '../rest/permission/caller.ts';
 import type { Guard } from './access.ts';
 import { AbortedRequest, readBody } from './body.ts';
 import { send } from './headers.ts';

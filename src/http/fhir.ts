@@ -1,14 +1,14 @@
 /** Carries bytes between HTTP and the FHIR door; decides only which thread answers. */
 import type { Request, Response } from 'express';
 import { fhirError } from '../fhir/outcome.ts';
-import { isAnsweredLater, type Later } from '../rest/async-job.ts';
-import { type CallerFacts, localFacts, strangerFacts } from '../rest/caller.ts';
 import type { RestContext } from '../rest/context.ts';
 import { answer, refuse } from '../rest/interact.ts';
+import { isAnsweredLater, type Later } from '../rest/jobs/async.ts';
 import { isHeavyOperation } from '../rest/operations.ts';
-import { likelyFormat } from '../rest/parse-request.ts';
-import { placeOf } from '../rest/place.ts';
+import { type CallerFacts, localFacts, strangerFacts } from '../rest/permission/caller.ts';
 import type { FhirResponse, WireRequest } from '../rest/request.ts';
+import { likelyFormat } from '../rest/wire/parse-request.ts';
+import { placeOf } from '../rest/wire/place.ts';
 import { callerOf } from '../smart/access.ts';
 import type { Identify } from '../smart/identity.ts';
 import { StoreError } from '../store/port.ts';

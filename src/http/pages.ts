@@ -2,8 +2,8 @@
 import type { RequestHandler } from 'express';
 import type { FhirError } from '../fhir/outcome.ts';
 import type { PageAnswer, PublicPages } from '../pages/pages.ts';
-import { localCaller, localFacts } from '../rest/caller.ts';
 import type { Caller } from '../rest/context.ts';
+import { localCaller, localFacts } from '../rest/permission/caller.ts';
 import type { Guard } from './access.ts';
 import { send } from './headers.ts';
 

@@ -8,7 +8,7 @@ import { type FhirError, fhirError, operationOutcome } from '../fhir/outcome.ts'
 import { ID_PATTERN } from '../fhir/resource.ts';
 import type { RestContext } from '../rest/context.ts';
 import { answer } from '../rest/interact.ts';
-import { mayRead } from '../rest/read.ts';
+import { mayRead } from '../rest/interactions/read.ts';
 import type { FhirResponse } from '../rest/request.ts';
 import type { Identify } from '../smart/identity.ts';
 import type { Guard } from './access.ts';

@@ -2,7 +2,7 @@
 import { realpath, stat } from 'node:fs/promises';
 import { join, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { NamedFile } from '../rest/import-job.ts';
+import type { NamedFile } from '../rest/jobs/import.ts';
 
 /**
  * A regular file at or below the folder, by its name there or its `file:` URL, after links are followed.

@@ -11,15 +11,15 @@ import { FhirError, fhirError } from '../fhir/outcome.ts';
 import { isJsonObject, type Json, type JsonObject, parseJson, type Resource, serialize } from '../fhir/resource.ts';
 import { NdjsonFiles } from '../jobs/ndjson.ts';
 import type { JobRun } from '../jobs/run.ts';
-import { canonicalText } from '../rest/canonical.ts';
 import type { Caller, RestContext } from '../rest/context.ts';
-import type { ImportCount, ImportInput, ImportJob, ImportResult } from '../rest/import-job.ts';
 import { interact, refuse } from '../rest/interact.ts';
-import type { JobFile } from '../rest/job.ts';
-import { parseRequest } from '../rest/parse-request.ts';
-import { storedResource } from '../rest/represent.ts';
+import { normalised } from '../rest/interactions/write.ts';
+import type { ImportCount, ImportInput, ImportJob, ImportResult } from '../rest/jobs/import.ts';
+import type { JobFile } from '../rest/jobs/job.ts';
 import type { FhirRequest, WireRequest } from '../rest/request.ts';
-import { normalised } from '../rest/write.ts';
+import { canonicalText } from '../rest/wire/canonical.ts';
+import { parseRequest } from '../rest/wire/parse-request.ts';
+import { storedResource } from '../rest/wire/represent.ts';
 import { type Line, linesOf } from './lines.ts';
 
 export interface ImportTools {

@@ -1,9 +1,9 @@
 /** The desk of asynchronous requests: their bodies are files of their jobs, and the answer is one. Source: FHIR R4 async.html. */
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { AsyncOrder, AsyncResult } from '../rest/async-job.ts';
-import { BODY } from '../rest/async-job.ts';
-import type { Job, JobDesk } from '../rest/job.ts';
+import type { AsyncOrder, AsyncResult } from '../rest/jobs/async.ts';
+import { BODY } from '../rest/jobs/async.ts';
+import type { Job, JobDesk } from '../rest/jobs/job.ts';
 import { type DeskSettings, Jobs } from './desk.ts';
 import { FILE_MODE, isMissing } from './files.ts';
 import type { JobProgress, JobRun } from './run.ts';

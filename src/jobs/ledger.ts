@@ -7,7 +7,7 @@
  */
 import { createHash } from 'node:crypto';
 import { fhirError } from '../fhir/outcome.ts';
-import type { Job, JobOrder, JobResult } from '../rest/job.ts';
+import type { Job, JobOrder, JobResult } from '../rest/jobs/job.ts';
 import type { Command, Keyed, ResourceStore } from '../store/port.ts';
 
 export type LedgerStore = Pick<ResourceStore, 'commit' | 'keyed' | 'keyedPage'>;

@@ -4,7 +4,7 @@
  */
 import { type FileHandle, open, readdir, rm, truncate } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { JobFile } from '../rest/job.ts';
+import type { JobFile } from '../rest/jobs/job.ts';
 import { FILE_MODE } from './files.ts';
 
 /** Most files of one type and run: `Patient-20003.ndjson` is the third of the third run. */

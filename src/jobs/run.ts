@@ -1,5 +1,5 @@
 /** One run of a job: its folder, and what it wrote down of itself, which only the run that the job belongs to can change. */
-import type { JobOrder, JobResult } from '../rest/job.ts';
+import type { JobOrder, JobResult } from '../rest/jobs/job.ts';
 import type { Command } from '../store/port.ts';
 import { JobLedger, type LedgerStore } from './ledger.ts';
 

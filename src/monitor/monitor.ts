@@ -5,9 +5,9 @@
  * Bounded: one scoring of a patient an interval however many changes come, and a bound on patients that wait; the feed is the queue behind it.
  */
 
-import { localCaller, localFacts } from '../rest/caller.ts';
 import type { RestContext } from '../rest/context.ts';
-import { personOf } from '../rest/patient-links.ts';
+import { personOf } from '../rest/interactions/patient-links.ts';
+import { localCaller, localFacts } from '../rest/permission/caller.ts';
 import type { ResourceStore, StoredVersion } from '../store/port.ts';
 import { cursorOf, type KeptRow, readPatient, setCursor } from './patient-row.ts';
 import { type Due, type MonitorEvent, type RescoreSettings, rescore } from './rescore.ts';

@@ -1,14 +1,14 @@
 /** One patient scored again: read, judge, and everything that follows in one commit with the row that says it is done. */
 import { isJsonObject, type Resource, serialize } from '../fhir/resource.ts';
-import { localCaller, localFacts } from '../rest/caller.ts';
 import type { RestContext } from '../rest/context.ts';
 import { answer } from '../rest/interact.ts';
+import { localCaller, localFacts } from '../rest/permission/caller.ts';
 import type { Assessment, Evidence, Manifest, UsedInput } from '../risk/assessment.ts';
 import { ineligible } from '../risk/eligibility.ts';
-import { antibioticsGiven } from '../risk/infection.ts';
-import type { LoadedModels } from '../risk/models.ts';
+import { antibioticsGiven } from '../risk/features/infection.ts';
+import type { Knowledge } from '../risk/features/pick.ts';
+import type { LoadedModels } from '../risk/models/models.ts';
 import { isOwnOutput } from '../risk/own-output.ts';
-import type { Knowledge } from '../risk/pick.ts';
 import type { Command } from '../store/port.ts';
 import { announcing } from './announcement.ts';
 import { type AlertState, CALM, type Seen, type Step, step } from './crossing.ts';
@@ -43,7 +43,7 @@ export interface RescoreSettings {
   readonly newId: () => string;
   /** What follows from alerts that propose something. */
   readonly follow?: Follow;
-  /** Belongs to every commit: see src/rest/duty.ts. */
+  /** Belongs to every commit: see src/rest/jobs/duty.ts. */
   readonly fence?: readonly Command[];
 }
 

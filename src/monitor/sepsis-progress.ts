@@ -6,11 +6,11 @@
 import { isJsonObject, type JsonObject, type Resource } from '../fhir/resource.ts';
 import { instantText } from '../fhir/time.ts';
 import type { Evidence } from '../risk/assessment.ts';
-import { saysWord } from '../risk/code-set.ts';
-import { instantOf } from '../risk/encounter.ts';
-import { antibioticsGiven, cultures, type Event, medicationConcept } from '../risk/infection.ts';
+import { saysWord } from '../risk/features/code-set.ts';
+import { instantOf } from '../risk/features/encounter.ts';
+import { antibioticsGiven, cultures, type Event, medicationConcept } from '../risk/features/infection.ts';
+import { codings, effectiveAt, isOneOf, LOINC, sourceOf, words } from '../risk/features/observation.ts';
 import type { Vocabulary } from '../risk/manifest.ts';
-import { codings, effectiveAt, isOneOf, LOINC, sourceOf, words } from '../risk/observation.ts';
 import { MONITOR_SYSTEM } from '../risk/own-output.ts';
 import type { Element, Episode } from './patient-row.ts';
 

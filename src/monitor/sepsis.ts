@@ -6,13 +6,13 @@
 import type { JsonObject, Resource } from '../fhir/resource.ts';
 import { instantText } from '../fhir/time.ts';
 import type { Evidence } from '../risk/assessment.ts';
-import { isPresent } from '../risk/condition.ts';
-import { readFeature } from '../risk/features.ts';
+import { isPresent } from '../risk/features/condition.ts';
+import { readFeature } from '../risk/features/features.ts';
+import { LOINC } from '../risk/features/observation.ts';
+import { statementOf } from '../risk/features/statement.ts';
 import type { FeatureSpec } from '../risk/manifest.ts';
-import type { LoadedModels } from '../risk/models.ts';
-import { LOINC } from '../risk/observation.ts';
+import type { LoadedModels } from '../risk/models/models.ts';
 import { isOwnOutput, MONITOR_SYSTEM, PROPOSAL_TAG } from '../risk/own-output.ts';
-import { statementOf } from '../risk/statement.ts';
 import { idOf, type Occasion } from './notice.ts';
 import type { Element, Episode } from './patient-row.ts';
 import { type Ask, found } from './record.ts';

@@ -1,6 +1,6 @@
 /** Which of the records of one person is monitored: the one that is in use. Source: FHIR R4 patient.html#links, `replaced-by`. */
 import { isJsonObject, type Resource } from '../fhir/resource.ts';
-import { storedResource } from '../rest/represent.ts';
+import { storedResource } from '../rest/wire/represent.ts';
 import type { ResourceStore } from '../store/port.ts';
 
 /** @param person ids of the records of one person; the first that is held, active and not replaced, else the one asked for */

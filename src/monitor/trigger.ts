@@ -1,7 +1,7 @@
 /** Which rules a change concerns, and whom it is about. */
 import { isJsonObject, type Json, type Resource } from '../fhir/resource.ts';
-import { storedResource } from '../rest/represent.ts';
-import { effectiveAt } from '../risk/observation.ts';
+import { storedResource } from '../rest/wire/represent.ts';
+import { effectiveAt } from '../risk/features/observation.ts';
 import { isOwnOutput } from '../risk/own-output.ts';
 import type { ResourceStore, StoredVersion } from '../store/port.ts';
 import type { MonitorRule } from './rule.ts';

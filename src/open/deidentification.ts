@@ -10,7 +10,7 @@ import type { Deidentifying } from '../export/run.ts';
 import { FOLDERS } from '../folders.ts';
 import { FILE_MODE } from '../jobs/files.ts';
 import type { RestContext } from '../rest/context.ts';
-import type { ExportJob } from '../rest/export-job.ts';
+import type { ExportJob } from '../rest/jobs/export.ts';
 
 interface JobKey {
   readonly key: Uint8Array;

@@ -1,7 +1,7 @@
 /** The log of this process, with the names that its lines may hold. */
 import type { Cds } from '../cds/cds.ts';
 import type { Config } from '../config.ts';
-import type { Definitions } from '../fhir/definitions.ts';
+import type { Definitions } from '../fhir/definitions/definitions.ts';
 import { ROUTES } from '../http/app.ts';
 import type { Ambient } from '../rest/context.ts';
 import { createLog, type Log } from '../telemetry/log.ts';

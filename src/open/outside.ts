@@ -1,7 +1,7 @@
 /** What leaves this server, as configured: one allow-list for notifications, key sets of CDS clients, and reads of their FHIR servers. */
 
+import type { ReadOutside } from '../cds/call/outside-reads.ts';
 import type { CdsOptions } from '../cds/cds.ts';
-import type { ReadOutside } from '../cds/outside-reads.ts';
 import type { Config } from '../config.ts';
 import { isJsonObject } from '../fhir/resource.ts';
 import { isLoopback } from '../http/access.ts';

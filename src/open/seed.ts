@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import type { Progress } from '../commands/progress.ts';
 import { instantText } from '../fhir/time.ts';
 import { FOLDERS } from '../folders.ts';
-import { localFacts } from '../rest/caller.ts';
+import { localFacts } from '../rest/permission/caller.ts';
 import type { System } from '../system.ts';
 
 /** An instant with time and zone; dates without time (birth dates, onsets in years) stay as they are. */

@@ -6,7 +6,7 @@ import type { Guard } from '../http/access.ts';
 import { SubscriptionFeed } from '../http/subscription-feed.ts';
 import { Outbound } from '../outbound/outbound.ts';
 import type { RestContext } from '../rest/context.ts';
-import { personOf } from '../rest/patient-links.ts';
+import { personOf } from '../rest/interactions/patient-links.ts';
 import { callerNow } from '../smart/access.ts';
 import { type SubscriptionSettings, Subscriptions } from '../subscriptions/desk.ts';
 import type { Owner } from '../subscriptions/owner.ts';

@@ -4,7 +4,7 @@ import type { MessagePort } from 'node:worker_threads';
 import type { Config } from '../config.ts';
 import type { JobThread } from '../jobs/desk.ts';
 import type { Duties } from '../leases.ts';
-import type { SurveillanceDesk } from '../rest/surveillance-desk.ts';
+import type { SurveillanceDesk } from '../rest/operations/surveillance-desk.ts';
 import { type Definition, loadSurveillance } from '../surveillance/definition.ts';
 import { surveillanceDesk } from '../surveillance/desk.ts';
 import { dayOf, plusDays, startOf } from '../surveillance/site-day.ts';

@@ -1,10 +1,10 @@
 /** What one card stood on, for the clinician who was shown it: the patient's own inputs with dates and units, what each added, thresholds, gaps, sources. Source: FDA CDS guidance, criterion 4; 45 CFR 170.315(b)(11). */
-import type { CardBasis } from '../cds/basis.ts';
-import type { DecisionRecord } from '../cds/decision-record.ts';
-import { instantText } from '../cds/plain-text.ts';
-import type { Recomputed } from '../cds/recompute.ts';
+import type { CardBasis } from '../cds/basis/basis.ts';
+import type { DecisionRecord } from '../cds/basis/decision-record.ts';
+import type { Recomputed } from '../cds/basis/recompute.ts';
+import { instantText } from '../cds/cards/plain-text.ts';
 import type { Assessment, MissingInput, UsedInput } from '../risk/assessment.ts';
-import { esiId } from '../risk/esi.ts';
+import { esiId } from '../risk/triage/esi.ts';
 import type { CatalogueEntry } from './catalogue.ts';
 import { findingSections } from './finding-section.ts';
 import { facts, type Html, html, list, table, type Value, webLink } from './html.ts';

@@ -3,8 +3,8 @@ import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { isJsonObject, type JsonObject } from '../fhir/resource.ts';
-import { type EsiEdition, esiId } from '../risk/esi.ts';
-import { DRUG_SAFETY } from '../risk/finding.ts';
+import { DRUG_SAFETY } from '../risk/drugs/finding.ts';
+import { spanOf, withSpan } from '../risk/features/simultaneity.ts';
 import { loadKnowledge } from '../risk/knowledge.ts';
 import {
   cardProblems,
@@ -16,9 +16,9 @@ import {
   readModelFile,
   type Schemas,
 } from '../risk/manifest.ts';
-import { versionsOnDisk } from '../risk/models.ts';
-import { loadScores, type ScoreFile } from '../risk/score-file.ts';
-import { spanOf, withSpan } from '../risk/simultaneity.ts';
+import { versionsOnDisk } from '../risk/models/models.ts';
+import { loadScores, type ScoreFile } from '../risk/scores/score-file.ts';
+import { type EsiEdition, esiId } from '../risk/triage/esi.ts';
 
 interface Entry {
   readonly id: string;

@@ -1,8 +1,8 @@
 /** What a drug finding stood on: the drugs with state and date, allergy, facts of the patient, rule and citation. */
-import type { CardBasis } from '../cds/basis.ts';
-import type { RecordedFinding } from '../cds/decision-record.ts';
-import { instantText } from '../cds/plain-text.ts';
-import type { DrugMention } from '../risk/finding.ts';
+import type { CardBasis } from '../cds/basis/basis.ts';
+import type { RecordedFinding } from '../cds/basis/decision-record.ts';
+import { instantText } from '../cds/cards/plain-text.ts';
+import type { DrugMention } from '../risk/drugs/finding.ts';
 import { facts, type Html, html, table, webLink } from './html.ts';
 import { section } from './model-page.ts';
 

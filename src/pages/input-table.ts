@@ -1,6 +1,7 @@
 /** The inputs of a model or score, and whom it is for, as tables. Shapes: models/schema.json. */
+
+import { spanText } from '../risk/features/simultaneity.ts';
 import type { EligibilityRule, FeatureSpec, ModelManifest } from '../risk/manifest.ts';
-import { spanText } from '../risk/simultaneity.ts';
 import { type Html, html, list, table, type Value } from './html.ts';
 import { hoursText, numberText, unitText, words } from './words.ts';
 

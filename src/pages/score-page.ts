@@ -1,6 +1,6 @@
 /** Pages of what is no trained model: published scores with their point tables, triage rules, drug tables. */
 import type { JsonObject } from '../fhir/resource.ts';
-import type { ScoreFile, ScoreItem } from '../risk/score-file.ts';
+import type { ScoreFile, ScoreItem } from '../risk/scores/score-file.ts';
 import type { EsiEntry, KnowledgeEntry, ScoreEntry } from './catalogue.ts';
 import { facts, type Html, html, list, table, type Value, webLink } from './html.ts';
 import { eligibilityList, inputTable } from './input-table.ts';

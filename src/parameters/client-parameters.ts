@@ -3,13 +3,13 @@
  * is new, changed or gone are made in the background. Order of steps and why it is safe: docs/decisions/0017-search-parameters-at-run-time.md.
  */
 import { setTimeout as rest } from 'node:timers/promises';
-import { inForce } from '../fhir/custom-claims.ts';
-import { activeParameter, type CustomParameter, DEFINING_TYPE } from '../fhir/custom-parameter.ts';
+import { inForce } from '../fhir/definitions/custom-claims.ts';
+import { activeParameter, type CustomParameter, DEFINING_TYPE } from '../fhir/definitions/custom-parameter.ts';
 import { parseJson, type Resource } from '../fhir/resource.ts';
 import type { Predicate } from '../fhir/search/algebra.ts';
 import { unfilteredPlan } from '../fhir/search/plan.ts';
 import type { Duties } from '../leases.ts';
-import { settling, statesOf, unfinished } from '../rest/parameter-state.ts';
+import { settling, statesOf, unfinished } from '../rest/operations/parameter-state.ts';
 import type { ResourceStore } from '../store/port.ts';
 import type { Log } from '../telemetry/log.ts';
 import type { IndexThread } from '../threads/index-thread.ts';

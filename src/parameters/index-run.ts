@@ -3,7 +3,7 @@
  * parameters, whatever was added, changed or removed, so it may be repeated from any place: what is kept of it is how far it is.
  */
 import { parseJson, type Resource } from '../fhir/resource.ts';
-import { type HeldState, type IndexState, setState, statesOf } from '../rest/parameter-state.ts';
+import { type HeldState, type IndexState, setState, statesOf } from '../rest/operations/parameter-state.ts';
 import type { AttachedStore, IndexedRow } from '../store/engine.ts';
 import type { IndexEnd } from '../threads/index-thread.ts';
 import type { LiveContext } from './live-context.ts';

@@ -2,9 +2,9 @@
  * What a thread answers by, as one immutable snapshot at a time: a request keeps the one it began with. Only the making of index rows is always
  * by the newest: what a client defines is indexed at once, whoever writes. Reasons: docs/decisions/0017-search-parameters-at-run-time.md.
  */
-import { faultsOf, inForce, withClaims, withParameters } from '../fhir/custom-claims.ts';
-import { activeParameter, type CustomParameter, keyOf } from '../fhir/custom-parameter.ts';
-import type { SearchParameter } from '../fhir/definitions.ts';
+import { faultsOf, inForce, withClaims, withParameters } from '../fhir/definitions/custom-claims.ts';
+import { activeParameter, type CustomParameter, keyOf } from '../fhir/definitions/custom-parameter.ts';
+import type { SearchParameter } from '../fhir/definitions/definitions.ts';
 import type { Issue } from '../fhir/outcome.ts';
 import type { Resource } from '../fhir/resource.ts';
 import type { IndexEntry } from '../fhir/search/algebra.ts';

@@ -2,8 +2,8 @@
 import { existsSync, watch } from 'node:fs';
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Capability } from '../fhir/capability.ts';
-import { activeParameter, type CustomParameter } from '../fhir/custom-parameter.ts';
+import type { Capability } from '../fhir/definitions/capability.ts';
+import { activeParameter, type CustomParameter } from '../fhir/definitions/custom-parameter.ts';
 import { isJsonObject, parseJson } from '../fhir/resource.ts';
 
 /** Changes within this time are one: a file is seldom written at once. ms. */

@@ -4,7 +4,7 @@
  */
 import { isJsonObject, type Resource } from '../fhir/resource.ts';
 import type { Predicate } from '../fhir/search/algebra.ts';
-import { storedResource } from '../rest/represent.ts';
+import { storedResource } from '../rest/wire/represent.ts';
 import type { StoredVersion } from '../store/port.ts';
 
 export interface Looking {

@@ -4,7 +4,7 @@
  */
 import { isJsonObject, type Json, type Resource } from '../fhir/resource.ts';
 import type { RestContext } from '../rest/context.ts';
-import { storedResource } from '../rest/represent.ts';
+import { storedResource } from '../rest/wire/represent.ts';
 import type { Command, Keyed, StoredVersion } from '../store/port.ts';
 import { REVIEWS, serverOf, TOKEN } from './break-glass.ts';
 

@@ -5,10 +5,10 @@
 import { type FhirError, fhirError } from '../fhir/outcome.ts';
 import type { Resource } from '../fhir/resource.ts';
 import { instantText } from '../fhir/time.ts';
-import { localCaller, localFacts } from '../rest/caller.ts';
-import { put } from '../rest/change.ts';
 import type { Caller, RestContext } from '../rest/context.ts';
-import { PRIVACY_SYSTEM } from '../rest/legal-hold.ts';
+import { put } from '../rest/interactions/change.ts';
+import { localCaller, localFacts } from '../rest/permission/caller.ts';
+import { PRIVACY_SYSTEM } from '../rest/privacy/legal-hold.ts';
 import { type Command, StoreError } from '../store/port.ts';
 
 /** Why the glass was broken, as the user said it. */

@@ -5,8 +5,8 @@
 import type { Predicate } from '../fhir/search/algebra.ts';
 import { unfilteredPlan } from '../fhir/search/plan.ts';
 import type { JobProgress, JobRun } from '../jobs/run.ts';
-import { holdPlan, noHold } from '../rest/legal-hold.ts';
-import type { Purged, PurgeJob, PurgeResult } from '../rest/purge-job.ts';
+import type { Purged, PurgeJob, PurgeResult } from '../rest/jobs/purge.ts';
+import { holdPlan, noHold } from '../rest/privacy/legal-hold.ts';
 import { type AuditRow, type Command, FORGOTTEN, type ResourceStore, type StoredVersion } from '../store/port.ts';
 import { beside, binariesIn, usersOf } from './beside.ts';
 import { type TraceSpace, traceCommands } from './traces.ts';

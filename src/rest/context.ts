@@ -1,10 +1,10 @@
 /** Who asks, and what the door is given to answer. Built in system.ts, never read from anywhere else. */
 
 import type { Access, AccessEntry } from '../audit.ts';
-import type { Capability } from '../fhir/capability.ts';
-import type { Definitions } from '../fhir/definitions.ts';
+import type { Capability } from '../fhir/definitions/capability.ts';
+import type { Definitions } from '../fhir/definitions/definitions.ts';
 import type { Issue } from '../fhir/outcome.ts';
-import type { Asked } from '../fhir/profile-validator.ts';
+import type { Asked } from '../fhir/profile/validator.ts';
 import type { Resource } from '../fhir/resource.ts';
 import type { AccessFilter, IndexEntry, SearchPlan } from '../fhir/search/algebra.ts';
 import type { PatientLinks } from '../fhir/search/person.ts';
@@ -12,13 +12,13 @@ import type { SearchQuery } from '../fhir/search/query.ts';
 import type { AccessPolicy } from '../smart/policy.ts';
 import type { Rights } from '../smart/scopes.ts';
 import type { AuditRow, Command, ResourceStore, StoredVersion } from '../store/port.ts';
-import type { ExportDesk } from './export-job.ts';
-import type { ImportRoom } from './import-job.ts';
-import type { PurgeDesk } from './purge-job.ts';
+import type { ExportDesk } from './jobs/export.ts';
+import type { ImportRoom } from './jobs/import.ts';
+import type { PurgeDesk } from './jobs/purge.ts';
+import type { RiskDesk } from './operations/risk-desk.ts';
+import type { SubscriptionDesk } from './operations/subscription-desk.ts';
+import type { SurveillanceDesk } from './operations/surveillance-desk.ts';
 import type { FhirResponse } from './request.ts';
-import type { RiskDesk } from './risk-desk.ts';
-import type { SubscriptionDesk } from './subscription-desk.ts';
-import type { SurveillanceDesk } from './surveillance-desk.ts';
 
 /** How long what a caller may do can be done in their name when they do not ask: by subscriptions. Plain data. */
 export interface Term {

@@ -15,22 +15,22 @@ import type { Access } from '../audit.ts';
 import { FhirError, fhirError, operationOutcome } from '../fhir/outcome.ts';
 import type { AccessFilter } from '../fhir/search/algebra.ts';
 import { StoreError } from '../store/port.ts';
-import { attempted, attemptedWire } from './access-entry.ts';
-import { batch, transaction } from './bundle.ts';
-import { capabilities } from './capability.ts';
-import { challengeOf } from './challenge.ts';
-import { allowedMethods, assertClaimed } from './claimed.ts';
 import type { Caller, Performed, RestContext } from './context.ts';
-import { history } from './history.ts';
-import { assertPermitted } from './in-scope.ts';
+import { batch, transaction } from './interactions/bundle.ts';
+import { capabilities } from './interactions/capability.ts';
+import { history } from './interactions/history.ts';
+import { conditionalPatch, patch } from './interactions/patch.ts';
+import { read, vread } from './interactions/read.ts';
+import { search } from './interactions/search.ts';
+import { conditionalDelete, conditionalUpdate, create, remove, update } from './interactions/write.ts';
 import { operation } from './operations.ts';
-import { likelyFormat, parseRequest } from './parse-request.ts';
-import { conditionalPatch, patch } from './patch.ts';
-import { read, vread } from './read.ts';
-import { rendered, respond } from './represent.ts';
+import { attempted, attemptedWire } from './permission/access-entry.ts';
+import { allowedMethods, assertClaimed } from './permission/claimed.ts';
+import { assertPermitted } from './permission/in-scope.ts';
 import type { FhirRequest, FhirResponse, WireRequest } from './request.ts';
-import { search } from './search.ts';
-import { conditionalDelete, conditionalUpdate, create, remove, update } from './write.ts';
+import { challengeOf } from './wire/challenge.ts';
+import { likelyFormat, parseRequest } from './wire/parse-request.ts';
+import { rendered, respond } from './wire/represent.ts';
 
 /**
  * Answers what a transport hands over.

@@ -1,32 +1,38 @@
 /** Operations: which are served, and the step from a request to the function. Source: FHIR R4 operations.html. */
-import { type OperationId, operationId } from '../fhir/capability.ts';
+import { type OperationId, operationId } from '../fhir/definitions/capability.ts';
 import { fhirError } from '../fhir/outcome.ts';
 import { ID_PATTERN } from '../fhir/resource.ts';
-import { ACCESS_REPORT } from './access-report.ts';
-import { claimedOperation } from './claimed.ts';
 import type { Perform } from './context.ts';
-import { CONVERT } from './convert.ts';
-import { DEIDENTIFIED_EXPORT } from './deidentified-export.ts';
-import { DISCLOSURES } from './disclosures.ts';
-import { DOCUMENT } from './document.ts';
-import { EVALUATE } from './evaluate.ts';
-import { ENCOUNTER_EVERYTHING, PATIENT_EVERYTHING } from './everything.ts';
-import { EXPORT_GROUP, EXPORT_PATIENT, EXPORT_PATIENTS, EXPORT_SYSTEM } from './export-operation.ts';
-import { IMPORT } from './import-operation.ts';
-import { LASTN } from './lastn.ts';
-import { MERGE } from './merge.ts';
-import { META, META_ADD, META_DELETE } from './meta-operation.ts';
-import type { Operation, OperationLevel, OperationRequest } from './operation.ts';
-import { inputsOf } from './operation-input.ts';
-import { STATUS } from './parameter-status.ts';
-import { PURGE } from './purge-operation.ts';
-import { RECORD } from './record.ts';
-import { STATS } from './stats.ts';
-import { SUBSCRIPTION_EVENTS, SUBSCRIPTION_STATUS, SUBSCRIPTION_TOKEN } from './subscription-operations.ts';
-import { SURVEILLANCE } from './surveillance-operation.ts';
-import { EXPAND, LOOKUP, SUBSUMES, VALIDATE_IN_CODE_SYSTEM, VALIDATE_IN_VALUE_SET } from './terminology-operations.ts';
-import { TRANSLATE } from './translate.ts';
-import { VALIDATE } from './validate-operation.ts';
+import { DEIDENTIFIED_EXPORT } from './jobs/deidentified-export.ts';
+import { EXPORT_GROUP, EXPORT_PATIENT, EXPORT_PATIENTS, EXPORT_SYSTEM } from './jobs/export-operation.ts';
+import { IMPORT } from './jobs/import-operation.ts';
+import { PURGE } from './jobs/purge-operation.ts';
+import { CONVERT } from './operations/convert.ts';
+import { DOCUMENT } from './operations/document.ts';
+import { EVALUATE } from './operations/evaluate.ts';
+import { ENCOUNTER_EVERYTHING, PATIENT_EVERYTHING } from './operations/everything.ts';
+import { inputsOf } from './operations/input.ts';
+import { LASTN } from './operations/lastn.ts';
+import { MERGE } from './operations/merge.ts';
+import { META, META_ADD, META_DELETE } from './operations/meta.ts';
+import type { Operation, OperationLevel, OperationRequest } from './operations/operation.ts';
+import { STATUS } from './operations/parameter-status.ts';
+import { RECORD } from './operations/record.ts';
+import { STATS } from './operations/stats.ts';
+import { SUBSCRIPTION_EVENTS, SUBSCRIPTION_STATUS, SUBSCRIPTION_TOKEN } from './operations/subscriptions.ts';
+import { SURVEILLANCE } from './operations/surveillance.ts';
+import {
+  EXPAND,
+  LOOKUP,
+  SUBSUMES,
+  VALIDATE_IN_CODE_SYSTEM,
+  VALIDATE_IN_VALUE_SET,
+} from './operations/terminology-operations.ts';
+import { TRANSLATE } from './operations/translate.ts';
+import { VALIDATE } from './operations/validate.ts';
+import { claimedOperation } from './permission/claimed.ts';
+import { ACCESS_REPORT } from './privacy/access-report.ts';
+import { DISCLOSURES } from './privacy/disclosures.ts';
 
 /** THE table: id of the OperationDefinition -> what performs it. An id without a row does not compile. */
 export const OPERATIONS = {

@@ -1,5 +1,5 @@
 /** method + path + query + headers + body -> FhirRequest. Source: http.html#summary. No HTTP framework here; Bundle entries use the same parser. */
-import type { Patch } from '../fhir/patch.ts';
+import type { Patch } from '../fhir/patch/patch.ts';
 import type { Resource, ResourceKey } from '../fhir/resource.ts';
 
 /** What any transport hands over. Header names in lower case. */

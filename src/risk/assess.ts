@@ -1,14 +1,14 @@
 /** Resources + manifest + instant -> Assessment. No clinical failure throws: the stand-in answers, or nothing is said and why. */
 import type { Assessment, Evidence, MissingInput, UsedInput } from './assessment.ts';
 import { ineligible } from './eligibility.ts';
-import { readFeature } from './features.ts';
+import { readFeature } from './features/features.ts';
+import type { Feature } from './features/observation.ts';
+import type { Knowledge } from './features/pick.ts';
+import { ofOneMoment } from './features/simultaneity.ts';
 import type { FeatureSpec, ModelManifest } from './manifest.ts';
-import type { Feature } from './observation.ts';
-import type { Knowledge } from './pick.ts';
-import { fallbackOutputs } from './scores.ts';
-import type { ModelSession, Tensors } from './session.ts';
-import { ofOneMoment } from './simultaneity.ts';
-import type { Explainer } from './tree-shap.ts';
+import type { ModelSession, Tensors } from './models/session.ts';
+import type { Explainer } from './models/tree-shap.ts';
+import { fallbackOutputs } from './scores/stand-ins.ts';
 
 /** A model as loaded: the session that answers, or why it does not. */
 export interface ReadyModel {

@@ -69,7 +69,7 @@ export interface Evidence {
   readonly at: number;
 }
 
-/** Loaded models. Built by risk/models.ts; used by cds through this interface. */
+/** Loaded models. Built by risk/models/models.ts; used by cds through this interface. */
 export interface Models {
   readonly manifests: ReadonlyMap<string, Manifest>;
   /** Never rejects for clinical reasons: failure, overload or a missed deadline give the rule-based fallback, marked as such. */

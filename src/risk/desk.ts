@@ -4,7 +4,7 @@ import type { Assessment, Evidence, Manifest, Models } from './assessment.ts';
 import { evaluationIdentity, evaluationProvenance } from './kept-evaluation.ts';
 import { EVALUATION_SYSTEM } from './own-output.ts';
 import { deviceOf, type Frame, HASH_SYSTEM, riskAssessment } from './risk-assessment.ts';
-import { scoreObservations } from './score-observation.ts';
+import { scoreObservations } from './scores/score-observation.ts';
 
 /** Time that one model may take for one patient, ms; then its stand-in answers. */
 const DEADLINE_MS = 2000;

@@ -2,15 +2,15 @@
 
 import { isJsonObject, type Resource } from '../fhir/resource.ts';
 import type { Evidence } from './assessment.ts';
-import { setNamed } from './code-set.ts';
-import { classOf, currentEncounters, instantOf, intensiveCareSince, startOf } from './encounter.ts';
-import { readFeature } from './features.ts';
-import { antibiotics, cultures } from './infection.ts';
+import { setNamed } from './features/code-set.ts';
+import { classOf, currentEncounters, instantOf, intensiveCareSince, startOf } from './features/encounter.ts';
+import { readFeature } from './features/features.ts';
+import { antibiotics, cultures } from './features/infection.ts';
+import { numericValue, readings, textOf } from './features/observation.ts';
+import { type Knowledge, wantedCodes } from './features/pick.ts';
+import { isRisingCreatinine } from './features/renal-function.ts';
+import { statementOf } from './features/statement.ts';
 import type { EligibilityRule, FeatureSpec, Vocabulary } from './manifest.ts';
-import { numericValue, readings, textOf } from './observation.ts';
-import { type Knowledge, wantedCodes } from './pick.ts';
-import { isRisingCreatinine } from './renal-function.ts';
-import { statementOf } from './statement.ts';
 
 const HOUR_MS = 3_600_000;
 

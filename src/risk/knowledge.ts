@@ -1,7 +1,8 @@
 /** The tables of the models folder that features share: vocabulary, units, complaints, concepts. */
-import { type ComplaintTable, complaintProblems } from './complaint-table.ts';
+
+import type { Knowledge } from './features/pick.ts';
 import { readChecked, type Schemas } from './manifest.ts';
-import type { Knowledge } from './pick.ts';
+import { type ComplaintTable, complaintProblems } from './triage/complaint-table.ts';
 
 function readComplaints(folder: string, schemas: Schemas): ComplaintTable {
   const table = readChecked(folder, 'complaints.json', schemas.complaints);

@@ -4,10 +4,10 @@ import { join } from 'node:path';
 import { Ajv, type ErrorObject, type ValidateFunction } from 'ajv';
 import type { Resource } from '../fhir/resource.ts';
 import type { Manifest } from './assessment.ts';
-import type { ComplaintTable } from './complaint-table.ts';
-import type { DriftLimits, Reference } from './drift.ts';
-import type { EsiEdition } from './esi.ts';
-import type { ScoreFile } from './score-file.ts';
+import type { DriftLimits, Reference } from './models/drift.ts';
+import type { ScoreFile } from './scores/score-file.ts';
+import type { ComplaintTable } from './triage/complaint-table.ts';
+import type { EsiEdition } from './triage/esi.ts';
 
 export type FeatureKind =
   | 'latest-observation'
@@ -162,7 +162,7 @@ export interface ModelManifest extends Manifest {
   readonly eligibility?: readonly EligibilityRule[];
   /** Dated inputs older than `hours` before the instant judged at (`now`) or before the newest of them (`each-other`) are missing. */
   readonly simultaneity?: { readonly hours: number; readonly of: 'now' | 'each-other' } | undefined;
-  /** Row of scores.ts that stands in. */
+  /** Row of scores/stand-ins.ts that stands in. */
   readonly fallback: string;
 }
 

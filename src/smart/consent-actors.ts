@@ -5,7 +5,7 @@ import { unfilteredPlan } from '../fhir/search/plan.ts';
 import { or } from '../fhir/search/simplify.ts';
 import { localReference } from '../fhir/search/value.ts';
 import type { RestContext } from '../rest/context.ts';
-import { storedResource } from '../rest/represent.ts';
+import { storedResource } from '../rest/wire/represent.ts';
 
 type Held = Pick<RestContext, 'store' | 'settings'>;
 

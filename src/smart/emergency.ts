@@ -3,7 +3,7 @@
  * Source: HL7 v3-ActReason (BTG); 45 CFR 164.312(a)(2)(ii); docs/privacy.md, decision 0044.
  */
 import type { Verb } from '../fhir/search/algebra.ts';
-import type { CallerFacts } from '../rest/caller.ts';
+import type { CallerFacts } from '../rest/permission/caller.ts';
 import type { AccessToken } from './bearer.ts';
 import type { AccessPolicy } from './policy.ts';
 import type { Scope } from './scopes.ts';

@@ -7,8 +7,8 @@ import { PATIENT, PATIENT_LINK } from '../fhir/search/person.ts';
 import { unfilteredPlan } from '../fhir/search/plan.ts';
 import { localReference } from '../fhir/search/value.ts';
 import type { RestContext } from '../rest/context.ts';
-import { linksOf } from '../rest/patient-links.ts';
-import { storedResource } from '../rest/represent.ts';
+import { linksOf } from '../rest/interactions/patient-links.ts';
+import { storedResource } from '../rest/wire/represent.ts';
 import type { ResourceStore, StoredVersion } from '../store/port.ts';
 import { type ConsentRule, mayDeny, type Provision, ruleOf } from './consent-rule.ts';
 

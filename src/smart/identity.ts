@@ -2,9 +2,9 @@
 import { createHash } from 'node:crypto';
 import type { AccessFilter } from '../fhir/search/algebra.ts';
 import { ALL } from '../fhir/search/simplify.ts';
-import type { CallerFacts } from '../rest/caller.ts';
 import type { RestContext, Term } from '../rest/context.ts';
-import { personOf } from '../rest/patient-links.ts';
+import { personOf } from '../rest/interactions/patient-links.ts';
+import type { CallerFacts } from '../rest/permission/caller.ts';
 import type { AccessToken, TokenVerifier } from './bearer.ts';
 import { emergencyScopes, emergencyVerbs, isEmergency, type TellEmergency } from './emergency.ts';
 import type { AccessPolicy } from './policy.ts';

@@ -5,19 +5,19 @@ import type { RenderAuditEvent } from '../audit.ts';
 import type { ResourceKey } from '../fhir/resource.ts';
 import type { SearchPlan } from '../fhir/search/algebra.ts';
 import type { AttachedStore, AuditVerdict, Engine, IndexedRow, IndexOf } from './engine.ts';
-import { HeadKey, verifyChains } from './mongodb-audit.ts';
-import { AuditReader } from './mongodb-audit-read.ts';
-import { type Clock, Committer, isBeside } from './mongodb-commit.ts';
-import { storeError } from './mongodb-errors.ts';
-import { type Collections, collectionsOf, EVER, type KeyedDoc, leftUntil, TypeNumbers } from './mongodb-layout.ts';
-import { Life } from './mongodb-life.ts';
-import { assertFloor, LAYOUTS, type Layout, prepare } from './mongodb-prepare.ts';
-import { indexIsStale, indexPage, reindexAll, remake } from './mongodb-reindex.ts';
-import { Searcher } from './mongodb-search.ts';
-import { Stamps } from './mongodb-stamp.ts';
-import { Subjects } from './mongodb-subjects.ts';
-import { READ_MS, Versions } from './mongodb-versions.ts';
-import { Watch } from './mongodb-watch.ts';
+import { HeadKey, verifyChains } from './mongodb/audit.ts';
+import { AuditReader } from './mongodb/audit-read.ts';
+import { type Clock, Committer, isBeside } from './mongodb/commit.ts';
+import { storeError } from './mongodb/errors.ts';
+import { type Collections, collectionsOf, EVER, type KeyedDoc, leftUntil, TypeNumbers } from './mongodb/layout.ts';
+import { Life } from './mongodb/life.ts';
+import { assertFloor, LAYOUTS, type Layout, prepare } from './mongodb/prepare.ts';
+import { indexIsStale, indexPage, reindexAll, remake } from './mongodb/reindex.ts';
+import { Searcher } from './mongodb/search.ts';
+import { Stamps } from './mongodb/stamp.ts';
+import { Subjects } from './mongodb/subjects.ts';
+import { READ_MS, Versions } from './mongodb/versions.ts';
+import { Watch } from './mongodb/watch.ts';
 import {
   type CommitRequest,
   type CommitResult,

@@ -17,13 +17,13 @@ import {
   type StoredVersion,
   StoreError,
 } from './port.ts';
-import { verifyChain } from './sqlite-audit.ts';
-import { AuditReader } from './sqlite-audit-read.ts';
-import { WriterChannel } from './sqlite-channel.ts';
-import { Dictionary } from './sqlite-dictionary.ts';
-import type { Total } from './sqlite-estimate.ts';
-import { isShut } from './sqlite-journal.ts';
-import { keyedPage, readKeyed } from './sqlite-keyed.ts';
+import { verifyChain } from './sqlite/audit.ts';
+import { AuditReader } from './sqlite/audit-read.ts';
+import { WriterChannel } from './sqlite/channel.ts';
+import { Dictionary } from './sqlite/dictionary.ts';
+import type { Total } from './sqlite/estimate.ts';
+import { isShut } from './sqlite/journal.ts';
+import { keyedPage, readKeyed } from './sqlite/keyed.ts';
 import {
   indexIsCurrent,
   indexPage,
@@ -32,13 +32,13 @@ import {
   prepareIndex,
   reindexAll,
   remakeRows,
-} from './sqlite-reindex.ts';
-import { connect, lockFolder, migrate, type Place, synchronousOf } from './sqlite-schema.ts';
-import { Searcher } from './sqlite-search.ts';
-import { Snapshot } from './sqlite-snapshot.ts';
-import { Statements, sql } from './sqlite-sql.ts';
-import { SqliteThreads, type ThreadOptions } from './sqlite-threads.ts';
-import { Versions } from './sqlite-versions.ts';
+} from './sqlite/reindex.ts';
+import { connect, lockFolder, migrate, type Place, synchronousOf } from './sqlite/schema.ts';
+import { Searcher } from './sqlite/search.ts';
+import { Snapshot } from './sqlite/snapshot.ts';
+import { Statements, sql } from './sqlite/sql.ts';
+import { SqliteThreads, type ThreadOptions } from './sqlite/threads.ts';
+import { Versions } from './sqlite/versions.ts';
 import { BEING_FILLED, FILLING, LEFT } from './transfer.ts';
 
 export interface SqliteOptions extends ThreadOptions {

@@ -1,5 +1,5 @@
 /** Search strings as criteria: judged on one version in hand by the meaning that a search has. Source: FHIR R4 subscription.html, `Subscription.criteria`. */
-import type { Capability } from '../fhir/capability.ts';
+import type { Capability } from '../fhir/definitions/capability.ts';
 import { FhirError, fhirError } from '../fhir/outcome.ts';
 import type { AccessFilter, Predicate, SearchPlan } from '../fhir/search/algebra.ts';
 import type { SearchQuery } from '../fhir/search/query.ts';

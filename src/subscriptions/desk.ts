@@ -1,13 +1,13 @@
 /** Subscriptions as the server runs them: the recorder, a lane for each, the websockets, and what operations ask. Main thread only. */
 import { serialize } from '../fhir/resource.ts';
 import type { Outbound } from '../outbound/outbound.ts';
-import { localCaller, localFacts } from '../rest/caller.ts';
 import type { Caller, RestContext } from '../rest/context.ts';
-import type { Duty } from '../rest/duty.ts';
 import { answer } from '../rest/interact.ts';
-import { permitsVersion, seesEverything } from '../rest/permission.ts';
-import { storedResource } from '../rest/represent.ts';
-import type { BindingToken, EventsAsked, EventsFound, SubscriptionDesk } from '../rest/subscription-desk.ts';
+import type { Duty } from '../rest/jobs/duty.ts';
+import type { BindingToken, EventsAsked, EventsFound, SubscriptionDesk } from '../rest/operations/subscription-desk.ts';
+import { localCaller, localFacts } from '../rest/permission/caller.ts';
+import { permitsVersion, seesEverything } from '../rest/permission/permission.ts';
+import { storedResource } from '../rest/wire/represent.ts';
 import type { CommitSignal, ResourceStore, StoredVersion } from '../store/port.ts';
 import { type Binding, keepBinding, redeemBinding } from './binding.ts';
 import { originOf } from './header.ts';

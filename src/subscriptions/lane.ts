@@ -4,7 +4,7 @@
  * Source: Subscriptions R5 Backport 1.1.0 (channels, errors); docs/decisions/0018-subscriptions.md.
  */
 import { OutboundError } from '../outbound/outbound.ts';
-import type { Duty } from '../rest/duty.ts';
+import type { Duty } from '../rest/jobs/duty.ts';
 import type { ResourceStore } from '../store/port.ts';
 import type { Status } from './notification.ts';
 import { OVER } from './owner.ts';

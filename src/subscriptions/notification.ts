@@ -2,10 +2,10 @@
  * Notifications: a history Bundle whose first entry is the subscription's status as Parameters. Source: Subscriptions R5 Backport 1.1.0,
  * `backport-subscription-notification-r4`, `backport-subscription-status-r4`. Stored resources go in as they are stored.
  */
-import type { Definitions } from '../fhir/definitions.ts';
+import type { Definitions } from '../fhir/definitions/definitions.ts';
 import { type Json, type JsonObject, serialize } from '../fhir/resource.ts';
 import { instantText } from '../fhir/time.ts';
-import { writeXml } from '../fhir/xml-write.ts';
+import { writeXml } from '../fhir/xml/write.ts';
 import type { ResourceStore } from '../store/port.ts';
 import type { SubscriptionEvent } from './record.ts';
 import type { Content, Format, Understood } from './subscription.ts';

@@ -2,9 +2,10 @@
  * In whose name a subscription is served: who last asked for it, with what they might see then. Kept beside the resource, since a resource can
  * say anything of itself. Source: docs/authorization.md; FHIR R4 subscription.html#safety.
  */
-import type { CallerFacts } from '../rest/caller.ts';
+
 import type { Caller } from '../rest/context.ts';
-import { assertInScope } from '../rest/permission.ts';
+import type { CallerFacts } from '../rest/permission/caller.ts';
+import { assertInScope } from '../rest/permission/permission.ts';
 import type { Command } from '../store/port.ts';
 import type { Understood } from './subscription.ts';
 import { typesOf } from './trigger.ts';

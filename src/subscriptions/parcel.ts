@@ -1,5 +1,5 @@
 /** What one attempt carries and how: rest-hook calls and websocket messages. Source: FHIR R4 subscription.html (channels); Subscriptions R5 Backport 1.1.0. */
-import type { Definitions } from '../fhir/definitions.ts';
+import type { Definitions } from '../fhir/definitions/definitions.ts';
 import type { Call, Outbound } from '../outbound/outbound.ts';
 import { revealed } from './header.ts';
 import { formatted, type Making, MIME, type NotificationType, notification } from './notification.ts';

@@ -5,7 +5,7 @@
  */
 import { setImmediate as pause } from 'node:timers/promises';
 import { parseOwnJson, type Resource } from '../fhir/resource.ts';
-import { storedResource } from '../rest/represent.ts';
+import { storedResource } from '../rest/wire/represent.ts';
 import type { Command, ResourceStore, StoredVersion } from '../store/port.ts';
 import { forgetHeaders } from './header.ts';
 import type { Status } from './notification.ts';

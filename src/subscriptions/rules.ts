@@ -2,9 +2,9 @@
 import type { Issue } from '../fhir/outcome.ts';
 import type { Resource } from '../fhir/resource.ts';
 import { ownerIn } from '../fhir/search/owner.ts';
-import { isAlike } from '../rest/canonical.ts';
 import type { Caller, Ruled } from '../rest/context.ts';
-import { storedResource } from '../rest/represent.ts';
+import { isAlike } from '../rest/wire/canonical.ts';
+import { storedResource } from '../rest/wire/represent.ts';
 import type { StoredVersion } from '../store/port.ts';
 import { withheld } from './header.ts';
 import { assertMayHear, setOwner } from './owner.ts';

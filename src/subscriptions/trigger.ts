@@ -1,9 +1,9 @@
 /** Whether a change triggers a subscription. Source: FHIR R4 subscription.html (criteria); R5 subscriptiontopic.html (resourceTrigger, canFilterBy). */
-import { criterionOf } from '../fhir/fhirpath.ts';
+import { criterionOf } from '../fhir/path/fhirpath.ts';
 import type { Resource } from '../fhir/resource.ts';
 import type { IndexEntry } from '../fhir/search/algebra.ts';
 import { type Subject, satisfies } from '../fhir/search/satisfies.ts';
-import { storedResource } from '../rest/represent.ts';
+import { storedResource } from '../rest/wire/represent.ts';
 import type { ResourceStore, StoredVersion } from '../store/port.ts';
 import type { Criteria } from './criteria.ts';
 import type { Understood } from './subscription.ts';

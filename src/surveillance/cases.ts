@@ -4,7 +4,7 @@
  */
 import { localReference } from '../fhir/search/value.ts';
 import { intervalOf } from '../fhir/time.ts';
-import { personsOf } from '../rest/patient-links.ts';
+import { personsOf } from '../rest/interactions/patient-links.ts';
 import type { Definition, SourceSpec } from './definition.ts';
 import type { SurveillanceDoor } from './door.ts';
 import { type Day, dayOfText, plusDays, startOf } from './site-day.ts';

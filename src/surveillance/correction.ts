@@ -4,7 +4,7 @@
  * days of their cases. Work: the changes, and the cases of those that moved.
  */
 import { isJsonObject, type Json, type Resource } from '../fhir/resource.ts';
-import { storedResource } from '../rest/represent.ts';
+import { storedResource } from '../rest/wire/represent.ts';
 import type { StoredVersion } from '../store/port.ts';
 import type { CodeSet, Definition, SourceSpec, SourceType } from './definition.ts';
 import type { SurveillanceDoor } from './door.ts';

@@ -2,8 +2,8 @@
 import type { JsonObject, Resource } from '../fhir/resource.ts';
 import { isJsonObject } from '../fhir/resource.ts';
 import type { RestContext } from '../rest/context.ts';
-import { storedResource } from '../rest/represent.ts';
-import type { SurveillanceAsked, SurveillanceDesk } from '../rest/surveillance-desk.ts';
+import type { SurveillanceAsked, SurveillanceDesk } from '../rest/operations/surveillance-desk.ts';
+import { storedResource } from '../rest/wire/represent.ts';
 import { keptDays } from './count-book.ts';
 import type { Definition } from './definition.ts';
 import { SurveillanceDoor } from './door.ts';

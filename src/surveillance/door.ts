@@ -2,10 +2,10 @@
 import { fhirError } from '../fhir/outcome.ts';
 import { isJsonObject, type Json, parseJson, type Resource, serialize } from '../fhir/resource.ts';
 import type { AccessFilter } from '../fhir/search/algebra.ts';
-import { localCaller, localFacts } from '../rest/caller.ts';
 import type { Caller, RestContext } from '../rest/context.ts';
 import { answer } from '../rest/interact.ts';
-import { storedResource } from '../rest/represent.ts';
+import { localCaller, localFacts } from '../rest/permission/caller.ts';
+import { storedResource } from '../rest/wire/represent.ts';
 
 /** Resources a page: a few ms of reading. */
 const PAGE = 200;

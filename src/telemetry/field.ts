@@ -175,5 +175,5 @@ export function checkedFields(
   return checked;
 }
 
-/** True for one line of a stack as it may be written: `src/rest/read.ts:12`. */
+/** True for one line of a stack as it may be written: `src/rest/interactions/read.ts:12`. */
 export const isFrame = (text: string): boolean => FRAME.test(text);

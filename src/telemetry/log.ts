@@ -88,7 +88,7 @@ function described(error: unknown): LogFields {
 }
 
 /**
- * `src/rest/read.ts:12` of each frame inside this project or Node. The message, which a stack repeats, is cut off first; when it is not
+ * `src/rest/interactions/read.ts:12` of each frame inside this project or Node. The message, which a stack repeats, is cut off first; when it is not
  * found where it must be there are no frames, because its lines could look like frames.
  */
 function framesOf(error: unknown): readonly string[] | undefined {

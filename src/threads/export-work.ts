@@ -1,8 +1,8 @@
 /** One export job: small pages by an own read connection. */
 import { type ExportProgress, runExport } from '../export/run.ts';
 import { deidentifying } from '../open/deidentification.ts';
-import type { ExportOrder } from '../rest/export-job.ts';
-import type { JobResult } from '../rest/job.ts';
+import type { ExportOrder } from '../rest/jobs/export.ts';
+import type { JobResult } from '../rest/jobs/job.ts';
 import { callerNow } from '../smart/access.ts';
 import { type JobTools, jobWork } from './thread-work.ts';
 

@@ -2,7 +2,7 @@
 import { once } from 'node:events';
 import { type MessagePort, Worker } from 'node:worker_threads';
 import type { Config } from '../config.ts';
-import type { CallerFacts } from '../rest/caller.ts';
+import type { CallerFacts } from '../rest/permission/caller.ts';
 import type { FhirResponse, WireRequest } from '../rest/request.ts';
 
 export interface HeavyTask {

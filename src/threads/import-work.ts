@@ -2,7 +2,7 @@
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type ImportProgress, runImport, UPLOAD } from '../import/run.ts';
-import type { ImportOrder, ImportResult } from '../rest/import-job.ts';
+import type { ImportOrder, ImportResult } from '../rest/jobs/import.ts';
 import { callerOf } from '../smart/access.ts';
 import { type JobTools, jobWork } from './thread-work.ts';
 

@@ -7,7 +7,7 @@ import { type Backlog, Monitor } from '../monitor/monitor.ts';
 import type { MonitorEvent } from '../monitor/rescore.ts';
 import { loadRules } from '../monitor/rule.ts';
 import { sepsisFollow } from '../monitor/sepsis.ts';
-import { loadModels } from '../risk/models.ts';
+import { loadModels } from '../risk/models/models.ts';
 import type { Command } from '../store/port.ts';
 import { attachedSystem } from '../system.ts';
 

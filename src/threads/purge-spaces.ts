@@ -1,5 +1,5 @@
 /** THE table of what is kept beside the resources and may tell of a patient, for the thread of a purge. A room that keeps more adds a row. */
-import { DECISION_SPACES, ownPatientOf, type Seal } from '../cds/decision-record.ts';
+import { DECISION_SPACES, ownPatientOf, type Seal } from '../cds/basis/decision-record.ts';
 import { PATIENT_SPACE } from '../monitor/patient-row.ts';
 import { holdsId, type TraceSpace } from '../privacy/traces.ts';
 import { OWNERS } from '../subscriptions/owner.ts';

@@ -1,8 +1,8 @@
 /** One purge: small steps of looking, then one commit. */
-import { aesSeal } from '../cds/decision-record.ts';
+import { aesSeal } from '../cds/basis/decision-record.ts';
 import { secretOf } from '../open/installation-secret.ts';
 import { type PurgeProgress, runPurge } from '../privacy/purge.ts';
-import type { PurgeOrder, PurgeResult } from '../rest/purge-job.ts';
+import type { PurgeOrder, PurgeResult } from '../rest/jobs/purge.ts';
 import { purgeSpaces } from './purge-spaces.ts';
 import { type JobTools, jobWork } from './thread-work.ts';
 

@@ -4,7 +4,7 @@ import { JobLedger } from '../jobs/ledger.ts';
 import { type JobProgress, type JobRun, type JobTicket, jobRun } from '../jobs/run.ts';
 import type { LiveContext } from '../parameters/live-context.ts';
 import type { Caller } from '../rest/context.ts';
-import type { Job, JobOrder, JobResult } from '../rest/job.ts';
+import type { Job, JobOrder, JobResult } from '../rest/jobs/job.ts';
 import { callerOf } from '../smart/access.ts';
 
 /** What the thread says last. */

@@ -9,9 +9,9 @@ import {
   renderAuditEvent,
   type StoredAuditRow,
 } from '../../src/audit.ts';
-import { loadDefinitions } from '../../src/fhir/definitions-load.ts';
+import { loadDefinitions } from '../../src/fhir/definitions/load.ts';
 import { extractor } from '../../src/fhir/search/extract.ts';
-import { validator } from '../../src/fhir/validate.ts';
+import { validator } from '../../src/fhir/validation/validate.ts';
 import type { Caller } from '../../src/rest/context.ts';
 import type { AuditRow } from '../../src/store/port.ts';
 

@@ -5,7 +5,7 @@ import type { AuditEvent, Bundle, Task } from 'fhir/r4.d.ts';
 import { decodeJwt } from 'jose';
 import type { TOTP } from 'otpauth';
 import { hasSignedInFor, leftInEmergency, reasonIn } from '../../src/authorization/emergency.ts';
-import { localFacts } from '../../src/rest/caller.ts';
+import { localFacts } from '../../src/rest/permission/caller.ts';
 import { type Receiver, receiver, until } from '../subscriptions/receiver.ts';
 import { byCriteria } from '../subscriptions/world.ts';
 import { Browser, formOf, newKey, OauthWorld, type Reason } from './server-world.ts';

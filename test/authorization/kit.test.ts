@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { after, before, test } from 'node:test';
 import { decodeJwt } from 'jose';
-import { localFacts } from '../../src/rest/caller.ts';
+import { localFacts } from '../../src/rest/permission/caller.ts';
 import { at } from '../world.ts';
 import { Browser, newKey, OauthWorld } from './server-world.ts';
 

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { createRemoteJWKSet, decodeJwt, jwtVerify } from 'jose';
 import type { TOTP } from 'otpauth';
-import { localFacts } from '../../src/rest/caller.ts';
+import { localFacts } from '../../src/rest/permission/caller.ts';
 import { type Authorized, Browser, newKey, OauthWorld, PASSWORD } from './server-world.ts';
 
 let world: OauthWorld;

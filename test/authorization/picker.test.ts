@@ -1,7 +1,7 @@
 // The choice of a patient at sign-in lists and takes whom the user may see, as the FHIR API would: role, labels, Consents. docs/authorization-server.md
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { localFacts } from '../../src/rest/caller.ts';
+import { localFacts } from '../../src/rest/permission/caller.ts';
 import { Browser, OauthWorld, PASSWORD, REDIRECT } from './server-world.ts';
 
 let world: OauthWorld;

@@ -11,7 +11,7 @@ import type { AuthorizationServer } from '../../src/authorization/server.ts';
 import type { NewUser } from '../../src/authorization/users.ts';
 import { readConfig } from '../../src/config.ts';
 import { closeGracefully, listen } from '../../src/http/app.ts';
-import { localFacts } from '../../src/rest/caller.ts';
+import { localFacts } from '../../src/rest/permission/caller.ts';
 import { buildSystem, type System } from '../../src/system.ts';
 import { storeSettings } from '../test-store.ts';
 

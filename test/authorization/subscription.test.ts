@@ -1,7 +1,7 @@
 // A subscription is served as long as what its owner was granted lasts at this server: docs/subscriptions.md#rights, RFC 7009.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { localFacts } from '../../src/rest/caller.ts';
+import { localFacts } from '../../src/rest/permission/caller.ts';
 import { type Receiver, receiver, until } from '../subscriptions/receiver.ts';
 import { byCriteria, heartRate } from '../subscriptions/world.ts';
 import { newKey, OauthWorld } from './server-world.ts';

@@ -4,11 +4,11 @@ import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync }
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import { systemActionProblems } from '../../src/cds/annotation.ts';
-import type { Action } from '../../src/cds/card.ts';
-import type { ClientProfile } from '../../src/cds/client.ts';
+import { systemActionProblems } from '../../src/cds/cards/annotation.ts';
+import type { Action } from '../../src/cds/cards/card.ts';
+import type { ClientProfile } from '../../src/cds/clients/client.ts';
 import type { Resource } from '../../src/fhir/resource.ts';
-import type { Finding } from '../../src/risk/finding.ts';
+import type { Finding } from '../../src/risk/drugs/finding.ts';
 import { answerProblems } from '../e2e/cds-reader.ts';
 import { FINDING, ORDER, orderSign, PEER, ROOT, type WorldOptions, world } from './world.ts';
 

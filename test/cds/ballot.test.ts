@@ -4,8 +4,8 @@ import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:f
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import type { Action, BuiltCard } from '../../src/cds/card.ts';
-import { shaped } from '../../src/cds/client-profile.ts';
+import type { Action, BuiltCard } from '../../src/cds/cards/card.ts';
+import { shaped } from '../../src/cds/cards/client-profile.ts';
 import { DRUG_PREFETCH, FHIR_BASE, FINDING, ORDER, orderSign, PATIENT, patientView, ROOT, world } from './world.ts';
 
 const folders = mkdtempSync(join(tmpdir(), 'firewatch-ballot-'));

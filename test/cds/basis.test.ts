@@ -1,13 +1,13 @@
 // The link "Basis of this card": an opaque handle that expires, bound to one card of one call; what is behind it; who looked is audited.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { basisHandles } from '../../src/cds/basis-link.ts';
-import type { Card } from '../../src/cds/card.ts';
+import { basisHandles } from '../../src/cds/cards/basis-link.ts';
+import type { Card } from '../../src/cds/cards/card.ts';
 import { FhirError } from '../../src/fhir/outcome.ts';
 import { basisPage } from '../../src/pages/basis-page.ts';
 import { readCatalogue } from '../../src/pages/catalogue.ts';
 import { document } from '../../src/pages/layout.ts';
-import { localCaller, localFacts } from '../../src/rest/caller.ts';
+import { localCaller, localFacts } from '../../src/rest/permission/caller.ts';
 import type { Assessment } from '../../src/risk/assessment.ts';
 import type { Keyed } from '../../src/store/port.ts';
 import {

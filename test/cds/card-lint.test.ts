@@ -1,8 +1,8 @@
 // CDS Hooks 2.0.1 "CDS Service Response" as rules on a card; both sides of every boundary. The control card breaks none.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Card, CardKind, Link } from '../../src/cds/card.ts';
-import { lintCard } from '../../src/cds/card-lint.ts';
+import type { Card, CardKind, Link } from '../../src/cds/cards/card.ts';
+import { lintCard } from '../../src/cds/cards/lint.ts';
 
 const UUID = 'd1577c69-dfbe-44ad-ba6d-3e05e953b2ea';
 const DISCLAIMER = 'Supports, and does not replace, clinical judgement; not for patients.';

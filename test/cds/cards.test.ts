@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Assessment } from '../../src/risk/assessment.ts';
-import type { Finding } from '../../src/risk/finding.ts';
+import type { Finding } from '../../src/risk/drugs/finding.ts';
 import { AT, assessment, FINDING, INSTANCE, MANIFESTS, ORDER, orderSign, patientView, world } from './world.ts';
 
 const scores = (changes: Readonly<Record<string, Partial<Assessment>>>, body: unknown = patientView()) => {

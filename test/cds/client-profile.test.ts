@@ -1,10 +1,10 @@
 // Client profiles: what each kind of client is sent, from the same cards. docs/cds-hooks.md#clients.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Action, BuiltCard, Suggestion } from '../../src/cds/card.ts';
-import type { ClientProfile } from '../../src/cds/client.ts';
-import { type HookBody, shaped, suggestionsLost } from '../../src/cds/client-profile.ts';
-import { HOOKS } from '../../src/cds/hooks.ts';
+import type { Action, BuiltCard, Suggestion } from '../../src/cds/cards/card.ts';
+import { type HookBody, shaped, suggestionsLost } from '../../src/cds/cards/client-profile.ts';
+import type { ClientProfile } from '../../src/cds/clients/client.ts';
+import { HOOKS } from '../../src/cds/hook/hooks.ts';
 import { FINDING, orderSign, PEER, patientView, world } from './world.ts';
 
 const removal: Action = { type: 'delete', description: 'Removes it.', resourceId: 'MedicationRequest/new' };

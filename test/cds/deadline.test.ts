@@ -2,7 +2,7 @@
 // when the AuditEvent cannot be written is there no answer (503). docs/cds-hooks.md#a-call.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Finding } from '../../src/risk/finding.ts';
+import type { Finding } from '../../src/risk/drugs/finding.ts';
 import {
   assessment,
   bundle,

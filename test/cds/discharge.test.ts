@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { type LoadedModels, loadModels } from '../../src/risk/models.ts';
+import { type LoadedModels, loadModels } from '../../src/risk/models/models.ts';
 import { resourcesOf } from '../risk/score-world.ts';
 import { AT } from '../risk/world.ts';
 import { bundle, INSTANCE, PATIENT, ROOT, world } from './world.ts';

@@ -1,7 +1,7 @@
 // 45 CFR 170.315(b)(11): what became of cards, as rates and as rows {intervention, action, feedback, user, date, location}. docs/cds-hooks.md#feedback-and-explanation.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { type ReportQuery, reportQuery } from '../../src/cds/feedback-report.ts';
+import { type ReportQuery, reportQuery } from '../../src/cds/feedback/report.ts';
 import {
   exportRows,
   factOf,
@@ -10,10 +10,10 @@ import {
   type Told,
   tally,
   together,
-} from '../../src/cds/feedback-tally.ts';
+} from '../../src/cds/feedback/tally.ts';
 import { FhirError } from '../../src/fhir/outcome.ts';
 import type { Resource } from '../../src/fhir/resource.ts';
-import { csvLine } from '../../src/rest/csv.ts';
+import { csvLine } from '../../src/rest/wire/csv.ts';
 import { AT, FINDING, INSTANCE, orderSign, PEER, world } from './world.ts';
 
 const given = (outcome: GivenFeedback['outcome'], code?: string): GivenFeedback => ({

@@ -2,8 +2,8 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { newestOf } from '../../models/train/newest.ts';
-import type { Card } from '../../src/cds/card.ts';
-import { BASIS_LABEL } from '../../src/cds/card-lint.ts';
+import type { Card } from '../../src/cds/cards/card.ts';
+import { BASIS_LABEL } from '../../src/cds/cards/lint.ts';
 import type { Golden } from '../../src/risk/manifest.ts';
 import { type SeedWorld, seedWorld } from './seed-world.ts';
 import { patientView, ROOT, world } from './world.ts';

@@ -4,11 +4,11 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import type { Card } from '../../src/cds/card.ts';
-import { aesSeal, decisionOf } from '../../src/cds/decision-record.ts';
-import { loadDrugSafety } from '../../src/risk/drug-safety.ts';
-import { byHazard } from '../../src/risk/hazards.ts';
-import { severityRank } from '../../src/risk/severity.ts';
+import { aesSeal, decisionOf } from '../../src/cds/basis/decision-record.ts';
+import type { Card } from '../../src/cds/cards/card.ts';
+import { byHazard } from '../../src/risk/drugs/hazards.ts';
+import { loadDrugSafety } from '../../src/risk/drugs/safety.ts';
+import { severityRank } from '../../src/risk/drugs/severity.ts';
 import type { Keyed } from '../../src/store/port.ts';
 import { AT, bundle, DRUG_PREFETCH, INSTANCE, ORDER, orderSign, PATIENT, PEER, ROOT, world } from './world.ts';
 

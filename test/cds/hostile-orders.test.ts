@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { loadDrugSafety } from '../../src/risk/drug-safety.ts';
+import { loadDrugSafety } from '../../src/risk/drugs/safety.ts';
 import { AT, bundle, DRUG_PREFETCH, INSTANCE, ORDER, orderSign, ROOT, world } from './world.ts';
 
 const drugSafety = loadDrugSafety(join(ROOT, 'knowledge'));

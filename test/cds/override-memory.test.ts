@@ -2,7 +2,7 @@
 // contraindication, the same call again, or too long ago. docs/cds-hooks.md#cards.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Finding } from '../../src/risk/finding.ts';
+import type { Finding } from '../../src/risk/drugs/finding.ts';
 import type { Keyed } from '../../src/store/port.ts';
 import { AT, DRUG_PREFETCH, FINDING, INSTANCE, ORDER, orderSign, PEER, type World, world } from './world.ts';
 

@@ -5,11 +5,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { exportJWK, generateKeyPair, SignJWT } from 'jose';
-import { demonstrationClient } from '../../src/cds/client.ts';
-import { patientCaller } from '../../src/cds/patient-caller.ts';
-import { localCaller, localFacts } from '../../src/rest/caller.ts';
+import { patientCaller } from '../../src/cds/call/patient-caller.ts';
+import { demonstrationClient } from '../../src/cds/clients/client.ts';
 import type { Caller } from '../../src/rest/context.ts';
 import { answer } from '../../src/rest/interact.ts';
+import { localCaller, localFacts } from '../../src/rest/permission/caller.ts';
 import { json, world as restWorld } from '../world.ts';
 import { AT, PATIENT, PEER, patientView, world } from './world.ts';
 

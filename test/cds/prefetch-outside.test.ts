@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { exportJWK, generateKeyPair, SignJWT } from 'jose';
 import type { Access } from '../../src/audit.ts';
-import type { ReadOutside } from '../../src/cds/outside-reads.ts';
+import type { ReadOutside } from '../../src/cds/call/outside-reads.ts';
 import { AT, bundle, FHIR_BASE, PATIENT, PEER, patientView, type WorldOptions, world } from './world.ts';
 
 const EHR = 'https://ehr.example/fhir';

@@ -1,7 +1,7 @@
 // docs/decisions/0042: a client's calls of a minute are one bucket, however many processes answer. cds-hooks-2.0@jwt says what the client sees.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Quota } from '../../src/cds/quota.ts';
+import { Quota } from '../../src/cds/clients/quota.ts';
 import { FhirError } from '../../src/fhir/outcome.ts';
 import { engineWorld } from '../rest/engine-world.ts';
 

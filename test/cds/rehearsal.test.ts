@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { loadDrugSafety } from '../../src/risk/drug-safety.ts';
+import { loadDrugSafety } from '../../src/risk/drugs/safety.ts';
 import { assessment, FINDING, ROOT, world } from './world.ts';
 
 test('rehearsal@reach: every engine is asked, and each kind of service builds its cards', async () => {

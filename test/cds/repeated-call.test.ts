@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import { SAME_ANSWER_MS } from '../../src/cds/answered.ts';
+import { SAME_ANSWER_MS } from '../../src/cds/call/answered.ts';
 import { AT, bundle, FHIR_BASE, FINDING, INSTANCE, orderSign, PATIENT, PEER, patientView, world } from './world.ts';
 
 const OWN = { fhirServer: FHIR_BASE, prefetch: undefined };

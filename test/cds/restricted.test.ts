@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { FOLDERS } from '../../src/folders.ts';
-import { loadDrugSafety } from '../../src/risk/drug-safety.ts';
+import { loadDrugSafety } from '../../src/risk/drugs/safety.ts';
 import { loadPolicy } from '../../src/smart/roles.ts';
 import { AT, bundle, DRUG_PREFETCH, ORDER, orderSign, PATIENT, ROOT, world } from './world.ts';
 

@@ -3,9 +3,9 @@ import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import { scoreFiles } from '../../src/cds/score-files.ts';
+import { scoreFiles } from '../../src/cds/basis/score-files.ts';
 import type { Assessment } from '../../src/risk/assessment.ts';
-import { loadModels } from '../../src/risk/models.ts';
+import { loadModels } from '../../src/risk/models/models.ts';
 import { AT, assessment, ROOT } from './world.ts';
 
 const DAY = 86_400_000;

@@ -1,13 +1,13 @@
 // The seed patients in a store in memory, asked through the real services, models and tables, at the instant that their stories are told at.
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Card } from '../../src/cds/card.ts';
-import { localCaller, localFacts } from '../../src/rest/caller.ts';
+import type { Card } from '../../src/cds/cards/card.ts';
 import { answer } from '../../src/rest/interact.ts';
+import { localCaller, localFacts } from '../../src/rest/permission/caller.ts';
 import type { Models } from '../../src/risk/assessment.ts';
-import { loadDrugSafety } from '../../src/risk/drug-safety.ts';
-import { openRanker } from '../../src/risk/finding-rank.ts';
-import { loadModels } from '../../src/risk/models.ts';
+import { openRanker } from '../../src/risk/drugs/rank.ts';
+import { loadDrugSafety } from '../../src/risk/drugs/safety.ts';
+import { loadModels } from '../../src/risk/models/models.ts';
 import { world as fhirWorld } from '../world.ts';
 import { AT, FHIR_BASE, INSTANCE, ROOT, world } from './world.ts';
 

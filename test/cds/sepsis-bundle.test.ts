@@ -1,10 +1,10 @@
-// Sepsis-3 by the record, on a card: what of the one-hour bundle is offered as a draft, on both sides of each condition (src/cds/order-set.ts).
+// Sepsis-3 by the record, on a card: what of the one-hour bundle is offered as a draft, on both sides of each condition (src/cds/cards/order-set.ts).
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import type { Card } from '../../src/cds/card.ts';
+import type { Card } from '../../src/cds/cards/card.ts';
 import type { Resource } from '../../src/fhir/resource.ts';
-import { type LoadedModels, loadModels } from '../../src/risk/models.ts';
+import { type LoadedModels, loadModels } from '../../src/risk/models/models.ts';
 import { infusion } from '../risk/score-world.ts';
 import { HOUR, iso, measured } from '../risk/world.ts';
 import { AT, bundle, INSTANCE, PATIENT, ROOT, world } from './world.ts';

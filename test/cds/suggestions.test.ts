@@ -1,10 +1,10 @@
 // What may be accepted on a drug card (CDS Hooks 2.0.1 "Suggestion", "Action"), with the real tables: whole valid resources, checked again before they are offered.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Card, Suggestion } from '../../src/cds/card.ts';
-import { loweredDose } from '../../src/cds/dose-change.ts';
+import type { Card, Suggestion } from '../../src/cds/cards/card.ts';
+import { loweredDose } from '../../src/cds/cards/dose-change.ts';
 import type { Json, JsonObject, Resource } from '../../src/fhir/resource.ts';
-import type { DrugMention } from '../../src/risk/finding.ts';
+import type { DrugMention } from '../../src/risk/drugs/finding.ts';
 import { active, draft, named, safety } from '../risk/drug-world.ts';
 import { AT, bundle, FINDING, INSTANCE, ORDER, orderSign, world } from './world.ts';
 

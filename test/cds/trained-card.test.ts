@@ -1,14 +1,14 @@
-// Cards of trained models: the inputs that moved the answer most, with value, date and direction (src/cds/score-card.ts); worked cases of the models.
+// Cards of trained models: the inputs that moved the answer most, with value, date and direction (src/cds/cards/score-card.ts); worked cases of the models.
 import assert from 'node:assert/strict';
 import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { newestOf } from '../../models/train/newest.ts';
-import type { ScoresEngine } from '../../src/cds/service.ts';
+import type { ScoresEngine } from '../../src/cds/services/service.ts';
 import type { Manifest } from '../../src/risk/assessment.ts';
 import type { Golden } from '../../src/risk/manifest.ts';
-import { loadModels } from '../../src/risk/models.ts';
+import { loadModels } from '../../src/risk/models/models.ts';
 import { assessment, patientView, ROOT, world } from './world.ts';
 
 const models = await loadModels(join(ROOT, 'models'), { now: () => 0 });

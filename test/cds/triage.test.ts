@@ -2,13 +2,13 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import type { Card } from '../../src/cds/card.ts';
-import { lintCard } from '../../src/cds/card-lint.ts';
-import type { Service, TriageEngine } from '../../src/cds/service.ts';
-import { raises, triageCards } from '../../src/cds/triage-card.ts';
+import type { Card } from '../../src/cds/cards/card.ts';
+import { lintCard } from '../../src/cds/cards/lint.ts';
+import { raises, triageCards } from '../../src/cds/cards/triage-card.ts';
+import type { Service, TriageEngine } from '../../src/cds/services/service.ts';
 import type { JsonObject } from '../../src/fhir/resource.ts';
 import type { Assessment, Manifest } from '../../src/risk/assessment.ts';
-import { loadTriage } from '../../src/risk/triage.ts';
+import { loadTriage } from '../../src/risk/triage/triage.ts';
 import { AT, assessment, bundle, INSTANCE, MANIFESTS, patientView, ROOT, world } from './world.ts';
 
 const LOINC = 'http://loinc.org';

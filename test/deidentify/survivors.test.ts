@@ -7,7 +7,7 @@ import { gunzipSync } from 'node:zlib';
 import fc from 'fast-check';
 import type { Mode } from '../../src/deidentify/rules.ts';
 import { isJsonObject, type Json, type JsonObject, type Resource, serialize } from '../../src/fhir/resource.ts';
-import { storedResource } from '../../src/rest/represent.ts';
+import { storedResource } from '../../src/rest/wire/represent.ts';
 import { generated } from '../fhir/generate.ts';
 import { random } from '../store/world.ts';
 import { definitions, deidentified, rules, validate } from './world.ts';

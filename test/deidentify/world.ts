@@ -2,9 +2,9 @@
 import { deidentifier } from '../../src/deidentify/deidentify.ts';
 import { pseudonyms } from '../../src/deidentify/pseudonyms.ts';
 import { loadRules, type Mode } from '../../src/deidentify/rules.ts';
-import { loadDefinitions } from '../../src/fhir/definitions-load.ts';
+import { loadDefinitions } from '../../src/fhir/definitions/load.ts';
 import type { Resource } from '../../src/fhir/resource.ts';
-import { validator } from '../../src/fhir/validate.ts';
+import { validator } from '../../src/fhir/validation/validate.ts';
 import { BASE } from '../world.ts';
 
 export const definitions = loadDefinitions('profiles');

@@ -1,7 +1,7 @@
 // Attacks on signing in at the embedded authorization server, over HTTP (docs/authorization-server.md; RFC 9700; RFC 9207; OWASP ASVS 5: V3, V6, V7, V10).
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { localFacts } from '../../src/rest/caller.ts';
+import { localFacts } from '../../src/rest/permission/caller.ts';
 import { type Answer, Browser, freePort, OauthWorld, PASSWORD, REDIRECT } from '../authorization/server-world.ts';
 
 const LIMIT = { timeout: 60_000 };

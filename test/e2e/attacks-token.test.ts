@@ -6,7 +6,7 @@ import { after, before, test } from 'node:test';
 import { decodeJwt } from 'jose';
 import { WebSocket } from 'ws';
 import { Launches } from '../../src/authorization/launch.ts';
-import { localFacts } from '../../src/rest/caller.ts';
+import { localFacts } from '../../src/rest/permission/caller.ts';
 import { type Answer, ASSERTION_TYPE, jsonAt, newKey, OauthWorld } from '../authorization/server-world.ts';
 import { until } from '../subscriptions/receiver.ts';
 import { byTopic, heartRate } from '../subscriptions/world.ts';

@@ -3,9 +3,9 @@
 import assert from 'node:assert/strict';
 import { globSync, readFileSync } from 'node:fs';
 import { after, before, test } from 'node:test';
-import { type Capability, type ClaimedType, loadCapability } from '../../src/fhir/capability.ts';
-import type { Definitions, SearchParameter } from '../../src/fhir/definitions.ts';
-import { loadDefinitions } from '../../src/fhir/definitions-load.ts';
+import { type Capability, type ClaimedType, loadCapability } from '../../src/fhir/definitions/capability.ts';
+import type { Definitions, SearchParameter } from '../../src/fhir/definitions/definitions.ts';
+import { loadDefinitions } from '../../src/fhir/definitions/load.ts';
 import { isJsonObject, parseJson, type Resource, serialize } from '../../src/fhir/resource.ts';
 import type { IndexEntry } from '../../src/fhir/search/algebra.ts';
 import { extractor } from '../../src/fhir/search/extract.ts';

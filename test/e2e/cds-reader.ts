@@ -1,4 +1,4 @@
-/** The strictest known reader of CDS Hooks answers: what the Inferno CRD server kit 0.13 and HL7's logical models require. Written apart from src/cds/card-lint.ts. */
+/** The strictest known reader of CDS Hooks answers: what the Inferno CRD server kit 0.13 and HL7's logical models require. Written apart from src/cds/cards/lint.ts. */
 
 interface Fields {
   readonly [name: string]: unknown;

@@ -4,7 +4,7 @@ import { spawnSync } from 'node:child_process';
 import { cpSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import type { Explanation } from '../../src/cds/explanation.ts';
+import type { Explanation } from '../../src/cds/basis/explanation.ts';
 import { explained } from '../../src/commands/explain.ts';
 import type { Assessment } from '../../src/risk/assessment.ts';
 import { storeSettings } from '../test-store.ts';

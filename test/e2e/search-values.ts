@@ -1,5 +1,5 @@
 /** Index rows -> query strings that must find their resource again: the inverse of extraction, for tests. */
-import type { SearchParameter } from '../../src/fhir/definitions.ts';
+import type { SearchParameter } from '../../src/fhir/definitions/definitions.ts';
 import { DAWN, DUSK, type IndexEntry } from '../../src/fhir/search/algebra.ts';
 import { folded } from '../../src/fhir/search/value.ts';
 

@@ -3,10 +3,10 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { loadCapability, SUPPORTED } from '../../src/fhir/capability.ts';
-import { loadDefinitions } from '../../src/fhir/definitions-load.ts';
+import { loadCapability, SUPPORTED } from '../../src/fhir/definitions/capability.ts';
+import { loadDefinitions } from '../../src/fhir/definitions/load.ts';
 import { parseJson, type Resource } from '../../src/fhir/resource.ts';
-import { validator } from '../../src/fhir/validate.ts';
+import { validator } from '../../src/fhir/validation/validate.ts';
 
 const ROOT = join(import.meta.dirname, '..', '..');
 const definitions = loadDefinitions(join(ROOT, 'profiles'));

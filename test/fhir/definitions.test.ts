@@ -4,8 +4,13 @@ import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } f
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import { jsonNames, mandatoryElements, narrowedExpression, summaryElements } from '../../src/fhir/definitions.ts';
-import { loadDefinitions } from '../../src/fhir/definitions-load.ts';
+import {
+  jsonNames,
+  mandatoryElements,
+  narrowedExpression,
+  summaryElements,
+} from '../../src/fhir/definitions/definitions.ts';
+import { loadDefinitions } from '../../src/fhir/definitions/load.ts';
 
 const PROFILES = join(import.meta.dirname, '..', '..', 'profiles');
 const definitions = loadDefinitions(PROFILES);

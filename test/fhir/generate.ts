@@ -4,7 +4,7 @@ import {
   type ElementDefinition,
   mandatoryElements,
   type StructureDefinition,
-} from '../../src/fhir/definitions.ts';
+} from '../../src/fhir/definitions/definitions.ts';
 import type { Issue } from '../../src/fhir/outcome.ts';
 import { isJsonObject, type Json, type JsonObject, type Resource } from '../../src/fhir/resource.ts';
 import { pick, type Random, whole } from '../store/world.ts';

@@ -4,10 +4,10 @@ import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { loadDefinitions } from '../../src/fhir/definitions-load.ts';
+import { loadDefinitions } from '../../src/fhir/definitions/load.ts';
 import { FhirError } from '../../src/fhir/outcome.ts';
-import { decodePatch, PATCH_LIMITS, type Patch, patched } from '../../src/fhir/patch.ts';
-import { COPY_LIMIT } from '../../src/fhir/patch-json.ts';
+import { COPY_LIMIT } from '../../src/fhir/patch/json.ts';
+import { decodePatch, PATCH_LIMITS, type Patch, patched } from '../../src/fhir/patch/patch.ts';
 import { type Json, parseJson, type Resource, serialize } from '../../src/fhir/resource.ts';
 
 const definitions = loadDefinitions(join(import.meta.dirname, '../../profiles'));

@@ -1,7 +1,7 @@
 // FHIRPath subset of search parameters (searchparameter.html#expression); resolve() by the reference's own text (references.html).
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { compilePath, pathNodes, referencedType, rootPlace } from '../../src/fhir/path.ts';
+import { compilePath, pathNodes, referencedType, rootPlace } from '../../src/fhir/path/path.ts';
 import type { Json, Resource } from '../../src/fhir/resource.ts';
 import { uncompilable } from '../../src/fhir/search/extract.ts';
 import { definitions } from './search-world.ts';

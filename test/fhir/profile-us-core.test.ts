@@ -5,9 +5,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { installPackage } from '../../scripts/package.ts';
-import { loadCapability } from '../../src/fhir/capability.ts';
-import { loadDefinitions } from '../../src/fhir/definitions-load.ts';
-import { conformanceValidator } from '../../src/fhir/profile-validator.ts';
+import { loadCapability } from '../../src/fhir/definitions/capability.ts';
+import { loadDefinitions } from '../../src/fhir/definitions/load.ts';
+import { conformanceValidator } from '../../src/fhir/profile/validator.ts';
 import type { JsonObject } from '../../src/fhir/resource.ts';
 
 const ROOT = join(import.meta.dirname, '..', '..');

@@ -3,12 +3,12 @@ import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import type { Definitions } from '../../src/fhir/definitions.ts';
-import { loadDefinitions } from '../../src/fhir/definitions-load.ts';
-import { profileOf } from '../../src/fhir/profile.ts';
-import { type Asked, conformanceValidator } from '../../src/fhir/profile-validator.ts';
+import type { Definitions } from '../../src/fhir/definitions/definitions.ts';
+import { loadDefinitions } from '../../src/fhir/definitions/load.ts';
+import { profileOf } from '../../src/fhir/profile/profile.ts';
+import { type Asked, conformanceValidator } from '../../src/fhir/profile/validator.ts';
 import { type JsonObject, parseJson, type Resource } from '../../src/fhir/resource.ts';
-import { validator } from '../../src/fhir/validate.ts';
+import { validator } from '../../src/fhir/validation/validate.ts';
 
 const ROOT = join(import.meta.dirname, '..', '..');
 const EXAMPLES = join(ROOT, 'test', 'data', 'fhir-examples');

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import type { Capability } from '../../src/fhir/capability.ts';
+import type { Capability } from '../../src/fhir/definitions/capability.ts';
 import { FhirError } from '../../src/fhir/outcome.ts';
 import { parseSearch, type SearchQuery } from '../../src/fhir/search/query.ts';
 import { SEARCH_LIMITS } from '../../src/fhir/search/types.ts';

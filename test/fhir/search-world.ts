@@ -1,7 +1,7 @@
 /** A small world for search tests: the real definitions and claims, resources indexed by the real extractor, the oracle as engine. */
 import { readFileSync } from 'node:fs';
-import { loadCapability } from '../../src/fhir/capability.ts';
-import { loadDefinitions } from '../../src/fhir/definitions-load.ts';
+import { loadCapability } from '../../src/fhir/definitions/capability.ts';
+import { loadDefinitions } from '../../src/fhir/definitions/load.ts';
 import type { Resource } from '../../src/fhir/resource.ts';
 import type { AccessFilter, IndexEntry, Predicate, SearchPlan } from '../../src/fhir/search/algebra.ts';
 import { extractor } from '../../src/fhir/search/extract.ts';

@@ -1,9 +1,9 @@
 // codesystem.html#hierarchy, valueset.html#compositions, conceptmap.html: pure functions, definitions given by the test.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { translations } from '../../src/fhir/concept-map.ts';
 import { FhirError } from '../../src/fhir/outcome.ts';
 import type { JsonObject, Resource } from '../../src/fhir/resource.ts';
+import { translations } from '../../src/fhir/terminology/concept-map.ts';
 import {
   ancestors,
   codeSystemOf,
@@ -12,7 +12,7 @@ import {
   expand,
   type Resolve,
   subsumption,
-} from '../../src/fhir/terminology.ts';
+} from '../../src/fhir/terminology/terminology.ts';
 
 const URL = 'http://example.org/s';
 /** Two ways up: by nesting, by `parent` and by `child`. */

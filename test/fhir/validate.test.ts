@@ -3,11 +3,7 @@ import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { loadDefinitions } from '../../src/fhir/definitions-load.ts';
-import { ISSUE_LIMIT } from '../../src/fhir/finding.ts';
-import { INVARIANTS } from '../../src/fhir/invariant.ts';
-import { narrativeFault } from '../../src/fhir/narrative.ts';
-import { PRIMITIVES } from '../../src/fhir/primitive.ts';
+import { loadDefinitions } from '../../src/fhir/definitions/load.ts';
 import {
   isJsonObject,
   type Json,
@@ -16,7 +12,11 @@ import {
   type Resource,
   serialize,
 } from '../../src/fhir/resource.ts';
-import { validator } from '../../src/fhir/validate.ts';
+import { ISSUE_LIMIT } from '../../src/fhir/validation/finding.ts';
+import { INVARIANTS } from '../../src/fhir/validation/invariant.ts';
+import { narrativeFault } from '../../src/fhir/validation/narrative.ts';
+import { PRIMITIVES } from '../../src/fhir/validation/primitive.ts';
+import { validator } from '../../src/fhir/validation/validate.ts';
 
 const ROOT = join(import.meta.dirname, '..', '..');
 const EXAMPLES = join(ROOT, 'test', 'data', 'fhir-examples');

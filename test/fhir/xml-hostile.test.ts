@@ -5,12 +5,12 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { loadDefinitions } from '../../src/fhir/definitions-load.ts';
+import { loadDefinitions } from '../../src/fhir/definitions/load.ts';
 import { type ErrorKind, FhirError, type Issue } from '../../src/fhir/outcome.ts';
 import { isJsonObject, type Json, parseJson, type Resource, serialize } from '../../src/fhir/resource.ts';
-import { validator } from '../../src/fhir/validate.ts';
-import { readXml } from '../../src/fhir/xml-read.ts';
-import { writeXml } from '../../src/fhir/xml-write.ts';
+import { validator } from '../../src/fhir/validation/validate.ts';
+import { readXml } from '../../src/fhir/xml/read.ts';
+import { writeXml } from '../../src/fhir/xml/write.ts';
 
 const ROOT = join(import.meta.dirname, '..', '..');
 const definitions = loadDefinitions(join(ROOT, 'profiles'));

@@ -3,10 +3,10 @@ import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { loadDefinitions } from '../../src/fhir/definitions-load.ts';
+import { loadDefinitions } from '../../src/fhir/definitions/load.ts';
 import { isJsonObject, type Json, parseJson, serialize } from '../../src/fhir/resource.ts';
-import { readXml } from '../../src/fhir/xml-read.ts';
-import { writeXml } from '../../src/fhir/xml-write.ts';
+import { readXml } from '../../src/fhir/xml/read.ts';
+import { writeXml } from '../../src/fhir/xml/write.ts';
 
 const ROOT = join(import.meta.dirname, '..', '..');
 const EXAMPLES = join(ROOT, 'test', 'data', 'fhir-examples');

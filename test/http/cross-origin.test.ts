@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { crossOrigin } from '../../src/http/cross-origin.ts';
-import { strangerFacts } from '../../src/rest/caller.ts';
+import { strangerFacts } from '../../src/rest/permission/caller.ts';
 import { listening } from './server.ts';
 
 const APP = 'https://app.example';

@@ -6,7 +6,7 @@ import type { JsonObject, Resource } from '../../src/fhir/resource.ts';
 import { unattested } from '../../src/monitor/attestation.ts';
 import { sepsisFollow } from '../../src/monitor/sepsis.ts';
 import { readAttestations } from '../../src/risk/attestation.ts';
-import { loadDrugSafety } from '../../src/risk/drug-safety.ts';
+import { loadDrugSafety } from '../../src/risk/drugs/safety.ts';
 import { isOwnOutput } from '../../src/risk/own-output.ts';
 import { iso, loinc } from '../risk/world.ts';
 import { at } from '../world.ts';

@@ -8,11 +8,11 @@ import { isJsonObject, type JsonObject, type Resource } from '../../src/fhir/res
 import { Monitor, type Pace } from '../../src/monitor/monitor.ts';
 import type { Follow, MonitorEvent } from '../../src/monitor/rescore.ts';
 import { loadRules, type MonitorRule } from '../../src/monitor/rule.ts';
-import { localCaller, localFacts } from '../../src/rest/caller.ts';
 import type { RestContext } from '../../src/rest/context.ts';
 import { answer } from '../../src/rest/interact.ts';
+import { localCaller, localFacts } from '../../src/rest/permission/caller.ts';
 import type { FhirResponse } from '../../src/rest/request.ts';
-import { type LoadedModels, loadModels } from '../../src/risk/models.ts';
+import { type LoadedModels, loadModels } from '../../src/risk/models/models.ts';
 import type { Engine } from '../../src/store/engine.ts';
 import type { Command } from '../../src/store/port.ts';
 import { iso, loinc, MODELS, quantity } from '../risk/world.ts';

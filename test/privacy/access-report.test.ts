@@ -1,9 +1,9 @@
 // Patient/$access-report and $accounting-of-disclosures: who may ask, what is shown of an access, what counts. GDPR Art. 15; EHDS Art. 9; 45 CFR 164.528
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { localFacts } from '../../src/rest/caller.ts';
 import type { Caller } from '../../src/rest/context.ts';
 import { answer } from '../../src/rest/interact.ts';
+import { localFacts } from '../../src/rest/permission/caller.ts';
 import { callerOf } from '../../src/smart/access.ts';
 import { scopesOf } from '../../src/smart/scopes.ts';
 import { engineWorld } from '../rest/engine-world.ts';

@@ -1,9 +1,9 @@
 // Patient/[id]/$export: one person's data as NDJSON, also for the person. GDPR Art. 20; Bulk Data Access 2.0.0; docs/privacy.md#portability
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { localFacts } from '../../src/rest/caller.ts';
 import { answer } from '../../src/rest/interact.ts';
-import { storedResource } from '../../src/rest/represent.ts';
+import { localFacts } from '../../src/rest/permission/caller.ts';
+import { storedResource } from '../../src/rest/wire/represent.ts';
 import { callerOf } from '../../src/smart/access.ts';
 import { scopesOf } from '../../src/smart/scopes.ts';
 import { type ExportWorld, exportWorld, linesOf } from '../rest/export-world.ts';

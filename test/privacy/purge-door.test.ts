@@ -2,10 +2,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Jobs } from '../../src/jobs/desk.ts';
-import { localFacts } from '../../src/rest/caller.ts';
 import { answer } from '../../src/rest/interact.ts';
-import { jobAnswer } from '../../src/rest/job-status.ts';
-import { PURGE_KIND, type PurgeOrder, type PurgeResult } from '../../src/rest/purge-job.ts';
+import { PURGE_KIND, type PurgeOrder, type PurgeResult } from '../../src/rest/jobs/purge.ts';
+import { jobAnswer } from '../../src/rest/jobs/status.ts';
+import { localFacts } from '../../src/rest/permission/caller.ts';
 import { callerOf } from '../../src/smart/access.ts';
 import { loadPolicy } from '../../src/smart/roles.ts';
 import { type Rights, scopesOf } from '../../src/smart/scopes.ts';

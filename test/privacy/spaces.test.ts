@@ -1,7 +1,7 @@
 // What rooms keep beside the resources and a purge finds: each room's own rows, as they are written. docs/privacy.md#what-is-removed
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { aesSeal, DECISION_SPACES } from '../../src/cds/decision-record.ts';
+import { aesSeal, DECISION_SPACES } from '../../src/cds/basis/decision-record.ts';
 import { traceCommands } from '../../src/privacy/traces.ts';
 import type { Keyed } from '../../src/store/port.ts';
 import { purgeSpaces } from '../../src/threads/purge-spaces.ts';

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { FhirError } from '../../src/fhir/outcome.ts';
-import { CURSOR_LIFETIME_MS, openCursor, sealCursor } from '../../src/rest/cursor.ts';
+import { CURSOR_LIFETIME_MS, openCursor, sealCursor } from '../../src/rest/wire/cursor.ts';
 
 const KEY = new Uint8Array(32).fill(1);
 const BOUND = { principal: 'a', scope: 's' };

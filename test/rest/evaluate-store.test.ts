@@ -4,11 +4,11 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { isJsonObject, type JsonObject, type Resource } from '../../src/fhir/resource.ts';
 import type { Verb } from '../../src/fhir/search/algebra.ts';
-import { localCaller, localFacts } from '../../src/rest/caller.ts';
 import type { Caller, RestContext } from '../../src/rest/context.ts';
 import { answer } from '../../src/rest/interact.ts';
+import { localCaller, localFacts } from '../../src/rest/permission/caller.ts';
 import { riskDesk } from '../../src/risk/desk.ts';
-import { type LoadedModels, loadModels } from '../../src/risk/models.ts';
+import { type LoadedModels, loadModels } from '../../src/risk/models/models.ts';
 import { at, json, world } from '../world.ts';
 import { type OperationsWorld, operationsWorld, parameters } from './operations-world.ts';
 

@@ -3,10 +3,10 @@ import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { isJsonObject, type JsonObject, type Resource } from '../../src/fhir/resource.ts';
-import { localCaller, localFacts } from '../../src/rest/caller.ts';
 import { answer } from '../../src/rest/interact.ts';
+import { localCaller, localFacts } from '../../src/rest/permission/caller.ts';
 import { riskDesk } from '../../src/risk/desk.ts';
-import { type LoadedModels, loadModels } from '../../src/risk/models.ts';
+import { type LoadedModels, loadModels } from '../../src/risk/models/models.ts';
 import { json, world } from '../world.ts';
 import { type OperationsWorld, operationsWorld, parameters } from './operations-world.ts';
 

@@ -8,13 +8,13 @@ import { type DeskSettings, Jobs, type JobThread } from '../../src/jobs/desk.ts'
 import { JobLedger } from '../../src/jobs/ledger.ts';
 import { type JobTicket, jobRun } from '../../src/jobs/run.ts';
 import { deidentifiableTypes, deidentifying } from '../../src/open/deidentification.ts';
-import { localCaller, localFacts } from '../../src/rest/caller.ts';
 import type { Caller, RestContext } from '../../src/rest/context.ts';
-import type { ExportOrder } from '../../src/rest/export-job.ts';
-import { EXPORT_KIND } from '../../src/rest/export-status.ts';
 import { answer } from '../../src/rest/interact.ts';
-import type { JobResult } from '../../src/rest/job.ts';
-import { type JobAnswer, jobAnswer } from '../../src/rest/job-status.ts';
+import type { ExportOrder } from '../../src/rest/jobs/export.ts';
+import { EXPORT_KIND } from '../../src/rest/jobs/export-status.ts';
+import type { JobResult } from '../../src/rest/jobs/job.ts';
+import { type JobAnswer, jobAnswer } from '../../src/rest/jobs/status.ts';
+import { localCaller, localFacts } from '../../src/rest/permission/caller.ts';
 import type { FhirResponse } from '../../src/rest/request.ts';
 import { callerNow } from '../../src/smart/access.ts';
 import type { AccessPolicy } from '../../src/smart/policy.ts';

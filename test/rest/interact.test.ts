@@ -1,8 +1,8 @@
 // The door: claims, refusals, audit of everything, and no answer without audit. capabilitystatement.html, http.html#status-codes, docs/audit.md.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { localCaller, localFacts } from '../../src/rest/caller.ts';
 import { answer } from '../../src/rest/interact.ts';
+import { localCaller, localFacts } from '../../src/rest/permission/caller.ts';
 import { StoreError } from '../../src/store/port.ts';
 import { at, json, type Sent, world } from '../world.ts';
 

@@ -1,7 +1,7 @@
 // FHIR R6 ballot patient-operation-merge.html; docs/decisions/0019-patient-merge.md.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { LINKED_LIMIT } from '../../src/rest/patient-links.ts';
+import { LINKED_LIMIT } from '../../src/rest/interactions/patient-links.ts';
 import { at, idsOf, json } from '../world.ts';
 import { issuesIn, type OperationsWorld, operationsWorld, parameters } from './operations-world.ts';
 

@@ -1,8 +1,8 @@
 // operations.html: whatever is sent as input, the answer is never a 5xx, and a refusal is an OperationOutcome.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { OPERATION_IDS, operationId } from '../../src/fhir/capability.ts';
-import type { OperationParameter } from '../../src/fhir/definitions.ts';
+import { OPERATION_IDS, operationId } from '../../src/fhir/definitions/capability.ts';
+import type { OperationParameter } from '../../src/fhir/definitions/definitions.ts';
 import { OPERATIONS } from '../../src/rest/operations.ts';
 import { json } from '../world.ts';
 import { type OperationsWorld, operationsWorld } from './operations-world.ts';

@@ -1,7 +1,7 @@
 // operations.html: levels, methods, input and its checks, access and audit; resource-operation-validate.html.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { OPERATION_IDS, operationId } from '../../src/fhir/capability.ts';
+import { OPERATION_IDS, operationId } from '../../src/fhir/definitions/capability.ts';
 import { OPERATIONS } from '../../src/rest/operations.ts';
 import type { FhirResponse } from '../../src/rest/request.ts';
 import { StoreError } from '../../src/store/port.ts';

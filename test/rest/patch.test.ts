@@ -3,9 +3,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { isJsonObject, type Json, parseJson, type Resource, serialize } from '../../src/fhir/resource.ts';
-import { validator } from '../../src/fhir/validate.ts';
-import { localCaller, localFacts } from '../../src/rest/caller.ts';
+import { validator } from '../../src/fhir/validation/validate.ts';
 import { answer } from '../../src/rest/interact.ts';
+import { localCaller, localFacts } from '../../src/rest/permission/caller.ts';
 import { at, BASE, bundle, json, world } from './write-world.ts';
 
 const HELD =

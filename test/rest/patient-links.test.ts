@@ -1,8 +1,8 @@
 // patient.html#links: records joined by Patient.link are one person, whichever of them is asked for. docs/decisions/0019-patient-merge.md.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { localCaller, localFacts } from '../../src/rest/caller.ts';
-import { LINKED_LIMIT, personOf } from '../../src/rest/patient-links.ts';
+import { LINKED_LIMIT, personOf } from '../../src/rest/interactions/patient-links.ts';
+import { localCaller, localFacts } from '../../src/rest/permission/caller.ts';
 import { at, idsOf, json, linkOf } from '../world.ts';
 import { issuesIn, type OperationsWorld, operationsWorld } from './operations-world.ts';
 

@@ -1,11 +1,11 @@
 // resource.html#Meta, profiling.html, resource-operation-validate.html, http.html#ops: profiles at the door.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { profileOf } from '../../src/fhir/profile.ts';
-import { conformanceValidator } from '../../src/fhir/profile-validator.ts';
+import { profileOf } from '../../src/fhir/profile/profile.ts';
+import { conformanceValidator } from '../../src/fhir/profile/validator.ts';
 import { isJsonObject, type JsonObject, parseJson } from '../../src/fhir/resource.ts';
-import { localCaller, localFacts } from '../../src/rest/caller.ts';
 import { answer } from '../../src/rest/interact.ts';
+import { localCaller, localFacts } from '../../src/rest/permission/caller.ts';
 import type { FhirResponse } from '../../src/rest/request.ts';
 import { world } from '../world.ts';
 

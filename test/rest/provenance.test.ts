@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Json } from '../../src/fhir/resource.ts';
-import { PROVENANCE_LIMIT } from '../../src/rest/provenance.ts';
+import { PROVENANCE_LIMIT } from '../../src/rest/interactions/provenance.ts';
 import { at, BASE, bundle, json, world } from './write-world.ts';
 
 const PROVENANCE = {

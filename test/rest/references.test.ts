@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Json, JsonObject } from '../../src/fhir/resource.ts';
-import { localTarget, rewritten, rootOf, withoutOwnBase } from '../../src/rest/references.ts';
+import { localTarget, rewritten, rootOf, withoutOwnBase } from '../../src/rest/interactions/references.ts';
 import { at, BASE, bundle, json, world } from './write-world.ts';
 
 const { context } = world();

@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { JsonObject } from '../../src/fhir/resource.ts';
-import { localCaller, localFacts } from '../../src/rest/caller.ts';
 import { answer } from '../../src/rest/interact.ts';
+import { localCaller, localFacts } from '../../src/rest/permission/caller.ts';
 import { at, BASE, bundle, json, world } from './write-world.ts';
 
 const IDENTIFIER = { system: 'urn:sender', value: 'MSG-1' };

@@ -1,7 +1,7 @@
 // search.html#summary, #elements, http.html#parameters (_pretty): which elements an answer keeps, and that no digit is lost on the way.
 import assert from 'node:assert/strict';
 import { before, test } from 'node:test';
-import { prettyText } from '../../src/rest/pretty.ts';
+import { prettyText } from '../../src/rest/wire/pretty.ts';
 import { at, json, type World, world } from '../world.ts';
 
 const OBSERVATION = `{"resourceType":"Observation","id":"o","meta":{"tag":[{"system":"urn:t","code":"kept"}]},

@@ -3,8 +3,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { FhirError, statusOf } from '../../src/fhir/outcome.ts';
-import { parseRequest } from '../../src/rest/parse-request.ts';
 import type { FhirRequest } from '../../src/rest/request.ts';
+import { parseRequest } from '../../src/rest/wire/parse-request.ts';
 import { type Sent, world } from '../world.ts';
 
 const { wire, context } = world();

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import fc from 'fast-check';
-import { conformanceValidator } from '../../src/fhir/profile-validator.ts';
+import { conformanceValidator } from '../../src/fhir/profile/validator.ts';
 import type { Resource } from '../../src/fhir/resource.ts';
 import type { IndexEntry } from '../../src/fhir/search/algebra.ts';
 import { searchType } from '../../src/fhir/search/types.ts';

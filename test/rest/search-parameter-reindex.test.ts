@@ -1,7 +1,7 @@
 // docs/decisions/0017: rows of an added parameter are made while resources change, whatever stops on the way; none is missing, none is left over.
 import assert from 'node:assert/strict';
 import { test as register } from 'node:test';
-import { activeParameter } from '../../src/fhir/custom-parameter.ts';
+import { activeParameter } from '../../src/fhir/definitions/custom-parameter.ts';
 import type { Resource } from '../../src/fhir/resource.ts';
 import { NO_PARAMETERS } from '../../src/parameters/live-context.ts';
 import { followedContext, ParameterThreads } from '../../src/parameters/parameter-channel.ts';

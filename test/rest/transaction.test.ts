@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { JsonObject } from '../../src/fhir/resource.ts';
-import { localCaller, localFacts } from '../../src/rest/caller.ts';
+import { localCaller, localFacts } from '../../src/rest/permission/caller.ts';
 import { at, BASE, bundle, type EntryRow, json, type World, world } from './write-world.ts';
 
 const URN = 'urn:uuid:84d85421-ad41-47ff-8fe8-df69c8f78038';

@@ -1,18 +1,18 @@
 /** The real door with real definitions over a store in memory; search and validation know just what these tests use. */
 import { join } from 'node:path';
 import type { Access } from '../../src/audit.ts';
-import type { Capability, ClaimedType } from '../../src/fhir/capability.ts';
-import type { SearchParameter } from '../../src/fhir/definitions.ts';
-import { loadDefinitions } from '../../src/fhir/definitions-load.ts';
+import type { Capability, ClaimedType } from '../../src/fhir/definitions/capability.ts';
+import type { SearchParameter } from '../../src/fhir/definitions/definitions.ts';
+import { loadDefinitions } from '../../src/fhir/definitions/load.ts';
 import { fhirError, type Issue } from '../../src/fhir/outcome.ts';
 import { isJsonObject, type Json, type JsonObject, parseJson, type Resource } from '../../src/fhir/resource.ts';
 import type { IndexEntry, Predicate } from '../../src/fhir/search/algebra.ts';
 import type { SearchQuery } from '../../src/fhir/search/query.ts';
-import { localCaller, localFacts } from '../../src/rest/caller.ts';
 import type { Caller, RestContext, RestSettings } from '../../src/rest/context.ts';
 import { answer } from '../../src/rest/interact.ts';
-import { pairsOf } from '../../src/rest/query-text.ts';
+import { localCaller, localFacts } from '../../src/rest/permission/caller.ts';
 import type { FhirResponse } from '../../src/rest/request.ts';
+import { pairsOf } from '../../src/rest/wire/query-text.ts';
 import type { AuditRow } from '../../src/store/port.ts';
 import { MemoryStore } from './write-store.ts';
 

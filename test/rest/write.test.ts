@@ -1,7 +1,7 @@
 // create, update, delete: http.html#create, #update, #delete, #ops (Prefer), #concurrency.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { localCaller, localFacts } from '../../src/rest/caller.ts';
+import { localCaller, localFacts } from '../../src/rest/permission/caller.ts';
 import { at, BASE, json, world } from './write-world.ts';
 
 const PATIENT = { resourceType: 'Patient', active: true };

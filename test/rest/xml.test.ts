@@ -4,8 +4,8 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { before, test } from 'node:test';
 import { isJsonObject, type Json, parseJson, serialize } from '../../src/fhir/resource.ts';
-import { readXml } from '../../src/fhir/xml-read.ts';
-import { writeXml } from '../../src/fhir/xml-write.ts';
+import { readXml } from '../../src/fhir/xml/read.ts';
+import { writeXml } from '../../src/fhir/xml/write.ts';
 import type { FhirResponse } from '../../src/rest/request.ts';
 import { at, type Sent, type World, world } from '../world.ts';
 

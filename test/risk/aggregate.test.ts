@@ -1,8 +1,8 @@
-// Inputs of trained models: aggregates of a window (src/risk/aggregate.ts). Window (at - hours, at]; unusable readings are left out.
+// Inputs of trained models: aggregates of a window (src/risk/features/aggregate.ts). Window (at - hours, at]; unusable readings are left out.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Resource } from '../../src/fhir/resource.ts';
-import { readFeature } from '../../src/risk/features.ts';
+import { readFeature } from '../../src/risk/features/features.ts';
 import type { Aggregate, FeatureSpec } from '../../src/risk/manifest.ts';
 import { AT, HOUR, iso, knowledge, measured } from './world.ts';
 

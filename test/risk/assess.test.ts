@@ -4,7 +4,7 @@ import { after, before, test } from 'node:test';
 import type { Resource } from '../../src/fhir/resource.ts';
 import { bandOf } from '../../src/risk/assess.ts';
 import type { Assessment } from '../../src/risk/assessment.ts';
-import { type LoadedModels, loadModels } from '../../src/risk/models.ts';
+import { type LoadedModels, loadModels } from '../../src/risk/models/models.ts';
 import {
   AT,
   acvpu,

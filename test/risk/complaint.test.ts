@@ -3,9 +3,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Resource } from '../../src/fhir/resource.ts';
-import { categoriesIn, complaintsOf } from '../../src/risk/complaint.ts';
-import { compiled, complaintProblems } from '../../src/risk/complaint-table.ts';
-import { mentionsIn } from '../../src/risk/complaint-text.ts';
+import { categoriesIn, complaintsOf } from '../../src/risk/triage/complaint.ts';
+import { compiled, complaintProblems } from '../../src/risk/triage/complaint-table.ts';
+import { mentionsIn } from '../../src/risk/triage/complaint-text.ts';
 import { AT, knowledge, observation, snomed, visit } from './world.ts';
 
 const { complaints: TABLE } = knowledge;

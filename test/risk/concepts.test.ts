@@ -1,8 +1,8 @@
-// Counts of records that name a concept (models/concepts.json, src/risk/concepts.ts): orders, cultures, problems.
+// Counts of records that name a concept (models/concepts.json, src/risk/features/concepts.ts): orders, cultures, problems.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { JsonObject, Resource } from '../../src/fhir/resource.ts';
-import { readFeature } from '../../src/risk/features.ts';
+import { readFeature } from '../../src/risk/features/features.ts';
 import type { FeatureSpec } from '../../src/risk/manifest.ts';
 import { AT, HOUR, iso, knowledge } from './world.ts';
 

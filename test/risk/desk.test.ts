@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
 import { InferenceSession } from 'onnxruntime-node';
 import { riskDesk } from '../../src/risk/desk.ts';
-import { loadModels } from '../../src/risk/models.ts';
+import { loadModels } from '../../src/risk/models/models.ts';
 import { AT, MODELS, measured } from './world.ts';
 
 /** Rows of each run of a graph, as the runtime is asked: it is watched, not replaced. */

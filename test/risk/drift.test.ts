@@ -1,7 +1,8 @@
-// Drift of models over simulated patients: shifted inputs, lost inputs, a change in the number of alerts alone, probabilities that no longer come true (src/risk/drift.ts).
+// Drift of models over simulated patients: shifted inputs, lost inputs, a change in the number of alerts alone, probabilities that no longer come true (src/risk/models/drift.ts).
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Resource } from '../../src/fhir/resource.ts';
+import { loadSchemas, readChecked } from '../../src/risk/manifest.ts';
 import {
   type DriftLimits,
   type DriftState,
@@ -10,9 +11,8 @@ import {
   psiOf,
   type Reference,
   type Seen,
-} from '../../src/risk/drift.ts';
-import { loadSchemas, readChecked } from '../../src/risk/manifest.ts';
-import { outcomeOf } from '../../src/risk/outcomes.ts';
+} from '../../src/risk/models/drift.ts';
+import { outcomeOf } from '../../src/risk/models/outcomes.ts';
 import { AT, HOUR, iso, knowledge, MODELS } from './world.ts';
 
 const limits: DriftLimits = readChecked(MODELS, 'drift.json', loadSchemas(MODELS).drift);

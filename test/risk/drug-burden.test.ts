@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { burdenOf, readStays, splitOf, summary } from '../../scripts/drug-burden.ts';
-import { loadDrugSafety } from '../../src/risk/drug-safety.ts';
+import { loadDrugSafety } from '../../src/risk/drugs/safety.ts';
 import { ROOT, safety } from './drug-world.ts';
 
 const stays = readStays();

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Resource } from '../../src/fhir/resource.ts';
-import { type Pace, runAtOnce, runPaced, type Steps } from '../../src/risk/pace.ts';
+import { type Pace, runAtOnce, runPaced, type Steps } from '../../src/risk/drugs/pace.ts';
 import { AT, active, draft, named, safety } from './drug-world.ts';
 
 const NAMES = ['clarithromycin', 'amiodarone', 'haloperidol', 'ondansetron', 'warfarin', 'ibuprofen', 'simvastatin'];

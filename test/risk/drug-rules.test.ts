@@ -5,18 +5,18 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import type { ContextRule } from '../../src/risk/drug-rules.ts';
-import { loadDrugSafety } from '../../src/risk/drug-safety.ts';
-import type { Severity } from '../../src/risk/finding.ts';
-import { changes } from '../../src/risk/pair-context.ts';
+import type { Severity } from '../../src/risk/drugs/finding.ts';
+import { changes } from '../../src/risk/drugs/pair-context.ts';
+import type { ContextRule } from '../../src/risk/drugs/rules.ts';
+import { loadDrugSafety } from '../../src/risk/drugs/safety.ts';
+import { readSiteMap } from '../../src/risk/drugs/site-map.ts';
 import {
   ckdEpi2021,
   cockcroftGault,
   dosingWeight,
   idealWeight,
   isRisingCreatinine,
-} from '../../src/risk/renal-function.ts';
-import { readSiteMap } from '../../src/risk/site-map.ts';
+} from '../../src/risk/features/renal-function.ts';
 import { creatinine, height, on, order, person, potassium, weight } from './drug-chart.ts';
 import { AT, active, draft, named, ROOT, safety } from './drug-world.ts';
 

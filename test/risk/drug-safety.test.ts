@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import type { Resource } from '../../src/fhir/resource.ts';
-import { loadDrugSafety } from '../../src/risk/drug-safety.ts';
+import { loadDrugSafety } from '../../src/risk/drugs/safety.ts';
 import { AT, active, coded, draft, named, ROOT, readCases, safety, told } from './drug-world.ts';
 
 interface Onc {

@@ -4,8 +4,8 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import type { Json, Resource } from '../../src/fhir/resource.ts';
-import { loadDrugKnowledge } from '../../src/risk/drug-knowledge.ts';
-import { patientFacts } from '../../src/risk/patient-facts.ts';
+import { loadDrugKnowledge } from '../../src/risk/drugs/knowledge.ts';
+import { patientFacts } from '../../src/risk/drugs/patient-facts.ts';
 import { condition, creatinine, height, person, weight } from './drug-chart.ts';
 import { AT, active, draft, named, ROOT, safety } from './drug-world.ts';
 

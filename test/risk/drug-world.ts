@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Json, JsonObject, Resource } from '../../src/fhir/resource.ts';
-import { loadDrugSafety } from '../../src/risk/drug-safety.ts';
+import { loadDrugSafety } from '../../src/risk/drugs/safety.ts';
 
 export const ROOT = join(import.meta.dirname, '..', '..');
 export const safety = loadDrugSafety(join(ROOT, 'knowledge'));

@@ -4,7 +4,7 @@ import { after, before, test } from 'node:test';
 import type { JsonObject, Resource } from '../../src/fhir/resource.ts';
 import { eligibilityProblems, ineligible } from '../../src/risk/eligibility.ts';
 import type { EligibilityRule, FeatureSpec } from '../../src/risk/manifest.ts';
-import { type LoadedModels, loadModels } from '../../src/risk/models.ts';
+import { type LoadedModels, loadModels } from '../../src/risk/models/models.ts';
 import { AT, born, HOUR, iso, knowledge, loinc, MODELS, measured, NEVER, quantity, snomed } from './world.ts';
 
 const ADULT = born('1960-05-05');

@@ -3,10 +3,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { JsonObject, Resource } from '../../src/fhir/resource.ts';
-import { decideEsi, type EsiDecision, type EsiFacts } from '../../src/risk/esi.ts';
 import { loadSchemas, readChecked } from '../../src/risk/manifest.ts';
-import { loadModels } from '../../src/risk/models.ts';
-import { triageOf } from '../../src/risk/triage.ts';
+import { loadModels } from '../../src/risk/models/models.ts';
+import { decideEsi, type EsiDecision, type EsiFacts } from '../../src/risk/triage/esi.ts';
+import { triageOf } from '../../src/risk/triage/triage.ts';
 import { AT, acvpu, HOUR, iso, knowledge, MODELS, measured, NEVER, observation, snomed, visit } from './world.ts';
 
 const TABLE = readChecked(MODELS, 'esi.json', loadSchemas(MODELS).esi);

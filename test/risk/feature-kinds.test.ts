@@ -3,10 +3,10 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Resource } from '../../src/fhir/resource.ts';
 import { featuresOf } from '../../src/risk/assess.ts';
-import { readFeature } from '../../src/risk/features.ts';
+import { readFeature } from '../../src/risk/features/features.ts';
 import type { FeatureSpec } from '../../src/risk/manifest.ts';
 import { loadSchemas, readChecked } from '../../src/risk/manifest.ts';
-import type { ScoreFile } from '../../src/risk/score-file.ts';
+import type { ScoreFile } from '../../src/risk/scores/score-file.ts';
 import { infusion } from './score-world.ts';
 import { AT, bloodPressure, born, HOUR, iso, knowledge, MODELS, measured, quantity, roomAir } from './world.ts';
 

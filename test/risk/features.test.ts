@@ -2,10 +2,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { JsonObject, Resource } from '../../src/fhir/resource.ts';
-import { readFeature } from '../../src/risk/features.ts';
+import { readFeature } from '../../src/risk/features/features.ts';
+import { convertAnalyte, roundTo } from '../../src/risk/features/observation.ts';
+import { spanText } from '../../src/risk/features/pick.ts';
 import type { FeatureSpec } from '../../src/risk/manifest.ts';
-import { convertAnalyte, roundTo } from '../../src/risk/observation.ts';
-import { spanText } from '../../src/risk/pick.ts';
 import {
   AT,
   acvpu,

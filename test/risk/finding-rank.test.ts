@@ -5,8 +5,8 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { rankerBytes, WEIGHTS } from '../../models/train/finding-ranker.ts';
-import type { Finding, Severity } from '../../src/risk/finding.ts';
-import { openRanker, QUIET_BELOW, RANK_FEATURES, ranked, rankFeatures } from '../../src/risk/finding-rank.ts';
+import type { Finding, Severity } from '../../src/risk/drugs/finding.ts';
+import { openRanker, QUIET_BELOW, RANK_FEATURES, ranked, rankFeatures } from '../../src/risk/drugs/rank.ts';
 import { AT, active, draft, named, ROOT, safety } from './drug-world.ts';
 
 const rank = await openRanker(join(ROOT, 'knowledge'));

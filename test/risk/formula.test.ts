@@ -1,7 +1,7 @@
-// Formulas of score files (src/risk/formula.ts): arithmetic, precedence, and what is not known (NaN) under each connective.
+// Formulas of score files (src/risk/scores/formula.ts): arithmetic, precedence, and what is not known (NaN) under each connective.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { formulaOf } from '../../src/risk/formula.ts';
+import { formulaOf } from '../../src/risk/scores/formula.ts';
 
 const NOT_KNOWN = Number.NaN;
 const values = new Map([

@@ -1,4 +1,4 @@
-// `firewatch model check`: what each proof finds in a folder that is wrong in one place (src/risk/model-check.ts).
+// `firewatch model check`: what each proof finds in a folder that is wrong in one place (src/risk/models/check.ts).
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { buildLogistic } from '../../models/train/logistic.ts';
 import { type GraphSpec, onnxBytes } from '../../models/train/onnx-writer.ts';
-import { checkModel, type Proof } from '../../src/risk/model-check.ts';
+import { checkModel, type Proof } from '../../src/risk/models/check.ts';
 import { MODELS } from './world.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'model-check-'));

@@ -9,9 +9,9 @@ import fc from 'fast-check';
 import { builtModels } from '../../models/train/build.ts';
 import { type GraphSpec, onnxBytes } from '../../models/train/onnx-writer.ts';
 import { cardProblems, loadSchemas, type ModelCard, type ModelManifest, readChecked } from '../../src/risk/manifest.ts';
-import { loadModels } from '../../src/risk/models.ts';
-import { refuseUnsafeOnnx } from '../../src/risk/onnx-file.ts';
-import { openSession, type RunnerContract, SESSION_DEFAULTS } from '../../src/risk/session.ts';
+import { loadModels } from '../../src/risk/models/models.ts';
+import { refuseUnsafeOnnx } from '../../src/risk/models/onnx-file.ts';
+import { openSession, type RunnerContract, SESSION_DEFAULTS } from '../../src/risk/models/session.ts';
 import { AT, acvpu, bloodPressure, born, bytesOf, MODELS, manifestOf, measured, NEVER } from './world.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'models-'));

@@ -6,10 +6,10 @@ import type { JsonObject, Resource } from '../../src/fhir/resource.ts';
 import { assessmentOf, flagOf } from '../../src/monitor/notice.ts';
 import type { Alert } from '../../src/monitor/rule.ts';
 import { riskDesk } from '../../src/risk/desk.ts';
-import { loadDrugSafety } from '../../src/risk/drug-safety.ts';
-import { loadModels } from '../../src/risk/models.ts';
+import { loadDrugSafety } from '../../src/risk/drugs/safety.ts';
+import { loadModels } from '../../src/risk/models/models.ts';
 import { isOwnOutput } from '../../src/risk/own-output.ts';
-import { loadTriage } from '../../src/risk/triage.ts';
+import { loadTriage } from '../../src/risk/triage/triage.ts';
 import { AT, acvpu, born, HOUR, iso, MODELS, measured, NEVER, observation, quantity, roomAir } from './world.ts';
 
 const models = await loadModels(MODELS, { now: () => AT, mode: 'inline' });

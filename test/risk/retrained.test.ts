@@ -11,7 +11,7 @@ import { newestOf } from '../../models/train/newest.ts';
 import { STUDIES } from '../../models/train/studies.ts';
 import { readTable, vectorAt } from '../../models/train/table.ts';
 import { loadSchemas, readChecked } from '../../src/risk/manifest.ts';
-import { openRunner } from '../../src/risk/session.ts';
+import { openRunner } from '../../src/risk/models/session.ts';
 import { MODELS } from './world.ts';
 
 /** The quickest first. */

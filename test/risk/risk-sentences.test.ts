@@ -6,10 +6,10 @@ import { after, test } from 'node:test';
 import { newestOf } from '../../models/train/newest.ts';
 import { convertUnit } from '../../src/fhir/quantity.ts';
 import { isJsonObject, type JsonObject, type Resource } from '../../src/fhir/resource.ts';
-import { readFeature } from '../../src/risk/features.ts';
+import { readFeature } from '../../src/risk/features/features.ts';
+import { convertAnalyte } from '../../src/risk/features/observation.ts';
 import type { FeatureSpec } from '../../src/risk/manifest.ts';
-import { loadModels } from '../../src/risk/models.ts';
-import { convertAnalyte } from '../../src/risk/observation.ts';
+import { loadModels } from '../../src/risk/models/models.ts';
 import {
   AT,
   acvpu,

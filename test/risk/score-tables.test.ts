@@ -5,7 +5,7 @@ import { globSync, readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { after, before, test } from 'node:test';
 import type { Assessment } from '../../src/risk/assessment.ts';
-import { type LoadedModels, loadModels } from '../../src/risk/models.ts';
+import { type LoadedModels, loadModels } from '../../src/risk/models/models.ts';
 import { type Inputs, patientOf, resourcesOf } from './score-world.ts';
 import { AT, MODELS, NEVER } from './world.ts';
 

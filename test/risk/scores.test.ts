@@ -3,8 +3,8 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import fc from 'fast-check';
-import { fallbackOutputs } from '../../src/risk/scores.ts';
-import { openRunner, type Runner } from '../../src/risk/session.ts';
+import { openRunner, type Runner } from '../../src/risk/models/session.ts';
+import { fallbackOutputs } from '../../src/risk/scores/stand-ins.ts';
 import { bytesOf, manifestOf } from './world.ts';
 
 const MODELS = ['news2', 'qsofa', 'sirs', 'triage-vitals'] as const;

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import type { JsonObject, Resource } from '../../src/fhir/resource.ts';
-import { type LoadedModels, loadModels } from '../../src/risk/models.ts';
+import { type LoadedModels, loadModels } from '../../src/risk/models/models.ts';
 import { infusion } from './score-world.ts';
 import { AT, born, HOUR, iso, MODELS, measured, NEVER } from './world.ts';
 

@@ -4,7 +4,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import type { JsonObject, Resource } from '../../src/fhir/resource.ts';
-import { loadModels } from '../../src/risk/models.ts';
+import { loadModels } from '../../src/risk/models/models.ts';
 import { AT, born, HOUR, iso, MODELS, measured, NEVER } from './world.ts';
 
 const models = await loadModels(MODELS, { now: () => AT, mode: 'inline' });

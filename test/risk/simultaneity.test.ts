@@ -6,7 +6,7 @@ import { readConfig } from '../../src/config.ts';
 import type { Resource } from '../../src/fhir/resource.ts';
 import { readCatalogue } from '../../src/pages/catalogue.ts';
 import { publicPages } from '../../src/pages/pages.ts';
-import { loadModels } from '../../src/risk/models.ts';
+import { loadModels } from '../../src/risk/models/models.ts';
 import { AT, acvpu, bloodPressure, born, HOUR, iso, MODELS, measured, NEVER, roomAir } from './world.ts';
 
 const MINUTE = HOUR / 60;

@@ -1,7 +1,7 @@
 // The same drugs by several orders of one signing interrupt once; the others are told beside it, and contraindications each time. docs/decisions/0055-once-in-one-signing.md
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { toldOnce } from '../../src/risk/told-once.ts';
+import { toldOnce } from '../../src/risk/drugs/told-once.ts';
 import { AT, active, draft, named, safety } from './drug-world.ts';
 
 const taken = (text: string, index: number) => active(named(text), `a${index}`);

@@ -9,7 +9,7 @@ import { type Evaluation, evaluated } from '../../models/train/evaluate.ts';
 import { newestOf, newestVersion } from '../../models/train/newest.ts';
 import { STUDIES } from '../../models/train/studies.ts';
 import type { Golden } from '../../src/risk/manifest.ts';
-import { loadModels } from '../../src/risk/models.ts';
+import { loadModels } from '../../src/risk/models/models.ts';
 import { AT, HOUR, iso, MODELS, NEVER, visit } from './world.ts';
 
 const models = await loadModels(MODELS, { now: () => AT });

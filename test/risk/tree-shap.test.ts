@@ -1,12 +1,12 @@
-// Contributions of inputs to one answer (src/risk/tree-shap.ts): exact Shapley values of the trees in the ONNX file.
+// Contributions of inputs to one answer (src/risk/models/tree-shap.ts): exact Shapley values of the trees in the ONNX file.
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { STUDIES } from '../../models/train/studies.ts';
-import { openRunner } from '../../src/risk/session.ts';
-import { type TreeEnsemble, treeEnsembleOf } from '../../src/risk/tree-ensemble.ts';
-import { type Explainer, explainerOf } from '../../src/risk/tree-shap.ts';
+import { openRunner } from '../../src/risk/models/session.ts';
+import { type TreeEnsemble, treeEnsembleOf } from '../../src/risk/models/tree-ensemble.ts';
+import { type Explainer, explainerOf } from '../../src/risk/models/tree-shap.ts';
 import { bytesOf, manifestOf } from './world.ts';
 
 function treesOf(bytes: Uint8Array): TreeEnsemble {

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { newestOf, newestVersion } from '../../models/train/newest.ts';
 import type { JsonObject, Resource } from '../../src/fhir/resource.ts';
-import { type LoadedModels, loadModels } from '../../src/risk/models.ts';
+import { type LoadedModels, loadModels } from '../../src/risk/models/models.ts';
 import {
   AT,
   acvpu,

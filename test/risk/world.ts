@@ -3,8 +3,8 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { newestOf } from '../../models/train/newest.ts';
 import type { JsonObject, Resource } from '../../src/fhir/resource.ts';
+import type { Knowledge } from '../../src/risk/features/pick.ts';
 import { type FeatureSpec, loadSchemas, type ModelManifest, readChecked } from '../../src/risk/manifest.ts';
-import type { Knowledge } from '../../src/risk/pick.ts';
 
 export const MODELS = join(import.meta.dirname, '..', '..', 'models');
 export const AT = Date.UTC(2026, 2, 1, 12);

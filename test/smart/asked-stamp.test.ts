@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
 import type { AccessFilter } from '../../src/fhir/search/algebra.ts';
-import { personOf } from '../../src/rest/patient-links.ts';
+import { personOf } from '../../src/rest/interactions/patient-links.ts';
 import { HeldConsents } from '../../src/smart/held-consents.ts';
 import type { ResourceStore } from '../../src/store/port.ts';
 import { engineWorld } from '../rest/engine-world.ts';

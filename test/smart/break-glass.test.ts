@@ -13,7 +13,7 @@ import { emergencyDesk } from '../../src/open/emergency.ts';
 import { watchEmergencies } from '../../src/open/emergency-watch.ts';
 import { REVIEWS } from '../../src/privacy/break-glass.ts';
 import { lookAtReviews, type ReviewCounts } from '../../src/privacy/break-glass-watch.ts';
-import { localFacts } from '../../src/rest/caller.ts';
+import { localFacts } from '../../src/rest/permission/caller.ts';
 import type { TellEmergency } from '../../src/smart/emergency.ts';
 import { StoreError } from '../../src/store/port.ts';
 import { buildSystem, type System } from '../../src/system.ts';

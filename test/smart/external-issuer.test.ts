@@ -11,7 +11,7 @@ import { rotateKeys } from '../../src/authorization/keys.ts';
 import { sealWith } from '../../src/authorization/seal.ts';
 import { readConfig } from '../../src/config.ts';
 import { closeGracefully, listen } from '../../src/http/app.ts';
-import { localFacts } from '../../src/rest/caller.ts';
+import { localFacts } from '../../src/rest/permission/caller.ts';
 import { loadIssuers } from '../../src/smart/issuer.ts';
 import { buildSystem, type System } from '../../src/system.ts';
 import { newKey, OauthWorld } from '../authorization/server-world.ts';

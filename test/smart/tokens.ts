@@ -1,7 +1,7 @@
 /** Keys, tokens and a door for callers with rights: shared by the tests of authorization. */
 import { type CryptoKey, exportJWK, generateKeyPair, type JWK, SignJWT } from 'jose';
-import { strangerFacts } from '../../src/rest/caller.ts';
 import type { Caller, RestContext } from '../../src/rest/context.ts';
+import { strangerFacts } from '../../src/rest/permission/caller.ts';
 import { accessFilter } from '../../src/smart/access.ts';
 import { issuerOf } from '../../src/smart/issuer.ts';
 import { type Situation, scopesOf } from '../../src/smart/scopes.ts';

@@ -2,9 +2,9 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { FOLDERS } from '../../src/folders.ts';
-import { strangerFacts } from '../../src/rest/caller.ts';
 import type { RestContext } from '../../src/rest/context.ts';
 import { answer } from '../../src/rest/interact.ts';
+import { strangerFacts } from '../../src/rest/permission/caller.ts';
 import { accessFilter } from '../../src/smart/access.ts';
 import { loadPolicy } from '../../src/smart/roles.ts';
 import { type Rights, scopesOf } from '../../src/smart/scopes.ts';

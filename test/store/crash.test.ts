@@ -7,8 +7,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { connect } from '../../src/store/sqlite/schema.ts';
 import { openSqlite, type SqliteStore } from '../../src/store/sqlite.ts';
-import { connect } from '../../src/store/sqlite-schema.ts';
 import { auditRow, put, random, whole } from './world.ts';
 
 const rounds = Number(process.env.CRASH_ROUNDS ?? 10);

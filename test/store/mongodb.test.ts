@@ -1,7 +1,7 @@
 // The MongoDB engine: the common contract on the server that can be had. docs/decisions/0040 and 0041.
 import { type TestContext, test } from 'node:test';
+import { followMongo, openMongoMove } from '../../src/store/mongodb/transfer.ts';
 import { type MongoOptions, type MongoStore, openMongo } from '../../src/store/mongodb.ts';
-import { followMongo, openMongoMove } from '../../src/store/mongodb-transfer.ts';
 import { storeParts } from '../migrate/world.ts';
 import { storeContract } from './contract.ts';
 import { testServer } from './mongodb-server.ts';

@@ -1,7 +1,7 @@
 // docs/architecture.md#storage: what a probe found is remembered for a short time, and never says more than it knows.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Probes } from '../../src/store/sqlite-probes.ts';
+import { Probes } from '../../src/store/sqlite/probes.ts';
 
 const rows: readonly [name: string, found: number, within: number, asked: number, answer: number | undefined][] = [
   ['exact, the same limit', 5, 10, 10, 5],

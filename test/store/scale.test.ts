@@ -6,8 +6,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import type { IndexEntry, Predicate, Relation, SortKey } from '../../src/fhir/search/algebra.ts';
+import { connect } from '../../src/store/sqlite/schema.ts';
 import { openSqlite, type SqliteStore } from '../../src/store/sqlite.ts';
-import { connect } from '../../src/store/sqlite-schema.ts';
 import { all, plan, SCANS_ALLOWED } from './contract.ts';
 import { auditRow, put } from './world.ts';
 

@@ -5,8 +5,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import type { IndexEntry, Predicate } from '../../src/fhir/search/algebra.ts';
+import { connect } from '../../src/store/sqlite/schema.ts';
 import { attachSqlite, openSqlite } from '../../src/store/sqlite.ts';
-import { connect } from '../../src/store/sqlite-schema.ts';
 import { all, idsOf, plan } from './contract.ts';
 import { pick, put, random, remove, whole } from './world.ts';
 

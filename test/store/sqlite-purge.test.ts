@@ -6,8 +6,8 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import type { IndexEntry } from '../../src/fhir/search/algebra.ts';
 import { FORGOTTEN } from '../../src/store/port.ts';
+import { connect } from '../../src/store/sqlite/schema.ts';
 import { openSqlite, type SqliteStore } from '../../src/store/sqlite.ts';
-import { connect } from '../../src/store/sqlite-schema.ts';
 import { auditRow, put } from './world.ts';
 
 const CANARY = 'Canary7351';

@@ -1,4 +1,4 @@
-// A reader's snapshot is kept over many reads and never older than an acknowledged commit. src/store/sqlite-snapshot.ts, guarantee 3 of port.ts.
+// A reader's snapshot is kept over many reads and never older than an acknowledged commit. src/store/sqlite/snapshot.ts, guarantee 3 of port.ts.
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync, statSync } from 'node:fs';
@@ -7,10 +7,10 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { setImmediate } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
+import { connect } from '../../src/store/sqlite/schema.ts';
+import { OLDEST_MS, Signals, Snapshot } from '../../src/store/sqlite/snapshot.ts';
+import { Statements, sql } from '../../src/store/sqlite/sql.ts';
 import { openSqlite, type SqliteStore } from '../../src/store/sqlite.ts';
-import { connect } from '../../src/store/sqlite-schema.ts';
-import { OLDEST_MS, Signals, Snapshot } from '../../src/store/sqlite-snapshot.ts';
-import { Statements, sql } from '../../src/store/sqlite-sql.ts';
 import { auditRow, put } from './world.ts';
 
 function temporaryFolder(context: TestContext): string {

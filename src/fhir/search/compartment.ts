@@ -1,5 +1,5 @@
 /** Compartments as predicates: what of a type lies in `Patient/1`. Source: FHIR R4 search.html#compartments, compartmentdefinition.html. */
-import type { Definitions } from '../definitions.ts';
+import type { Definitions } from '../definitions/definitions.ts';
 import { label, type ResourceKey } from '../resource.ts';
 import type { Predicate, SearchPlan } from './algebra.ts';
 import { or } from './simplify.ts';

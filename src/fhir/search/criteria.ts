@@ -1,8 +1,8 @@
 /** Parameter names -> criteria: modifiers, chains and `_has`, each step checked against the claims. Source: search.html#modifiers, #chaining, #has. */
-import { type Capability, SUPPORTED } from '../capability.ts';
-import type { Definitions, SearchParameter } from '../definitions.ts';
+import { type Capability, SUPPORTED } from '../definitions/capability.ts';
+import type { Definitions, SearchParameter } from '../definitions/definitions.ts';
 import { type FhirError, fhirError } from '../outcome.ts';
-import { pathNodeTypes } from '../path.ts';
+import { pathNodeTypes } from '../path/path.ts';
 import { type FilterClaims, filterCriterion } from './filter-criteria.ts';
 import { shownName } from './form.ts';
 import { parseFullText } from './full-text.ts';

@@ -1,7 +1,7 @@
 /** Resource -> index rows, by the claimed search parameters compiled once per type. Source: FHIR R4 search.html; the rows themselves: rows.ts. */
-import { SUPPORTED } from '../capability.ts';
-import type { SearchParameter } from '../definitions.ts';
-import { compilePath, type Place, rootPlace, type Structures, type Terminal } from '../path.ts';
+import { SUPPORTED } from '../definitions/capability.ts';
+import type { SearchParameter } from '../definitions/definitions.ts';
+import { compilePath, type Place, rootPlace, type Structures, type Terminal } from '../path/path.ts';
 import type { Resource } from '../resource.ts';
 import type { IndexEntry, ParameterKey } from './algebra.ts';
 import { containedRows, type ExtractOf } from './contained.ts';

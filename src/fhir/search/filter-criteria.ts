@@ -1,5 +1,5 @@
 /** `_filter` -> criteria: paths resolved against the claims, operators by the table of filter.ts. Source: search_filter.html. */
-import type { SearchParameter } from '../definitions.ts';
+import type { SearchParameter } from '../definitions/definitions.ts';
 import { escapedValue, FILTER_TABLE, type Filter, type FilterTerm, filterFault, parseFilter } from './filter.ts';
 import { shownName } from './form.ts';
 import type { Criterion } from './query.ts';

@@ -3,7 +3,7 @@
  * Read here only; what it means is criteria. Not supported, and refused with its position: a filter in brackets inside a path.
  */
 
-import type { SearchParameterType } from '../definitions.ts';
+import type { SearchParameterType } from '../definitions/definitions.ts';
 import { fhirError } from '../outcome.ts';
 
 export const FILTER_OPERATORS = [

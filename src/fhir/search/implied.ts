@@ -2,7 +2,7 @@
  * Access that a search already asks for: `patient=1` by a token for Patient/1 asks each match for its compartment again. Left out only where one
  * index row proves the other, and only when both name the same patients, so that the plan finds and names what it did.
  */
-import type { Capability } from '../capability.ts';
+import type { Capability } from '../definitions/capability.ts';
 import type { ParameterKey, Predicate } from './algebra.ts';
 import { and } from './simplify.ts';
 

@@ -1,6 +1,6 @@
 /** `_include` and `_revinclude`, checked against the claimed lists. Source: FHIR R4 search.html#include. */
-import type { Capability } from '../capability.ts';
-import type { SearchParameter } from '../definitions.ts';
+import type { Capability } from '../definitions/capability.ts';
+import type { SearchParameter } from '../definitions/definitions.ts';
 import { fhirError } from '../outcome.ts';
 import { unindexed } from './criteria.ts';
 import { shownName } from './form.ts';

@@ -2,7 +2,7 @@
  * A search by a patient means the person: every Patient resource that Patient.link joins is asked for. Source: FHIR R4 patient.html#links,
  * docs/decisions/0019-patient-merge.md. Links are never followed to widen what a caller may see: access is joined after this.
  */
-import { SUPPORTED } from '../capability.ts';
+import { SUPPORTED } from '../definitions/capability.ts';
 import type { ParameterKey, Predicate } from './algebra.ts';
 import { and, chain, has, or } from './simplify.ts';
 

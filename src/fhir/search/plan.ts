@@ -1,6 +1,6 @@
 /** SearchQuery + AccessFilter -> SearchPlan. The only way to a plan: access is joined at the root and wherever another type is touched. */
-import type { Capability } from '../capability.ts';
-import type { SearchParameter } from '../definitions.ts';
+import type { Capability } from '../definitions/capability.ts';
+import type { SearchParameter } from '../definitions/definitions.ts';
 import { fhirError } from '../outcome.ts';
 import { ID_PATTERN } from '../resource.ts';
 import type { AccessFilter, ParameterKey, Predicate, SearchPlan, SortKey, Verb } from './algebra.ts';

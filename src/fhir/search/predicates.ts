@@ -2,7 +2,7 @@
  * One search value -> predicates over index rows: alternatives of which one must hold, each a leaf (or a composite of leaves).
  * Source: FHIR R4 search.html#prefix, #number, #date, #string, #token, #quantity, #reference, #uri, #composite. Rows: rows.ts.
  */
-import type { SearchParameter, SearchParameterType } from '../definitions.ts';
+import type { SearchParameter, SearchParameterType } from '../definitions/definitions.ts';
 import { fhirError } from '../outcome.ts';
 import { canonicalQuantity, nextBelow, type Precise, preciseNumber, UCUM } from '../quantity.ts';
 import { ID_PATTERN } from '../resource.ts';

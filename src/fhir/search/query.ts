@@ -1,6 +1,6 @@
 /** A search as asked: parsed and checked against the claims, before access is joined. Source: FHIR R4 search.html. */
-import type { Capability } from '../capability.ts';
-import type { Definitions, SearchParameter } from '../definitions.ts';
+import type { Capability } from '../definitions/capability.ts';
+import type { Definitions, SearchParameter } from '../definitions/definitions.ts';
 import { type FhirError, fhirError } from '../outcome.ts';
 import type { SortKey } from './algebra.ts';
 import { criterionOf, type Resolved } from './criteria.ts';

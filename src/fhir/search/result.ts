@@ -1,5 +1,5 @@
 /** Parameters that shape the answer, not the matches. Source: FHIR R4 search.html#return, #sort, #count, #total, #summary, #elements. */
-import type { Capability } from '../capability.ts';
+import type { Capability } from '../definitions/capability.ts';
 import { fhirError } from '../outcome.ts';
 import type { SortKey } from './algebra.ts';
 import { unindexed } from './criteria.ts';

@@ -6,8 +6,8 @@
  * - Reference.identifier: token rows under `<key>:identifier`;
  * - Quantity: `<system>|<code>` as sent, `|<unit>` for the unit text (or code) under another or no system, `canonical|<base>` in base units.
  */
-import type { SearchParameterType } from '../definitions.ts';
-import type { Place, Scope } from '../path.ts';
+import type { SearchParameterType } from '../definitions/definitions.ts';
+import type { Place, Scope } from '../path/path.ts';
 import { canonicalQuantity, UCUM } from '../quantity.ts';
 import { isJsonObject, isNumber, type Json, type JsonObject, numberOf } from '../resource.ts';
 import { type Interval, intervalOf, periodInterval, timingInterval } from '../time.ts';

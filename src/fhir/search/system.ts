@@ -1,5 +1,5 @@
 /** Search over several types: one query a type, all of the same parameters. Source: FHIR R4 search.html#all, http.html#search. */
-import { type Capability, SUPPORTED } from '../capability.ts';
+import { type Capability, SUPPORTED } from '../definitions/capability.ts';
 import { FhirError, fhirError } from '../outcome.ts';
 import { decodedPairs, shownName } from './form.ts';
 import type { Include, SearchQuery } from './query.ts';

@@ -1,5 +1,5 @@
 /** THE table of search parameter types: what is indexed, which prefixes and modifiers are understood. Source: FHIR R4 search.html#ptypes, #modifiers, #prefix. */
-import type { SearchParameterType } from '../definitions.ts';
+import type { SearchParameterType } from '../definitions/definitions.ts';
 import type { IndexKind } from './algebra.ts';
 
 export const PREFIXES = ['eq', 'ne', 'gt', 'lt', 'ge', 'le', 'sa', 'eb', 'ap'] as const;
