@@ -36,6 +36,7 @@ test('two processes over one database', {
   });
   const env = {
     MONGODB_URL: server.url(),
+    JOBS_DIR: one,
     OUTBOUND_ALLOW: hook.url,
     SUBSCRIPTION_BACKOFF_MS: '50',
     LOG_LEVEL: 'error',
