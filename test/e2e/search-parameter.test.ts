@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { isStandIn } from '../test-store.ts';
 import { at } from '../world.ts';
 import { newFolder, type Running, removeFolder, start } from './server.ts';
 
@@ -55,23 +56,25 @@ const count = async (server: Running, code: string): Promise<unknown> => {
   return status === 200 ? at(body, 'total') : status;
 };
 
-const MANY = 3000;
+/** Several places are kept on the way (each 500). The stand-in of MongoDB needs about 16 ms a resource, five times over, and more among the looks of this test. */
+const isSlow = isStandIn(process.env.MONGODB_URL);
+const MANY = isSlow ? 1500 : 3000;
 
 test('kill -9 while rows are made, twice; writes meanwhile; the parameter comes back whole', {
-  timeout: 120_000,
+  timeout: isSlow ? 400_000 : 120_000,
 }, async () => {
   const folder = newFolder();
   let server = await start({}, folder);
   try {
-    for (let first = 0; first < MANY; first += 1000) {
-      const body = bundle(Array.from({ length: 1000 }, (_, index) => patient(`p${first + index}`, 'blue')));
+    for (let first = 0; first < MANY; first += 500) {
+      const body = bundle(Array.from({ length: 500 }, (_, index) => patient(`p${first + index}`, 'blue')));
       assert.equal((await asked(server, '/fhir', { method: 'POST', body })).status, 200);
     }
     const sent = { method: 'PUT', body: JSON.stringify(PARAMETER) };
     assert.equal((await asked(server, '/fhir/SearchParameter/eye', sent)).status, 201);
     assert.equal(await count(server, 'blue'), 400, 'refused while rows are made');
     const places: number[] = [];
-    for (const least of [25, 60]) {
+    for (const least of [40, 75]) {
       await until(async () => ((await percentOf(server)) ?? 100) >= least);
       const id = `p${least}`;
       const written = { method: 'PUT', body: JSON.stringify(patient(id, 'green')) };
