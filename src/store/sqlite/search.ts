@@ -265,7 +265,7 @@ export class Searcher {
     return [...found, ...lacking.map(({ rid, keys }) => ({ rid, keys: [null, ...keys] }))];
   }
 
-  /** @param window of the rows walked; a resource without row is then no match */
+  /** @param window of the rows walked; a resource without row is then no match, and none has two */
   #sortWalk(order: Ordered, first: SortKey, [table, name]: readonly [string, string], window?: Window): Sql {
     const { type, where, sort, after, descending, limit } = order;
     const column = raw(`d.${name}`);
@@ -283,14 +283,16 @@ export class Searcher {
       table === 'resource'
         ? sql`d.type=${this.#planner.typeNumber(type)} AND d.rid > 0`
         : sql`d.parameter=${this.#planner.leaves.parameter(first.parameter)}`;
-    const lowest = table === 'resource' ? raw('1') : sql`${column}=${this.#value(first, rid)}`;
     const columns = join(
       terms.map((term) => term.column),
       ', ',
       '',
     );
     const condition = this.#planner.condition(where, type, { rid });
-    return sql`SELECT DISTINCT d.rid, ${columns} FROM ${raw(table)} d WHERE tick() AND ${own} AND ${seek} AND ${beyond(terms, rid, after, descending)} AND ${condition} AND ${lowest} ORDER BY ${column} ${direction(first.descending)}, ${others.length === 0 ? raw('') : sql`${orderBy(others)}, `}d.rid ${direction(descending)} LIMIT ${limit}`;
+    // Of several rows of a resource the one it is sorted by: asked last, since SQLite would ask it of every row first.
+    const isOnly = table === 'resource' || window !== undefined;
+    const holds = isOnly ? condition : sql`CASE WHEN ${condition} THEN ${column}=${this.#value(first, rid)} END`;
+    return sql`SELECT ${raw(isOnly ? '' : 'DISTINCT')} d.rid, ${columns} FROM ${raw(table)} d WHERE tick() AND ${own} AND ${seek} AND ${beyond(terms, rid, after, descending)} AND ${holds} ORDER BY ${column} ${direction(first.descending)}, ${others.length === 0 ? raw('') : sql`${orderBy(others)}, `}d.rid ${direction(descending)} LIMIT ${limit}`;
   }
 
   /** Sort value of a resource: lowest when ascending, highest when descending; NULL when it has none. Quantities compare converted rows first. */
