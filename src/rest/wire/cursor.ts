@@ -3,7 +3,14 @@
  * nobody makes one. Bound to the principal and to the query by the additional data. The nonce is derived from what is sealed (as in
  * RFC 8452): no randomness is needed, equal cursors are equal texts, and a nonce never serves two plaintexts.
  */
-import { createCipheriv, createDecipheriv, createHmac, timingSafeEqual } from 'node:crypto';
+import {
+  createCipheriv,
+  createDecipheriv,
+  createHmac,
+  createSecretKey,
+  type KeyObject,
+  timingSafeEqual,
+} from 'node:crypto';
 import { fhirError } from '../../fhir/outcome.ts';
 
 /** One hour: batch readers are slow between pages. */
@@ -18,11 +25,26 @@ export interface CursorBinding {
   readonly scope: string;
 }
 
-const derive = (key: Uint8Array, purpose: string): Buffer => createHmac('sha256', key).update(purpose).digest();
+interface CursorKeys {
+  readonly nonce: KeyObject;
+  readonly cipher: KeyObject;
+}
+/** What a key becomes, derived once: a process has one. */
+const derived = new WeakMap<Uint8Array, CursorKeys>();
+
+function keysOf(key: Uint8Array): CursorKeys {
+  const known = derived.get(key);
+  if (known !== undefined) return known;
+  const derive = (purpose: string): KeyObject => createSecretKey(createHmac('sha256', key).update(purpose).digest());
+  const made = { nonce: derive('cursor nonce'), cipher: derive('cursor') };
+  derived.set(key, made);
+  return made;
+}
+
 const boundTo = ({ principal, scope }: CursorBinding): Buffer => Buffer.from(JSON.stringify([principal, scope]));
 
-function nonceOf(key: Uint8Array, bound: Buffer, plain: Buffer): Buffer {
-  const mac = createHmac('sha256', derive(key, 'cursor nonce'));
+function nonceOf(key: KeyObject, bound: Buffer, plain: Buffer): Buffer {
+  const mac = createHmac('sha256', key);
   return mac.update(`${bound.length}:`).update(bound).update(plain).digest().subarray(0, NONCE_BYTES);
 }
 
@@ -34,8 +56,9 @@ function nonceOf(key: Uint8Array, bound: Buffer, plain: Buffer): Buffer {
 export function sealCursor(key: Uint8Array, binding: CursorBinding, after: string, now: number): string {
   const bound = boundTo(binding);
   const plain = Buffer.from(JSON.stringify([now + CURSOR_LIFETIME_MS, after]));
-  const nonce = nonceOf(key, bound, plain);
-  const cipher = createCipheriv('aes-256-gcm', derive(key, 'cursor'), nonce).setAAD(bound);
+  const keys = keysOf(key);
+  const nonce = nonceOf(keys.nonce, bound, plain);
+  const cipher = createCipheriv('aes-256-gcm', keys.cipher, nonce).setAAD(bound);
   return Buffer.concat([nonce, cipher.update(plain), cipher.final(), cipher.getAuthTag()]).toString('base64url');
 }
 
@@ -55,11 +78,12 @@ export function openCursor(key: Uint8Array, binding: CursorBinding, token: strin
 
 function unsealed(key: Uint8Array, bound: Buffer, sealed: Buffer): Buffer | undefined {
   const nonce = sealed.subarray(0, NONCE_BYTES);
+  const keys = keysOf(key);
   try {
-    const decipher = createDecipheriv('aes-256-gcm', derive(key, 'cursor'), nonce, { authTagLength: TAG_BYTES });
+    const decipher = createDecipheriv('aes-256-gcm', keys.cipher, nonce, { authTagLength: TAG_BYTES });
     decipher.setAAD(bound).setAuthTag(sealed.subarray(-TAG_BYTES));
     const plain = Buffer.concat([decipher.update(sealed.subarray(NONCE_BYTES, -TAG_BYTES)), decipher.final()]);
-    return timingSafeEqual(nonceOf(key, bound, plain), nonce) ? plain : undefined;
+    return timingSafeEqual(nonceOf(keys.nonce, bound, plain), nonce) ? plain : undefined;
   } catch {
     return undefined; // any failure to open is the same answer: it is not one of ours
   }
