@@ -60,6 +60,24 @@ test('hostile@current: drugs beyond the ceiling are said', async () => {
   assert.ok(cards.some(({ detail }) => detail.includes('With 3 further current drugs nothing was compared')));
 });
 
+test('hostile@beside: while 100 orders are held against 400 drugs, another call is answered', async () => {
+  let now = AT;
+  const one = world({ drugSafety, now: () => (now += 0.2) });
+  const ended: string[] = [];
+  const named = async (name: string, body: ReturnType<typeof call>) => {
+    const { cards } = await one.call('drug-interactions-sign', body);
+    ended.push(name);
+    return cards;
+  };
+  const [many, few] = await Promise.all([named('many', call(100, 400)), named('few', call(1, 2))]);
+  assert.deepEqual(ended, ['few', 'many']);
+  assert.deepEqual([many.length, few.length > 0], [10, true]);
+  assert.ok(
+    many.every(({ summary }) => !LATE.test(summary)),
+    'nothing was left out for it',
+  );
+});
+
 const inWords = (index: number, drug: string) => ({
   resource: {
     ...ORDER,

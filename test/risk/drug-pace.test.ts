@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Resource } from '../../src/fhir/resource.ts';
-import { type Pace, runAtOnce, runPaced, type Steps } from '../../src/risk/drugs/pace.ts';
+import { eachOf, type Pace, runAtOnce, runPaced, type Steps, sorted } from '../../src/risk/drugs/pace.ts';
 import { AT, active, draft, named, safety } from './drug-world.ts';
 
 const NAMES = ['clarithromycin', 'amiodarone', 'haloperidol', 'ondansetron', 'warfarin', 'ibuprofen', 'simvastatin'];
@@ -94,5 +94,60 @@ test('pace@steps: the steps decide when they are told to stop', async () => {
     await runPaced(counting(), slow(3)),
     1,
     'two looks a step: the first is at 2 and 3, the second too late',
+  );
+});
+
+/** The work of each step, as `work` counts it. */
+function stepsOf<T>(steps: Steps<T>, work: () => number): { readonly result: T; readonly most: number } {
+  let most = 0;
+  let before = work();
+  for (;;) {
+    const step = steps.next(true);
+    most = Math.max(most, work() - before);
+    before = work();
+    if (step.done === true) return { result: step.value, most };
+  }
+}
+
+for (const count of [0, 1, 199, 200, 201, 1000, 4321]) {
+  test(`pace@list ${count} elements: each is looked at once and in turn, at most 200 in a step`, () => {
+    const all = Array.from({ length: count }, (_, index) => index);
+    const seen: number[] = [];
+    const { most } = stepsOf(
+      eachOf(all, (one, index) => seen.push(one + index)),
+      () => seen.length,
+    );
+    assert.deepEqual(
+      seen,
+      all.map((one) => 2 * one),
+    );
+    assert.ok(most <= 200, `${most}`);
+  });
+
+  test(`pace@sorted ${count} elements: as toSorted, equals in their order, in steps that do not grow with the list`, () => {
+    const all = Array.from({ length: count }, (_, index) => ({ key: (index * 7919) % 97, index }));
+    let compared = 0;
+    const compare = (one: { readonly key: number }, other: { readonly key: number }): number => {
+      compared++;
+      return one.key - other.key;
+    };
+    const { result, most } = stepsOf(sorted(all, compare), () => compared);
+    assert.deepEqual(
+      result,
+      all.toSorted((one, other) => one.key - other.key),
+    );
+    assert.ok(most <= 2000, `${most}`);
+  });
+}
+
+test('pace@findings: each fact is told once and most severe first, however many there are', async () => {
+  const pace = slow(Number.POSITIVE_INFINITY);
+  const { findings, late } = await paced(drafts(60), current(200), pace);
+  assert.ok(findings.length > 200 && late === undefined, `${findings.length}`);
+  assert.deepEqual(findings, safety.check(drafts(60), current(200), AT).findings);
+  const places = findings.map(({ severity }) => ['contraindicated', 'major', 'moderate', 'low'].indexOf(severity));
+  assert.deepEqual(
+    places,
+    places.toSorted((one, other) => one - other),
   );
 });

@@ -14,7 +14,7 @@ import type { People } from '../cards/suggestion.ts';
 import { failedCheckCard } from '../cards/unchecked-card.ts';
 import { refuseBearer } from '../clients/bearer.ts';
 import { type CdsClient, isSafeAddress } from '../clients/client.ts';
-import { within } from '../hook/deadline.ts';
+import { breath, within } from '../hook/deadline.ts';
 import { type DraftOrder, draftOrders, isAboutMedication } from '../hook/draft-orders.ts';
 import { HOOKS } from '../hook/hooks.ts';
 import { type HookRequest, parseHookRequest } from '../hook/request.ts';
@@ -31,6 +31,9 @@ import { HEADERS, isKept, refusal, refuse, rowsOfReads } from './refusal.ts';
 /** Shares of the deadline: reading data ends at the first, judging at the second; the rest is for the audit. */
 const READ_SHARE = 0.6;
 const JUDGE_SHARE = 0.9;
+/** Characters that are parsed, and resources that are gathered, in a turn of the event loop of their own. */
+const LONG_BODY = 100_000;
+const MANY_RESOURCES = 200;
 const readingUntil = ({ startedAt }: Call, { deadlineMs }: CdsParts): number => startedAt + deadlineMs * READ_SHARE;
 
 /**
@@ -90,6 +93,7 @@ async function outcomeOf(service: Service | undefined, text: string, from: Call,
   try {
     if (service === undefined) throw fhirError('not-found', 'There is no CDS service of this id.');
     request = parseHookRequest(text, service.hook);
+    if (text.length > LONG_BODY) await breath();
     if (request.prefixedIds) parts.observe('prefixed-id', 1);
     refusePlainServer(request, from.client, parts);
     const isOutside = request.fhirServer !== undefined && from.client.fhirServers.includes(request.fhirServer);
@@ -145,6 +149,7 @@ async function answerCall(service: Service, request: HookRequest, from: Call, pa
     remainingMs: () => readingUntil(from, parts) - ambient.now(),
   });
   if (prefetched.foreign > 0) parts.observe('foreign-resource', prefetched.foreign);
+  if (prefetched.resources.length > MANY_RESOURCES) await breath();
   const record = ambient.newId();
   const frame: Frame = {
     service,

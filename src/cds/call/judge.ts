@@ -5,6 +5,7 @@ import { intervalOf } from '../../fhir/time.ts';
 import type { Ambient, RestContext } from '../../rest/context.ts';
 import type { Assessment, Evidence, Models } from '../../risk/assessment.ts';
 import { DRUG_SAFETY, type DrugMention, type DrugSafety, type Finding } from '../../risk/drugs/finding.ts';
+import { eachOf, type Pace, runPaced, type Steps } from '../../risk/drugs/pace.ts';
 import { STALE_MS } from '../../risk/drugs/safety.ts';
 import type { Triage } from '../../risk/triage/triage.ts';
 import type { RecordedTriage } from '../basis/decision-record.ts';
@@ -167,18 +168,34 @@ export async function judgeOrders(
     const findings = await within(ranked, deadlineAt - engines.ambient.now(), asChecked);
     const checked = { ...unordered, findings };
     if (findings.length > MANY) await pause();
-    const cards = findingCards(frame, engine, checked, orders, knowledge);
-    if (findings.length > MANY) await pause();
-    const told = new Set(cards.flatMap(({ key, further = [] }) => [key, ...further]));
-    const kept = checked.findings.filter((finding, index) => index < MOST_RECORDED || told.has(factKey(finding)));
-    const noted = engine.annotateOrders === true ? annotations(frame, orders, checked, knowledge) : [];
-    const basis = { assessments: [], findings: kept };
+    const pace = wholePace(engines);
+    const cards = await runPaced(findingCards(frame, engine, checked, orders, knowledge), pace);
+    const basis = { assessments: [], findings: await runPaced(recordedFindings(findings, cards), pace) };
+    const noted =
+      engine.annotateOrders === true ? await runPaced(annotations(frame, orders, checked, knowledge), pace) : [];
     return { cards, systemActions: noted, model, basis, failed: false, remarks: lateRemarks(checked.late) };
   } catch (error) {
     context.report(error, requestId);
     const cards = failedCheckCard(frame, orders.length);
     return { cards, model, basis: NO_BASIS, failed: true, remarks: ['drug check failed'] };
   }
+}
+
+/** In steps, with all of the time that they take: what was found is written whole. */
+const wholePace = ({ ambient }: Pick<Engines, 'ambient'>): Pace => ({
+  now: () => ambient.now(),
+  until: Number.POSITIVE_INFINITY,
+  pause,
+});
+
+/** The most severe findings, and all that is told on a card. */
+function* recordedFindings(findings: readonly Finding[], cards: readonly BuiltCard[]): Steps<readonly Finding[]> {
+  const told = new Set(cards.flatMap(({ key, further = [] }) => [key, ...further]));
+  const kept: Finding[] = [];
+  yield* eachOf(findings, (finding, index) => {
+    if (index < MOST_RECORDED || told.has(factKey(finding))) kept.push(finding);
+  });
+  return kept;
 }
 
 /** The check in steps, until there is only time to write the cards: what is left is in `late`. */
@@ -196,7 +213,7 @@ export function checkedInTime(
 
 /** Kept of the time for judging, for ranking and writing cards. ms */
 const RENDER_MS = 50;
-/** Findings whose cards take a turn of the event loop of their own. */
+/** Findings that are ranked in a turn of the event loop of their own, and written in another. */
 const MANY = 100;
 /** Findings on record, the most severe first; what is told on a card is always among them. */
 const MOST_RECORDED = 200;
@@ -252,7 +269,7 @@ export async function judgeRecorded(
     // Nobody orders these drugs: their doses are no concern of this call.
     const { undosed: _undosed, late = [], ...rest } = checked;
     const all = { ...rest, findings, unchecked, late: late.map(asTaken) };
-    const cards = findingCards(frame, engine, all, taken, knowledge);
+    const cards = await runPaced(findingCards(frame, engine, all, taken, knowledge), wholePace(engines));
     return { cards, model, basis: { assessments: [], findings }, failed: false, remarks: lateRemarks(late) };
   } catch (error) {
     context.report(error, requestId);
@@ -267,12 +284,14 @@ async function inTellingOrder(
   patient: Resource | undefined,
   at: number,
   requestId: string,
-  { drugSafety, context }: Engines,
+  engines: Engines,
 ): Promise<readonly Finding[]> {
+  const { drugSafety, context } = engines;
   if (drugSafety.rank === undefined) return findings;
   const birth = typeof patient?.birthDate === 'string' ? intervalOf(patient.birthDate)?.low : undefined;
   try {
-    return await drugSafety.rank(findings, birth === undefined ? undefined : Math.floor((at - birth) / YEAR_MS));
+    const years = birth === undefined ? undefined : Math.floor((at - birth) / YEAR_MS);
+    return await drugSafety.rank(findings, years, wholePace(engines));
   } catch (error) {
     context.report(error, requestId);
     return findings;

@@ -4,6 +4,7 @@
  */
 import { isJsonObject, type Json, type Resource } from '../../fhir/resource.ts';
 import type { DrugSafety, Finding, Severity } from '../../risk/drugs/finding.ts';
+import type { Steps } from '../../risk/drugs/pace.ts';
 import type { DraftOrder } from '../hook/draft-orders.ts';
 import { relativeOf } from '../hook/subject.ts';
 import type { Action } from './card.ts';
@@ -20,25 +21,27 @@ const SEVERITIES: readonly Severity[] = ['contraindicated', 'major', 'moderate',
 const MOST_ORDERS = 50;
 
 /** An update of each order that was checked, named by `Type/id`, is of a type with notes and was valid as received. */
-export function annotations(
+export function* annotations(
   { isValid, drafted, prefetched }: Pick<Frame, 'isValid' | 'drafted' | 'prefetched'>,
   orders: readonly DraftOrder[],
   { findings, late = [], unchecked = [] }: Checked,
   { version }: DrugSafety['knowledge'],
-): readonly Action[] {
+): Steps<readonly Action[]> {
   const passedOver = new Set([...late, ...unchecked.map(({ draft }) => draft)].map(({ source }) => source));
   const gaps = prefetched.missing.length + prefetched.incomplete.length === 0 ? '' : ' Not all data was received.';
-  return orders.slice(0, MOST_ORDERS).flatMap(({ reference, received, resource }): readonly Action[] => {
+  const actions: Action[] = [];
+  for (const { reference, received, resource } of orders.slice(0, MOST_ORDERS)) {
+    yield;
     const isOurs = relativeOf(reference) === reference && received.id !== undefined && drafted.includes(received);
     const name = `${resource.resourceType}/${resource.id}`;
-    if (!isOurs || !NOTED.has(received.resourceType) || passedOver.has(name)) return [];
+    if (!isOurs || !NOTED.has(received.resourceType) || passedOver.has(name)) continue;
     const own = findings.filter(({ draft, other }) => draft.source === name || other?.source === name);
     const text = `${PREFIX}${version}: ${countText(own)}.${gaps} It does not replace clinical judgement.`;
     const annotated = { ...received, note: [...othersNotes(received), { text }] };
-    return isValid(annotated)
-      ? [{ type: 'update', description: 'Notes on the order that it was checked.', resource: annotated }]
-      : [];
-  });
+    if (isValid(annotated))
+      actions.push({ type: 'update', description: 'Notes on the order that it was checked.', resource: annotated });
+  }
+  return actions;
 }
 
 /** `1 contraindicated, 2 major findings`, `no finding`. */

@@ -1,14 +1,15 @@
 /** Drug-safety findings -> cards: one an order and hazard, with the removal of the draft order as a suggestion. Source: CDS Hooks 2.0.1 "Suggestion", "Action". */
 import { DRUG_SAFETY, type DrugSafety, type Fact, type Finding, type Severity } from '../../risk/drugs/finding.ts';
-import { byHazard } from '../../risk/drugs/hazards.ts';
+import { groupingByHazard } from '../../risk/drugs/hazards.ts';
+import { eachOf, type Steps, sorted } from '../../risk/drugs/pace.ts';
 import { severityRank } from '../../risk/drugs/severity.ts';
-import { toldOnce } from '../../risk/drugs/told-once.ts';
+import { tellingOnce } from '../../risk/drugs/told-once.ts';
 import type { DraftOrder } from '../hook/draft-orders.ts';
 import { relativeOf } from '../hook/subject.ts';
 import type { DrugSafetyEngine } from '../services/service.ts';
-import { type BuiltCard, compareIndicators } from './card.ts';
+import { type BuiltCard, compareIndicators, type Indicator } from './card.ts';
 import { type Frame, framed } from './frame.ts';
-import { concernedBy, type Group, indicatorOf, inputsOfGroup, proposalsOf } from './hazard-group.ts';
+import { concernedBy, type Group, indicatorOf, inputsOfGroup, proposalsOf, type Told } from './hazard-group.ts';
 import { HEADINGS } from './lint.ts';
 import { mentionLine, mentionText } from './mention-text.ts';
 import { dateText, escaped, instantText, plain } from './plain-text.ts';
@@ -35,27 +36,15 @@ const SEVERITY_TEXT = {
  * Cards of a drug check. Findings that touch no selected order, and severities that the service does not name, are silent.
  * Orders whose drug no table knows, and lists that were not received, are said: on every card, and as a notice of their own when the service asks for it.
  */
-export function findingCards(
+export function* findingCards(
   frame: Frame,
   engine: DrugSafetyEngine,
   checked: Checked,
   orders: readonly DraftOrder[],
   knowledge: DrugSafety['knowledge'],
-): readonly BuiltCard[] {
+): Steps<readonly BuiltCard[]> {
   const selected = new Map(orders.filter((order) => order.selected).map((order) => [namedAs(order), order]));
-  const once = new Map(checked.findings.map((finding) => [factKey(finding), finding]));
-  const touching = [...once.values()].filter((finding) => selectedOf(finding, selected).length > 0);
-  // Only where what is told once is still told.
-  const told = engine.severities.moderate === undefined ? touching : toldOnce(touching);
-  const shown = told.flatMap((finding) => {
-    const indicator = engine.severities[finding.severity];
-    return indicator === undefined ? [] : [{ finding, indicator, concerned: selectedOf(finding, selected) }];
-  });
-  const all = byHazard(shown).toSorted(
-    (a, b) =>
-      compareIndicators(indicatorOf(a), indicatorOf(b)) ||
-      severityRank(a.lead.finding.severity) - severityRank(b.lead.finding.severity),
-  );
+  const all = yield* inGroups(yield* touching(checked.findings, selected), engine);
   const groups = all.slice(0, MOST_BUILT);
   // A test that nothing can be kept for is left to the next card that names it.
   const kept = groups.filter(({ lead }) => lead.finding.severity !== 'contraindicated');
@@ -63,7 +52,11 @@ export function findingCards(
     kept.flatMap(({ lead, further }) => [lead, ...further].map(({ finding }) => finding)),
     frame.drafted,
   );
-  const cards = groups.map((group) => groupCard(frame, group, tests, checked, knowledge));
+  const cards: BuiltCard[] = [];
+  for (const group of groups) {
+    cards.push(groupCard(frame, group, tests, checked, knowledge));
+    yield;
+  }
   const more = all.length - groups.length;
   return [
     ...cards,
@@ -73,6 +66,44 @@ export function findingCards(
     ...uncheckedCards(frame, checked, selected),
     ...incompleteCard(frame, checked, selected),
   ];
+}
+
+/** Each fact about a selected order once: where it is said first, as it is said last. */
+function* touching(
+  findings: readonly Finding[],
+  selected: ReadonlyMap<string, DraftOrder>,
+): Steps<readonly Pick<Told, 'finding' | 'concerned'>[]> {
+  const once = new Map<string, Pick<Told, 'finding' | 'concerned'>>();
+  yield* eachOf(findings, (finding) => {
+    const concerned = selectedOf(finding, selected);
+    if (concerned.length > 0) once.set(factKey(finding), { finding, concerned });
+  });
+  return [...once.values()];
+}
+
+/** What the service tells, by harm, the strongest first. */
+function* inGroups(
+  found: readonly Pick<Told, 'finding' | 'concerned'>[],
+  { severities }: DrugSafetyEngine,
+): Steps<readonly Group[]> {
+  const touched = found.map(({ finding }) => finding);
+  // Only where what is told once is still told.
+  const told = severities.moderate === undefined ? touched : yield* tellingOnce(touched);
+  const shown: Told[] = [];
+  yield* eachOf(found, ({ concerned }, index) => {
+    const finding = told[index];
+    const indicator = finding && severities[finding.severity];
+    if (finding !== undefined && indicator !== undefined) shown.push({ finding, indicator, concerned });
+  });
+  const weighed: { readonly group: Group; readonly indicator: Indicator }[] = [];
+  yield* eachOf(yield* groupingByHazard(shown), (group) => weighed.push({ group, indicator: indicatorOf(group) }));
+  const inOrder = yield* sorted(
+    weighed,
+    (a, b) =>
+      compareIndicators(a.indicator, b.indicator) ||
+      severityRank(a.group.lead.finding.severity) - severityRank(b.group.lead.finding.severity),
+  );
+  return inOrder.map(({ group }) => group);
 }
 
 /** Cards that are built, the most severe first: a service shows fewer, and some may have been overridden before. */

@@ -120,7 +120,7 @@ export interface DrugSafety {
     pace: Pace,
   ): Promise<ReturnType<DrugSafety['check']>>;
   /** Findings in the order of telling; minor ones may become low. Absent: the order of `check`. */
-  rank?(findings: readonly Finding[], ageYears: number | undefined): Promise<readonly Finding[]>;
+  rank?(findings: readonly Finding[], ageYears: number | undefined, pace?: Pace): Promise<readonly Finding[]>;
   /** Version and date of the knowledge tables. */
   readonly knowledge: { readonly version: string; readonly sha256: string; readonly sources: readonly string[] };
 }

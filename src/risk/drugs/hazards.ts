@@ -1,5 +1,6 @@
 /** Which harm a rule tells of: rules of one harm about one order are one card. Source: knowledge/hazards.json; docs/decisions/0035-hazards-and-quiet.md. */
 import type { Finding } from './finding.ts';
+import { eachOf, runAtOnce, type Steps } from './pace.ts';
 import { severityRank } from './severity.ts';
 
 export interface HazardRule {
@@ -45,18 +46,38 @@ export interface HazardGroup<Told> {
 export function byHazard<Told extends { readonly finding: Finding }>(
   told: readonly Told[],
 ): readonly HazardGroup<Told>[] {
+  return runAtOnce(groupingByHazard(told));
+}
+
+/** The same in steps. */
+export function* groupingByHazard<Told extends { readonly finding: Finding }>(
+  told: readonly Told[],
+): Steps<readonly HazardGroup<Told>[]> {
+  const names: string[] = [];
   const leads = new Map<string, Told>();
-  for (const one of told) {
+  yield* eachOf(told, (one) => {
     const name = nameOf(one);
+    names.push(name);
     const known = leads.get(name);
     if (known === undefined || rank(one) < rank(known)) leads.set(name, one);
-  }
-  const isLead = (one: Told) => one.finding.severity === 'contraindicated' || leads.get(nameOf(one)) === one;
-  const further = Map.groupBy(
-    told.filter((one) => !isLead(one)),
-    (one) => leads.get(nameOf(one)),
-  );
-  return told.filter(isLead).map((lead) => ({ lead, further: further.get(lead) ?? [] }));
+  });
+  const groups: { readonly lead: Told; readonly further: Told[] }[] = [];
+  const further = new Map<string, Told[]>();
+  yield* eachOf(told, (one, index) => {
+    const name = names[index] ?? '';
+    const isLead = leads.get(name) === one;
+    if (isLead) groups.push({ lead: one, further: listOf(further, name) });
+    else if (one.finding.severity === 'contraindicated') groups.push({ lead: one, further: [] });
+    else listOf(further, name).push(one);
+  });
+  return groups;
+}
+
+/** The further ones of a name: a lead may come before or after them. */
+function listOf<Told>(further: Map<string, Told[]>, name: string): Told[] {
+  const known = further.get(name) ?? [];
+  further.set(name, known);
+  return known;
 }
 
 const rank = ({ finding }: { readonly finding: Finding }) => severityRank(finding.severity);

@@ -10,6 +10,7 @@ import { isJsonObject } from '../../fhir/resource.ts';
 import { refuseUnsafeOnnx } from '../models/onnx-file.ts';
 import { openRunner } from '../models/session.ts';
 import type { Finding } from './finding.ts';
+import { eachOf, type Pace, runAtOnce, runPaced, type Steps, sorted } from './pace.ts';
 import { severityRank } from './severity.ts';
 
 /** Findings in one run; the vector is padded with zeros. */
@@ -50,9 +51,16 @@ export function rankFeatures(finding: Finding, ageYears: number | undefined): re
  * @param priorities one for each finding, 0 to 1; what is missing or not a number counts as 1
  */
 export function ranked(findings: readonly Finding[], priorities: readonly number[]): readonly Finding[] {
-  return findings
-    .map((finding, index) => quietened(finding, usable(priorities[index])))
-    .toSorted((a, b) => severityRank(a.severity) - severityRank(b.severity) || (b.priority ?? 1) - (a.priority ?? 1));
+  return runAtOnce(ranking(findings, priorities));
+}
+
+function* ranking(findings: readonly Finding[], priorities: readonly number[]): Steps<readonly Finding[]> {
+  const all: Finding[] = [];
+  yield* eachOf(findings, (finding, index) => all.push(quietened(finding, usable(priorities[index]))));
+  return yield* sorted(
+    all,
+    (a, b) => severityRank(a.severity) - severityRank(b.severity) || (b.priority ?? 1) - (a.priority ?? 1),
+  );
 }
 
 const usable = (priority: number | undefined) =>
@@ -66,6 +74,9 @@ function quietened(finding: Finding, priority: number): Finding {
   };
   return { ...finding, severity: 'low', context, priority };
 }
+
+/** Findings, a multiple of those in one run. */
+const PAUSE_AFTER = 16 * RANKED_AT_ONCE;
 
 /** Vectors whose answer is kept: inputs are few and coarse, so that most findings have been ranked before. */
 const MOST_REMEMBERED = 2000;
@@ -86,7 +97,12 @@ function remembered(
   };
 }
 
-export type Rank = (findings: readonly Finding[], ageYears: number | undefined) => Promise<readonly Finding[]>;
+/** With a pace many findings are ranked in several turns of the event loop. */
+export type Rank = (
+  findings: readonly Finding[],
+  ageYears: number | undefined,
+  pace?: Pace,
+) => Promise<readonly Finding[]>;
 
 /**
  * The ranker of a knowledge folder.
@@ -106,16 +122,18 @@ export async function openRanker(folder: string): Promise<Rank> {
     outputs: [{ tensor: 'priority', width: RANKED_AT_ONCE }],
   });
   const prioritiesOf = remembered(async (vector) => (await runner.run(vector)).priority ?? []);
-  return async (findings, ageYears) => {
+  return async (findings, ageYears, pace) => {
     // Nothing to order and nothing to quieten.
     if (findings.length < 2 && findings[0]?.severity !== 'moderate') return findings;
     const priorities: number[] = [];
     for (let from = 0; from < findings.length; from += RANKED_AT_ONCE) {
+      if (from % PAUSE_AFTER === 0 && from > 0) await pace?.pause();
       const vector = new Float32Array(RANKED_AT_ONCE * WIDTH);
       const some = findings.slice(from, from + RANKED_AT_ONCE);
       vector.set(some.flatMap((finding) => rankFeatures(finding, ageYears)));
       priorities.push(...(await prioritiesOf(vector)).slice(0, some.length));
     }
-    return ranked(findings, priorities);
+    const steps = ranking(findings, priorities);
+    return pace === undefined ? runAtOnce(steps) : runPaced(steps, pace);
   };
 }

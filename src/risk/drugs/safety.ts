@@ -12,7 +12,7 @@ import type { Alternative, DrugMention, DrugSafety, Finding, Unchecked } from '.
 import { type DrugKnowledge, loadDrugKnowledge, type SiteMap } from './knowledge.ts';
 import { type Drug, drugOf, namesMedication, type Pool, textsOf } from './medication.ts';
 import { orderFindings, unreadDose } from './order-checks.ts';
-import { runAtOnce, runPaced, type Steps } from './pace.ts';
+import { eachOf, runAtOnce, runPaced, type Steps, sorted } from './pace.ts';
 import { pairFinding } from './pair-finding.ts';
 import { factsIn, type PatientFacts } from './patient-facts.ts';
 import { isLocal, routeOf } from './route.ts';
@@ -98,10 +98,10 @@ function* checking(
     if (reason !== undefined) undosed.push({ draft: draft.mention, reason });
   }
   yield;
-  const judged = inOrder(found);
+  const judged = yield* inOrder(found);
   const known = all;
   return {
-    findings: (yield* withAlternatives(judged, ordered, chart)).map((finding) => withHazard(finding, knowledge)),
+    findings: yield* withHazards(yield* withAlternatives(judged, ordered, chart), knowledge),
     ...(undosed.length === 0 ? {} : { undosed }),
     ...(late.length === 0 ? {} : { late }),
     ...(beyond === 0 ? {} : { beyond }),
@@ -152,10 +152,14 @@ function unread(draft: Resource, index: number): DrugMention {
   return { display, rxcui: undefined, ingredients: [], source, state: 'draft', at: undefined };
 }
 
-function withHazard(finding: Finding, { rules }: DrugKnowledge): Finding {
-  const { kind, rule, effect } = finding;
-  const hazard = rules.hazardOf(rule.id, kind === 'interaction' ? effect : undefined);
-  return hazard === undefined ? finding : { ...finding, hazard: { id: hazard.id, name: hazard.name } };
+function* withHazards(findings: readonly Finding[], { rules }: DrugKnowledge): Steps<readonly Finding[]> {
+  const all: Finding[] = [];
+  yield* eachOf(findings, (finding) => {
+    const { kind, rule, effect } = finding;
+    const hazard = rules.hazardOf(rule.id, kind === 'interaction' ? effect : undefined);
+    all.push(hazard === undefined ? finding : { ...finding, hazard: { id: hazard.id, name: hazard.name } });
+  });
+  return all;
 }
 
 /** With alternatives, worked out once a draft: each is judged as if it stood in the draft's place. */
@@ -293,25 +297,28 @@ function mentionOf(
  * Each fact once for each draft it concerns: between drafts before current drugs before stopped ones.
  * Highest severity first, then by key and draft.
  */
-function inOrder(findings: readonly Finding[]): readonly Finding[] {
+function* inOrder(findings: readonly Finding[]): Steps<readonly Finding[]> {
+  const near: Finding[][] = [[], [], []];
+  yield* eachOf(findings, (finding) => near[nearness(finding)]?.push(finding));
   const told = new Set<string>();
-  const once = findings
-    .toSorted((a, b) => nearness(a) - nearness(b))
-    .filter(({ key, draft, other, allergy }) => {
-      const concerned = other?.state === 'draft' ? [draft.source, other.source] : [draft.source];
-      const facts = concerned.map((source) => `${source} ${key} ${allergy?.source ?? ''}`);
-      const isNew = facts.some((fact) => !told.has(fact));
-      for (const fact of facts) told.add(fact);
-      return isNew;
+  const once: { readonly finding: Finding; readonly text: string }[] = [];
+  for (const some of near) {
+    yield* eachOf(some, (finding) => {
+      const { key, draft, other, allergy } = finding;
+      const fact = `${key} ${allergy?.source ?? ''} `;
+      const own = fact + draft.source;
+      const others = other?.state === 'draft' ? fact + other.source : own;
+      if (!told.has(own) || !told.has(others)) once.push({ finding, text: `${key} ${draft.source}` });
+      told.add(own).add(others);
     });
-  const named = once.map((finding) => ({ finding, text: `${finding.key} ${finding.draft.source}` }));
-  return named
-    .toSorted(
-      (a, b) =>
-        severityRank(a.finding.severity) - severityRank(b.finding.severity) ||
-        (a.text < b.text ? -1 : a.text > b.text ? 1 : 0),
-    )
-    .map(({ finding }) => finding);
+  }
+  const all = yield* sorted(
+    once,
+    (a, b) =>
+      severityRank(a.finding.severity) - severityRank(b.finding.severity) ||
+      (a.text < b.text ? -1 : a.text > b.text ? 1 : 0),
+  );
+  return all.map(({ finding }) => finding);
 }
 
 const nearness = ({ other }: Finding) => (other === undefined ? 0 : NEARNESS[other.state]);

@@ -3,6 +3,7 @@
  * Contraindications are never touched. Source: docs/decisions/0055-once-in-one-signing.md.
  */
 import type { Finding } from './finding.ts';
+import { eachOf, runAtOnce, type Steps } from './pace.ts';
 
 /** Why a repeated finding does not interrupt again. */
 const REPEATED = {
@@ -16,28 +17,38 @@ const REPEATED = {
  * a kept one is of its rule and shares two ingredients. A repeated one becomes moderate, and says so.
  */
 export function toldOnce(findings: readonly Finding[]): readonly Finding[] {
-  const kept: Finding[] = [];
-  return findings.map((finding) => {
-    if (finding.severity !== 'major') return finding;
-    if (kept.some((earlier) => repeats(finding, earlier)))
-      return { ...finding, severity: 'moderate', context: REPEATED };
-    kept.push(finding);
-    return finding;
-  });
+  return runAtOnce(tellingOnce(findings));
 }
 
-function repeats(later: Finding, earlier: Finding): boolean {
-  if (later.kind !== earlier.kind || later.rule.id !== earlier.rule.id) return false;
-  switch (later.kind) {
-    case 'interaction':
-      return later.key === earlier.key;
-    case 'combination': {
-      const known = partsOf(earlier);
-      return partsOf(later).filter((part) => known.includes(part)).length >= 2;
+/** The same in steps. */
+export function* tellingOnce(findings: readonly Finding[]): Steps<readonly Finding[]> {
+  const repeats = repeating();
+  const all: Finding[] = [];
+  yield* eachOf(findings, (finding) =>
+    all.push(repeats(finding) ? { ...finding, severity: 'moderate', context: REPEATED } : finding),
+  );
+  return all;
+}
+
+/** Whether a finding repeats one that was asked about before and is none itself. */
+function repeating(): (finding: Finding) => boolean {
+  const pairs = new Set<string>();
+  /** Ingredients of the kept combinations, by rule. */
+  const threes = new Map<string, (readonly string[])[]>();
+  return (finding) => {
+    if (finding.severity !== 'major') return false;
+    const { kind, key, rule } = finding;
+    if (kind === 'interaction') {
+      const name = `${rule.id} ${key}`;
+      return pairs.has(name) || !pairs.add(name);
     }
-    default:
-      return false;
-  }
+    if (kind !== 'combination') return false;
+    const parts = partsOf(finding);
+    const kept = threes.get(rule.id) ?? [];
+    if (kept.some((known) => parts.filter((part) => known.includes(part)).length >= 2)) return true;
+    threes.set(rule.id, [...kept, parts]);
+    return false;
+  };
 }
 
 /** The ingredients in a key: `combination 1191+11289+32968 TRIPLE-bleeding`. */
