@@ -13,6 +13,8 @@ export interface AccessEntry {
   readonly interaction: string;
   /** The resource, versioned for writes: the entity `what`. */
   readonly resource?: { readonly type: string; readonly id: string; readonly version?: number };
+  /** Type that a search is of; absent: several. */
+  readonly type?: string;
   /** Code of an operation, without `$`: `everything`. */
   readonly operation?: string;
   /** Raw request of a search or history, e.g. `GET /fhir/Patient?name=x` (PHI: goes to `erasable`). */

@@ -10,6 +10,7 @@ import { privacyCommands } from './commands/privacy.ts';
 import { progressBar } from './commands/progress.ts';
 import { judgeDays } from './commands/surveillance.ts';
 import { upgradeCommand } from './commands/upgrade.ts';
+import { verifyAuditCommand } from './commands/verify-audit.ts';
 import { readConfig } from './config.ts';
 import { seed } from './open/seed.ts';
 import { serve } from './serve.ts';
@@ -61,17 +62,7 @@ program
     }
   });
 
-program
-  .command('verify-audit')
-  .description('walk the hash chain of the audit log from its first row; exit code 1 names the first broken row')
-  .action(async () => {
-    const system = await buildSystem(readConfig());
-    const verdict = await system.store.verifyAudit();
-    await system.close();
-    console.log(JSON.stringify(verdict));
-    process.exitCode = verdict.broken === undefined ? 0 : 1;
-  });
-
+verifyAuditCommand(program);
 explainCommand(program);
 modelCommands(program);
 privacyCommands(program);

@@ -6,6 +6,7 @@ import { isOnlyHere } from './demonstration.ts';
 import { isLoopback } from './http/access.ts';
 import { closeGracefully, listen } from './http/app.ts';
 import { watchDaily } from './model-drift.ts';
+import { openActivity } from './open/activity.ts';
 import { assertNoDemo, openDemo } from './open/demo-access.ts';
 import { needsSeed, seed } from './open/seed.ts';
 import { buildSystem } from './system.ts';
@@ -40,6 +41,7 @@ export async function serve(config: Config): Promise<void> {
     (model) => system.log.event('model-drifted', { model }),
     (error) => system.log.failure('drift-failed', error),
   );
+  const activity = openActivity({ ...system, newId: system.ambient.newId });
   let draining = false;
   const drain = async (): Promise<void> => {
     if (draining) return;
@@ -48,10 +50,12 @@ export async function serve(config: Config): Promise<void> {
     unwatch();
     system.sockets.close();
     await closeGracefully(server, config.DRAIN_MS);
+    await activity.stopped();
     await system.close();
     process.exit(0);
   };
   stop = drain;
+  await activity.started();
   system.setListening(true);
   console.log([welcome(system.url, isDemo, system.identify !== undefined), ...demo].join('\n'));
 }

@@ -70,6 +70,8 @@ export interface Pattern {
   readonly server: Coding;
   readonly user: Coding;
   readonly profile?: 'Create' | 'Read' | 'Update' | 'Delete' | 'Query';
+  /** Subtype besides the interaction. */
+  readonly besides?: Coding;
   /** Where it is not `rest`, with the subtype that goes with it. */
   readonly kind?: { readonly type: Coding; readonly subtype: Coding };
   /** Whether purposes of use are told: those of care, and of an emergency. What the authorization server does has none. */
@@ -88,6 +90,13 @@ const ALERT = dicom('110113', 'Security Alert');
 const ITI_71: Coding = { system: 'urn:ihe:event-type-code', code: 'ITI-71', display: 'Get Authorization Token' };
 const AUTHZ_CONSENT: Coding = { system: `${BALP}/CodeSystem/AuthZsubType`, code: 'AuthZ-Consent' };
 const own = (code: string): Coding => ({ system: SECURITY_SYSTEM, code });
+/** Application Activity, DICOM PS3.15 A.5.3.1: nobody asked for it, the process is its own agent. */
+const activity = (subtype: Coding): Pattern => ({
+  ...{ action: 'E', client: APPLICATION, server: destination, user: recipient },
+  kind: { type: dicom('110100', 'Application Activity'), subtype },
+});
+/** Reading the log is told as what it is, and as that. Source: DICOM PS3.15 A.5.3.2, IHE ITI-81. */
+const LOG_USED = dicom('110101', 'Audit Log Used');
 const security = (type: Coding, subtype: Coding): Pattern => ({
   ...{ action: 'E', client: APPLICATION, server: destination, user: recipient },
   kind: { type, subtype },
@@ -96,6 +105,7 @@ const security = (type: Coding, subtype: Coding): Pattern => ({
 /** THE table. Key: restful-interaction code, which is also the subtype; below, what the authorization server does. */
 const PATTERNS: Readonly<Record<string, Pattern>> = {
   read: { ...READ, profile: 'Read' },
+  'log-read': { ...READ, profile: 'Read', besides: LOG_USED },
   vread: { ...READ, profile: 'Read' },
   'history-instance': READ,
   'history-type': READ,
@@ -107,6 +117,7 @@ const PATTERNS: Readonly<Record<string, Pattern>> = {
   delete: { ...DELETE, profile: 'Delete' },
   search: { ...EXECUTE, profile: 'Query' },
   'search-type': { ...EXECUTE, profile: 'Query' },
+  'log-search-type': { ...EXECUTE, profile: 'Query', besides: LOG_USED },
   'search-system': { ...EXECUTE, profile: 'Query' },
   operation: EXECUTE,
   transaction: EXECUTE,
@@ -123,8 +134,17 @@ const PATTERNS: Readonly<Record<string, Pattern>> = {
   'key-change': security(ALERT, dicom('110129', 'Security Configuration')),
   'user-change': security(ALERT, dicom('110137', 'User Security Attributes Changed')),
   'emergency-stop': { ...security(ALERT, dicom('110138', 'Emergency Override Stopped')), hasPurpose: true },
+  'application-start': activity(dicom('110120', 'Application Start')),
+  'application-stop': activity(dicom('110121', 'Application Stop')),
   'emergency-start': { ...security(ALERT, dicom('110127', 'Emergency Override Started')), hasPurpose: true },
 };
+
+const LOG = 'log-';
+/** How an interaction with the audit log itself is written down. Codes without such a pattern stay as they are. */
+export const onTheLog = (interaction: string): string =>
+  patternOf(LOG + interaction) === undefined ? interaction : LOG + interaction;
+/** The restful-interaction code of a key of the table. */
+export const interactionOf = (key: string): string => (key.startsWith(LOG) ? key.slice(LOG.length) : key);
 
 /** The pattern of an interaction; unknown codes have none. */
 export function patternOf(interaction: string): Pattern | undefined {

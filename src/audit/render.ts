@@ -6,6 +6,7 @@ import { agentsOf, purposesOf, saysPurpose, sourceOf } from './agents.ts';
 import {
   EXECUTE,
   HOOK_SYSTEM,
+  interactionOf,
   type Pattern,
   patternOf,
   profileUrl,
@@ -147,7 +148,8 @@ function entryEvent(part: Extract<EventPart, { part: 'entry' }>, context: Entity
   const pattern = known ?? EXECUTE;
   const subject = patient === undefined ? [] : [patientEntity(patient, context)];
   const entity = [...subject, requestIdEntity(context.row), ...entryEntities(entry, index, context)];
-  const subtype = known === undefined ? [] : [known.kind?.subtype ?? interactionCoding(entry.i)];
+  const subtype = known === undefined ? [] : [known.kind?.subtype ?? interactionCoding(interactionOf(entry.i))];
+  if (known?.besides !== undefined) subtype.push(known.besides);
   return { pattern, subtype, entity, profile: claimedProfile(part, context.row, pattern) };
 }
 

@@ -3,7 +3,7 @@ import type { Access, AccessEntry, AuditSource, HookAccess } from '../audit.ts';
 import { ID_PATTERN } from '../fhir/resource.ts';
 import type { Caller } from '../rest/context.ts';
 import type { AuditIndex, AuditRow } from '../store/port.ts';
-import { EXECUTE, patternOf, TREATMENT } from './codes.ts';
+import { EXECUTE, onTheLog, patternOf, TREATMENT } from './codes.ts';
 import { commitment } from './commitment.ts';
 import { type EntriesOf, facetsOf } from './facet.ts';
 import {
@@ -25,6 +25,8 @@ import { templateOf } from './render.ts';
 const LOCAL = /^([A-Z][A-Za-z]{1,63})\/([A-Za-z0-9\-.]{1,64})$/;
 const UUID = /^(?:urn:uuid:)?([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})$/i;
 
+/** The log itself. */
+const LOG_TYPE = 'AuditEvent';
 /** Codes of v3-ActReason. */
 const PURPOSE = /^[A-Z]{2,20}$/;
 const MOST_PURPOSES = 10;
@@ -154,10 +156,11 @@ function tokenOf({ token }: Caller): string | undefined {
 const stated = (text: string): string => (text === '' ? 'unknown' : text);
 
 function form1Entry(entry: AccessEntry, servers: readonly string[], indexOf: (patient: string) => number): Form1Entry {
-  const { interaction, resource, operation, query, asked } = entry;
+  const { resource, operation, query, asked } = entry;
+  const interaction = entry.interaction.replace(/^conditional-/, '');
   return {
     ...(asked === undefined ? {} : { d: servers.indexOf(asked.server), f: asked.status ?? 0 }),
-    i: interaction.replace(/^conditional-/, ''),
+    i: (resource?.type ?? entry.type) === LOG_TYPE && asked === undefined ? onTheLog(interaction) : interaction,
     ...(operation === undefined ? {} : { o: operation }),
     p: [...entryPatients(entry)].map(indexOf),
     ...(query === undefined ? {} : { q: 1 as const }),

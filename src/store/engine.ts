@@ -25,6 +25,14 @@ export interface IndexPage {
 }
 
 /** `broken` is the first sequence whose row is missing or does not hash to what is stored; undefined when the chain is whole. */
+/** The newest row of one chain of the audit log. */
+export interface AuditHead {
+  readonly chain: number;
+  readonly sequence: number;
+  /** 64 lower-case hex digits. */
+  readonly hash: string;
+}
+
 export interface AuditVerdict {
   readonly rows: number;
   readonly broken: number | undefined;
@@ -51,6 +59,8 @@ export interface Engine extends AttachedStore, CommitSignal {
   reindex(types: readonly string[], indexOf: IndexOf, onProgress?: (done: number) => void): Promise<void>;
   /** What another thread needs to attach to the same store: transfer it. */
   channel(): MessagePort;
-  /** Recomputes every hash chain of the audit log. */
-  verifyAudit(): Promise<AuditVerdict> | AuditVerdict;
+  /** Recomputes every hash chain of the audit log, and looks for the heads that were told of it before. */
+  verifyAudit(anchors?: readonly AuditHead[]): Promise<AuditVerdict> | AuditVerdict;
+  /** One head a chain, lowest chain first. */
+  auditHeads(): Promise<readonly AuditHead[]> | readonly AuditHead[];
 }

@@ -4,8 +4,9 @@ import { type Db, MongoClient } from 'mongodb';
 import type { RenderAuditEvent } from '../audit.ts';
 import type { ResourceKey } from '../fhir/resource.ts';
 import type { SearchPlan } from '../fhir/search/algebra.ts';
-import type { AttachedStore, AuditVerdict, Engine, IndexedRow, IndexOf } from './engine.ts';
-import { HeadKey, verifyChains } from './mongodb/audit.ts';
+import { Anchors } from './audit-anchor.ts';
+import type { AttachedStore, AuditHead, AuditVerdict, Engine, IndexedRow, IndexOf } from './engine.ts';
+import { HeadKey, headsOf, verifyChains } from './mongodb/audit.ts';
 import { AuditReader } from './mongodb/audit-read.ts';
 import { type Clock, Committer, isBeside } from './mongodb/commit.ts';
 import { storeError } from './mongodb/errors.ts';
@@ -321,8 +322,12 @@ export class MongoStore extends MongoReader implements Engine {
     return port2;
   }
 
-  verifyAudit(): Promise<AuditVerdict> {
-    return verifyChains(this.collections, this.headKey);
+  verifyAudit(anchors: readonly AuditHead[] = []): Promise<AuditVerdict> {
+    return verifyChains(this.collections, this.headKey, new Anchors(anchors));
+  }
+
+  auditHeads(): Promise<readonly AuditHead[]> {
+    return headsOf(this.collections);
   }
 
   onCommit(listener: () => void): () => void {

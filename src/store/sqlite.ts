@@ -6,7 +6,8 @@ import type { MessagePort } from 'node:worker_threads';
 import type { RenderAuditEvent } from '../audit.ts';
 import type { ResourceKey } from '../fhir/resource.ts';
 import type { PredicateKind, SearchPlan } from '../fhir/search/algebra.ts';
-import type { AttachedStore, AuditVerdict, Engine, IndexedRow, IndexOf, IndexPage } from './engine.ts';
+import { Anchors } from './audit-anchor.ts';
+import type { AttachedStore, AuditHead, AuditVerdict, Engine, IndexedRow, IndexOf, IndexPage } from './engine.ts';
 import {
   type CommitRequest,
   type CommitResult,
@@ -17,7 +18,7 @@ import {
   type StoredVersion,
   StoreError,
 } from './port.ts';
-import { verifyChain } from './sqlite/audit.ts';
+import { headsOf, verifyChain } from './sqlite/audit.ts';
 import { AuditReader } from './sqlite/audit-read.ts';
 import { WriterChannel } from './sqlite/channel.ts';
 import { Dictionary } from './sqlite/dictionary.ts';
@@ -232,9 +233,12 @@ export class SqliteReader implements AttachedStore {
     return this.statements;
   }
 
-  /** Recomputes the whole hash chain of the audit log. */
-  verifyAudit(): AuditVerdict {
-    return verifyChain(this.fresh());
+  verifyAudit(anchors: readonly AuditHead[] = []): AuditVerdict {
+    return verifyChain(this.fresh(), new Anchors(anchors));
+  }
+
+  auditHeads(): readonly AuditHead[] {
+    return headsOf(this.fresh());
   }
 
   /** Called with the text of each new statement: for the test that none scans a table. */

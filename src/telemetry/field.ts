@@ -103,6 +103,7 @@ const CDS_EVENTS = new Set([
 const THREADS = new Set(['main', 'heavy', 'writer', 'checkpoint', 'session', 'index', 'monitor']);
 const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 const TRACE_ID = /^[0-9a-f]{32}$/;
+const HASH = /^[0-9a-f]{64}$/;
 const VERSION = /^(?:0|[1-9]\d{0,2})\.(?:0|[1-9]\d{0,2})\.(?:0|[1-9]\d{0,2})$/;
 const FRAME = /^(?:node:)?[a-z0-9@_./-]{1,160}:\d{1,6}$/i;
 
@@ -152,12 +153,15 @@ export const FIELDS = {
   model: named('models'),
   version: matching(VERSION),
   thread: member(THREADS),
+  chain: within(1, 1_000_000, 0),
+  sequence: within(1, Number.MAX_SAFE_INTEGER, 0),
+  hash: matching(HASH),
   errorClass: member(ERROR_CLASSES),
   errorCode,
   at: matching(FRAME),
 } as const satisfies Record<string, Checker>;
 
-type Numeric = 'status' | 'ms' | 'count' | 'bytes' | 'percent' | 'port';
+type Numeric = 'chain' | 'sequence' | 'status' | 'ms' | 'count' | 'bytes' | 'percent' | 'port';
 /** `at` and the error fields are filled by `log.failure`. ms: milliseconds. */
 export type LogFields = {
   readonly [Name in Exclude<keyof typeof FIELDS, 'at'>]?: (Name extends Numeric ? number : string) | undefined;

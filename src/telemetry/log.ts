@@ -32,6 +32,7 @@ const EVENTS = {
   checkpoint: 'debug',
   'commit-group': 'debug',
   'store-unavailable': 'error',
+  'audit-head': 'info',
   'audit-unwritable': 'error',
   'thread-lost': 'error',
   'request-failed': 'error',

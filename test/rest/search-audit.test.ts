@@ -90,3 +90,11 @@ test('fhir-r4@chaining from AuditEvent: what is not done is refused by name, nev
 test('fhir-r4@chaining from AuditEvent: as many as a chain may lead to', async () => {
   assert.ok((await total('patient.gender=unknown&subtype=update')) >= 200);
 });
+
+test('balp@query-empty-patient: a search that names a patient and finds nothing is an event of that patient', async () => {
+  const about = 'patient=Patient/nobody-yet&subtype=search-type';
+  const before = await total(about);
+  const found = json(await there.send('GET', '/Observation?patient=Patient/nobody-yet'));
+  assert.equal(found.total, 0);
+  assert.equal(await total(about), before + 2, 'the search, and the first count, which named the patient too');
+});

@@ -248,6 +248,20 @@ if ('skip' in server) {
     });
   }
 
+  test('balp@chain-anchor mongodb: heads told before are met by the log that goes on, and by no other', async (context) => {
+    const store = await open(context, server.url());
+    for (const bytes of ['1', '2']) ok(await store.commit({ commands: [], audit: [auditRow(bytes)] }));
+    const told = await store.auditHeads();
+    assert.deepEqual(
+      told.map(({ chain, sequence }) => [chain, sequence]),
+      [[1, 2]],
+    );
+    ok(await store.commit({ commands: [], audit: [auditRow('3')] }));
+    assert.deepEqual(await store.verifyAudit(told), { rows: 3, broken: undefined });
+    assert.equal((await store.verifyAudit(told.map((head) => ({ ...head, hash: 'f'.repeat(64) })))).broken, 2);
+    assert.equal((await store.verifyAudit(told.map((head) => ({ ...head, sequence: 4 })))).broken, 4);
+  });
+
   test('mongodb: onCommit tells of commits by another store, also after its stream was lost', async (context) => {
     const url = server.url();
     const [one, other] = [await open(context, url), await open(context, url)];

@@ -340,6 +340,22 @@ test('sqlite: new definitions index again, also when stopped half-way', async (c
   assert.equal((await open(context, { indexHash: 'two' }, folder)).needsReindex, false);
 });
 
+test('balp@chain-anchor sqlite: heads told before are met by the log that goes on, and by no other', async (context) => {
+  const store = await open(context);
+  assert.deepEqual(store.auditHeads(), []);
+  for (const bytes of ['1', '2']) await store.commit({ commands: [], audit: [auditRow(bytes)] });
+  const told = store.auditHeads();
+  assert.deepEqual(
+    told.map(({ chain, sequence }) => [chain, sequence]),
+    [[1, 2]],
+  );
+  await store.commit({ commands: [], audit: [auditRow('3')] });
+  assert.deepEqual(store.verifyAudit([...told, ...store.auditHeads()]), { rows: 3, broken: undefined });
+  assert.equal(store.verifyAudit(told.map((head) => ({ ...head, hash: 'f'.repeat(64) }))).broken, 2, 'another row');
+  assert.equal(store.verifyAudit(told.map((head) => ({ ...head, sequence: 4 }))).broken, 4, 'a row that is gone');
+  assert.equal(store.verifyAudit(told.map((head) => ({ ...head, chain: 2 }))).broken, 2, 'a chain that is gone');
+});
+
 test('§8.13 sqlite: a changed, removed or inserted audit row breaks the chain where it lies', async (context) => {
   const breaks: readonly (readonly [string, number])[] = [
     ["UPDATE audit SET bytes='x' WHERE key % 1000 = (SELECT max(key) FROM audit) % 1000 - 2", 3],

@@ -65,7 +65,12 @@ export const search: Perform<Search> = async (request, caller, context) => {
   const raw = rawRequest(request.wire, request.rawQuery, settings.fhirBase);
   return {
     response: respond(200, text, request.representation.pretty),
-    entries: [{ interaction: request.interaction, query: raw, patients: [...patients] }],
+    entries: [
+      {
+        ...{ interaction: request.interaction, query: raw, patients: [...patients] },
+        ...('type' in request ? { type: request.type } : {}),
+      },
+    ],
     audited: false,
   };
 };

@@ -36,7 +36,8 @@ export function attempted(request: FhirRequest, fhirBase: string): Attempt {
   const entry = { interaction: CODES[interaction] ?? interaction, patients: [] };
   if ('key' in request) return { entries: [{ ...entry, resource: request.key }] };
   if (request.interaction === 'operation') return { entries: [{ ...entry, ...operationAsked(request, fhirBase) }] };
-  return { entries: [{ ...entry, query: rawRequest(request.wire, request.rawQuery, fhirBase) }] };
+  const type = request.interaction === 'search-type' ? { type: request.type } : {};
+  return { entries: [{ ...entry, ...type, query: rawRequest(request.wire, request.rawQuery, fhirBase) }] };
 }
 
 /** A code that is not served is whatever the client wrote: it stays in the query, which can be erased. */

@@ -4,8 +4,9 @@
  */
 import { createHash, createHmac, randomBytes } from 'node:crypto';
 import type { ClientSession } from 'mongodb';
+import { Anchors } from '../audit-anchor.ts';
 import { CHAIN_START, chainHash } from '../audit-chain.ts';
-import type { AuditVerdict } from '../engine.ts';
+import type { AuditHead, AuditVerdict } from '../engine.ts';
 import { type AuditFacet, type AuditRow, StoreError } from '../port.ts';
 import {
   type AuditDoc,
@@ -218,8 +219,21 @@ function without<Doc extends { readonly _id: unknown }>({ _id, ...rest }: Doc): 
   return rest;
 }
 
-/** Walks every chain from its start, and compares its end with the signed head; a head that is signed with another key is compared unsigned. */
-export async function verifyChains({ audit, chain }: Collections, key: HeadKey): Promise<AuditVerdict> {
+/** What each chain ends with, as its head says. */
+export async function headsOf({ chain }: Collections): Promise<readonly AuditHead[]> {
+  const heads = await chain.find().sort({ _id: 1 }).toArray();
+  return heads.filter(({ seq }) => seq > 0).map(({ _id, seq, h }) => ({ chain: _id, sequence: seq, hash: h }));
+}
+
+/**
+ * Walks every chain from its start, and compares its end with the signed head and with what was told elsewhere; a head that is signed with
+ * another key is compared unsigned.
+ */
+export async function verifyChains(
+  { audit, chain }: Collections,
+  key: HeadKey,
+  anchors = new Anchors([]),
+): Promise<AuditVerdict> {
   let rows = 0;
   for await (const head of chain.find().sort({ _id: 1 })) {
     let previous: Buffer = CHAIN_START;
@@ -228,7 +242,12 @@ export async function verifyChains({ audit, chain }: Collections, key: HeadKey):
     for await (const { _id, at, f, h, b } of audit.find({ _id: range }).sort({ _id: 1 })) {
       sequence++;
       const hash = chainHash(previous, { chain: head._id, sequence, at, form: f, bytes: b });
-      if (_id !== head._id * CHAIN_SPAN + sequence || hash.toString('hex') !== h) return { rows, broken: sequence };
+      if (
+        _id !== head._id * CHAIN_SPAN + sequence ||
+        hash.toString('hex') !== h ||
+        !anchors.agrees(head._id, sequence, h)
+      )
+        return { rows, broken: sequence };
       previous = hash;
       rows++;
       // Rows above the head were appended since it was read.
@@ -238,5 +257,5 @@ export async function verifyChains({ audit, chain }: Collections, key: HeadKey):
     const isSigned = head.key !== key.id || head.mac === key.sign(head._id, sequence, hash);
     if (sequence !== head.seq || hash !== head.h || !isSigned) return { rows, broken: sequence + 1 };
   }
-  return { rows, broken: undefined };
+  return { rows, broken: anchors.missing() };
 }

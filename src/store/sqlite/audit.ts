@@ -1,6 +1,7 @@
 /** Audit rows on the writer: chained, gapless, with their facet, subject and entity rows. And the walk that proves the chain. */
+import { Anchors } from '../audit-anchor.ts';
 import { CHAIN_START, chainHash } from '../audit-chain.ts';
-import type { AuditVerdict } from '../engine.ts';
+import type { AuditHead, AuditVerdict } from '../engine.ts';
 import { HOME } from './audit-home.ts';
 import type { WireAudit, WireFacet } from './message.ts';
 import type { Purger } from './purge.ts';
@@ -137,18 +138,30 @@ function rowHolds(row: Row, chain: number, sequence: number, previous: Buffer): 
   return expected.equals(hash) ? hash : undefined;
 }
 
-/** Walks every chain from its start, 1,000 rows at a time. Rows cut off at the end leave no trace here: compare `rows` with a number kept elsewhere. */
-export function verifyChain(statements: Statements): AuditVerdict {
+/** What each chain ends with. */
+export function headsOf(statements: Statements): readonly AuditHead[] {
+  return chainsOf(statements).flatMap((chain) => {
+    const end = (chain + 1) * CHAIN_SPAN;
+    const [row] = statements.all(sql`SELECT key, hash FROM audit WHERE key < ${end} ORDER BY key DESC LIMIT 1`);
+    const [key, hash] = row ?? [];
+    return Buffer.isBuffer(hash)
+      ? [{ chain, sequence: Number(key) - chain * CHAIN_SPAN, hash: hash.toString('hex') }]
+      : [];
+  });
+}
+
+/** Walks every chain from its start, 1,000 rows at a time. Rows cut off at the end leave no trace here, but for heads that were told elsewhere. */
+export function verifyChain(statements: Statements, anchors = new Anchors([])): AuditVerdict {
   let rows = 0;
   for (const chain of chainsOf(statements)) {
-    const verdict = verifyOne(statements, chain);
+    const verdict = verifyOne(statements, chain, anchors);
     rows += verdict.rows;
     if (verdict.broken !== undefined) return { rows, broken: verdict.broken };
   }
-  return { rows, broken: undefined };
+  return { rows, broken: anchors.missing() };
 }
 
-function verifyOne(statements: Statements, chain: number): AuditVerdict {
+function verifyOne(statements: Statements, chain: number, anchors: Anchors): AuditVerdict {
   const end = (chain + 1) * CHAIN_SPAN;
   let previous: Buffer = CHAIN_START;
   let rows = 0;
@@ -159,7 +172,8 @@ function verifyOne(statements: Statements, chain: number): AuditVerdict {
     );
     for (const row of batch) {
       const held = rowHolds(row, chain, rows + 1, previous);
-      if (held === undefined) return { rows, broken: rows + 1 };
+      if (held === undefined || !anchors.agrees(chain, rows + 1, held.toString('hex')))
+        return { rows, broken: rows + 1 };
       previous = held;
       rows++;
     }
