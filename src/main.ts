@@ -4,6 +4,7 @@ import { Command } from 'commander';
 import { authorizationCommands } from './commands/authorization.ts';
 import { explainCommand } from './commands/explain.ts';
 import { feedbackReport, type ReportOptions } from './commands/feedback-report.ts';
+import { heldConfig } from './commands/held-config.ts';
 import { migrateCommand } from './commands/migrate.ts';
 import { modelCommands } from './commands/model.ts';
 import { privacyCommands } from './commands/privacy.ts';
@@ -24,8 +25,10 @@ const program = new Command('firewatch')
   .showHelpAfterError();
 
 program
-  .command('serve', { isDefault: true })
-  .description('start the server; at first start loads the synthetic patients (SEED=none: starts empty)')
+  .command('serve')
+  .description(
+    'start the server, as no command at all does; at first start loads the synthetic patients (SEED=none: starts empty)',
+  )
   .action(() => serve(readConfig()));
 
 program
@@ -44,7 +47,7 @@ program
   .option('--to <date>', 'until this date or instant; default: now')
   .option('--format <format>', 'json, csv or ndjson', 'json')
   .action(async (options: ReportOptions) => {
-    const system = await buildSystem({ ...readConfig(), LOG_LEVEL: 'error' });
+    const system = await buildSystem({ ...heldConfig(), LOG_LEVEL: 'error' });
     await feedbackReport(system, options, (text) => process.stdout.write(text)).finally(() => system.close());
   });
 
@@ -54,7 +57,7 @@ program
   .requiredOption('--from <day>', 'first day of the site, YYYY-MM-DD')
   .requiredOption('--to <day>', 'last day')
   .action(async ({ from, to }: { from: string; to: string }) => {
-    const system = await buildSystem({ ...readConfig(), SURVEILLANCE: 'off' });
+    const system = await buildSystem({ ...heldConfig(), SURVEILLANCE: 'off' });
     try {
       console.log(JSON.stringify(await judgeDays(system, from, to, progressBar('surveillance'))));
     } finally {
@@ -71,7 +74,9 @@ authorizationCommands(program);
 upgradeCommand(program);
 
 try {
-  await program.parseAsync();
+  // Not commander's default command: that takes a mistyped name for an argument of `serve`, and names no nearest one.
+  const words = process.argv.slice(2);
+  await program.parseAsync(words.length === 0 ? ['serve'] : words, { from: 'user' });
 } catch (error) {
   console.error(`firewatch: ${error instanceof Error ? error.message : String(error)}`);
   process.exit(1);

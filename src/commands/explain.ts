@@ -4,10 +4,10 @@ import type { DecisionRecord, RecordedTriage } from '../cds/basis/decision-recor
 import type { Explanation } from '../cds/basis/explanation.ts';
 import type { Recomputed } from '../cds/basis/recompute.ts';
 import { instantText } from '../cds/cards/plain-text.ts';
-import { readConfig } from '../config.ts';
 import { localCaller, localFacts } from '../rest/permission/caller.ts';
 import type { Assessment, MissingInput, UsedInput } from '../risk/assessment.ts';
 import { buildSystem } from '../system.ts';
+import { heldConfig } from './held-config.ts';
 
 /** Whether a result came out again. `not run`: there was none to compare, as outside a model's population. */
 export type Verdict = 'same' | 'different' | 'unknown' | 'not run';
@@ -121,7 +121,7 @@ export function explainCommand(program: Command): void {
       "what a card stood on (the patient's values), its scores recomputed from the sealed record, while no server runs on the store; exit code 1 when one is different or unknown",
     )
     .action(async (uuid: string, { client }: { readonly client?: string }) => {
-      const system = await buildSystem({ ...readConfig(), LOG_LEVEL: 'error', MONITORING: 'off', SURVEILLANCE: 'off' });
+      const system = await buildSystem({ ...heldConfig(), LOG_LEVEL: 'error', MONITORING: 'off', SURVEILLANCE: 'off' });
       try {
         const caller = localCaller(localFacts(system.ambient.newId(), '127.0.0.1'));
         const { lines, verdicts } = explained(await system.cds.explanation(uuid, client, caller));

@@ -1,10 +1,10 @@
 /** `firewatch verify-audit`: the audit log walked from its first row, and compared with heads that were kept elsewhere. docs/audit.md#anchors. */
 import { readFileSync } from 'node:fs';
 import type { Command } from 'commander';
-import { readConfig } from '../config.ts';
 import { isJsonObject, parseJson } from '../fhir/resource.ts';
 import type { AuditHead } from '../store/engine.ts';
 import { quietSystem } from '../system.ts';
+import { heldConfig } from './held-config.ts';
 
 const HASH = /^[0-9a-f]{64}$/;
 
@@ -35,7 +35,7 @@ export function verifyAuditCommand(program: Command): void {
     .option('--heads', 'print the head of each chain besides, to be kept where the database is not')
     .action(async ({ anchors, heads = false }: { anchors?: string; heads?: boolean }) => {
       const told = anchors === undefined ? [] : anchorsIn(readFileSync(anchors, 'utf8'));
-      const { store, close } = await quietSystem(readConfig());
+      const { store, close } = await quietSystem(heldConfig());
       try {
         const verdict = await store.verifyAudit(told);
         console.log(JSON.stringify({ ...verdict, ...(anchors === undefined ? {} : { anchors: told.length }) }));

@@ -1,4 +1,5 @@
 /** The database file: connections, pragmas, tables and forward migrations. Reasons: docs/decisions/0002 and 0003. */
+import { closeSync, existsSync, openSync } from 'node:fs';
 import { join } from 'node:path';
 import Database from 'better-sqlite3-multiple-ciphers';
 import { StoreError } from '../port.ts';
@@ -108,12 +109,19 @@ INSERT OR IGNORE INTO about SELECT id.value, held.at, held.seq, held.type FROM
 
 export const SCHEMA_VERSION = MIGRATIONS.length;
 
+/** A new file is readable by the server's account only, as its WAL then is; the mode of one that is there is the operator's to choose. */
+function ownFile(folder: string, name: string): string {
+  const file = join(folder, name);
+  if (existsSync(folder) && !existsSync(file)) closeSync(openSync(file, 'a', 0o600));
+  return file;
+}
+
 /**
  * A connection with the pragmas every thread shares: WAL, synchronous FULL (asserted), no automatic checkpoint, 5 s busy wait.
  * @throws StoreError `unavailable` when the file cannot be read with this key
  */
 export function connect({ folder, key }: Place, cacheMb = 64): Connection {
-  const connection = new Database(join(folder, 'firewatch.db'), { timeout: 5000 });
+  const connection = new Database(ownFile(folder, 'firewatch.db'), { timeout: 5000 });
   try {
     if (key !== undefined) {
       connection.pragma("cipher='chacha20'");
@@ -171,7 +179,7 @@ export function migrate(connection: Connection): void {
  * @throws StoreError `unavailable` when another process holds it
  */
 export function lockFolder(folder: string): Connection {
-  const lock = new Database(join(folder, 'firewatch.lock'), { timeout: 0 });
+  const lock = new Database(ownFile(folder, 'firewatch.lock'), { timeout: 0 });
   try {
     lock.pragma('journal_mode=MEMORY');
     lock.exec('BEGIN EXCLUSIVE');
