@@ -36,10 +36,12 @@ interface Common {
   readonly rawQuery: string;
   readonly wire: WireRequest;
 }
+/** `*`: any version that is there; one, or several of which any will do; undefined: the header was not sent. */
+export type NamedVersions = number | '*' | readonly number[] | undefined;
+
 export interface Preconditions {
-  readonly ifMatch: number | undefined;
-  /** `If-None-Match: *` on update; `W/"n"` or a list of those on read. */
-  readonly ifNoneMatch: number | '*' | readonly number[] | undefined;
+  readonly ifMatch: NamedVersions;
+  readonly ifNoneMatch: NamedVersions;
   readonly ifModifiedSince: number | undefined;
 }
 

@@ -64,6 +64,10 @@ for (const [form, body, headers] of FORMS) {
   });
 }
 
+const LEADING_ZEROS = [
+  { op: 'add', path: '/name', value: [{ family: 'x' }] },
+  { op: 'add', path: '/name/00', value: { family: 'y' } },
+];
 const REFUSED: readonly [status: number, why: string, url: string, body: unknown, headers?: Record<string, string>][] =
   [
     [404, 'unknown', '/Patient/never', DEACTIVATE, JSON_PATCH],
@@ -78,6 +82,7 @@ const REFUSED: readonly [status: number, why: string, url: string, body: unknown
     [400, 'prototype pollution', '/Patient/p', [{ op: 'add', path: '/__proto__/a', value: 1 }], JSON_PATCH],
     [422, 'a test fails', '/Patient/p', [{ op: 'test', path: '/active', value: false }], JSON_PATCH],
     [422, 'a path that is not there', '/Patient/p', [{ op: 'remove', path: '/name' }], JSON_PATCH],
+    [400, 'RFC 6901 §4: an index with leading zeros', '/Patient/p', LEADING_ZEROS, JSON_PATCH],
     [422, 'another id', '/Patient/p', [{ op: 'replace', path: '/id', value: 'q' }], JSON_PATCH],
     [422, 'another type', '/Patient/p', { resourceType: 'Basic' }, MERGE],
     [400, 'the result breaks the base rules', '/Patient/p', [{ op: 'add', path: '/unknown', value: 1 }], JSON_PATCH],

@@ -19,8 +19,8 @@ test('#trules: links are replaced in every place where a link can stand, and now
     ['Observation', '_status.extension.0.valueReference.reference', true, 'an extension of a primitive'],
     ['Observation', 'extension.0.valueUri', true, 'uri'],
     ['Observation', 'extension.0.valueUrl', true, 'url'],
-    ['Observation', 'extension.0.valueUuid', true, 'uuid'],
-    ['Observation', 'extension.0.valueOid', true, 'oid'],
+    ['Observation', 'extension.0.valueUuid', false, 'no uuid can be Type/id'],
+    ['Observation', 'extension.0.valueOid', false, 'no oid can be Type/id'],
     ['Observation', 'extension.0.valueCanonical', false, 'canonicals are not replaced'],
     ['Observation', 'extension.0.valueString', false, 'a string is not a link'],
     ['Observation', 'implicitRules', true, 'uri'],
@@ -125,6 +125,18 @@ test('bundle.html#references: relative references are resolved against the full 
   assert.equal(response.status, 200);
   const subjects = store.texts('Observation').map((text) => at(JSON.parse(text), 'subject.reference'));
   assert.deepEqual(subjects, ['Patient/new-1', 'Patient/7', 'Patient/new-1']);
+});
+
+test('#trules: a uuid that equals the full URL of an entry stays what it is, and the transaction is done', async () => {
+  const { ask, store } = world();
+  const extension = [{ url: 'http://example.org/x', valueUuid: URN }];
+  const response = await ask(
+    'POST',
+    '/',
+    bundle('transaction', ['POST', 'Patient', { resourceType: 'Patient', extension }, { fullUrl: URN }]),
+  );
+  assert.equal(response.status, 200, response.body);
+  assert.equal(at(JSON.parse(store.texts('Patient')[0] ?? ''), 'extension.0.valueUuid'), URN);
 });
 
 /** `['a', '0', 'b']` -> `{a: [{b: value}]}`; a list is filled up with empty objects. */

@@ -48,6 +48,10 @@ test('#ops: Prefer decides the body of a create', async () => {
     ['return=minimal', undefined],
     ['return=OperationOutcome', 'OperationOutcome'],
     ['return=nonsense', 'Patient'],
+    ['RETURN=minimal', undefined],
+    ['return = "minimal"', undefined],
+    ['return=minimal, return=representation', undefined],
+    ['return=representation; handling=strict, return=minimal', 'Patient'],
   ];
   for (const [prefer, type] of rows) {
     const { ask } = world();
@@ -156,14 +160,20 @@ test('#concurrency: If-Match and If-None-Match on both sides of what is stored',
   const rows: readonly [method: string, header: Record<string, string>, status: number, why: string][] = [
     ['PUT', { 'if-match': 'W/"1"' }, 412, 'does not exist'],
     ['DELETE', { 'if-match': 'W/"1"' }, 412, 'does not exist'],
+    ['PUT', { 'if-match': '*' }, 412, 'RFC 9110 §13.1.1: does not exist'],
     ['PUT', { 'if-none-match': '*' }, 201, 'does not exist'],
     ['PUT', { 'if-none-match': '*' }, 412, 'exists'],
     ['PUT', { 'if-match': 'W/"2"' }, 412, 'a version to come'],
     ['PUT', { 'if-match': 'W/"1"' }, 200, 'the current version'],
     ['PUT', { 'if-match': 'W/"1"' }, 412, 'the version before'],
     ['DELETE', { 'if-match': 'W/"1"' }, 412, 'the version before'],
-    ['DELETE', { 'if-match': 'W/"2"' }, 204, 'the current version'],
-    ['PUT', { 'if-match': 'W/"3"' }, 412, 'is deleted'],
+    ['PUT', { 'if-match': 'W/"1", W/"3"' }, 412, 'a list without the current version'],
+    ['PUT', { 'if-match': '"x"' }, 412, 'a tag that no version has'],
+    ['PUT', { 'if-match': 'W/"1", "2"' }, 200, 'a list with the current version'],
+    ['PUT', { 'if-match': '*' }, 200, 'any version'],
+    ['DELETE', { 'if-match': 'W/"4"' }, 204, 'the current version'],
+    ['PUT', { 'if-match': 'W/"5"' }, 412, 'is deleted'],
+    ['PUT', { 'if-match': '*' }, 412, 'is deleted'],
     ['PUT', { 'if-none-match': '*' }, 201, 'is deleted'],
   ];
   for (const [method, header, status, why] of rows) {

@@ -91,7 +91,19 @@ export function jsonPatched(resource: Resource, operations: readonly JsonOperati
   return JSON.stringify(document).replace(/"\\u0000([^"]*)"/g, '$1');
 }
 
+/** RFC 6901 §4: an index has no leading zeros; the library takes `00` for `0`. */
+function assertIndexes(document: Json, pointer: string): void {
+  let here: Json | undefined = document;
+  for (const token of tokens(pointer)) {
+    if (here === undefined) return;
+    if (Array.isArray(here) && /^0\d+$/.test(token)) throw fhirError('structure', 'An index has no leading zeros.');
+    here = within(here, token);
+  }
+}
+
 function applied(document: Json, operation: Exclude<JsonOperation, { op: 'test' }>): Json {
+  assertIndexes(document, operation.path);
+  if ('from' in operation) assertIndexes(document, operation.from);
   const own = 'value' in operation ? { ...operation, value: marked(operation.value) } : { ...operation };
   let result: Json | undefined;
   let cause: unknown;
@@ -116,13 +128,16 @@ function marked(value: Json): Json {
 
 function valueAt(document: Json, pointer: string): Json | undefined {
   let here: Json | undefined = document;
-  for (const token of tokens(pointer)) {
-    if (Array.isArray(here)) {
-      const items: readonly Json[] = here;
-      here = /^(?:0|[1-9]\d*)$/.test(token) ? items[Number(token)] : undefined;
-    } else here = here !== undefined && isJsonObject(here) && Object.hasOwn(here, token) ? here[token] : undefined;
-  }
+  for (const token of tokens(pointer)) here = within(here, token);
   return here;
+}
+
+function within(here: Json | undefined, token: string): Json | undefined {
+  if (Array.isArray(here)) {
+    const items: readonly Json[] = here;
+    return /^(?:0|[1-9]\d*)$/.test(token) ? items[Number(token)] : undefined;
+  }
+  return here !== undefined && isJsonObject(here) && Object.hasOwn(here, token) ? here[token] : undefined;
 }
 
 /** RFC 6902 §4.6: numbers are equal when their values are, members of objects have no order. */

@@ -171,9 +171,10 @@ export function assertPreconditions(
   { ifMatch, ifNoneMatch }: Pick<Preconditions, 'ifMatch' | 'ifNoneMatch'>,
 ): void {
   const version = current === undefined || current.deleted ? undefined : current.version;
-  if (ifMatch !== undefined && ifMatch !== version) {
+  if (ifMatch !== undefined && (version === undefined || !namesVersion(ifMatch, version))) {
     const state = version === undefined ? 'does not exist' : `is at version ${version}`;
-    throw fhirError('version-mismatch', `\`${label(key)}\` ${state}; If-Match names version ${ifMatch}.`);
+    const asked = ifMatch === '*' ? 'asks that it does' : 'names another version';
+    throw fhirError('version-mismatch', `\`${label(key)}\` ${state}; If-Match ${asked}.`);
   }
   if (ifNoneMatch === undefined || version === undefined) return;
   if (namesVersion(ifNoneMatch, version)) {

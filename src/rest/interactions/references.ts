@@ -12,8 +12,11 @@ const CONDITIONAL = /^[A-Z][A-Za-z]{0,63}\?/;
 /** `http://example.org/fhir/Patient/1` split into base and the relative part; bundle.html#references. */
 const RESTFUL = /^(https?:\/\/.+)\/([A-Z][A-Za-z]{0,63}\/[A-Za-z0-9\-.]{1,64})(?:\/_history\/[A-Za-z0-9\-.]{1,64})?$/;
 const NARRATIVE_LINK = /(<(?:a|img)\b[^<>]*?\s(?:href|src)\s*=\s*)("[^"<>]*"|'[^'<>]*')/g;
-/** Types whose value is a link; canonical is left alone on purpose. */
-const LINK_TYPES: ReadonlySet<string> = new Set(['uri', 'url', 'oid', 'uuid']);
+/**
+ * Types whose value is a link that may become `Type/id`. Canonicals are left alone on purpose. http.html#trules names oid and uuid too, but
+ * no value of these can be `Type/id` (datatypes.html#primitive): replacing one would refuse the transaction for what the server wrote itself.
+ */
+const LINK_TYPES: ReadonlySet<string> = new Set(['uri', 'url']);
 
 /** What becomes of links. Both return the text to store. */
 export interface LinkRules {

@@ -1,6 +1,6 @@
 /** Request headers that shape an interaction: entity tags, dates, Prefer. Source: http.html#concurrency, #cread, #ops; RFC 9110 §13, RFC 7240. */
 import { fhirError } from '../../fhir/outcome.ts';
-import type { Preconditions, Representation, WireRequest } from '../request.ts';
+import type { NamedVersions, Preconditions, Representation, WireRequest } from '../request.ts';
 
 type Headers = WireRequest['headers'];
 
@@ -15,26 +15,20 @@ function versionOfTag(tag: string): number | undefined {
   return VERSION.test(name) ? Number(name) : NO_VERSION;
 }
 
-function ifMatch(header: string | undefined): number | undefined {
-  if (header === undefined) return undefined;
-  const version = versionOfTag(header.trim());
-  if (version !== undefined) return version;
-  throw fhirError('invalid', 'If-Match must hold one version, such as `W/"3"`.');
-}
-
-function ifNoneMatch(header: string | undefined): Preconditions['ifNoneMatch'] {
+/** What If-Match and If-None-Match name alike: RFC 9110 §13.1.1, §13.1.2. */
+function versionsIn(name: string, header: string | undefined): NamedVersions {
   if (header === undefined) return undefined;
   if (header.trim() === '*') return '*';
   const versions = header.split(',').map((tag) => versionOfTag(tag.trim()));
   const known = versions.filter((version) => version !== undefined);
   if (known.length < versions.length) {
-    throw fhirError('invalid', 'If-None-Match must hold `*` or versions, such as `W/"3"`.');
+    throw fhirError('invalid', `${name} must hold \`*\` or versions, such as \`W/"3"\`.`);
   }
   return known.length === 1 ? known[0] : known;
 }
 
-/** Whether If-None-Match names a version that is there: RFC 9110 §13.1.2. */
-export function namesVersion(given: Preconditions['ifNoneMatch'], version: number): boolean {
+/** Whether If-Match or If-None-Match names a version that is there. */
+export function namesVersion(given: NamedVersions, version: number): boolean {
   return given === '*' || given === version || (Array.isArray(given) && given.includes(version));
 }
 
@@ -50,8 +44,8 @@ function ifModifiedSince(header: string | undefined): number | undefined {
 /** @throws FhirError `invalid` (400) on a malformed entity tag */
 export function preconditionsOf(headers: Headers): Preconditions {
   return {
-    ifMatch: ifMatch(headers['if-match']),
-    ifNoneMatch: ifNoneMatch(headers['if-none-match']),
+    ifMatch: versionsIn('If-Match', headers['if-match']),
+    ifNoneMatch: versionsIn('If-None-Match', headers['if-none-match']),
     ifModifiedSince: ifModifiedSince(headers['if-modified-since']),
   };
 }
@@ -71,17 +65,15 @@ const HANDLINGS: readonly Prefer['handling'][] = ['strict', 'lenient'];
 const NO_PREFERENCE: Prefer = { return: undefined, handling: 'strict' };
 
 /**
- * Preferences this server knows; others are ignored, as RFC 7240 §2 asks. Without preference handling is strict.
- * @throws FhirError `invalid` (400) when one is given twice with different values
+ * Preferences this server knows; others are ignored, as RFC 7240 §2 asks. Names have no case, and of one that is given twice the first
+ * counts, without an error. Without preference handling is strict.
  */
 export function preferOf(header: string | undefined): Prefer {
   if (header === undefined) return NO_PREFERENCE;
-  const parts = header.split(/[,;]/).map((part) => part.trim());
+  const parts = header.split(/[,;]/).map((part) => part.split('=', 2).map((each) => each.trim()));
   const choice = <T extends string | undefined>(name: string, known: readonly T[]): T | undefined => {
-    const given = parts.filter((part) => part.startsWith(`${name}=`)).map((part) => part.slice(name.length + 1));
-    const values = new Set(given.map((value) => value.trim().replace(/^"(.*)"$/, '$1')));
-    if (values.size > 1) throw fhirError('invalid', `Prefer gives \`${name}\` more than one value.`);
-    return known.find((value) => value !== undefined && values.has(value));
+    const given = parts.find(([each]) => each?.toLowerCase() === name)?.[1]?.replace(/^"(.*)"$/, '$1');
+    return known.find((value) => value !== undefined && value === given);
   };
   return { return: choice('return', RETURNS), handling: choice('handling', HANDLINGS) ?? 'strict' };
 }
