@@ -13,8 +13,18 @@ const server = await testServer();
 const LIMIT = { timeout: 120_000 };
 const RETRY_AFTER = 'Retry-After';
 
+/** How long one looks for a primary, and for all attempts at a write. */
+interface Patience {
+  readonly selectionMs: number;
+  readonly patienceMs: number;
+}
+/** As the server has it: after a step down the driver looks for a primary again within 500 ms (`minHeartbeatFrequencyMS`). */
+const PATIENT: Patience = { selectionMs: 5000, patienceMs: 20_000 };
+/** For what is refused: then it is so soon. */
+const SHORT: Patience = { selectionMs: 300, patienceMs: 1500 };
+
 /** A line to the server that can be cut, and that loses what is under way when it is. */
-async function line(to: URL) {
+async function line(to: URL, selectionMs: number) {
   const open = new Set<Socket>();
   let isCut = false;
   const make = (): Server =>
@@ -37,7 +47,7 @@ async function line(to: URL) {
   const address = listening.address();
   const url = new URL(to.href);
   url.port = String(typeof address === 'object' && address !== null ? address.port : 0);
-  url.searchParams.set('serverSelectionTimeoutMS', '300');
+  url.searchParams.set('serverSelectionTimeoutMS', String(selectionMs));
   return {
     url: url.href,
     cut: () => {
@@ -55,12 +65,12 @@ async function line(to: URL) {
 }
 
 /** The door over the database, by a line of its own. */
-async function opened(t: TestContext) {
+async function opened(t: TestContext, { selectionMs, patienceMs }: Patience) {
   if ('skip' in server) throw new TypeError('There is no server.');
   const direct = server.url();
-  const between = await line(new URL(direct));
+  const between = await line(new URL(direct), selectionMs);
   const there = await engineWorld([], undefined, ({ folder: _folder, ...options }) =>
-    openMongo({ ...options, url: between.url, headKey: new Uint8Array(32), patienceMs: 1500 }),
+    openMongo({ ...options, url: between.url, headKey: new Uint8Array(32), patienceMs }),
   );
   t.after(async () => {
     between.mend();
@@ -77,7 +87,7 @@ test('drill: the database goes and comes back under writes: 503 with Retry-After
   ...LIMIT,
   skip,
 }, async (t) => {
-  const { there, between } = await opened(t);
+  const { there, between } = await opened(t, SHORT);
   const acknowledged = new Set<string>();
   const statuses = new Map<number, number>();
   const bare: string[] = [];
@@ -141,7 +151,7 @@ const faults: readonly (readonly [name: string, status: number, data: object])[]
 ];
 for (const [name, expected, fault] of faults) {
   test(`drill: ${name}`, { ...LIMIT, skip }, async (t) => {
-    const { there, direct } = await opened(t);
+    const { there, direct } = await opened(t, expected === 201 ? PATIENT : SHORT);
     assert.equal((await there.send('PUT', '/Patient/before', { body: patient('before') })).status, 201);
     const client = new MongoClient(direct);
     t.after(() => client.close());
