@@ -70,7 +70,7 @@ test('the page: one pass, what it did not reach, what failed, what was run again
   assert.match(page, /\| `test\/b\.test\.ts` \| 2026-01-02 05:00 UTC \| def5678 \| passes \| 3 \| 0 \| 0 \| 7 \|/);
   assert.match(
     page,
-    /\| `test\/a\.test\.ts` \| passes \| 3 \| 0 \| 1 \| 7 \|\n\| `test\/b\.test\.ts` \| \*\*fails\*\*/,
+    /\| `test\/a\.test\.ts` \| abc1234 \| passes \| 3 \| 0 \| 1 \| 7 \|\n\| `test\/b\.test\.ts` \| abc1234 \| \*\*fails\*\*/,
   );
   assert.match(page, /\| slow \| 1 \| `test\/a\.test\.ts` \|/);
   assert.doesNotMatch(page, /gone/);
