@@ -3,8 +3,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { TOTP } from 'otpauth';
 import { Browser, OauthWorld, PASSWORD } from '../authorization/server-world.ts';
+import { limit } from '../test-store.ts';
 
-const LIMIT = { timeout: 90_000 };
+const LIMIT = { timeout: limit(90_000) };
 /** Each test has an address of its own: a new server, whose only caller it is. */
 async function fresh(body: (w: OauthWorld) => Promise<void>): Promise<void> {
   const w = await OauthWorld.open();

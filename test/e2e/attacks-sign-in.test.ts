@@ -3,8 +3,9 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { localFacts } from '../../src/rest/permission/caller.ts';
 import { type Answer, Browser, freePort, OauthWorld, PASSWORD, REDIRECT } from '../authorization/server-world.ts';
+import { limit } from '../test-store.ts';
 
-const LIMIT = { timeout: 60_000 };
+const LIMIT = { timeout: limit(60_000) };
 const HOSTILE = `<script>alert(1)</script>"'><img src=x onerror=alert(1)>`;
 const VERIFIER = 'v'.repeat(43);
 let w: OauthWorld;

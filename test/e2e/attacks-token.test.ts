@@ -10,8 +10,9 @@ import { localFacts } from '../../src/rest/permission/caller.ts';
 import { type Answer, ASSERTION_TYPE, jsonAt, newKey, OauthWorld } from '../authorization/server-world.ts';
 import { until } from '../subscriptions/receiver.ts';
 import { byTopic, heartRate } from '../subscriptions/world.ts';
+import { limit } from '../test-store.ts';
 
-const LIMIT = { timeout: 60_000 };
+const LIMIT = { timeout: limit(60_000) };
 const PATIENT = { name: 'patient-1', totp: undefined };
 const SCOPE = 'launch/patient offline_access patient/*.rs user/Subscription.crus';
 const SCOPES = SCOPE.split(' ');

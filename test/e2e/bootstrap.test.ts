@@ -4,7 +4,7 @@ import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { delimiter, resolve } from 'node:path';
 import { test } from 'node:test';
-import { storeSettings } from '../test-store.ts';
+import { limit, storeSettings } from '../test-store.ts';
 import { newFolder, removeFolder } from './server.ts';
 
 /** The machine's own PATH, without the folder that the bootstrap put in front. */
@@ -38,7 +38,7 @@ test('SIGTERM reaches the server', async () => {
 });
 
 test('a killed bootstrap leaves no server behind: port and data folder are free again', {
-  timeout: 60_000,
+  timeout: limit(60_000),
 }, async () => {
   const folder = newFolder();
   const port = String(19_000 + (process.pid % 1000));

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import type { AuditEvent, Bundle, Task } from 'fhir/r4.d.ts';
 import { type Claims, claims, KEYS, signed } from '../smart/tokens.ts';
+import { limit } from '../test-store.ts';
 import { newFolder, removeFolder, start } from './server.ts';
 
 const ISSUER = 'https://issuer.example';
@@ -27,7 +28,7 @@ const statusOf = async (url: string, authorization: string): Promise<number> => 
 };
 
 test('privacy@break-glass-kill: killed between first uses, every answered token has one alert and one Task', {
-  timeout: 120_000,
+  timeout: limit(120_000),
 }, async () => {
   const folder = newFolder();
   const issuers = join(folder, 'issuers');

@@ -10,7 +10,7 @@ import { isJsonObject, parseJson, type Resource, serialize } from '../../src/fhi
 import type { IndexEntry } from '../../src/fhir/search/algebra.ts';
 import { extractor } from '../../src/fhir/search/extract.ts';
 import { searchType } from '../../src/fhir/search/types.ts';
-import { notOnStandIn } from '../test-store.ts';
+import { limit, notOnStandIn } from '../test-store.ts';
 import { each, labels, type Send, sender } from './client.ts';
 import { searchValues } from './search-values.ts';
 import { newFolder, type Running, removeFolder, start } from './server.ts';
@@ -108,7 +108,7 @@ function withMeta(text: string): string {
   return serialize({ ...resource, meta: { ...own, ...given } });
 }
 
-test('every claimed type takes its official examples', { timeout: 120_000 }, async () => {
+test('every claimed type takes its official examples', { timeout: limit(120_000) }, async () => {
   const { expect, none } = faults();
   const all = [...examples()].flatMap(([type, texts]) => texts.map((text) => ({ type, text })));
   await each(all, WIDTH, async ({ type, text }) => {
@@ -182,7 +182,7 @@ async function interactions(claimed: ClaimedType, text: string, expect: ReturnTy
   for (const made of labels((await send('GET', `/${type}?${criteria}`)).json)) await send('DELETE', `/${made}`);
 }
 
-test('every claimed type answers every claimed interaction', { timeout: 120_000 }, async () => {
+test('every claimed type answers every claimed interaction', { timeout: limit(120_000) }, async () => {
   const { expect, none } = faults();
   const texts = examples();
   await each(capability.types.values(), WIDTH, (claimed) =>
@@ -210,7 +210,7 @@ const NOBODY: Readonly<Record<string, string>> = {
 };
 
 test('every claimed search parameter finds what has its value, and nothing by a value nobody has', {
-  timeout: 240_000,
+  timeout: limit(240_000),
   skip: SCANS,
 }, async (context) => {
   const { expect, none } = faults();
@@ -247,7 +247,10 @@ test('every claimed search parameter finds what has its value, and nothing by a 
   assert.ok(proven >= 1650, `${proven} parameters have a value in the examples`);
 });
 
-test('`:missing` parts every type in two, by what the index holds', { timeout: 240_000, skip: SCANS }, async () => {
+test('`:missing` parts every type in two, by what the index holds', {
+  timeout: limit(240_000),
+  skip: SCANS,
+}, async () => {
   const { expect, none } = faults();
   await each(parameters(), WIDTH, async ([{ type }, { code }]) => {
     if (code === '_id' || code === '_lastUpdated') return;
@@ -268,7 +271,10 @@ test('`:missing` parts every type in two, by what the index holds', { timeout: 2
   none();
 });
 
-test('every claimed search parameter but composites sorts, both ways', { timeout: 240_000, skip: SCANS }, async () => {
+test('every claimed search parameter but composites sorts, both ways', {
+  timeout: limit(240_000),
+  skip: SCANS,
+}, async () => {
   const { expect, none } = faults();
   await each(parameters(), WIDTH, async ([{ type }, parameter]) => {
     const { code } = parameter;
@@ -288,7 +294,7 @@ test('every claimed search parameter but composites sorts, both ways', { timeout
   none();
 });
 
-test('every claimed include and revinclude answers', { timeout: 240_000, skip: SCANS }, async () => {
+test('every claimed include and revinclude answers', { timeout: limit(240_000), skip: SCANS }, async () => {
   const { expect, none } = faults();
   const asked = [...capability.types.values()].flatMap(({ type, includes, revIncludes }) => [
     ...tens(includes).map((claims) => `${type}?${claims.map((claim) => `_include=${claim}`).join('&')}`),

@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { globSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { gunzipSync } from 'node:zlib';
+import { limit } from '../test-store.ts';
 import { newFolder, removeFolder, start } from './server.ts';
 
 const ROUNDS = Number(process.env.CRASH_ROUNDS ?? 3);
@@ -37,7 +38,7 @@ function small(tag: string, size: number): { readonly body: string; readonly siz
 
 const total = async (url: string): Promise<number> => ((await (await fetch(url)).json()) as { total: number }).total;
 
-test(`kill -9 during a load of bundles, ${ROUNDS} rounds`, { timeout: 120_000 + ROUNDS * 30_000 }, async () => {
+test(`kill -9 during a load of bundles, ${ROUNDS} rounds`, { timeout: limit(120_000 + ROUNDS * 30_000) }, async () => {
   const folder = newFolder();
   const acknowledged = new Map<string, { readonly locations: readonly string[]; readonly size: number }>();
   const sent = new Map<string, number>();

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { limit } from '../test-store.ts';
 import { newFolder, removeFolder, start } from './server.ts';
 
 const TYPE = { 'content-type': 'application/fhir+json' };
@@ -23,7 +24,7 @@ async function finished(status: string): Promise<Manifest> {
 }
 
 test('privacy@deidentified-e2e: files hold new ids and no names; each job has its own, and leaves no key', {
-  timeout: 120_000,
+  timeout: limit(120_000),
 }, async () => {
   const folder = newFolder();
   const server = await start({}, folder);

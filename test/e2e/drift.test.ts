@@ -4,7 +4,7 @@ import { spawnSync } from 'node:child_process';
 import { cpSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import { storeSettings } from '../test-store.ts';
+import { limit, storeSettings } from '../test-store.ts';
 import { newFolder, type Running, removeFolder, start } from './server.ts';
 
 const ID = 'example-kidney-support';
@@ -93,7 +93,9 @@ async function judge(server: Running, id: string): Promise<void> {
   );
 }
 
-test('drift@command the records of a store are judged: inputs, outcomes, exit code', { timeout: 170_000 }, async () => {
+test('drift@command the records of a store are judged: inputs, outcomes, exit code', {
+  timeout: limit(170_000),
+}, async () => {
   furnish();
   const server = await start(env, data);
   for (let patient = 0; patient < PATIENTS; patient++) await judge(server, `p${patient}`);
@@ -124,7 +126,7 @@ test('drift@command the records of a store are judged: inputs, outcomes, exit co
 });
 
 test('drift@health readiness, metrics and log warn of a model that has drifted, and it still answers 200', {
-  timeout: 170_000,
+  timeout: limit(170_000),
 }, async () => {
   const server = await start(env, data);
   try {

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { notOnStandIn } from '../test-store.ts';
+import { limit, notOnStandIn } from '../test-store.ts';
 import { newFolder, type Running, removeFolder, start } from './server.ts';
 
 const TYPE = { 'content-type': 'application/fhir+json' };
@@ -89,7 +89,7 @@ const totalOf = async ({ url }: Running, search: string): Promise<number> =>
   ((await (await fetch(`${url}/fhir/${search}`)).json()) as { total: number }).total;
 
 test('bulk-data-2.0@export 10,000 resources: each once, AuditEvents never; every step is audited', {
-  timeout: 120_000,
+  timeout: limit(120_000),
   skip: notOnStandIn('10,000 resources in 120 s'),
 }, async () => {
   const server = await start();
@@ -144,7 +144,7 @@ test('bulk-data-2.0@export 10,000 resources: each once, AuditEvents never; every
 });
 
 test('bulk-data-2.0@export kill -9 during an export: the next start goes on, and each resource is there once', {
-  timeout: 120_000,
+  timeout: limit(120_000),
   skip: notOnStandIn('10,000 resources in 120 s'),
 }, async () => {
   const folder = newFolder();

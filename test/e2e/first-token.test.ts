@@ -5,7 +5,7 @@ import { readFileSync, symlinkSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { after, before, test } from 'node:test';
 import { Browser } from '../authorization/server-world.ts';
-import { storeSettings } from '../test-store.ts';
+import { limit, storeSettings } from '../test-store.ts';
 import { newFolder, type Running, removeFolder, start } from './server.ts';
 
 const page = readFileSync('docs/authorization-server.md', 'utf8');
@@ -51,7 +51,7 @@ test('smart@open-paths: what needs no token tells nothing of a patient; everythi
 });
 
 test('smart-server@walkthrough: the commands of the page give a backend service a token that opens the API', {
-  timeout: 120_000,
+  timeout: limit(120_000),
 }, () => {
   assert.equal(begin.trim().split(/ {2,}/)[0], 'AUTHORIZATION=embedded npm start');
   const found = JSON.parse(typed(service));
@@ -59,7 +59,7 @@ test('smart-server@walkthrough: the commands of the page give a backend service 
 });
 
 test('smart-server@walkthrough: the address that is printed signs a patient in, and its code gives a token', {
-  timeout: 120_000,
+  timeout: limit(120_000),
 }, async () => {
   const [, verifier = '', url = ''] =
     /V=(\S+)\n(http\S+)/.exec(typed('B=http://127.0.0.1:8080', address.replace('echo "', 'echo "V=$V"; echo "'))) ?? [];
@@ -92,7 +92,7 @@ test('smart-server@walkthrough: the address that is printed signs a patient in, 
 });
 
 test('smart-server@walkthrough: a key pair as the page makes it is one that `client add --jwks` takes, and what is none is said', {
-  timeout: 120_000,
+  timeout: limit(120_000),
 }, () => {
   typed(keys);
   const file = (name: string) => join(folder, 'checkout', name);

@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { after, before, test } from 'node:test';
 import fc from 'fast-check';
+import { limit } from '../test-store.ts';
 import { newFolder, type Running, removeFolder, start } from './server.ts';
 
 const CASES = Number(process.env.GENERATED_CASES ?? 500);
@@ -22,7 +23,7 @@ const total = async (): Promise<number> =>
   ((await (await fetch(`${server.url}/fhir/Observation?_summary=count`)).json()) as { total: number }).total;
 
 test(`${CASES} mutants of an Observation, a transaction and a hook call: 2xx or 4xx with an OperationOutcome, never 5xx`, {
-  timeout: 300_000,
+  timeout: limit(300_000),
 }, async () => {
   const observation = readFileSync('test/data/fhir-examples/Observation-date-lastmp.json', 'utf8');
   const bundle = JSON.stringify({
@@ -137,7 +138,7 @@ test('a body over the limit: 413, and the server goes on', async () => {
   assert.equal((await fetch(`${server.url}/health/live`)).status, 200);
 });
 
-test('a slow client is cut off, others are served', { timeout: 60_000 }, async () => {
+test('a slow client is cut off, others are served', { timeout: limit(60_000) }, async () => {
   const { port } = new URL(server.url);
   const ended = new Promise<string>((resolve) => {
     let received = '';

@@ -5,6 +5,7 @@ import { test } from 'node:test';
 import { WebSocket } from 'ws';
 import { type Received, receiver, until } from '../subscriptions/receiver.ts';
 import { byCriteria, byTopic } from '../subscriptions/world.ts';
+import { limit } from '../test-store.ts';
 import { type Json, type Send, sender } from './client.ts';
 import { removeFolder, start } from './server.ts';
 
@@ -43,7 +44,7 @@ const overSocket = (criteria: string): object => ({
 });
 
 test('monitoring@subscriber: Flag and CommunicationRequest of a crossing reach a rest-hook, a websocket and server-sent events, and their end the rest-hook', {
-  timeout: 60_000,
+  timeout: limit(60_000),
 }, async () => {
   const hook = await receiver();
   const server = await start({ MONITORING: 'on', MONITORING_INTERVAL_MS: '100' });

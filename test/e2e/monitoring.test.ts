@@ -1,10 +1,10 @@
 // docs/monitoring.md against the real process: events within its own thread, kill -9 at any moment, a flood of one device.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { notOnStandIn } from '../test-store.ts';
+import { limit, notOnStandIn } from '../test-store.ts';
 import { newFolder, type Running, removeFolder, start } from './server.ts';
 
-const LIMIT = { timeout: 120_000 };
+const LIMIT = { timeout: limit(120_000) };
 const JSON_TYPE = { 'content-type': 'application/fhir+json' };
 const LOINC = 'http://loinc.org';
 const UCUM = 'http://unitsofmeasure.org';

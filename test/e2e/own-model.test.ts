@@ -4,6 +4,7 @@ import { spawnSync } from 'node:child_process';
 import { cpSync, mkdirSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
+import { limit } from '../test-store.ts';
 import { newFolder, removeFolder, start } from './server.ts';
 
 const EXAMPLE = 'docs/your-own-model';
@@ -37,7 +38,9 @@ test('own-model@check the command proves it, with exit code 0', () => {
   assert.match(stdout, /The model may answer\./);
 });
 
-test('own-model@card the server that has it answers a hook call with its card', { timeout: 60_000 }, async () => {
+test('own-model@card the server that has it answers a hook call with its card', {
+  timeout: limit(60_000),
+}, async () => {
   mkdirSync(services);
   cpSync('cds-services/schema.json', join(services, 'schema.json'));
   cpSync(join(EXAMPLE, 'service.json'), join(services, 'example-kidney-support.json'));

@@ -6,7 +6,7 @@ import { request } from 'node:http';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import type { Browser, Page } from 'playwright-core';
-import { notOnStandIn } from '../test-store.ts';
+import { limit, notOnStandIn } from '../test-store.ts';
 import { lowContrast, NO_BROWSER, openBrowser, tabTo, watchedPage } from './browser.ts';
 import { newFolder, type Running, removeFolder, start } from './server.ts';
 
@@ -14,7 +14,7 @@ interface Json {
   readonly [name: string]: unknown;
 }
 const HOSTILE = '<img src=x onerror="document.title=1">"\'</option><script>document.title=1</script>';
-const TIMEOUT = 90_000;
+const TIMEOUT = limit(90_000);
 let server: Running;
 let browser: Browser | undefined;
 

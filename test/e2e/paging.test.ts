@@ -2,7 +2,7 @@
 // next links are opaque and belong to their own search.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { notOnStandIn } from '../test-store.ts';
+import { limit, notOnStandIn } from '../test-store.ts';
 import { type Json, labels, linkOf, type Send, sender } from './client.ts';
 import { newFolder, type Running, removeFolder, start } from './server.ts';
 
@@ -69,7 +69,7 @@ const SORTS = [
 ];
 for (const [index, sort] of SORTS.entries()) {
   test(`each unchanged resource exactly once, sorted by \`${sort}\`, while others change`, {
-    timeout: 60_000,
+    timeout: limit(60_000),
     skip: notOnStandIn('hundreds of sorted pages by scan in 60 s'),
   }, async () => {
     const sizes = [7, 1, 2, 3, 4, 5, 6].slice(index % 4, (index % 4) + 3);

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { isStandIn } from '../test-store.ts';
+import { isStandIn, limit } from '../test-store.ts';
 import { at } from '../world.ts';
 import { newFolder, type Running, removeFolder, start } from './server.ts';
 
@@ -61,7 +61,7 @@ const isSlow = isStandIn(process.env.MONGODB_URL);
 const MANY = isSlow ? 1500 : 3000;
 
 test('kill -9 while rows are made, twice; writes meanwhile; the parameter comes back whole', {
-  timeout: isSlow ? 400_000 : 120_000,
+  timeout: limit(120_000),
 }, async () => {
   const folder = newFolder();
   let server = await start({}, folder);
@@ -120,7 +120,7 @@ test('kill -9 while rows are made, twice; writes meanwhile; the parameter comes 
   }
 });
 
-test('a file that is laid into the folder while the server runs', { timeout: 60_000 }, async () => {
+test('a file that is laid into the folder while the server runs', { timeout: limit(60_000) }, async () => {
   const folder = newFolder();
   const files = join(folder, 'search-parameters');
   mkdirSync(files);

@@ -12,11 +12,11 @@ import { Client } from 'fhir-kit-client';
 import { importJWK, SignJWT } from 'jose';
 import { Secret, TOTP } from 'otpauth';
 import type { Browser, Page } from 'playwright-core';
-import { embeddedOnly, storeSettings } from '../test-store.ts';
+import { embeddedOnly, limit, storeSettings } from '../test-store.ts';
 import { lowContrast, NO_BROWSER, openBrowser } from './browser.ts';
 import { newFolder, type Running, removeFolder, start } from './server.ts';
 
-const TIMEOUT = 90_000;
+const TIMEOUT = limit(90_000);
 const SCOPES = 'openid fhirUser launch/patient patient/*.rs';
 let folder = '';
 let server: Running;

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { claims, ISSUER, KEYS, signed } from '../smart/tokens.ts';
+import { limit } from '../test-store.ts';
 import { at } from '../world.ts';
 import { newFolder, removeFolder, start } from './server.ts';
 
@@ -15,7 +16,9 @@ const METADATA = {
   capabilities: ['client-confidential-asymmetric'],
 };
 
-test('smart@server: open documents, 401 for the rest, and scopes on every thread', { timeout: 120_000 }, async () => {
+test('smart@server: open documents, 401 for the rest, and scopes on every thread', {
+  timeout: limit(120_000),
+}, async () => {
   const issuers = mkdtempSync(join(tmpdir(), 'issuers-'));
   const file = { issuer: ISSUER, audience: [BASE], jwks: { keys: [KEYS.jwk] }, metadata: METADATA };
   writeFileSync(join(issuers, 'one.json'), JSON.stringify(file));

@@ -5,7 +5,7 @@ import { once } from 'node:events';
 import { request } from 'node:http';
 import { test } from 'node:test';
 import { setTimeout } from 'node:timers/promises';
-import { storeSettings } from '../test-store.ts';
+import { limit, storeSettings } from '../test-store.ts';
 import { newFolder, removeFolder, start } from './server.ts';
 
 interface Searchset {
@@ -22,7 +22,7 @@ interface Searchset {
 const paste = (command: string): unknown => JSON.parse(execFileSync('sh', ['-c', command], { encoding: 'utf8' }));
 
 test('a first start seeds, prints three requests that work, and the next start keeps the data', {
-  timeout: 120_000,
+  timeout: limit(120_000),
 }, async () => {
   const folder = newFolder();
   try {
@@ -70,7 +70,7 @@ test('a first start seeds, prints three requests that work, and the next start k
 });
 
 test('SIGTERM at any moment of a start ends with 0, and the next start has everything', {
-  timeout: 180_000,
+  timeout: limit(180_000),
 }, async () => {
   const folder = newFolder();
   const env = { ...process.env, ...storeSettings(folder), SEED: 'demo' };
@@ -123,7 +123,7 @@ function statusOf(url: string, headers: Record<string, string>): Promise<number>
   });
 }
 
-test('foreign Host, Origin and forwarding headers are refused on every room', { timeout: 60_000 }, async () => {
+test('foreign Host, Origin and forwarding headers are refused on every room', { timeout: limit(60_000) }, async () => {
   const server = await start();
   try {
     for (const path of ['/fhir/metadata', '/fhir/Patient', '/cds-services']) {

@@ -3,10 +3,11 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { until } from '../subscriptions/receiver.ts';
 import { byTopic, heartRate, numbersOf } from '../subscriptions/world.ts';
+import { limit } from '../test-store.ts';
 import { type Send, sender } from './client.ts';
 import { type Running, removeFolder, start } from './server.ts';
 
-const LIMIT = { timeout: 30_000 };
+const LIMIT = { timeout: limit(30_000) };
 let server: Running;
 let send: Send;
 before(async () => {

@@ -5,6 +5,7 @@ import { after, before, test } from 'node:test';
 import { WebSocket } from 'ws';
 import { receiver, until } from '../subscriptions/receiver.ts';
 import { byCriteria, byTopic, heartRate, numbersOf, statusOf } from '../subscriptions/world.ts';
+import { limit } from '../test-store.ts';
 import { type Json, type Send, sender } from './client.ts';
 import { newFolder, type Running, removeFolder, start } from './server.ts';
 
@@ -22,7 +23,7 @@ async function active(send: Send, resource: object): Promise<string> {
 const statusIn = (searchset: Json): unknown => statusOf(searchset, 'status');
 
 test(`subscriptions@kill -9 in the middle of deliveries, ${ROUNDS} rounds: nothing lost, numbers gapless, duplicates carry their number`, {
-  timeout: 60_000 + ROUNDS * 20_000,
+  timeout: limit(60_000 + ROUNDS * 20_000),
 }, async (t) => {
   const folder = newFolder();
   const hook = await receiver();
@@ -97,7 +98,7 @@ after(async () => {
   removeFolder(server.folder);
 });
 
-const LIMIT = { timeout: 30_000 };
+const LIMIT = { timeout: limit(30_000) };
 const socketUrl = (): string => `${server.url.replace('http', 'ws')}/subscriptions`;
 
 async function connected(): Promise<{ readonly socket: WebSocket; readonly heard: string[] }> {

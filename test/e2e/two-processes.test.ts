@@ -7,12 +7,13 @@ import { WebSocket } from 'ws';
 import { testServer } from '../store/mongodb-server.ts';
 import { receiver, until } from '../subscriptions/receiver.ts';
 import { byTopic, heartRate, numbersOf } from '../subscriptions/world.ts';
+import { limit } from '../test-store.ts';
 import { labels, type Send, sender } from './client.ts';
 import { newFolder, type Running, removeFolder, start } from './server.ts';
 
 const server = await testServer();
 /** Of a process that is killed: what it held is free after 8 s, and taken by whoever looks. */
-const LIMIT_MS = 240_000;
+const LIMIT_MS = limit(240_000);
 
 /** Looks again and again; the test's own limit ends it. */
 const eventually = (holds: () => Promise<boolean>): Promise<void> =>

@@ -4,9 +4,10 @@ import { after, test } from 'node:test';
 import { Announcements, announcing } from '../../src/monitor/announcement.ts';
 import type { MonitorEvent } from '../../src/monitor/rescore.ts';
 import type { Command } from '../../src/store/port.ts';
+import { limit } from '../test-store.ts';
 import { baseline, breathing, inpatient, MINUTE, models, monitorWorld, PACE, until } from './world.ts';
 
-const LIMIT = { timeout: 60_000 };
+const LIMIT = { timeout: limit(60_000) };
 after(() => models.close());
 const event = (reference: string): MonitorEvent => ({ event: 'raised', rule: 'r', alert: 'a', reference });
 

@@ -1,7 +1,7 @@
 // docs/monitoring.md: a change leads, after its commit, to one scoring of its patient; what follows is in one commit with the row that says so.
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
-import { notOnStandIn } from '../test-store.ts';
+import { limit, notOnStandIn } from '../test-store.ts';
 import { at } from '../world.ts';
 import {
   baseline,
@@ -16,7 +16,7 @@ import {
   until,
 } from './world.ts';
 
-const LIMIT = { timeout: 30_000 };
+const LIMIT = { timeout: limit(30_000) };
 after(() => models.close());
 
 test(

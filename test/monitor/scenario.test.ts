@@ -3,9 +3,10 @@ import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
 import type { Resource } from '../../src/fhir/resource.ts';
 import { iso, loinc } from '../risk/world.ts';
+import { limit } from '../test-store.ts';
 import { baseline, breathing, inpatient, MINUTE, measured, models, monitorWorld, START } from './world.ts';
 
-const LIMIT = { timeout: 30_000 };
+const LIMIT = { timeout: limit(30_000) };
 after(() => models.close());
 
 /** Breaths, pulse and systolic pressure that give these totals beside the baseline. */

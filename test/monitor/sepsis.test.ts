@@ -9,6 +9,7 @@ import { readAttestations } from '../../src/risk/attestation.ts';
 import { loadDrugSafety } from '../../src/risk/drugs/safety.ts';
 import { isOwnOutput } from '../../src/risk/own-output.ts';
 import { iso, loinc } from '../risk/world.ts';
+import { limit } from '../test-store.ts';
 import { at } from '../world.ts';
 import {
   inpatient,
@@ -22,7 +23,7 @@ import {
   START,
 } from './world.ts';
 
-const LIMIT = { timeout: 30_000 };
+const LIMIT = { timeout: limit(30_000) };
 after(() => models.close());
 
 const P = 'p1';

@@ -4,6 +4,7 @@ import { after, test } from 'node:test';
 import { LEASE_MS, LeasedDuties, RENEW_MS, soleDuties } from '../../src/leases.ts';
 import type { Monitor } from '../../src/monitor/monitor.ts';
 import type { Command } from '../../src/store/port.ts';
+import { limit } from '../test-store.ts';
 import {
   baseline,
   breathing,
@@ -16,7 +17,7 @@ import {
   until,
 } from './world.ts';
 
-const LIMIT = { timeout: 60_000 };
+const LIMIT = { timeout: limit(60_000) };
 const WITHIN_MS = 10_000;
 after(() => models.close());
 

@@ -8,6 +8,7 @@ import type { JsonObject } from '../../src/fhir/resource.ts';
 import type { Term } from '../../src/rest/context.ts';
 import type { CallerFacts } from '../../src/rest/permission/caller.ts';
 import { scopesOf } from '../../src/smart/scopes.ts';
+import { limit } from '../test-store.ts';
 import { at, json } from '../world.ts';
 import { type Receiver, receiver, until } from './receiver.ts';
 import {
@@ -20,7 +21,7 @@ import {
   subscriptionWorld,
 } from './world.ts';
 
-const LIMIT = { timeout: 30_000 };
+const LIMIT = { timeout: limit(30_000) };
 const SUBSCRIBE = 'user/Subscription.cruds';
 /** Clients whose grant was withdrawn. */
 const withdrawn = new Set<string>();

@@ -2,11 +2,12 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { pauseAfter } from '../../src/subscriptions/lane.ts';
+import { limit } from '../test-store.ts';
 import { at, json } from '../world.ts';
 import { receiver, until } from './receiver.ts';
 import { byCriteria, byTopic, heartRate, numbersOf, subscriptionWorld } from './world.ts';
 
-const LIMIT = { timeout: 20_000 };
+const LIMIT = { timeout: limit(20_000) };
 
 /** Closed at the end, however the test ends. */
 async function opened(t: TestContext) {

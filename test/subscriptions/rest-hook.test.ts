@@ -1,6 +1,7 @@
 // rest-hook: FHIR R4 subscription.html and valueset-subscription-channel-type; Subscriptions R5 Backport 1.1.0, channels, notifications, payloads.
 import assert from 'node:assert/strict';
 import { after, afterEach, before, beforeEach, test } from 'node:test';
+import { limit } from '../test-store.ts';
 import { at, json } from '../world.ts';
 import { type Receiver, receiver, until } from './receiver.ts';
 import {
@@ -15,7 +16,7 @@ import {
   TOPIC,
 } from './world.ts';
 
-const LIMIT = { timeout: 20_000 };
+const LIMIT = { timeout: limit(20_000) };
 let there: SubscriptionWorld;
 let hook: Receiver;
 before(async () => {

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import type { JsonObject } from '../../src/fhir/resource.ts';
+import { limit } from '../test-store.ts';
 import { at, json } from '../world.ts';
 import { type Receiver, receiver, until } from './receiver.ts';
 import { byCriteria, byTopic, EXTENSION, heartRate, type SubscriptionWorld, subscriptionWorld } from './world.ts';
@@ -106,7 +107,7 @@ for (const [why, resource] of accepted) {
   });
 }
 
-test('subscriptions@headers: values are sent, and never come back', { timeout: 20_000 }, async () => {
+test('subscriptions@headers: values are sent, and never come back', { timeout: limit(20_000) }, async () => {
   const secret = 'Bearer s3cr3t-canary';
   const id = await there.active(
     byCriteria('Observation?status=final', hook.url, { header: [`Authorization: ${secret}`] }),
@@ -149,7 +150,7 @@ test('subscriptions@headers: values are sent, and never come back', { timeout: 2
   await other.close();
 });
 
-test('subscriptions@unchanged: a PUT of what is held changes nothing', { timeout: 20_000 }, async () => {
+test('subscriptions@unchanged: a PUT of what is held changes nothing', { timeout: limit(20_000) }, async () => {
   const id = await there.active(byCriteria('Patient', hook.url));
   const held = json(await there.send('GET', `/Subscription/${id}`));
   const put = await there.send('PUT', `/Subscription/${id}`, { body: held });

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { loadTopics, topicOf } from '../../src/subscriptions/topic.ts';
+import { limit } from '../test-store.ts';
 import { world } from '../world.ts';
 import { type Receiver, receiver, until } from './receiver.ts';
 import {
@@ -14,7 +15,7 @@ import {
   subscriptionWorld,
 } from './world.ts';
 
-const LIMIT = { timeout: 20_000 };
+const LIMIT = { timeout: limit(20_000) };
 let there: SubscriptionWorld;
 let hook: Receiver;
 before(async () => {
