@@ -10,6 +10,8 @@ import type { Command, ResourceStore } from './store/port.ts';
 /** How long a lease holds without being renewed, and how often it is renewed, ms. */
 export const LEASE_MS = 8000;
 export const RENEW_MS = 2500;
+/** How often who does not hold it looks whether it was given back, ms. */
+const LOOK_MS = 1000;
 const SPACE = 'lease';
 
 /** What begins when the work is this process's, and ends when it no longer is. Neither may reject. */
@@ -129,7 +131,7 @@ export class LeasedDuties implements Duties {
     const { store, name, holder, now } = this.#settings;
     const [who, until] = await Promise.all([store.keyed(SPACE, name), store.keyed(SPACE, untilKey(name))]);
     const left = Number(until?.value ?? 0) - now();
-    if (left > 0) return Math.min(left, RENEW_MS);
+    if (left > 0) return Math.min(left, LOOK_MS);
     const end = now() + LEASE_MS;
     const text = `${Number(who?.value.split(' ')[0] ?? 0) + 1} ${holder}`;
     const commands = [this.#who(text, who?.value ?? null), this.#until(end, until === undefined ? null : until.value)];

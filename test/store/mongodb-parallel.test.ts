@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { EventEmitter } from 'node:events';
 import { type TestContext, test } from 'node:test';
 import { type ClientSession, MongoClient } from 'mongodb';
+import { LEASE_MS, LeasedDuties, RENEW_MS } from '../../src/leases.ts';
 import { collectionsOf } from '../../src/store/mongodb/layout.ts';
 import { Stamps } from '../../src/store/mongodb/stamp.ts';
 import { type MongoOptions, type MongoStore, openMongo } from '../../src/store/mongodb.ts';
@@ -221,3 +222,43 @@ test('mongodb@stamp: another primary is another number, though nothing was writt
   const third = await asked;
   assert.ok(third !== second && third === (await stamps.stamp(['Patient'])), 'changed while it was read: read again');
 });
+
+test(
+  'mongodb@lease: killed while it renewed, its lock on the lease is ended and the lease taken within 10 s',
+  LIMIT,
+  async (context) => {
+    const { stores, client } = await processes(context, 1);
+    const [store] = stores;
+    if (store === undefined) return assert.fail();
+    const keyed = client.db().collection<{ _id: string; v: string; x: null }>('keyed');
+    const life = client.db().collection<{ _id: string; s: unknown[] }>('life');
+    const began = Date.now();
+    // Killed at this instant: renewed one interval ago, and in the middle of renewing it once more, alive a moment before.
+    const until = (ms: number) => ({ _id: 'lease background/until', v: String(ms), x: null });
+    await keyed.insertMany([{ _id: 'lease background', v: '1 killed', x: null }, until(began + LEASE_MS - RENEW_MS)]);
+    const held = client.startSession();
+    context.after(() => held.endSession());
+    held.startTransaction({ readConcern: { level: 'snapshot' }, writeConcern: { w: 'majority' } });
+    await keyed.replaceOne({ _id: 'lease background/until' }, until(began + LEASE_MS), { session: held });
+    await life.updateOne(
+      { _id: 'killed' },
+      { $set: { s: [held.id?.id] }, $currentDate: { seen: true } },
+      { upsert: true },
+    );
+    const reported: unknown[] = [];
+    const taken = Promise.withResolvers<number>();
+    const duties = new LeasedDuties({
+      ...{ store, name: 'background', holder: 'other', now: Date.now, report: (error) => void reported.push(error) },
+      after: (ms, run) => {
+        const timer = setTimeout(run, ms);
+        return () => clearTimeout(timer);
+      },
+    });
+    context.after(() => duties.close());
+    duties.during({ begin: () => taken.resolve(Date.now()), end: async () => undefined });
+    const ms = (await taken.promise) - began;
+    context.diagnostic(`${ms} ms`);
+    assert.ok(ms <= 10_000, `${ms} ms`);
+    assert.deepEqual(reported, []);
+  },
+);

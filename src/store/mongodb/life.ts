@@ -9,7 +9,7 @@ import type { Collections, LifeDoc } from './layout.ts';
 
 /** Between two signs while a transaction is open, and without one for how long a process counts as gone, ms by the server's clock. */
 const BEAT_MS = 2000;
-const DEAD_MS = 8000;
+const DEAD_MS = 6000;
 /** How long a lock is waited for before one looks whose it is, and between two looks, ms. */
 const STUCK_MS = 1000;
 /** Longest time of one sign, ms. */
