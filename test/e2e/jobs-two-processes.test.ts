@@ -1,9 +1,10 @@
 // docs/decisions/0052: jobs belong to whoever lives. Two servers over one database and one folder of jobs: either takes orders, tells states and
 // gives files; one runs the jobs; killed, the other goes on from the last durable point, and nothing is done twice.
 import assert from 'node:assert/strict';
-import { copyFileSync, readdirSync } from 'node:fs';
+import { copyFileSync, existsSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { MongoClient } from 'mongodb';
 import { testServer } from '../store/mongodb-server.ts';
 import { until } from '../subscriptions/receiver.ts';
 import { newFolder, type Running, removeFolder, start } from './server.ts';
@@ -48,6 +49,37 @@ async function completed(at: Running, path: string): Promise<Response> {
   assert.equal(last?.status, 200, await last?.clone().text());
   return last ?? assert.fail();
 }
+/** Asks for the state all the time, until it is told to end. @returns every status that it was answered with */
+function watched(at: Running, path: string): () => Promise<readonly number[]> {
+  const statuses = new Set<number>();
+  let isOver = false;
+  const watching = (async () => {
+    while (!isOver) {
+      statuses.add(
+        await fetch(at.url + path).then(
+          ({ status }) => status,
+          () => 0,
+        ),
+      );
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+  })();
+  return async () => {
+    isOver = true;
+    await watching;
+    return [...statuses].toSorted();
+  };
+}
+/** Ids of the lines of all files, as this server gives them. */
+async function exported(at: Running, { output }: Manifest): Promise<readonly string[]> {
+  const texts = await Promise.all(output.map(async ({ url }) => (await fetch(at.url + new URL(url).pathname)).text()));
+  return texts.flatMap((text) =>
+    text
+      .trimEnd()
+      .split('\n')
+      .map((each) => String(JSON.parse(each).id)),
+  );
+}
 /** Sent again while the database waits for the end of a transaction whose process is gone. */
 async function accepted(send: () => Promise<Response>): Promise<string> {
   let path = '';
@@ -90,10 +122,12 @@ test('jobs of two processes', { skip: 'skip' in server ? server.skip : false, ti
       async () => Number.parseInt((await fetch(second.url + path)).headers.get('x-progress') ?? '', 10) > 20,
     );
     assert.equal((await fetch(first.url + path)).status, 202);
+    const states = watched(second, path);
     await first.stop('SIGKILL');
     assert.equal((await fetch(second.url + path)).status, 202, 'control: it had not ended');
     const manifest = (await (await completed(second, path)).json()) as Manifest;
     assert.deepEqual(manifest.output, [{ count: LINES, refused: 0 }]);
+    assert.deepEqual(await states(), [200, 202], 'the state was told all the time');
     assert.equal((await ask(second, 'Observation?status=final&_summary=count')).total, LINES);
     const twice = await ask(second, 'Observation/_history?_summary=count');
     if (twice.total !== undefined) assert.equal(twice.total, LINES, 'one version each');
@@ -108,16 +142,7 @@ test('jobs of two processes', { skip: 'skip' in server ? server.skip : false, ti
       const manifest = (await (await completed(second, path)).json()) as Manifest;
       assert.deepEqual(await (await completed(third, path)).json(), manifest);
       for (const at of [second, third]) {
-        const ids: string[] = [];
-        for (const { url } of manifest.output) {
-          const text = await (await fetch(at.url + new URL(url).pathname)).text();
-          ids.push(
-            ...text
-              .trimEnd()
-              .split('\n')
-              .map((each) => JSON.parse(each).id),
-          );
-        }
+        const ids = await exported(at, manifest);
         assert.deepEqual([ids.length, new Set(ids).size], [LINES, LINES]);
       }
       assert.equal((await fetch(third.url + path, { method: 'DELETE' })).status, 202);
@@ -161,6 +186,45 @@ test('jobs of two processes', { skip: 'skip' in server ? server.skip : false, ti
       // Rows are made 4 s later at the earliest, by the second.
       await second.stop('SIGKILL');
       await eventually(async () => (await ask(third, 'Observation?by-status=final&_summary=count')).total === LINES);
+    },
+  );
+
+  const fourth = await begun(other);
+
+  await t.test(
+    'an export whose process is killed before its end is done by the other: each resource once',
+    async () => {
+      const path = await accepted(() => fetch(`${fourth.url}/fhir/$export?_type=Observation`, { headers: ASYNC }));
+      const id = path.slice(path.lastIndexOf('/') + 1);
+      const client = new MongoClient(env.MONGODB_URL);
+      try {
+        // Nobody can say that it has ended while this is open: it is killed before, however fast it is.
+        const held = client.startSession();
+        held.startTransaction();
+        const values = client.db().collection<{ _id: string; v: string }>('keyed');
+        await values.insertOne({ _id: `job.export.end ${id}`, v: '' }, { session: held });
+        const states = watched(fourth, path);
+        const files = join(jobs, 'export', id);
+        const written = () =>
+          existsSync(files) && readdirSync(files).some((name) => statSync(join(files, name)).size > 0);
+        await eventually(async () => written());
+        const before = new Set(readdirSync(files));
+        await third.stop('SIGKILL');
+        await held.abortTransaction();
+        assert.equal((await fetch(fourth.url + path)).status, 202, 'control: it had not ended');
+        const manifest = (await (await completed(fourth, path)).json()) as Manifest;
+        assert.deepEqual(await states(), [200, 202], 'the state was told all the time');
+        const ids = await exported(fourth, manifest);
+        assert.deepEqual([ids.length, new Set(ids).size], [LINES, LINES]);
+        const given = manifest.output.map(({ url }) => url.slice(url.lastIndexOf('/') + 1));
+        assert.deepEqual(
+          given.filter((name) => before.has(name)),
+          [],
+          'files of the run that was cut off are not given',
+        );
+      } finally {
+        await client.close();
+      }
     },
   );
 });
