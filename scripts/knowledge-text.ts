@@ -20,6 +20,46 @@ export const FORMS: Readonly<Record<string, string>> = {
   '804179': 'name:measles-virus-vaccine',
   '1292422': 'name:varicella-zoster-virus-vaccine',
   '804187': 'name:yellow-fever-virus-vaccine',
+  '253182': 'name:insulin-regular-human',
+  '314684': '86009', // insulin lispro protamine
+  '352385': '51428', // insulin aspart protamine
+  '89890': 'name:yellow-fever-virus-vaccine',
+};
+
+const MEASLES_MUMPS_RUBELLA = [
+  'measles virus vaccine',
+  'mumps virus vaccine live, jeryl lynn strain',
+  'rubella virus vaccine live (wistar ra 27-3 strain)',
+] as const;
+
+/** Ingredient -> brands that came after the snapshot. */
+const NEWER_BRANDS: Readonly<Record<string, readonly string[]>> = {
+  adalimumab: [
+    'amjevita',
+    'cyltezo',
+    'hadlima',
+    'hyrimoz',
+    'yusimry',
+    'idacio',
+    'hulio',
+    'abrilada',
+    'yuflyma',
+    'simlandi',
+  ],
+  etanercept: ['erelzi', 'eticovo'],
+  infliximab: ['inflectra', 'renflexis', 'avsola'],
+  rituximab: ['truxima', 'ruxience', 'riabni'],
+  trastuzumab: ['herzuma', 'kanjinti', 'ogivri', 'ontruzant', 'trazimera'],
+  bevacizumab: ['mvasi', 'zirabev'],
+  filgrastim: ['zarxio', 'nivestym', 'releuko'],
+  pegfilgrastim: ['fulphila', 'udenyca', 'ziextenzo', 'nyvepria'],
+  'insulin glargine': ['semglee', 'rezvoglar', 'basaglar'],
+  finerenone: ['kerendia'],
+  vericiguat: ['verquvo'],
+  semaglutide: ['wegovy', 'rybelsus'],
+  tirzepatide: ['mounjaro', 'zepbound'],
+  remdesivir: ['veklury'],
+  cabotegravir: ['vocabria', 'apretude'],
 };
 
 /** International, British and combination names that RxNorm 2021 does not carry as ingredient or brand. */
@@ -54,6 +94,52 @@ export const ALIASES: Readonly<Record<string, readonly string[]>> = {
   salbutamol: ['albuterol'],
   suxamethonium: ['succinylcholine'],
   'tylenol with codeine': ['acetaminophen', 'codeine'],
+  // As orders are written.
+  ancef: ['cefazolin'],
+  azithro: ['azithromycin'],
+  'pip tazo': ['piperacillin', 'tazobactam'],
+  'smx tmp': ['sulfamethoxazole', 'trimethoprim'],
+  'tmp smx': ['sulfamethoxazole', 'trimethoprim'],
+  vanc: ['vancomycin'],
+  vanco: ['vancomycin'],
+  kcl: ['potassium chloride'],
+  tpa: ['alteplase'],
+  'insulin regular': ['insulin regular, human'],
+  'regular insulin': ['insulin regular, human'],
+  'insulin nph': ['insulin, isophane'],
+  'nph insulin': ['insulin, isophane'],
+  senna: ['sennosides, usp'],
+  'mag ox': ['magnesium oxide'],
+  dextrose: ['glucose'],
+  d5w: ['glucose'],
+  d50: ['glucose'],
+  'normal saline': ['sodium chloride'],
+  '0 9 nacl': ['sodium chloride'],
+  'lactated ringers': ["lactated ringer's"],
+  'lactated ringer': ["lactated ringer's"],
+  'ringers lactate': ["lactated ringer's"],
+  'hartmanns solution': ["lactated ringer's"],
+  yaz: ['drospirenone', 'ethinyl estradiol'],
+  // Vaccines, by the words of schedules.
+  mmr: MEASLES_MUMPS_RUBELLA,
+  'm m r': MEASLES_MUMPS_RUBELLA,
+  'varicella vaccine': ['varicella zoster virus vaccine'],
+  'varicella virus vaccine': ['varicella zoster virus vaccine'],
+  'chickenpox vaccine': ['varicella zoster virus vaccine'],
+  'zoster vaccine live': ['varicella zoster virus vaccine'],
+  'bcg vaccine': ['bcg, live, tice strain'],
+  'bcg live': ['bcg, live, tice strain'],
+  'rotavirus vaccine': ['rotavirus vaccine, live attenuated, g1p[8] human 89-12 strain'],
+  'oral typhoid vaccine': ['typhoid vaccine live ty21a'],
+  flumist: ['influenza virus vaccine, live attenuated'],
+  laiv: ['influenza virus vaccine, live attenuated'],
+  'influenza vaccine live': ['influenza virus vaccine, live attenuated'],
+  'influenza vaccine': ['influenza virus vaccine, inactivated'],
+  'flu vaccine': ['influenza virus vaccine, inactivated'],
+  // Biosimilars and newer brands.
+  ...Object.fromEntries(
+    Object.entries(NEWER_BRANDS).flatMap(([drug, brands]) => brands.map((brand) => [brand, [drug]] as const)),
+  ),
 };
 
 /** ONC high-priority rule -> what can happen and why. Mechanisms as in Phansalkar 2012, Table 2. */
@@ -91,6 +177,18 @@ export const CLASSES: Readonly<Record<string, readonly string[]>> = {
   thiazolidinedione: ['pioglitazone', 'rosiglitazone'],
   bisphosphonate_any: ['alendronate', 'risedronate', 'ibandronate', 'zoledronic acid', 'pamidronate'],
   antiarrhythmic_Ic: ['flecainide', 'propafenone'],
+  TNF_blocker: ['adalimumab', 'certolizumab pegol', 'etanercept', 'golimumab', 'infliximab'],
+  // The source holds analogues only.
+  insulin: ['insulin regular, human', 'insulin, isophane'],
+  iodinated_contrast: ['diatrizoate', 'iothalamate', 'ioxaglate', 'ioxilan'],
+  live_vaccine: [
+    'mumps virus vaccine live, jeryl lynn strain',
+    'rubella virus vaccine live (wistar ra 27-3 strain)',
+    'rotavirus vaccine, live attenuated, g1p[8] human 89-12 strain',
+    'typhoid vaccine live ty21a',
+    'bcg, live, tice strain',
+    'influenza virus vaccine, live attenuated',
+  ],
 };
 
 /** Listed in a source's cross-reactivity group, but not of it: an opioid antagonist is what an opioid reaction is treated with. */
@@ -120,7 +218,7 @@ export const HAND_WRITTEN = [
 ] as const;
 
 export const VERSION = {
-  version: '2026.11.6',
+  version: '2026.11.7',
   date: '2026-11-22',
   sources: [
     'Phansalkar 2012 (ONC high priority)',

@@ -10,6 +10,7 @@ import { createHash } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gunzipSync, gzipSync } from 'node:zlib';
+import { MORE_LABEL } from './knowledge-label.ts';
 import {
   ALIASES,
   ALLERGY_CITATION,
@@ -59,7 +60,7 @@ for (const row of csv('rxnorm/rxcui_to_ingredient.csv.gz')) {
 /** Salts and forms are their ingredient. */
 function canonical(rxcui: string): string {
   const [base, ...others] = ingredientsOf.get(Number(rxcui)) ?? [];
-  return base === undefined || others.length > 0 ? rxcui : base;
+  return base === undefined || others.length > 0 ? (FORMS[rxcui] ?? rxcui) : base;
 }
 const fold = (name: string) => name.trim().toLowerCase();
 const names = new Map<string, Set<string>>();
@@ -176,6 +177,14 @@ const label = json<{ readonly rules: readonly LabelRule[] }>('ddi/label_rules.js
   },
 );
 
+const side = (names: readonly string[]) =>
+  unique(names.flatMap((name) => (name.startsWith('@') ? (classes.get(name.slice(1)) ?? []) : [known(name, null)])));
+const more = MORE_LABEL.map(({ id, severity, a, b, harm, source }): Rule => {
+  const verb = severity === 'contraindicated' ? 'contraindicates' : 'warns of';
+  const effect = `The prescribing information ${verb} this combination: ${harm}.`;
+  return { id: `LABEL-${id}`, severity, a: side(a), b: side(b), effect, citation: source };
+});
+
 // --- other public tables: never interruptive by themselves, they add evidence and breadth ---------------------------------------
 const isTogether = (one: string, other: string) =>
   [...ingredientsOf.values()].some((set) => set.includes(one) && set.includes(other));
@@ -212,19 +221,30 @@ const veterans = Object.entries(
 const pathways = Map.groupBy(csv('ddi/fda_cyp_transporters.csv'), (row) => `${of(row, 'pathway')} ${of(row, 'role')}`);
 const inRole = (pathway: string, role: string) =>
   unique((pathways.get(`${pathway} ${role}`) ?? []).map((row) => known(of(row, 'drug'), of(row, 'rxcui'))));
+/** Of the moderate inhibitors: every drug of narrow therapeutic index, and for CYP3A the sensitive substrates, whose exposure they raise two to five times. */
+const FDA_ROLES = [
+  { role: 'strong_inhibitor', does: 'A strong {} inhibitor raises', sensitive: () => true },
+  { role: 'strong_inducer', does: 'A strong {} inducer lowers', sensitive: () => true },
+  {
+    role: 'moderate_inhibitor',
+    does: 'A moderate {} inhibitor raises',
+    sensitive: (pathway: string) => pathway === 'CYP3A',
+  },
+] as const;
 const fda = ['CYP3A', 'CYP1A2', 'CYP2B6', 'CYP2C8', 'CYP2C9', 'CYP2C19', 'CYP2D6'].flatMap((pathway) =>
-  ['strong_inhibitor', 'strong_inducer'].flatMap((role): readonly Rule[] => {
+  FDA_ROLES.flatMap(({ role, does, sensitive }): readonly Rule[] => {
     const a = inRole(pathway, role);
-    const b = unique([...inRole(pathway, 'sensitive_substrate'), ...inRole(pathway, 'narrow_therapeutic_index')]);
+    const victims = sensitive(pathway) ? inRole(pathway, 'sensitive_substrate') : [];
+    const b = unique([...victims, ...inRole(pathway, 'narrow_therapeutic_index')]);
     if (a.length === 0 || b.length === 0) return [];
-    const does = role === 'strong_inhibitor' ? 'raises' : 'lowers';
+    const which = sensitive(pathway) ? 'sensitive' : 'narrowly dosed';
     return [
       {
         id: `FDA-${pathway}-${role}`,
         severity: 'moderate',
         a,
         b,
-        effect: `A strong ${pathway} ${role === 'strong_inhibitor' ? 'inhibitor' : 'inducer'} ${does} the exposure of a sensitive ${pathway} substrate.`,
+        effect: `${does.replace('{}', pathway)} the exposure of a ${which} ${pathway} substrate.`,
         citation: 'FDA, Drug Development and Drug Interactions: Table of Substrates, Inhibitors and Inducers',
       },
     ];
@@ -324,7 +344,7 @@ const tables: Readonly<Record<string, Buffer | string>> = {
   'products.tsv.gz': packed(products.toSorted()),
   'brands.tsv.gz': packed(brands.toSorted()),
   'atc.tsv.gz': packed(atc.toSorted()),
-  'interactions.json': rows([...high, ...label, ...low, ...veterans, ...fda]),
+  'interactions.json': rows([...high, ...label, ...more, ...low, ...veterans, ...fda]),
   'classes.json': `${JSON.stringify(Object.fromEntries([...classes].map(([name, ids]) => [name, unique(ids)])), null, 1).replace(/\n\s{2,}/g, '')}\n`,
   'allergies.json': `${JSON.stringify(allergies, null, 1).replace(/\n\s{3,}/g, ' ')}\n`,
   'duplicates.json': rows(duplicates),
@@ -339,5 +359,5 @@ const files = [...Object.keys(tables), ...HAND_WRITTEN].map((file) => ({
 }));
 writeFileSync(join(OUT, 'manifest.json'), `${JSON.stringify({ ...VERSION, files }, null, 2)}\n`);
 process.stdout.write(
-  `${names.size} ingredients, ${ingredientsOf.size} products, ${brands.length} brands, ${high.length + low.length + label.length + veterans.length + fda.length} rules, ${atc.length} ATC codes\n`,
+  `${names.size} ingredients, ${ingredientsOf.size} products, ${brands.length} brands, ${high.length + low.length + label.length + more.length + veterans.length + fda.length} rules, ${atc.length} ATC codes\n`,
 );

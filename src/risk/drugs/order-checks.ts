@@ -40,6 +40,7 @@ function patientFindings(
 ): readonly Finding[] {
   return knowledge.rules.patientRules(ingredient).flatMap((rule) => {
     if (draft.isLocal && rule.local !== true) return [];
+    if (rule.routes !== undefined && !rule.routes.includes(draft.route)) return [];
     const facts = holding(rule.when, situation);
     if (facts === undefined) return [];
     const { id, severity, effect, source, proposals } = rule;

@@ -260,7 +260,8 @@ function names({ codes, texts }: ClinicalRecord, term: ConditionTerm): boolean {
   if (coded) return true;
   return texts.some(
     ({ words: text, isNever, isNotNow }) =>
-      !(term.history === true ? isNever : isNotNow) && term.phrases.some((phrase) => text.includes(` ${phrase} `)),
+      !(term.history === true ? isNever : isNotNow) &&
+      (term.phrases.some((phrase) => text.includes(` ${phrase} `)) || term.whole?.includes(text.trim()) === true),
   );
 }
 

@@ -24,7 +24,7 @@ export function routeOf(resource: Resource, display: string, { codes, v3, phrase
 
 /** True when the drug acts where it is put, and its ingredients are not among those that act anyway. */
 export function isLocal(route: string, ingredients: readonly Ingredient[], routes: DrugRules['routes']): boolean {
-  return routes.local.includes(route) && !ingredients.some((one) => routes.actsAnyway.has(one));
+  return routes.local.includes(route) && !ingredients.some((one) => routes.actsAnyway(one, route));
 }
 
 /** Dosages of a request, statement, dispense or administration. */

@@ -38,6 +38,8 @@ export interface PatientRule<Drugs = ReadonlySet<Ingredient>> {
   readonly effect: string;
   readonly source: string;
   readonly local?: boolean;
+  /** By these routes only; an unknown route is none of them. */
+  readonly routes?: Names;
   readonly proposals?: Names;
 }
 export interface RenalRule {
@@ -138,6 +140,8 @@ export interface ConditionTerm {
   readonly snomed: Names;
   readonly icd10: Names;
   readonly phrases: Names;
+  /** Abbreviations that count only as the whole text. */
+  readonly whole?: Names;
   /** Counts when resolved, too: a past stroke, a past angioedema. */
   readonly history?: boolean;
 }
@@ -148,7 +152,7 @@ export interface Terms {
 }
 export interface Routes<Drugs = ReadonlySet<Ingredient>> {
   readonly local: Names;
-  readonly actsAnyway: readonly { readonly drugs: Drugs; readonly reason: string }[];
+  readonly actsAnyway: readonly { readonly drugs: Drugs; readonly routes?: Names; readonly reason: string }[];
   readonly codes: Readonly<Record<string, string>>;
   readonly v3: Readonly<Record<string, string>>;
   readonly phrases: Readonly<Record<string, string>>;
@@ -203,7 +207,10 @@ export interface DrugRules {
   testsOf(ids: Names): readonly TestProposal[];
   /** Tests proposed for a pair, whichever is ordered. */
   monitoring(one: Ingredient, other: Ingredient): readonly TestProposal[];
-  readonly routes: Omit<Routes, 'actsAnyway'> & { readonly actsAnyway: ReadonlySet<Ingredient> };
+  readonly routes: Omit<Routes, 'actsAnyway'> & {
+    /** True when the ingredient acts in the whole body by the local route. */
+    actsAnyway(ingredient: Ingredient, route: string): boolean;
+  };
   readonly terms: Terms;
 }
 
@@ -284,6 +291,7 @@ export function compiledRules(candidate: unknown, schema: unknown, idOf: (name: 
     ...(b === undefined ? {} : { b: side(b) }),
     ...(when === undefined ? {} : { when: conditions(when) }),
   }));
+  const absorbed = tables.routes.actsAnyway.map(({ drugs, routes }) => ({ drugs: set(drugs), routes }));
   return {
     hazardOf: hazardIndex(tables.hazards),
     patientRules: indexed(patient, ({ drugs }) => [...drugs]),
@@ -317,7 +325,8 @@ export function compiledRules(candidate: unknown, schema: unknown, idOf: (name: 
       ]),
     routes: {
       ...tables.routes,
-      actsAnyway: new Set(tables.routes.actsAnyway.flatMap(({ drugs }) => [...set(drugs)])),
+      actsAnyway: (ingredient, route) =>
+        absorbed.some(({ drugs, routes }) => drugs.has(ingredient) && (routes?.includes(route) ?? true)),
     },
     terms: tables.terms,
   };
