@@ -100,6 +100,8 @@ export interface StayBurden {
   readonly signed: number;
   readonly interruptive: readonly Finding[];
   readonly contraindicated: number;
+  /** Moderate findings: told as information, one each. */
+  readonly told: number;
   /** Co-active pairs of ingredients, and those that interrupted. */
   readonly pairs: number;
   readonly loudPairs: number;
@@ -112,6 +114,7 @@ export function burdenOf(stay: Stay, safety: DrugSafety): StayBurden {
   const interruptive: Finding[] = [];
   const pairs = new Set<string>();
   const loud = new Set<string>();
+  let moderate = 0;
   const minutes = [...new Set(stay.orders.map(({ ordered }) => ordered))].toSorted((a, b) => a - b);
   for (const minute of minutes) {
     const drafts = stay.orders.filter(({ ordered }) => ordered === minute);
@@ -132,7 +135,9 @@ export function burdenOf(stay: Stay, safety: DrugSafety): StayBurden {
       for (const other of [...drafts.slice(index + 1), ...active]) pairs.add([set, other.set].toSorted().join(' + '));
     }
     const signed = drafts.map(({ resource }) => ({ ...resource, status: 'draft' }));
-    const found = safety.check(signed, context, EPOCH + minute * MINUTE).findings.filter(isLoud);
+    const { findings } = safety.check(signed, context, EPOCH + minute * MINUTE);
+    moderate += findings.filter(({ severity }) => severity === 'moderate').length;
+    const found = findings.filter(isLoud);
     const told = toldOnce(found).filter(isLoud);
     interruptive.push(...byHazard(told.map((finding) => ({ finding }))).map(({ lead }) => lead.finding));
     for (const { draft, other } of found)
@@ -149,6 +154,7 @@ export function burdenOf(stay: Stay, safety: DrugSafety): StayBurden {
     signed: stay.orders.length,
     interruptive,
     contraindicated: interruptive.filter(({ severity }) => severity === 'contraindicated').length,
+    told: moderate,
     pairs: pairs.size,
     loudPairs: loud.size,
   };
@@ -165,6 +171,8 @@ export interface Burden {
   /** Interruptive findings per stay, with the 95 % interval over hospitals. */
   readonly perStay: readonly [value: number, low: number, high: number];
   readonly contraindicatedPerStay: number;
+  /** Moderate findings per stay: they do not interrupt. */
+  readonly toldPerStay: number;
   /** Share of co-active pairs that interrupted at least once. */
   readonly pairShare: number;
   /** Share of stays with at least one. */
@@ -194,6 +202,7 @@ export function summary(stays: readonly StayBurden[]): Burden {
     signed: sum(stays.map(({ signed }) => signed)),
     perStay: [perStay(stays), samples[49] ?? Number.NaN, samples[1949] ?? Number.NaN],
     contraindicatedPerStay: sum(stays.map(({ contraindicated }) => contraindicated)) / stays.length,
+    toldPerStay: sum(stays.map(({ told }) => told)) / stays.length,
     pairShare: sum(stays.map(({ loudPairs }) => loudPairs)) / sum(stays.map(({ pairs }) => pairs)),
     staysInterrupted: stays.filter(({ interruptive }) => interruptive.length > 0).length / stays.length,
   };
