@@ -3,7 +3,11 @@ import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import { connect, type Place } from './schema.ts';
 import { Signals } from './snapshot.ts';
 
-/** Pages (4 KB) in the WAL from which it is emptied in a gap, when everything in it is copied. */
+/** Looks after which pages wait no longer: what is written again meanwhile, as index pages are, is copied once. */
+const LOOKS = 4;
+/** Pages (4 KB) that wait in the WAL from which they are copied at the next look. */
+const ENOUGH = 16_384;
+/** Pages in the WAL from which it is emptied in a gap, when everything in it is copied. */
 const BIG = 8192;
 /** From here a writer and readers are made to wait for it. */
 const TOO_BIG = 65_536;
@@ -40,8 +44,12 @@ function start(parent: MessagePort, { everyMs, signals: buffer, ...place }: Chec
       signals.emptying = false;
     }
   };
+  let looks = 0;
   const timer = setInterval(() => {
     try {
+      const waiting = checkpoint('NOOP', 0);
+      if (waiting === undefined || (++looks < LOOKS && waiting.log - waiting.checkpointed < ENOUGH)) return;
+      looks = 0;
       const done = checkpoint('PASSIVE', 0);
       if (done === undefined) return;
       if (done.log > TOO_BIG) empty(1000);

@@ -1,4 +1,7 @@
-/** The writer thread: takes every commit request that is waiting, on any channel, into one transaction; answers after the sync. */
+/**
+ * The writer thread: takes every commit request that is waiting, on any channel, into one transaction; answers after the sync. What is large
+ * waits behind what is small and is a transaction of its own, so that the audit row of a read waits for one large Bundle at most.
+ */
 import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
 import { type Clock, Committer, flatOutcome, isFatal } from './commit.ts';
 import { decodeRequests, type FromWriter, type ReindexRow, type ToWriter, type WireRequest } from './message.ts';
@@ -21,6 +24,11 @@ export type WriterNotice =
 /** Requests in one transaction at most: a bound on how long the first waits for the last. */
 const GROUP = 256;
 
+/** Characters of a message from which it is large: some hundred resources. */
+export const LARGE = 2 ** 20;
+
+type Commits = Extract<ToWriter, { op: 'commit' }>;
+
 interface Waiting {
   readonly port: MessagePort;
   readonly id: number;
@@ -32,11 +40,13 @@ function changesData({ commands }: WireRequest): boolean {
   return commands.some(([op]) => op !== 'expect' && op !== 'hold' && op !== 'set');
 }
 
-class Writer {
+export class Writer {
   readonly #committer: Committer;
   readonly #signals: Signals;
   readonly #ports: MessagePort[] = [];
-  #waiting: Waiting[] = [];
+  readonly #waiting: Waiting[] = [];
+  /** Not decoded yet: that takes its time too. */
+  readonly #large: { readonly port: MessagePort; readonly message: Commits }[] = [];
   readonly #notify: () => void;
   #noticeDue = false;
 
@@ -69,9 +79,8 @@ class Writer {
 
   #take(port: MessagePort, message: ToWriter): void {
     if (message.op === 'commit') {
-      decodeRequests(message.requests).forEach((request, index) => {
-        this.#waiting.push({ port, id: message.from + index, request });
-      });
+      if (message.requests.length >= LARGE) this.#large.push({ port, message });
+      else this.#waiting.push(...requestsOf(port, message));
       return;
     }
     // Order is kept: what was asked for before is committed before.
@@ -93,6 +102,7 @@ class Writer {
     }
   }
 
+  /** One small group, then one large message, in turn: neither waits for more than one of the other. */
   #drain(): void {
     do {
       for (const port of this.#ports) {
@@ -103,17 +113,24 @@ class Writer {
           this.#take(port, received.message as ToWriter);
         }
       }
-      this.#commitGroup();
-    } while (this.#waiting.length > 0);
+      this.#commitGroup(this.#waiting.splice(0, GROUP));
+      this.#commitLarge();
+    } while (this.#waiting.length + this.#large.length > 0);
   }
 
   #commitAll(): void {
-    while (this.#waiting.length > 0) this.#commitGroup();
+    while (this.#waiting.length > 0) this.#commitGroup(this.#waiting.splice(0, GROUP));
+    while (this.#large.length > 0) this.#commitLarge();
   }
 
-  #commitGroup(): void {
-    const group = this.#waiting.slice(0, GROUP);
-    this.#waiting = this.#waiting.slice(GROUP);
+  #commitLarge(): void {
+    const next = this.#large.shift();
+    if (next === undefined) return;
+    const requests = requestsOf(next.port, next.message);
+    while (requests.length > 0) this.#commitGroup(requests.splice(0, GROUP));
+  }
+
+  #commitGroup(group: readonly Waiting[]): void {
     if (group.length === 0) return;
     const outcomes = this.#committer.group(group.map(({ request }) => request));
     if (group.some(({ request }) => changesData(request))) this.#committed();
@@ -127,6 +144,10 @@ class Writer {
     });
     for (const [port, flat] of answers) port.postMessage({ op: 'outcomes', outcomes: flat } satisfies FromWriter);
   }
+}
+
+function requestsOf(port: MessagePort, { from, requests }: Commits): Waiting[] {
+  return decodeRequests(requests).map((request, index) => ({ port, id: from + index, request }));
 }
 
 function start(parent: MessagePort, data: WriterData): void {
