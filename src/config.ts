@@ -81,7 +81,7 @@ export const SETTINGS = {
     'Load the synthetic patients of seed-data into an empty store at first start.',
   ),
   DATA_KEY_FILE: optionalText(
-    'File with the passphrase that encrypts the database file. Unset: not encrypted by the server.',
+    'File with the passphrase that encrypts the database file; with MONGODB_URL: what the server encrypts before the database has it (docs/mongodb.md). Unset: not encrypted by the server.',
   ),
   BODY_LIMIT_MB: whole(16, 1, 256, 'Largest request body in MB; above it 413.'),
   BUNDLE_ENTRY_LIMIT: whole(

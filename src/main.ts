@@ -2,6 +2,7 @@
 /** Command line. Decides nothing: reads the configuration, builds the system, shows progress, listens, drains on SIGTERM. */
 import { Command } from 'commander';
 import { authorizationCommands } from './commands/authorization.ts';
+import { dataKeyCommand } from './commands/data-key.ts';
 import { explainCommand } from './commands/explain.ts';
 import { feedbackReport, type ReportOptions } from './commands/feedback-report.ts';
 import { heldConfig } from './commands/held-config.ts';
@@ -72,6 +73,7 @@ privacyCommands(program);
 migrateCommand(program);
 authorizationCommands(program);
 upgradeCommand(program);
+dataKeyCommand(program);
 
 try {
   // Not commander's default command: that takes a mistyped name for an argument of `serve`, and names no nearest one.

@@ -10,7 +10,7 @@ export function upgradeCommand(program: Command): void {
     .action(async ({ finish = false }: { finish?: boolean }) => {
       const { MONGODB_URL: url } = readConfig();
       if (url === undefined) throw new Error('upgrade is for MONGODB_URL; the embedded database is upgraded at start.');
-      const { connectMongo } = await import('../store/mongodb.ts');
+      const { connectMongo } = await import('../store/mongodb/connect.ts');
       const { finishUpgrade, upgradeState } = await import('../store/mongodb/upgrade.ts');
       const { client, db } = connectMongo(url);
       try {

@@ -16,29 +16,28 @@ export interface StoreParts {
 }
 type StoreConfig = Pick<Config, 'DATA_DIR' | 'DATA_KEY_FILE' | 'MONGODB_URL' | 'SEARCH_BUDGET_MS'>;
 
-function sqliteOptions(config: StoreConfig, parts: StoreParts) {
-  const key = config.DATA_KEY_FILE === undefined ? {} : { key: readFileSync(config.DATA_KEY_FILE, 'utf8').trim() };
-  return { folder: config.DATA_DIR, ...parts, ...key };
-}
+/** What DATA_KEY_FILE holds; undefined: it is not set. */
+export const passphraseOf = ({ DATA_KEY_FILE }: Pick<Config, 'DATA_KEY_FILE'>): string | undefined =>
+  DATA_KEY_FILE === undefined ? undefined : readFileSync(DATA_KEY_FILE, 'utf8').trim();
 
-/** @throws Error when the data would lie in the clear although a key was given */
-function mongoOptions(config: StoreConfig, url: string, parts: StoreParts): MongoOptions {
-  if (config.DATA_KEY_FILE !== undefined) {
-    throw new Error(
-      'DATA_KEY_FILE encrypts the embedded database only: with MONGODB_URL let the database encrypt its files.',
-    );
-  }
-  return { url, ...parts, headKey: secretOf(config, 'audit.key'), budgetMs: config.SEARCH_BUDGET_MS };
+function sqliteOptions(config: StoreConfig, parts: StoreParts) {
+  return { folder: config.DATA_DIR, ...parts, key: passphraseOf(config) };
 }
 
 /** The driver costs every thread some 70 ms and 30 MB, so that only who uses it loads it. */
 const mongodb = () => import('../store/mongodb.ts');
 
-/** The main thread's store. @throws StoreError `unavailable`, Error on settings that exclude each other */
+async function mongoOptions(config: StoreConfig, url: string, parts: StoreParts): Promise<MongoOptions> {
+  const { mongoFields } = await import('../store/mongodb/connect.ts');
+  const fields = await mongoFields(url, passphraseOf(config));
+  return { url, ...parts, fields, headKey: secretOf(config, 'audit.key'), budgetMs: config.SEARCH_BUDGET_MS };
+}
+
+/** The main thread's store. @throws StoreError `unavailable`, with what to do where the key is not the store's */
 export async function openStore(config: StoreConfig, parts: StoreParts): Promise<Engine> {
   const url = config.MONGODB_URL;
   if (url === undefined) return openSqlite(sqliteOptions(config, parts));
-  return (await mongodb()).openMongo(mongoOptions(config, url, parts));
+  return (await mongodb()).openMongo(await mongoOptions(config, url, parts));
 }
 
 /** Another thread's: `channel` is from the main thread's store. */
@@ -48,6 +47,6 @@ export async function attachStore(
   channel: MessagePort,
 ): Promise<AttachedStore> {
   const url = config.MONGODB_URL;
-  if (url !== undefined) return (await mongodb()).attachMongo(mongoOptions(config, url, parts));
+  if (url !== undefined) return (await mongodb()).attachMongo(await mongoOptions(config, url, parts));
   return attachSqlite({ ...sqliteOptions(config, parts), budgetMs: config.SEARCH_BUDGET_MS, port: channel });
 }

@@ -1,6 +1,6 @@
 /** The second engine: MongoDB 7 or later as a replica set, on the official driver. Layout and reasons: docs/decisions/0040. */
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
-import { type Db, MongoClient } from 'mongodb';
+import type { Db, MongoClient } from 'mongodb';
 import type { RenderAuditEvent } from '../audit.ts';
 import type { ResourceKey } from '../fhir/resource.ts';
 import type { SearchPlan } from '../fhir/search/algebra.ts';
@@ -9,8 +9,18 @@ import type { AttachedStore, AuditHead, AuditVerdict, Engine, IndexedRow, IndexO
 import { HeadKey, headsOf, verifyChains } from './mongodb/audit.ts';
 import { AuditReader } from './mongodb/audit-read.ts';
 import { type Clock, Committer, isBeside } from './mongodb/commit.ts';
+import { assertReplicaSet, connectMongo } from './mongodb/connect.ts';
 import { storeError } from './mongodb/errors.ts';
-import { type Collections, collectionsOf, EVER, type KeyedDoc, leftUntil, TypeNumbers } from './mongodb/layout.ts';
+import { CLEAR, type Fields } from './mongodb/fields.ts';
+import {
+  type Collections,
+  collectionsOf,
+  EVER,
+  type KeyedDoc,
+  leftUntil,
+  placeOf,
+  TypeNumbers,
+} from './mongodb/layout.ts';
 import { Life } from './mongodb/life.ts';
 import { assertFloor, LAYOUTS, type Layout, prepare } from './mongodb/prepare.ts';
 import { indexIsStale, indexPage, reindexAll, remake } from './mongodb/reindex.ts';
@@ -43,6 +53,8 @@ export interface MongoOptions {
   readonly indexHash: string;
   /** Resource types in the order of their numbers; later ones are added as they come. */
   readonly types: readonly string[];
+  /** What the database may read; default: everything. */
+  readonly fields?: Fields;
   /** Tests only: a fixed clock, a shorter patience with a group, ends of a join that count as many. */
   readonly clock?: Clock;
   readonly patienceMs?: number;
@@ -54,29 +66,10 @@ export interface MongoOptions {
 }
 
 const BUDGET_MS = 2000;
-/** Until a server is found, and until an answer that does not come is given up, ms. */
-const SELECTION_MS = 5000;
-const SOCKET_MS = 30_000;
 
-/** Of its own pool of connections: whoever asks for it closes it. */
-export function connectMongo(url: string): { readonly client: MongoClient; readonly db: Db } {
-  const client = new MongoClient(url, {
-    appName: 'firewatch',
-    readConcern: { level: 'majority' },
-    writeConcern: { w: 'majority', journal: true },
-    readPreference: 'primary',
-    ...(/[?&]serverSelectionTimeoutMS=/.test(url) ? {} : { serverSelectionTimeoutMS: SELECTION_MS }),
-    connectTimeoutMS: SELECTION_MS,
-    socketTimeoutMS: SOCKET_MS,
-    ignoreUndefined: true,
-  });
-  const name = client.options.dbName;
-  return { client, db: client.db(name === 'test' ? 'firewatch' : name) };
-}
-
-const keyedOf = ({ _id, v, x }: KeyedDoc): Keyed => ({
+const keyedOf = ({ _id, v, x }: KeyedDoc, fields: Fields): Keyed => ({
   key: _id.slice(_id.indexOf(' ') + 1),
-  value: v,
+  value: fields.open(placeOf.keyed(_id, x), v),
   expiresAt: x ?? undefined,
 });
 
@@ -109,10 +102,11 @@ export class MongoReader implements AttachedStore {
     mostEnds,
     onConflict,
     layouts = LAYOUTS,
+    fields = CLEAR,
   }: MongoOptions) {
     const { client, db } = connectMongo(url);
     this.client = client;
-    this.collections = collectionsOf(db);
+    this.collections = collectionsOf(db, fields);
     this.types = new TypeNumbers(this.collections.meta);
     this.headKey = new HeadKey(headKey);
     this.watch = new Watch(this.collections);
@@ -208,13 +202,13 @@ export class MongoReader implements AttachedStore {
 
   async kept(key: string): Promise<string | undefined> {
     const found = await this.#asked(() => this.collections.kept.findOne({ _id: key }, { maxTimeMS: READ_MS }));
-    return found?.v;
+    return found === null ? undefined : this.collections.fields.open(placeOf.kept(key), found.v);
   }
 
   async keyed(space: string, key: string): Promise<Keyed | undefined> {
     const _id = `${space} ${key}`;
     const found = await this.#asked(() => this.collections.keyed.findOne({ _id }, { maxTimeMS: READ_MS }));
-    return found === null ? undefined : keyedOf(found);
+    return found === null ? undefined : keyedOf(found, this.collections.fields);
   }
 
   async keyedPage(space: string, { after = '', count }: { after?: string | undefined; count: number }) {
@@ -223,7 +217,7 @@ export class MongoReader implements AttachedStore {
     const range = { $gt: `${space} ${after}`, $lt: `${space}!` };
     const find = () =>
       this.collections.keyed.find({ _id: range }, { maxTimeMS: READ_MS }).sort({ _id: 1 }).limit(count).toArray();
-    return (await this.#asked(find)).map(keyedOf);
+    return (await this.#asked(find)).map((each) => keyedOf(each, this.collections.fields));
   }
 
   changes(after: number, count: number): Promise<readonly StoredVersion[]> {
@@ -345,13 +339,6 @@ export class MongoStore extends MongoReader implements Engine {
   }
 }
 
-/** @throws StoreError `unavailable` */
-export async function assertReplicaSet(db: Db): Promise<void> {
-  const hello = await db.admin().command({ hello: 1 });
-  if (hello.setName !== undefined || hello.msg === 'isdbgrid') return;
-  throw new StoreError('unavailable', 'MongoDB must run as a replica set: a standalone server has no transactions.');
-}
-
 /**
  * Opens the database, making what is missing.
  * @throws StoreError `unavailable`: it cannot be reached, is no replica set, was written by a newer release, or is being filled
@@ -360,7 +347,7 @@ export async function openMongo(options: MongoOptions): Promise<MongoStore> {
   const { client, db } = connectMongo(options.url);
   try {
     await assertReplicaSet(db);
-    const collections = collectionsOf(db);
+    const collections = collectionsOf(db, options.fields ?? CLEAR);
     await prepare(db, collections, options.types, options.layouts);
     if ((await collections.meta.findOne({ _id: 'filling' })) !== null)
       throw new StoreError('unavailable', BEING_FILLED);

@@ -59,7 +59,7 @@ test('takeover of two processes', { skip: 'skip' in server ? server.skip : false
   /** The lease as it is kept: whose it is, and until when by the holder's clock. */
   const lease = async () => {
     const keyed = client.db().collection<KeyedDoc>('keyed');
-    const of = async (_id: string) => (await keyed.findOne({ _id }))?.v ?? '';
+    const of = async (_id: string) => String((await keyed.findOne({ _id }))?.v ?? '');
     // `until` first: when it was read, whoever is read after it held it or came later.
     const end = Number(await of('lease background/until'));
     return { until: end, who: await of('lease background') };

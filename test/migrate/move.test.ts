@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { compare, isEqual, move } from '../../src/migrate/move.ts';
 import type { Engine } from '../../src/store/engine.ts';
+import { mongoFields } from '../../src/store/mongodb/connect.ts';
 import { openMongoMove } from '../../src/store/mongodb/transfer.ts';
 import { openMongo } from '../../src/store/mongodb.ts';
 import { moveSqlite } from '../../src/store/sqlite/transfer.ts';
@@ -38,11 +39,12 @@ function sqlite(t: TestContext, key?: string, folder = folderOf(t)): Place & { r
     moved: async () => moveSqlite({ folder, key, types: TYPES }),
   };
 }
-function mongodb(url: string): Place {
+function mongodb(url: string, key?: string): Place {
   return {
-    serve: () => openMongo({ url, headKey, budgetMs: 10_000, ...storeParts }),
+    serve: async () =>
+      openMongo({ url, headKey, budgetMs: 10_000, fields: await mongoFields(url, key), ...storeParts }),
     // Whoever served it has given back its leases.
-    moved: () => openMongoMove({ url, headKey, types: TYPES, now: Date.now }),
+    moved: () => openMongoMove({ url, key, headKey, types: TYPES, now: Date.now }),
   };
 }
 
@@ -223,6 +225,18 @@ if ('skip' in server) {
     assert.deepEqual(comparable(await started(there)), comparable(before));
     await moveTo(there, back, 20);
     assert.deepEqual(await started(back, goesOn), before);
+  });
+
+  test('sqlite to MongoDB with a key, to one without, to one with another, and back', async (t) => {
+    const source = sqlite(t, 'secret');
+    const ways = [mongodb(server.url(), 'one'), mongodb(server.url()), mongodb(server.url(), 'two'), sqlite(t)];
+    const before = await filled(source);
+    let from: Place = source;
+    for (const to of ways) {
+      await moveTo(from, to, 20);
+      from = to;
+    }
+    assert.deepEqual(await started(from, goesOn), before);
   });
 
   test('several chains of a MongoDB log come to sqlite as they are', async (t) => {

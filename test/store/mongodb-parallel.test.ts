@@ -4,6 +4,7 @@ import { EventEmitter } from 'node:events';
 import { type TestContext, test } from 'node:test';
 import { type ClientSession, MongoClient } from 'mongodb';
 import { LEASE_MS, LeasedDuties, RENEW_MS } from '../../src/leases.ts';
+import { CLEAR } from '../../src/store/mongodb/fields.ts';
 import { collectionsOf } from '../../src/store/mongodb/layout.ts';
 import { Stamps } from '../../src/store/mongodb/stamp.ts';
 import { type MongoOptions, type MongoStore, openMongo } from '../../src/store/mongodb.ts';
@@ -203,7 +204,7 @@ test(
 test('mongodb@stamp: another primary is another number, though nothing was written', LIMIT, async (context) => {
   const { client } = await processes(context, 1);
   const topology = new EventEmitter();
-  const stamps = new Stamps(collectionsOf(client.db()), topology);
+  const stamps = new Stamps(collectionsOf(client.db(), CLEAR), topology);
   const primary = (address: string, isWritable = true) => {
     const server = { address, isWritable, electionId: null, topologyVersion: null };
     topology.emit('topologyDescriptionChanged', { newDescription: { servers: new Map([[address, server]]) } });

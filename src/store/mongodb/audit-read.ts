@@ -6,7 +6,7 @@ import { decodeCursor, encodeCursor } from '../cursor.ts';
 import { type Page, type SearchResult, type StoredVersion, StoreError } from '../port.ts';
 import { allOf, anyOf, filterOf } from './filter.ts';
 import type { Run } from './join.ts';
-import { type AuditDoc, type AuditEventDoc, CHAIN_SPAN, type Collections } from './layout.ts';
+import { type AuditDoc, type AuditEventDoc, CHAIN_SPAN, type Collections, placeOf } from './layout.ts';
 import { type Filter, isUpdated, NOTHING, startsWith } from './leaf.ts';
 import { keyed } from './members.ts';
 import type { Searcher } from './search.ts';
@@ -60,7 +60,10 @@ export class AuditReader {
   }
 
   #event(row: AuditDoc, event: number, known: ReadonlyMap<string, string>): StoredVersion {
-    const { _id, at, f: form, b: bytes, x } = row;
+    const { _id, at, f: form, b, x } = row;
+    const { fields } = this.#collections;
+    const bytes = fields.open(placeOf.audit(row), b);
+    const erasable = x === null ? undefined : fields.open(placeOf.erasable(_id), x);
     const [chain, sequence] = [Math.floor(_id / CHAIN_SPAN), _id % CHAIN_SPAN];
     const patients = new Set<string>();
     const patientOf = (key: string): string | undefined => {
@@ -68,7 +71,7 @@ export class AuditReader {
       if (patient !== undefined) patients.add(patient);
       return patient;
     };
-    const text = this.#render({ chain, sequence, at, form, bytes, erasable: x ?? undefined, patientOf }, event);
+    const text = this.#render({ chain, sequence, at, form, bytes, erasable, patientOf }, event);
     const key = { type: 'AuditEvent', id: `${chain}-${sequence}-${event}` };
     return { key, version: 1, sequence, at, method: 'POST', deleted: false, text, patients: [...patients] };
   }

@@ -8,6 +8,7 @@ import { Anchors } from '../audit-anchor.ts';
 import { CHAIN_START, chainHash } from '../audit-chain.ts';
 import type { AuditHead, AuditVerdict } from '../engine.ts';
 import { type AuditFacet, type AuditRow, StoreError } from '../port.ts';
+import { type Fields, SealError } from './fields.ts';
 import {
   type AuditDoc,
   type AuditEventDoc,
@@ -16,6 +17,7 @@ import {
   type Collections,
   type FacetDoc,
   leftUntil,
+  placeOf,
 } from './layout.ts';
 import { searchMembers } from './members.ts';
 import type { Forgotten } from './purge.ts';
@@ -134,14 +136,15 @@ export class AuditAppender {
     stage.tip = { chain, sequence, at, hash };
     const _id = chain * CHAIN_SPAN + sequence;
     const keys = new Set([...subjects.map(({ key }) => key), ...events.flatMap((event) => event.subjects)]);
+    const { fields } = this.#collections;
     stage.rows.push({
       _id,
       at,
       f: form,
       n: events.length,
       h: hash.toString('hex'),
-      b: bytes,
-      x: erasable ?? null,
+      b: fields.seal(placeOf.audit({ _id, at, f: form }), bytes),
+      x: erasable === undefined ? null : fields.seal(placeOf.erasable(_id), erasable),
       u: [...keys],
     });
     for (const { key, patient } of subjects) {
@@ -225,12 +228,22 @@ export async function headsOf({ chain }: Collections): Promise<readonly AuditHea
   return heads.filter(({ seq }) => seq > 0).map(({ _id, seq, h }) => ({ chain: _id, sequence: seq, hash: h }));
 }
 
+/** What was sealed as it is; undefined: it is not, which is what is looked for. */
+function opened(fields: Fields, { b, ...row }: Pick<AuditDoc, '_id' | 'at' | 'f' | 'b'>): string | undefined {
+  try {
+    return fields.open(placeOf.audit(row), b);
+  } catch (error) {
+    if (error instanceof SealError) return undefined;
+    throw error;
+  }
+}
+
 /**
  * Walks every chain from its start, and compares its end with the signed head and with what was told elsewhere; a head that is signed with
  * another key is compared unsigned.
  */
 export async function verifyChains(
-  { audit, chain }: Collections,
+  { audit, chain, fields }: Collections,
   key: HeadKey,
   anchors = new Anchors([]),
 ): Promise<AuditVerdict> {
@@ -241,7 +254,9 @@ export async function verifyChains(
     const range = { $gt: head._id * CHAIN_SPAN, $lt: (head._id + 1) * CHAIN_SPAN };
     for await (const { _id, at, f, h, b } of audit.find({ _id: range }).sort({ _id: 1 })) {
       sequence++;
-      const hash = chainHash(previous, { chain: head._id, sequence, at, form: f, bytes: b });
+      const bytes = opened(fields, { _id, at, f, b });
+      if (bytes === undefined) return { rows, broken: sequence };
+      const hash = chainHash(previous, { chain: head._id, sequence, at, form: f, bytes });
       if (
         _id !== head._id * CHAIN_SPAN + sequence ||
         hash.toString('hex') !== h ||

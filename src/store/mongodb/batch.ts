@@ -2,7 +2,7 @@
 import type { AnyBulkWriteOperation, ClientSession } from 'mongodb';
 import { instantText } from '../../fhir/time.ts';
 import type { Command } from '../port.ts';
-import type { Collections, ResourceDoc, VersionDoc } from './layout.ts';
+import { type Collections, type KeptDoc, placeOf, type ResourceDoc, type VersionDoc } from './layout.ts';
 import { searchMembers } from './members.ts';
 import { type Layout, withAdded } from './prepare.ts';
 import { type Forgotten, forget, purge } from './purge.ts';
@@ -17,7 +17,7 @@ export class Batch {
   readonly #layouts: readonly Layout[];
   #versions: VersionDoc[] = [];
   #resources = new Map<string, ResourceDoc>();
-  #kept: { _id: string; v: string; at: number }[] = [];
+  #kept: KeptDoc[] = [];
   #sets = new Map<string, Extract<Command, { op: 'set' }>>();
 
   constructor(collections: Collections, session: ClientSession, at: number, layouts: readonly Layout[]) {
@@ -31,17 +31,19 @@ export class Batch {
     const { key, version: v, patients: p } = command;
     const o = `${key.type}/${key.id}`;
     const isPut = command.op === 'put';
-    const x = isPut ? `${command.body.head}${instantText(this.#at)}${command.body.tail}` : null;
     const m = isPut ? command.method : 'DELETE';
-    const made: VersionDoc = { _id: s, o, t: key.type, v, at: this.#at, m, p, x };
-    this.#versions.push(withAdded(this.#layouts, 'version', made));
+    const made = { _id: s, o, t: key.type, v, at: this.#at, m, p } as const;
+    const text = isPut ? `${command.body.head}${instantText(this.#at)}${command.body.tail}` : undefined;
+    const x = text === undefined ? null : this.#collections.fields.seal(placeOf.version(made), text);
+    this.#versions.push(withAdded<VersionDoc>(this.#layouts, 'version', { ...made, x }));
     const members = isPut ? searchMembers(command.entries) : {};
     const searched: ResourceDoc = { _id: o, r: isPut ? r : -r, v, s, at: this.#at, ...members };
     this.#resources.set(o, withAdded(this.#layouts, 'resource', searched));
   }
 
   keep(key: string, value: string): void {
-    this.#kept.push({ _id: key, v: value, at: this.#at });
+    const v = this.#collections.fields.seal(placeOf.kept(key), value);
+    this.#kept.push({ _id: key, v, at: this.#at });
   }
 
   set(command: Extract<Command, { op: 'set' }>): void {
@@ -81,14 +83,14 @@ export class Batch {
 
   async #flushSets(): Promise<void> {
     if (this.#sets.size === 0) return;
-    const { keyed } = this.#collections;
+    const { keyed, fields } = this.#collections;
     const session = this.#session;
     await keyed.bulkWrite(
-      [...this.#sets].map(([_id, { value, expiresAt }]) =>
-        value === undefined
-          ? { deleteOne: { filter: { _id } } }
-          : { replaceOne: { filter: { _id }, replacement: { v: value, x: expiresAt ?? null }, upsert: true } },
-      ),
+      [...this.#sets].map(([_id, { value, expiresAt: x = null }]) => {
+        if (value === undefined) return { deleteOne: { filter: { _id } } };
+        const v = fields.seal(placeOf.keyed(_id, x), value);
+        return { replaceOne: { filter: { _id }, replacement: { v, x }, upsert: true } };
+      }),
       { session, ordered: false },
     );
   }

@@ -2,7 +2,7 @@
 import type { ClientSession } from 'mongodb';
 import type { Command } from '../port.ts';
 import { inSession } from './join.ts';
-import type { Collections } from './layout.ts';
+import { type Collections, placeOf } from './layout.ts';
 import type { Forgotten } from './purge.ts';
 import type { Searcher } from './search.ts';
 
@@ -38,7 +38,7 @@ export class Judge {
 
   /** Reads what these commands are judged by, a query a kind. */
   async prepare(commands: readonly Command[]): Promise<void> {
-    const { resource, kept, keyed } = this.#collections;
+    const { resource, kept, keyed, fields } = this.#collections;
     const session = this.#session;
     const labels = new Set(
       commands.flatMap((command) =>
@@ -60,7 +60,8 @@ export class Judge {
     }
     if (sets.size > 0) {
       for await (const { _id, v, x } of keyed.find({ _id: { $in: [...sets] } }, { session })) {
-        if ((x ?? Number.POSITIVE_INFINITY) > this.#now) this.#values.set(_id, v);
+        if ((x ?? Number.POSITIVE_INFINITY) <= this.#now) continue;
+        this.#values.set(_id, fields.open(placeOf.keyed(_id, x), v));
       }
     }
   }

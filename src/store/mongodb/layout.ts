@@ -1,6 +1,7 @@
 /** Collections, documents and indexes of the MongoDB engine. Layout and reasons: docs/decisions/0040. */
 import type { Binary, Collection, CreateIndexesOptions, Db, Document, IndexSpecification } from 'mongodb';
 import { StoreError, type WriteMethod } from '../port.ts';
+import type { Fields, Place, Stored } from './fields.ts';
 
 /** `r = type number * TYPE_SPAN + sequence at creation`: one type is one contiguous range, in the order of creation. A deleted resource has `-r`. */
 export const TYPE_SPAN = 2 ** 40;
@@ -19,7 +20,7 @@ export interface VersionDoc {
   readonly m: WriteMethod;
   readonly p: readonly string[];
   /** The served JSON; null for a deletion. */
-  readonly x: string | null;
+  readonly x: Stored | null;
 }
 
 /** Rows of dates and quantities; `c` 1 marks quantities converted to canonical units. */
@@ -66,8 +67,8 @@ export interface AuditDoc {
   readonly n: number;
   /** Hash, hex. */
   readonly h: string;
-  readonly b: string;
-  readonly x: string | null;
+  readonly b: Stored;
+  readonly x: Stored | null;
   /** Subject keys that the row may be rendered with. */
   readonly u: readonly string[];
 }
@@ -116,13 +117,13 @@ export interface HeadDoc {
 }
 export interface KeptDoc {
   readonly _id: string;
-  readonly v: string;
+  readonly v: Stored;
   readonly at: number;
 }
 /** `_id`: `space key`. */
 export interface KeyedDoc {
   readonly _id: string;
-  readonly v: string;
+  readonly v: Stored;
   /** ms; null: kept until removed. */
   readonly x: number | null;
 }
@@ -135,8 +136,18 @@ export interface LifeDoc {
   readonly l?: number;
 }
 export interface MetaDoc {
-  /** `filling`: what `firewatch migrate` fills the database from, with a note. `moving`: a mark in the journal; `left`: moved elsewhere. */
-  readonly _id: 'schema' | 'upgrading' | 'types' | 'index' | 'reindex' | 'filling' | 'filling-note' | 'moving' | 'left';
+  /** `filling`: what `firewatch migrate` fills the database from, with a note. `moving`: a mark in the journal; `left`: moved elsewhere. `fields`: see data-key.ts. */
+  readonly _id:
+    | 'schema'
+    | 'upgrading'
+    | 'types'
+    | 'index'
+    | 'reindex'
+    | 'filling'
+    | 'filling-note'
+    | 'moving'
+    | 'left'
+    | 'fields';
   readonly value?: string | number;
   readonly names?: readonly string[];
   /** Of `schema`, whose `value` is the oldest layout that may read the database: the newest that has written, and up to which every document has the members. */
@@ -144,7 +155,8 @@ export interface MetaDoc {
   readonly filled?: number;
 }
 
-export interface Collections {
+/** The collections by name. */
+export interface Named {
   readonly version: Collection<VersionDoc>;
   readonly resource: Collection<ResourceDoc>;
   readonly audit: Collection<AuditDoc>;
@@ -158,9 +170,23 @@ export interface Collections {
   readonly meta: Collection<MetaDoc>;
   readonly life: Collection<LifeDoc>;
 }
+export interface Collections extends Named {
+  /** How texts are written to them. */
+  readonly fields: Fields;
+}
 
-export function collectionsOf(db: Db): Collections {
+/** Where a text belongs, for `Fields`. What may change without the text is no part of it. */
+export const placeOf = {
+  version: ({ _id, o, v, at, m }: Omit<VersionDoc, 'x'>): Place => ['version', _id, o, v, at, m],
+  audit: ({ _id, at, f }: Pick<AuditDoc, '_id' | 'at' | 'f'>): Place => ['audit', _id, at, f],
+  erasable: (_id: number): Place => ['audit', _id, 'erasable'],
+  kept: (_id: string): Place => ['kept', _id],
+  keyed: (_id: string, expiresAt: number | null): Place => ['keyed', _id, expiresAt],
+} as const;
+
+export function collectionsOf(db: Db, fields: Fields): Collections {
   return {
+    fields,
     version: db.collection('version'),
     resource: db.collection('resource'),
     audit: db.collection('audit'),
@@ -203,7 +229,7 @@ export const INDEXES = {
   facet: [[{ k: 1 }]],
   subject: [[{ p: 1 }]],
   keyed: [[{ x: 1 }]],
-} as const satisfies Partial<Record<keyof Collections, readonly Index[]>>;
+} as const satisfies Partial<Record<keyof Named, readonly Index[]>>;
 
 /** Numbers of the types, from 1 in the order in which they came; read again when a name is not known. */
 export class TypeNumbers {

@@ -1,7 +1,8 @@
 /** Layouts of the database, and how a process begins on it. How a layout is written: docs/mongodb.md. Reasons: docs/decisions/0056. */
 import type { Collection, Db, Document, IndexDescription } from 'mongodb';
 import { StoreError } from '../port.ts';
-import { type Collections, INDEXES, type Index, type MetaDoc } from './layout.ts';
+import { assertFields } from './data-key.ts';
+import { type Collections, INDEXES, type Index, type MetaDoc, type Named } from './layout.ts';
 
 /** A member of documents that only who holds the head writes, so that no process of an older layout can take it away once the floor is raised. */
 export interface Added {
@@ -12,13 +13,19 @@ export interface Added {
 }
 /** What a layout has beyond the one before. Older processes must be right without it. */
 export interface Layout {
-  readonly indexes: Partial<Record<keyof Collections, readonly Index[]>>;
+  readonly indexes: Partial<Record<keyof Named, readonly Index[]>>;
   readonly added: readonly Added[];
   /** Its processes read only databases in which every document has the members up to this layout; absent: any. */
   readonly relies?: number;
 }
-/** Layout n is the nth; the last is what this release writes. Only ever appended to. */
-export const LAYOUTS: readonly Layout[] = [{ indexes: INDEXES, added: [] }];
+/**
+ * Layout n is the nth; the last is what this release writes. Only ever appended to. With 2 texts may be sealed (decision 0058): a database is so from its beginning, so
+ * that none of layout 1 ever meets one.
+ */
+export const LAYOUTS: readonly Layout[] = [
+  { indexes: INDEXES, added: [] },
+  { indexes: {}, added: [] },
+];
 
 /** The document as the layouts have it. */
 export function withAdded<T extends object>(
@@ -68,11 +75,12 @@ export async function assertSchema(meta: Collections['meta'], layouts: readonly 
  */
 export async function prepare(
   db: Db,
-  collections: Collections,
+  { fields, ...collections }: Collections,
   types: readonly string[],
   layouts: readonly Layout[] = LAYOUTS,
 ): Promise<void> {
   const { meta, head } = collections;
+  await assertFields(db, fields);
   await assertSchema(meta, layouts);
   const held = new Set((await db.listCollections({}, { nameOnly: true }).toArray()).map(({ name }) => name));
   for (const { collectionName } of Object.values(collections)) {
@@ -97,7 +105,7 @@ export async function prepare(
   await assertSchema(meta, layouts);
 }
 
-async function makeIndexes(db: Db, collections: Collections, indexes: Layout['indexes']): Promise<void> {
+async function makeIndexes(db: Db, collections: Named, indexes: Layout['indexes']): Promise<void> {
   for (const [name, collection] of Object.entries(collections)) {
     const wanted = Object.entries(indexes).find(([of]) => of === name)?.[1];
     if (wanted === undefined || wanted.length === 0) continue;

@@ -1,7 +1,7 @@
 /** Removal for good, inside a transaction: versions with their search documents, and persons from the audit log, whose chains stay whole. */
 import type { ClientSession } from 'mongodb';
 import { type Command, FORGOTTEN } from '../port.ts';
-import type { Collections, HeadDoc } from './layout.ts';
+import { type Collections, type HeadDoc, placeOf } from './layout.ts';
 import { keyed } from './members.ts';
 
 /** Parameter of the facets that name users by reference. */
@@ -66,13 +66,14 @@ function anonymous(k: readonly string[], user: string): readonly string[] {
 
 /** Nothing may be staged. Rows about them lose what is erasable, their keys the mapping, agents facets the user. */
 export async function forget(
-  { keyed: values, subject, audit, auditEvent, facet, head }: Collections,
+  { keyed: values, subject, audit, auditEvent, facet, head, fields }: Collections,
   { patients, value }: Extract<Command, { op: 'forget' }>,
   session: ClientSession,
 ): Promise<void> {
   for (const patient of patients) {
     const _id = `${FORGOTTEN} ${patient}`;
-    await values.replaceOne({ _id }, { v: value, x: null }, { session, upsert: true });
+    const v = fields.seal(placeOf.keyed(_id, null), value);
+    await values.replaceOne({ _id }, { v, x: null }, { session, upsert: true });
     const keys = await subject.find({ p: patient }, { session }).toArray();
     const named = auditEvent.find(
       { k: { $in: keys.map((key) => `s ${key._id}`) } },

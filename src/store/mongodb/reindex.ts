@@ -1,7 +1,7 @@
 /** Search documents made again when the definitions that decide them have changed; each only while its version is the one that was read. */
 import type { AnyBulkWriteOperation, Document } from 'mongodb';
 import type { IndexedRow, IndexOf, IndexPage } from '../engine.ts';
-import { type Collections, type ResourceDoc, TYPE_SPAN, type VersionDoc } from './layout.ts';
+import { type Collections, placeOf, type ResourceDoc, TYPE_SPAN, type VersionDoc } from './layout.ts';
 import { searchMembers } from './members.ts';
 import { assertFloor, type Layout, withAdded } from './prepare.ts';
 
@@ -18,7 +18,7 @@ export async function indexIsStale({ meta, resource }: Collections, indexHash: s
 
 /** At most `count` resources after a place. Costs no more than the page. */
 export async function indexPage(
-  { resource, version }: Collections,
+  { resource, version, fields }: Collections,
   after: number,
   count: number,
 ): Promise<IndexPage & { readonly percent: number }> {
@@ -28,10 +28,12 @@ export async function indexPage(
     .limit(count)
     .toArray();
   const texts = await version.find({ _id: { $in: found.map(({ s }) => s) } }).toArray();
-  const held = new Map(texts.map(({ _id, x }) => [_id, x]));
+  const held = new Map(
+    texts.map((each) => [each._id, each.x === null ? undefined : fields.open(placeOf.version(each), each.x)]),
+  );
   const rows = found.flatMap(({ _id, r, s, v }): readonly IndexedRow[] => {
     const text = held.get(s);
-    return typeof text === 'string' ? [{ rid: r, version: v, type: _id.slice(0, _id.indexOf('/')), text }] : [];
+    return text !== undefined ? [{ rid: r, version: v, type: _id.slice(0, _id.indexOf('/')), text }] : [];
   });
   const last = found.at(-1)?.r ?? after;
   return { rows, last, percent: found.length === 0 ? 100 : percentAt(await rangesOf(resource, last), last) };

@@ -10,7 +10,8 @@ import type {
 } from 'mongodb';
 import { CHAIN_SPAN, type MovedAudit, type MovedEvent, type Part } from '../transfer.ts';
 import type { HeadKey } from './audit.ts';
-import type { AuditDoc, AuditEventDoc, Collections } from './layout.ts';
+import type { Fields } from './fields.ts';
+import { type AuditDoc, type AuditEventDoc, type Collections, placeOf } from './layout.ts';
 
 /** One batch, all or none. */
 export type Write = (work: (session: ClientSession) => Promise<void>) => Promise<void>;
@@ -98,11 +99,13 @@ interface AuditDocs {
   readonly events: readonly AuditEventDoc[];
 }
 
-function docsOf(rows: readonly MovedAudit[]): AuditDocs {
+function docsOf(rows: readonly MovedAudit[], fields: Fields): AuditDocs {
   return {
     rows: rows.map(({ place, at, form, bytes, erasable, hash, events }) => {
       const u = [...new Set(events.flatMap(({ subjects }) => subjects))];
-      return { _id: place, at, f: form, n: events.length, h: hash, b: bytes, x: erasable, u };
+      const b = fields.seal(placeOf.audit({ _id: place, at, f: form }), bytes);
+      const x = erasable === null ? null : fields.seal(placeOf.erasable(place), erasable);
+      return { _id: place, at, f: form, n: events.length, h: hash, b, x, u };
     }),
     events: rows.flatMap(({ place, at, events: of }) =>
       of.map((event, index) => {
@@ -114,7 +117,7 @@ function docsOf(rows: readonly MovedAudit[]): AuditDocs {
 }
 
 export function auditPart(
-  { audit, auditEvent, chain }: Collections,
+  { audit, auditEvent, chain, fields }: Collections,
   headKey: HeadKey,
   write: Write,
 ): Part<MovedAudit, number> {
@@ -127,7 +130,9 @@ export function auditPart(
     const events = await eventsOf(rows);
     return rows.map(({ _id, at, f, n, h, b, x }) => ({
       place: _id,
-      ...{ at, form: f, bytes: b, erasable: x, hash: h },
+      ...{ at, form: f, hash: h },
+      bytes: fields.open(placeOf.audit({ _id, at, f }), b),
+      erasable: x === null ? null : fields.open(placeOf.erasable(_id), x),
       events: Array.from({ length: n }, (_, index) => events.get(idOf(_id, index + 1)) ?? eventOf([])),
     }));
   }
@@ -161,7 +166,7 @@ export function auditPart(
     restore: async (rows) => {
       if (rows.length === 0) return;
       await write(async (session) => {
-        const documents = docsOf(rows);
+        const documents = docsOf(rows, fields);
         await audit.insertMany(documents.rows, { session });
         if (documents.events.length > 0) await auditEvent.insertMany(documents.events, { session });
         await sign(rows, session);
@@ -171,7 +176,7 @@ export function auditPart(
     replace: async (_places, rows) => {
       if (rows.length === 0) return;
       await write(async (session) => {
-        const documents = docsOf(rows);
+        const documents = docsOf(rows, fields);
         await putAll(audit, documents.rows, session);
         await putAll(auditEvent, documents.events, session);
         await sign(rows, session);

@@ -3,7 +3,8 @@ import type { ClientSession } from 'mongodb';
 import type { IndexOf } from '../engine.ts';
 import { StoreError } from '../port.ts';
 import type { MovedVersion, Part } from '../transfer.ts';
-import { type Collections, type ResourceDoc, TYPE_SPAN, type TypeNumbers, type VersionDoc } from './layout.ts';
+import type { Fields } from './fields.ts';
+import { type Collections, placeOf, type ResourceDoc, TYPE_SPAN, type TypeNumbers, type VersionDoc } from './layout.ts';
 import { searchMembers } from './members.ts';
 import { LAYOUTS, withAdded } from './prepare.ts';
 import { putAll, type Write } from './transfer-rows.ts';
@@ -21,10 +22,11 @@ function assertSizes(rows: readonly MovedVersion[]): void {
 
 const nameOf = ({ key }: MovedVersion): string => `${key.type}/${key.id}`;
 
-function docOf(row: MovedVersion): VersionDoc {
+function docOf(row: MovedVersion, fields: Fields): VersionDoc {
   const { key, version: v, sequence: _id, at, method: m, patients, text } = row;
-  const made: VersionDoc = { _id, o: nameOf(row), t: key.type, v, at, m, p: [...patients], x: text ?? null };
-  return withAdded(LAYOUTS, 'version', made);
+  const made = { _id, o: nameOf(row), t: key.type, v, at, m, p: [...patients] };
+  const x = text === undefined ? null : fields.seal(placeOf.version(made), text);
+  return withAdded<VersionDoc>(LAYOUTS, 'version', { ...made, x });
 }
 
 export interface VersionParts {
@@ -36,7 +38,7 @@ export interface VersionParts {
 }
 
 export function versionPart({ collections, types, write, indexOf }: VersionParts): Part<MovedVersion, number> {
-  const { version, resource } = collections;
+  const { version, resource, fields } = collections;
 
   /** The search documents as they are after these versions. */
   async function documentsOf(
@@ -58,7 +60,7 @@ export function versionPart({ collections, types, write, indexOf }: VersionParts
     const names = [...new Set(found.map(({ o }) => o))];
     const places = await resource.find({ _id: { $in: names } }, { projection: { _id: 1, r: 1 } }).toArray();
     const ranks = new Map(places.map(({ _id, r }) => [_id, Math.abs(r) % TYPE_SPAN]));
-    return found.map((document) => ({ ...versionOf(document), rank: ranks.get(document.o) ?? 0 }));
+    return found.map((document) => ({ ...versionOf(document, fields), rank: ranks.get(document.o) ?? 0 }));
   }
 
   /** What the source has purged since it was read here, where a new row comes in its stead: a version of the same number, a place. */
@@ -93,7 +95,10 @@ export function versionPart({ collections, types, write, indexOf }: VersionParts
       assertSizes(rows);
       const documents = await documentsOf(rows, undefined);
       await write(async (session) => {
-        await version.insertMany(rows.map(docOf), { session });
+        await version.insertMany(
+          rows.map((row) => docOf(row, fields)),
+          { session },
+        );
         await putAll(resource, documents, session);
       });
     },
@@ -102,7 +107,7 @@ export function versionPart({ collections, types, write, indexOf }: VersionParts
       const documents = await documentsOf(rows, indexOf);
       const held = new Set(rows.map(({ sequence }) => sequence));
       const gone = places.filter((place) => !held.has(place));
-      const versions = rows.map(docOf);
+      const versions = rows.map((row) => docOf(row, fields));
       await write(async (session) => {
         if (gone.length > 0) {
           const named = await version.find({ _id: { $in: gone } }, { session, projection: { o: 1 } }).toArray();

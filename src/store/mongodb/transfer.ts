@@ -1,13 +1,14 @@
 /** A MongoDB database as it is moved, see transfer.ts. Each batch is one transaction. */
 import type { MongoClient } from 'mongodb';
 import type { IndexOf } from '../engine.ts';
-import { assertReplicaSet, connectMongo } from '../mongodb.ts';
 import { FORGOTTEN, StoreError } from '../port.ts';
 import { FILLING, type Movable, NOTE, type Served } from '../transfer.ts';
 import { HeadKey, verifyChains } from './audit.ts';
+import { assertReplicaSet, connectMongo } from './connect.ts';
+import { fieldsOf } from './data-key.ts';
 import { storeError } from './errors.ts';
 import { mongoJournal } from './journal.ts';
-import { type Collections, collectionsOf, TypeNumbers } from './layout.ts';
+import { type Collections, collectionsOf, placeOf, TypeNumbers } from './layout.ts';
 import { searchMembers } from './members.ts';
 import { assertSchema, prepare } from './prepare.ts';
 import { inTransaction } from './transaction.ts';
@@ -17,10 +18,11 @@ import { versionPart } from './transfer-versions.ts';
 import { Versions } from './versions.ts';
 
 /** @throws StoreError `unavailable` when a server uses it, as far as its leases tell */
-async function assertQuiet({ chain, keyed }: Collections, now: number): Promise<void> {
+async function assertQuiet({ chain, keyed, fields }: Collections, now: number): Promise<void> {
   const held = await chain.findOne({ owner: { $ne: null }, until: { $gt: now } });
   const duty = await keyed.findOne({ _id: 'lease background/until' });
-  if (held === null && Number(duty?.v ?? 0) <= now) return;
+  const until = duty === null ? 0 : Number(fields.open(placeOf.keyed(duty._id, duty.x), duty.v));
+  if (held === null && until <= now) return;
   throw new StoreError(
     'unavailable',
     'The database is in use: stop its servers. One that was killed keeps its lease for up to a minute.',
@@ -31,6 +33,8 @@ export interface MoveMongo {
   readonly url: string;
   /** Signs the heads of audit chains. */
   readonly headKey: Uint8Array;
+  /** Passphrase of the data key; undefined: without one. */
+  readonly key?: string | undefined;
   /** In the order of their numbers. */
   readonly types: readonly string[];
   /** ms since 1970. */
@@ -65,13 +69,13 @@ export const followMongo = (options: MoveMongo): Promise<Served> =>
   });
 
 async function connected<T>(
-  { url }: MoveMongo,
+  { url, key }: MoveMongo,
   open: (client: MongoClient, collections: Collections) => Promise<T>,
 ): Promise<T> {
   const { client, db } = connectMongo(url);
   try {
     await assertReplicaSet(db);
-    return await open(client, collectionsOf(db));
+    return await open(client, collectionsOf(db, await fieldsOf(db, key)));
   } catch (error) {
     await client.close();
     throw storeError(error);
@@ -80,7 +84,7 @@ async function connected<T>(
 
 function movable(client: MongoClient, collections: Collections, { headKey: key, indexOf }: MoveMongo): Movable {
   const headKey = new HeadKey(key);
-  const { facet, subject, kept, keyed, meta, head, version, chain } = collections;
+  const { facet, subject, kept, keyed, meta, head, version, chain, fields } = collections;
   const write: Write = (work) => inTransaction(client, work);
   const latest = async (): Promise<number> => new Versions(collections).latestSequence();
   return {
@@ -95,12 +99,12 @@ function movable(client: MongoClient, collections: Collections, { headKey: key, 
     version: versionPart({ collections, types: new TypeNumbers(meta), write, indexOf }),
     audit: auditPart(collections, headKey, write),
     kept: docPart(kept, write, {
-      read: ({ _id, v, at }) => ({ key: _id, value: v, at }),
-      write: ({ key, value, at }) => ({ _id: key, v: value, at }),
+      read: ({ _id, v, at }) => ({ key: _id, value: fields.open(placeOf.kept(_id), v), at }),
+      write: ({ key, value, at }) => ({ _id: key, v: fields.seal(placeOf.kept(key), value), at }),
     }),
     keyed: docPart(keyed, write, {
-      read: ({ _id, v, x }) => ({ place: _id, value: v, expiresAt: x }),
-      write: ({ place, value, expiresAt }) => ({ _id: place, v: value, x: expiresAt }),
+      read: ({ _id, v, x }) => ({ place: _id, value: fields.open(placeOf.keyed(_id, x), v), expiresAt: x }),
+      write: ({ place, value, expiresAt: x }) => ({ _id: place, v: fields.seal(placeOf.keyed(place, x), value), x }),
     }),
     marked: async () => {
       const value = (await meta.findOne({ _id: 'filling' }))?.value;

@@ -1,6 +1,7 @@
 /** The end of a rolling upgrade: older processes shut out, documents filled. docs/decisions/0056. */
 import type { Collection, Db, Document } from 'mongodb';
 import { StoreError } from '../port.ts';
+import { CLEAR } from './fields.ts';
 import { type Collections, collectionsOf } from './layout.ts';
 import { type Added, assertSchema, LAYOUTS, type Layout, schemaOf } from './prepare.ts';
 import { inTransaction } from './transaction.ts';
@@ -19,7 +20,7 @@ export interface UpgradeState {
 }
 
 export async function upgradeState(db: Db, layouts: readonly Layout[] = LAYOUTS): Promise<UpgradeState> {
-  const { meta } = collectionsOf(db);
+  const { meta } = collectionsOf(db, CLEAR);
   const schema = (await schemaOf(meta)) ?? { floor: 1, written: 1, filled: 1 };
   return { ...schema, known: layouts.length };
 }
@@ -35,7 +36,7 @@ export async function finishUpgrade(
   now: () => number,
   layouts: readonly Layout[] = LAYOUTS,
 ): Promise<UpgradeState> {
-  const collections = collectionsOf(db);
+  const collections = collectionsOf(db, CLEAR);
   const { meta, head } = collections;
   const newest = layouts.length;
   await assertSchema(meta, layouts);

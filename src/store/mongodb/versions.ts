@@ -3,14 +3,17 @@ import type { Document } from 'mongodb';
 import type { ResourceKey } from '../../fhir/resource.ts';
 import { decodeCursor, encodeCursor } from '../cursor.ts';
 import type { HistoryScope, Page, SearchResult, StoredVersion } from '../port.ts';
-import type { Collections, VersionDoc } from './layout.ts';
+import type { Fields } from './fields.ts';
+import { type Collections, placeOf, type VersionDoc } from './layout.ts';
 
 /** No upper bound. */
 const OPEN = Number.POSITIVE_INFINITY;
 /** Longest time of one read, ms. */
 export const READ_MS = 10_000;
 
-export function versionOf({ _id, o, t, v, at, m, p, x }: VersionDoc): StoredVersion {
+/** @throws SealError */
+export function versionOf(document: VersionDoc, fields: Fields): StoredVersion {
+  const { _id, o, t, v, at, m, p, x } = document;
   return {
     key: { type: t, id: o.slice(t.length + 1) },
     version: v,
@@ -18,7 +21,7 @@ export function versionOf({ _id, o, t, v, at, m, p, x }: VersionDoc): StoredVers
     at,
     method: m,
     deleted: x === null,
-    text: x ?? undefined,
+    text: x === null ? undefined : fields.open(placeOf.version(document), x),
     patients: p,
   };
 }
@@ -27,10 +30,16 @@ export class Versions {
   readonly #version: Collections['version'];
 
   readonly #head: Collections['head'];
+  readonly #fields: Fields;
 
-  constructor({ version, head }: Pick<Collections, 'version' | 'head'>) {
+  constructor({ version, head, fields }: Pick<Collections, 'version' | 'head' | 'fields'>) {
     this.#version = version;
     this.#head = head;
+    this.#fields = fields;
+  }
+
+  #opened(document: VersionDoc): StoredVersion {
+    return versionOf(document, this.#fields);
   }
 
   async read({ type, id }: ResourceKey, version?: number): Promise<StoredVersion | undefined> {
@@ -39,14 +48,14 @@ export class Versions {
       sort: { v: -1 },
       maxTimeMS: READ_MS,
     });
-    return found === null ? undefined : versionOf(found);
+    return found === null ? undefined : this.#opened(found);
   }
 
   /** In this order; what was removed meanwhile is left out. */
   async bySequence(sequences: readonly number[]): Promise<readonly StoredVersion[]> {
     if (sequences.length === 0) return [];
     const found = await this.#version.find({ _id: { $in: [...sequences] } }, { maxTimeMS: READ_MS }).toArray();
-    const held = new Map(found.map((version) => [version._id, versionOf(version)]));
+    const held = new Map(found.map((version) => [version._id, this.#opened(version)]));
     return sequences.map((sequence) => held.get(sequence)).filter((version) => version !== undefined);
   }
 
@@ -77,7 +86,10 @@ export class Versions {
     const matches = found.slice(0, page.count);
     const last = matches.at(-1);
     const more = found.length > page.count && last !== undefined;
-    return { matches: matches.map(versionOf), next: more ? encodeCursor(bound, [last.at, last._id]) : undefined };
+    return {
+      matches: matches.map((each) => this.#opened(each)),
+      next: more ? encodeCursor(bound, [last.at, last._id]) : undefined,
+    };
   }
 
   async changes(after: number, count: number): Promise<readonly StoredVersion[]> {
@@ -87,7 +99,7 @@ export class Versions {
       .sort({ _id: 1 })
       .limit(count)
       .toArray();
-    return found.map(versionOf);
+    return found.map((each) => this.#opened(each));
   }
 
   /** Of a range of sequences, about one of these patients. */
@@ -95,7 +107,7 @@ export class Versions {
     if (patients.length === 0) return [];
     const filter = { p: { $in: [...patients] }, _id: { $gt: after, $lt: until + 1 } };
     const found = await this.#version.find(filter, { maxTimeMS: READ_MS }).sort({ _id: 1 }).toArray();
-    return found.map(versionOf);
+    return found.map((each) => this.#opened(each));
   }
 
   async latestSequence(): Promise<number> {
