@@ -61,13 +61,6 @@ const COLON = /[ \t\n\r]*:/y;
 /** Names that would reach the prototype of what they are put into. */
 const FORBIDDEN = new Set(['__proto__', 'constructor', 'prototype']);
 
-/** Position of the quote that ends the string whose text starts at `start`, or the end of the text. */
-function endOfString(text: string, start: number): number {
-  let index = start;
-  while (index < text.length && text.charCodeAt(index) !== 0x22) index += text.charCodeAt(index) === 0x5c ? 2 : 1;
-  return index;
-}
-
 function isBeforeColon(text: string, at: number): boolean {
   if (text.charCodeAt(at) === 0x3a) return true;
   COLON.lastIndex = at;
@@ -84,27 +77,102 @@ function nameOf(quoted: string): string {
   }
 }
 
-/** Refuses a name that pollutes prototypes, and one that stands twice in its object: the parser would silently keep the last. */
-function take(name: string, names: Names): void {
-  if (FORBIDDEN.has(name)) {
-    throw fhirError(
-      'structure',
-      'JSON holds a property name that is not allowed (`__proto__`, `constructor` or `prototype`).',
-    );
-  }
-  if (names.many?.has(name) ?? names.few.includes(name)) {
-    throw fhirError('structure', 'JSON holds an object with the same property name twice.');
-  }
-  if (names.many !== undefined) names.many.add(name);
-  else if (names.few.push(name) > FEW) names.many = new Set(names.few);
-}
+/**
+ * The names of the objects that are open at one place of a text, as places in it: a body has thousands, and none needs a text of its own.
+ * Refuses a name that pollutes prototypes, and one that stands twice in its object: the parser would silently keep the last.
+ */
+class OpenNames {
+  readonly #text: string;
+  /** Start and end of each name, the innermost object's last. */
+  readonly #places: number[] = [];
+  /** Of each open object and array: where its names begin in `#places`; an array has none. */
+  readonly #begins: number[] = [];
+  /** Of objects with many names, or with one that is written in escapes. */
+  readonly #sets = new Map<number, Set<string>>();
+  #end = 0;
+  depth = 0;
 
-/** Names of one object: most have few, which a list finds sooner than a set is made. */
-interface Names {
-  readonly few: string[];
-  many: Set<string> | undefined;
+  constructor(text: string) {
+    this.#text = text;
+  }
+
+  open(isObject: boolean): void {
+    this.#begins[this.depth++] = isObject ? this.#end : ARRAY;
+  }
+
+  close(): void {
+    if (this.depth === 0) return;
+    this.depth--;
+    const begin = this.#begins[this.depth] ?? ARRAY;
+    if (begin === ARRAY) return;
+    this.#end = begin;
+    if (this.#sets.size > 0) this.#sets.delete(this.depth);
+  }
+
+  get isInObject(): boolean {
+    return this.depth > 0 && this.#begins[this.depth - 1] !== ARRAY;
+  }
+
+  take(start: number, end: number, isEscaped: boolean): void {
+    const level = this.depth - 1;
+    const begin = this.#begins[level] ?? 0;
+    const isMany = this.#end - begin >= 2 * FEW || (this.#sets.size > 0 && this.#sets.has(level));
+    if (isMany || isEscaped) {
+      this.#takeText(level, start, end);
+      return;
+    }
+    const length = end - start;
+    if ((length === 9 || length === 11) && FORBIDDEN.has(this.#text.slice(start, end))) throw forbiddenName();
+    const text = this.#text;
+    for (let at = begin; at < this.#end; at += 2) {
+      const other = this.#places[at] ?? 0;
+      if ((this.#places[at + 1] ?? 0) - other !== length) continue;
+      let same = 0;
+      while (same < length && text.charCodeAt(other + same) === text.charCodeAt(start + same)) same++;
+      if (same === length) throw twice();
+    }
+    this.#places[this.#end++] = start;
+    this.#places[this.#end++] = end;
+  }
+
+  #takeText(level: number, start: number, end: number): void {
+    const name = nameOf(this.#text.slice(start, end));
+    if (FORBIDDEN.has(name)) throw forbiddenName();
+    const names = this.#sets.get(level) ?? new Set(this.#textsOf(level));
+    if (names.has(name)) throw twice();
+    this.#sets.set(level, names.add(name));
+  }
+
+  *#textsOf(level: number): Generator<string> {
+    for (let at = this.#begins[level] ?? 0; at < this.#end; at += 2)
+      yield this.#text.slice(this.#places[at], this.#places[at + 1]);
+  }
 }
+/** Most have few names, which are found sooner one by one than in a set that is made. */
 const FEW = 12;
+const ARRAY = -1;
+
+const forbiddenName = () =>
+  fhirError('structure', 'JSON holds a property name that is not allowed (`__proto__`, `constructor` or `prototype`).');
+const twice = () => fhirError('structure', 'JSON holds an object with the same property name twice.');
+
+const isDigit = (code: number): boolean => code >= 0x30 && code <= 0x39;
+
+/** Position after a number that is surely printed as it stands (12, 36.6); undefined for any that must be tried. */
+function endOfPlainNumber(text: string, start: number): number | undefined {
+  let at = start;
+  while (isDigit(text.charCodeAt(at))) at++;
+  if (at === start || (text.charCodeAt(start) === 0x30 && at > start + 1)) return undefined;
+  if (text.charCodeAt(at) === 0x2e) {
+    const point = at++;
+    while (isDigit(text.charCodeAt(at))) at++;
+    // Of 0.0000001 the exponent is printed, of 1.50 one digit less.
+    if (at === point + 1 || at > point + 7 || text.charCodeAt(at - 1) === 0x30) return undefined;
+  }
+  const after = text.charCodeAt(at);
+  const isWhole = after === 0x2c || after === 0x7d || after === 0x5d;
+  return isWhole && at - start <= 15 ? at : undefined;
+}
 
 /**
  * One pass without recursion over text that may be malformed.
@@ -112,26 +180,31 @@ const FEW = 12;
  * @throws FhirError `too-long` when arrays and objects are nested too deeply; `structure` on names that are forbidden or stand twice
  */
 function scan(text: string, limit: number): boolean {
-  /** The names seen so far of each open object; undefined for an array. */
-  const open: (Names | undefined)[] = [];
+  const names = new OpenNames(text);
   let odd = false;
   for (let index = 0; index < text.length; index++) {
     const code = text.charCodeAt(index);
     if (code === 0x22) {
-      const end = endOfString(text, index + 1);
-      const names = open[open.length - 1];
-      if (names !== undefined && isBeforeColon(text, end + 1)) take(nameOf(text.slice(index + 1, end)), names);
-      index = end;
-    } else if (code === 0x7b || code === 0x5b) {
-      if (open.push(code === 0x7b ? { few: [], many: undefined } : undefined) > limit) {
-        throw fhirError('too-long', `JSON is nested deeper than ${limit} levels.`);
+      const start = index + 1;
+      let isEscaped = false;
+      for (index = start; index < text.length; index++) {
+        const inside = text.charCodeAt(index);
+        if (inside === 0x22) break;
+        if (inside !== 0x5c) continue;
+        isEscaped = true;
+        index++;
       }
-    } else if (code === 0x7d || code === 0x5d) open.pop();
+      if (names.isInObject && isBeforeColon(text, index + 1)) names.take(start, index, isEscaped);
+    } else if (code === 0x7b || code === 0x5b) {
+      names.open(code === 0x7b);
+      if (names.depth > limit) throw fhirError('too-long', `JSON is nested deeper than ${limit} levels.`);
+    } else if (code === 0x7d || code === 0x5d) names.close();
     else if (!odd && (code === 0x2d || (code >= 0x30 && code <= 0x39))) {
+      const end = endOfPlainNumber(text, index);
       PART_OF_NUMBER.lastIndex = index;
-      const lexeme = PART_OF_NUMBER.exec(text)?.[0] ?? '';
-      odd = String(Number(lexeme)) !== lexeme;
-      index += lexeme.length - 1;
+      const lexeme = end === undefined ? (PART_OF_NUMBER.exec(text)?.[0] ?? '') : undefined;
+      odd = lexeme !== undefined && String(Number(lexeme)) !== lexeme;
+      index = (end ?? index + (lexeme?.length ?? 0)) - 1;
     }
   }
   return odd;
