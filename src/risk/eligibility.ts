@@ -61,7 +61,10 @@ const firstVitals: Judge<'first-vitals'> = ({ hours, vitals, againMinutes = 0 },
   }
   if ((evidence.at - start) / HOUR_MS > hours) return `more than ${hours} h after arrival, and ${FIRST_ONLY}`;
   const specs = features.filter(({ name }) => vitals?.includes(name) === true);
-  const taken = specs.map((spec) => ({ spec, times: timesIn(visit, start, spec, evidence, knowledge) }));
+  const { resources } = evidence;
+  const here = visit.id === undefined ? [] : resources.filter((each) => visitOf(each) === visit.id);
+  const nowhere = resources.filter((each) => visitOf(each) === undefined);
+  const taken = specs.map((spec) => ({ spec, times: timesIn({ here, nowhere }, start, spec, evidence, knowledge) }));
   const absent = taken.filter(({ times }) => times.length === 0).map(({ spec }) => spec.display);
   if (absent.length > 0) return `the first vital signs of the visit are not complete (missing: ${absent.join(', ')})`;
   const complete = Math.max(start, ...taken.map(({ times }) => Math.min(...times)));
@@ -69,12 +72,12 @@ const firstVitals: Judge<'first-vitals'> = ({ hours, vitals, againMinutes = 0 },
   return isAgain ? `vital signs were measured again, and ${FIRST_ONLY}` : undefined;
 };
 
-/** Instants of usable readings of an input that belong to a visit: they name it, or name none and were taken since it began. */
+/** Instants of usable readings of an input that belong to a visit: of what names it, or names none and was taken since it began. */
 function timesIn(
-  visit: Resource,
+  { here, nowhere }: { readonly here: readonly Resource[]; readonly nowhere: readonly Resource[] },
   start: number,
   spec: FeatureSpec,
-  { resources, at }: Evidence,
+  { at }: Evidence,
   { units }: Knowledge,
 ): readonly number[] {
   const hours = (at - start) / HOUR_MS + BEFORE_ARRIVAL_HOURS;
@@ -83,14 +86,14 @@ function timesIn(
       const isUsable = spec.kind !== 'latest-observation' || 'value' in numericValue(reading, spec, units);
       return isUsable ? [reading.at] : [];
     });
-  const here = resources.filter((each) => visit.id !== undefined && visitOf(each) === visit.id);
-  const nowhere = resources.filter((each) => visitOf(each) === undefined);
   return [...timesOf(here), ...timesOf(nowhere).filter((when) => when >= start)];
 }
 
 /** Id of the Encounter that a resource names; undefined when it names none. */
-const visitOf = ({ encounter }: Resource): string | undefined =>
-  isJsonObject(encounter) ? textOf(encounter.reference)?.split('/').at(-1) : undefined;
+function visitOf({ encounter }: Resource): string | undefined {
+  const reference = isJsonObject(encounter) ? textOf(encounter.reference) : undefined;
+  return reference?.slice(reference.lastIndexOf('/') + 1);
+}
 /** What names the visit may be taken a little before it was registered. */
 const BEFORE_ARRIVAL_HOURS = 1;
 const MINUTE_MS = 60_000;

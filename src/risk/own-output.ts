@@ -33,3 +33,14 @@ export function isOwnOutput(resource: Resource): boolean {
   if (resource.intent !== undefined) return isOwnProposal(resource);
   return hasOwn(identifier) || (isJsonObject(meta) && hasOwn(meta.tag)) || isCodedOwn(code) || isCodedOwn(method);
 }
+
+/** Lists without our own outputs, by the list as it was gathered: several models look at one. Lists never change. */
+const others = new WeakMap<readonly Resource[], readonly Resource[]>();
+/** The resources that we have not made; the list itself where it holds none of ours. */
+export function withoutOwnOutput(resources: readonly Resource[]): readonly Resource[] {
+  const known = others.get(resources);
+  if (known !== undefined) return known;
+  const found = resources.some(isOwnOutput) ? resources.filter((resource) => !isOwnOutput(resource)) : resources;
+  others.set(resources, found);
+  return found;
+}

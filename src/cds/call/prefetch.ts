@@ -6,6 +6,7 @@ import type { DataGaps } from '../cards/frame.ts';
 import {
   type ByReference,
   byReference,
+  entriesOf,
   isAboutMedication,
   unresolvedMedications,
   withMedication,
@@ -63,13 +64,9 @@ export async function prefetch(service: Service, request: HookRequest, source: S
   );
   for (const name of await reader.sameAs(patients)) aliases.add(name);
   const own = entries.filter(({ resource }) => isAbout(resource, request.patientId, aliases));
-  const index = byReference({
-    entry: [
-      ...(Array.isArray(request.draftOrders?.entry) ? request.draftOrders.entry : []),
-      ...own.map(({ fullUrl, resource }) => ({ ...(fullUrl === undefined ? {} : { fullUrl }), resource })),
-    ],
-  });
-  const known = reader.from !== undefined ? await withOwnMedications(own, index, request, reader) : index;
+  const drafts = request.draftOrders === undefined ? [] : entriesOf(request.draftOrders);
+  const index = byReference([...drafts, ...own]);
+  const known = reader.from !== undefined ? await withOwnMedications([...own, ...drafts], index, reader) : index;
   return {
     patient: own.find(({ resource }) => resource.resourceType === 'Patient')?.resource,
     resources: onceEach(own)
@@ -161,14 +158,9 @@ function onceEach(entries: readonly Entry[]): readonly Resource[] {
 }
 
 /** The index with Medications that orders and statements only point at, read in one search. */
-async function withOwnMedications(
-  own: readonly Entry[],
-  index: ByReference,
-  request: HookRequest,
-  reader: Reader,
-): Promise<ByReference> {
-  const drafts = request.draftOrders === undefined ? [] : [...byReference(request.draftOrders).values()];
-  const unresolved = [...own.map(({ resource }) => resource), ...drafts]
+async function withOwnMedications(entries: readonly Entry[], index: ByReference, reader: Reader): Promise<ByReference> {
+  const unresolved = entries
+    .map(({ resource }) => resource)
     .filter(isAboutMedication)
     .map((resource) => withMedication(resource, index));
   const ids = unresolvedMedications(unresolved)

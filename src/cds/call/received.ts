@@ -64,7 +64,7 @@ function receivedBundle(bundle: JsonObject): Received {
   if (broken && entries.length === 0) return { kind: 'failed' };
   return {
     kind: 'data',
-    entries: entries.map(({ fullUrl, resource }) => ({ fullUrl, resource })),
+    entries,
     next: nextLink(bundle),
     complete: !broken,
   };

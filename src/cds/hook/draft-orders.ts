@@ -33,10 +33,12 @@ export function entriesOf(
   });
 }
 
-/** An index of a Bundle's resources by fullUrl and by `Type/id`. */
-export function byReference(bundle: JsonObject): ByReference {
+/** Resources by fullUrl and by `Type/id`; of two by one name the later. */
+export function byReference(
+  entries: readonly { readonly fullUrl: string | undefined; readonly resource: Resource }[],
+): ByReference {
   const index = new Map<string, Resource>();
-  for (const { fullUrl, resource } of entriesOf(bundle)) {
+  for (const { fullUrl, resource } of entries) {
     if (fullUrl !== undefined) index.set(fullUrl, resource);
     const own = resource.id === undefined ? fullUrl && relativeOf(fullUrl) : `${resource.resourceType}/${resource.id}`;
     if (own) index.set(own, resource);
@@ -49,9 +51,10 @@ export function byReference(bundle: JsonObject): ByReference {
  * @param selections `Type/id`, also as bare id or fullUrl; undefined = the hook has none: every order is selected
  */
 export function draftOrders(bundle: JsonObject, selections: readonly string[] | undefined): Drafts {
-  const index = byReference(bundle);
+  const entries = entriesOf(bundle);
+  const index = byReference(entries);
   const wanted = selections && new Set(selections.map((selection) => relativeOf(selection) ?? selection));
-  const orders = entriesOf(bundle).flatMap(({ fullUrl, resource }, position): readonly DraftOrder[] => {
+  const orders = entries.flatMap(({ fullUrl, resource }, position): readonly DraftOrder[] => {
     if (!isOrder(resource)) return [];
     const id = resource.id ?? (fullUrl && relativeOf(fullUrl)?.split('/')[1]);
     const reference = id ? `${resource.resourceType}/${id}` : (fullUrl ?? `draftOrders.entry[${position}]`);

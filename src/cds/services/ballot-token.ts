@@ -3,7 +3,7 @@
  * CDS_HOOKS_3 is on. Source: CDS Hooks 3.0.0-ballot "Prefetch tokens", "Simpler FHIRPath".
  */
 import { isJsonObject, isNumber, type Json, type JsonObject, lexemeOf, type Resource } from '../../fhir/resource.ts';
-import { type ByReference, byReference } from '../hook/draft-orders.ts';
+import { type ByReference, byReference, entriesOf } from '../hook/draft-orders.ts';
 import { isResource, referenceOf, relativeOf } from '../hook/subject.ts';
 
 type Step =
@@ -157,7 +157,7 @@ function indexOf({ context, earlier }: TokenSources): ByReference {
   const read = [...earlier.values()]
     .flat()
     .map((resource) => [`${resource.resourceType}/${resource.id}`, resource] as const);
-  return new Map([...bundles.flatMap((bundle) => [...byReference(bundle)]), ...read]);
+  return new Map([...bundles.flatMap((bundle) => [...byReference(entriesOf(bundle))]), ...read]);
 }
 
 function textOf(value: Json): readonly string[] {

@@ -69,14 +69,30 @@ function isBallotToken(text: string, hook: Hook, { earlier }: BallotRules): bool
   );
 }
 
+/** What is known of a template before a call. */
+interface Known {
+  /** Keys of earlier reads that it names. */
+  readonly keys: readonly string[];
+  /** Text, token, text, and so on, to the text at its end. */
+  readonly parts: readonly string[];
+  /** What it asks for with ids in place of its tokens; undefined where these decide more than an id or a value. */
+  readonly asked: Template | undefined;
+}
 /** By template: those of the services, again in every call. */
-const named = new Map<string, readonly string[]>();
-/** Keys of earlier reads that a template of a service names. */
-export function keysNamed(template: string): readonly string[] {
-  const known = named.get(template) ?? keysIn(template);
-  named.set(template, known);
+const templates = new Map<string, Known>();
+function knownOf(template: string): Known {
+  const known = templates.get(template) ?? {
+    keys: keysIn(template),
+    parts: template.split(TOKEN),
+    asked: PAGE_BY_TOKEN.test(template) ? undefined : parseTemplate(template.replaceAll(TOKEN, SAMPLE)),
+  };
+  templates.set(template, known);
   return known;
 }
+const PAGE_BY_TOKEN = /[?&]_(?:count|maxresults|sort)=[^&]*\{\{/;
+
+/** Keys of earlier reads that a template of a service names. */
+export const keysNamed = (template: string): readonly string[] => knownOf(template).keys;
 
 function keysIn(template: string): readonly string[] {
   return ballotTokensOf(template).flatMap((token) =>
@@ -95,10 +111,11 @@ export function parseTemplate(text: string): Template | undefined {
   }
   const search = /^([A-Z][A-Za-z]+)\?(.+)$/.exec(text);
   if (search?.[1] === undefined || search[2] === undefined) return undefined;
-  // R4 servers know no `_maxresults`: one page of that size is the same.
-  const query = search[2].replace('_maxresults=', '_count=');
-  return { type: search[1], id: undefined, query, newest: newestOf(search[2]) };
+  return { type: search[1], id: undefined, query: asAskedInR4(search[2]), newest: newestOf(search[2]) };
 }
+
+/** R4 servers know no `_maxresults`: one page of that size is the same. */
+const asAskedInR4 = (query: string): string => query.replace('_maxresults=', '_count=');
 
 /** Size of the page of a search that is sorted newest first, or bounded by `_maxresults`. */
 function newestOf(query: string): number | undefined {
@@ -157,17 +174,30 @@ export function askedBy(
   values: Readonly<Record<string, string | undefined>>,
   sources: TokenSources,
 ): Template | undefined {
+  const { parts, asked } = knownOf(template);
+  let filled = parts[0] ?? '';
+  let isOfIds = true;
+  for (let at = 1; at < parts.length; at += 2) {
+    const value = tokenValue(parts[at] ?? '', values, sources);
+    if (value === undefined) return undefined;
+    isOfIds &&= ID_PATTERN.test(value);
+    filled += value + (parts[at + 1] ?? '');
+  }
+  if (asked === undefined || !isOfIds) return parseTemplate(filled);
+  const rest = filled.slice(asked.type.length + 1);
+  if (asked.id === undefined) return { ...asked, query: asAskedInR4(rest) };
+  return ID_PATTERN.test(rest) ? { ...asked, id: rest } : undefined;
+}
+
+function tokenValue(
+  token: string,
+  values: Readonly<Record<string, string | undefined>>,
+  sources: TokenSources,
+): string | undefined {
+  const asUser = USER_TOKENS.get(token);
+  if (asUser === undefined) return values[token.slice('context.'.length)] ?? ballotValue(token, sources);
   const [userType, userId] = values.userId?.split('/').slice(-2) ?? [];
-  let complete = true;
-  const filled = template.replaceAll(TOKEN, (_all, token: string) => {
-    const asUser = USER_TOKENS.get(token);
-    const plain = asUser === undefined ? values[token.slice('context.'.length)] : undefined;
-    const value =
-      asUser === undefined ? (plain ?? ballotValue(token, sources)) : asUser === userType ? userId : undefined;
-    if (value === undefined) complete = false;
-    return value ?? '';
-  });
-  return complete ? parseTemplate(filled) : undefined;
+  return asUser === userType ? userId : undefined;
 }
 
 /** The values as a list, so that none of them ends a parameter or stands for another. */

@@ -3,7 +3,7 @@
  * Sources: Phansalkar 2012 and 2013 (ONC lists), US prescribing information; knowledge/SOURCE.md, decisions 0008 and 0024.
  */
 import { isJsonObject, type Resource } from '../../fhir/resource.ts';
-import { isOwnOutput } from '../own-output.ts';
+import { withoutOwnOutput } from '../own-output.ts';
 import { type Allergy, allergiesIn, allergyFinding } from './allergy.ts';
 import { alternativesFor, wantsAlternatives } from './alternatives.ts';
 import { combinationFindings } from './combination.ts';
@@ -53,7 +53,7 @@ function* checking(
   at: number,
   knowledge: DrugKnowledge,
 ): Steps<Checked> {
-  const context = given.filter((resource) => !isOwnOutput(resource));
+  const context = withoutOwnOutput(given);
   const pool = medications([...context, ...drafts]);
   const orders = drafts.filter(isOrdered);
   const ordered: Taken[] = [];

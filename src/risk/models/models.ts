@@ -21,7 +21,7 @@ import {
   readModelFile,
   type Schemas,
 } from '../manifest.ts';
-import { isOwnOutput } from '../own-output.ts';
+import { withoutOwnOutput } from '../own-output.ts';
 import { assessScore, rescoredFile } from '../scores/score.ts';
 import { keptScore, loadScores, type Score } from '../scores/score-file.ts';
 import { isFallback } from '../scores/stand-ins.ts';
@@ -271,7 +271,7 @@ export async function loadModels(folder: string, options: ModelOptions): Promise
     cards: loadCards(folder, schemas, knowledge),
     knowledge,
     async assess(modelId, given, deadlineAt) {
-      const evidence = { ...given, resources: given.resources.filter((resource) => !isOwnOutput(resource)) };
+      const evidence = { ...given, resources: withoutOwnOutput(given.resources) };
       const score = scores.get(modelId);
       if (score !== undefined) return assessScore(score, evidence, knowledge, scores);
       const entry = entries.get(modelId);

@@ -6,7 +6,7 @@ import { readFeature } from '../features/features.ts';
 import { type Feature, LOINC, textOf } from '../features/observation.ts';
 import type { Knowledge } from '../features/pick.ts';
 import { type EsiTable, type FeatureSpec, loadSchemas, readChecked } from '../manifest.ts';
-import { isOwnOutput } from '../own-output.ts';
+import { withoutOwnOutput } from '../own-output.ts';
 import { type Complaints, complaintsOf } from './complaint.ts';
 import { decideEsi, type EsiDecision, type EsiEdition, type EsiFacts, type ExpectedResources } from './esi.ts';
 import { expectedResources, interventions, recentOrders } from './expected-resources.ts';
@@ -229,8 +229,9 @@ export function triageOf(table: EsiTable, knowledge: Knowledge): Triage {
       return asked && decideEsi(facts, asked);
     },
     assess(evidence) {
-      const recorded = evidence.resources.filter((resource) => !isOwnOutput(resource));
-      const whole = { ...evidence, resources: [...recorded, ...answersAsObservations(recorded)] };
+      const recorded = withoutOwnOutput(evidence.resources);
+      const answers = answersAsObservations(recorded);
+      const whole = { ...evidence, resources: answers.length === 0 ? recorded : [...recorded, ...answers] };
       const { facts, features, complaints } = factsOf(whole, edition, knowledge, sets);
       const used = features
         .filter(([, { value }]) => !Number.isNaN(value))
