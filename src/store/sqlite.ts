@@ -25,6 +25,7 @@ import { Dictionary } from './sqlite/dictionary.ts';
 import type { Total } from './sqlite/estimate.ts';
 import { isShut } from './sqlite/journal.ts';
 import { keyedPage, readKeyed } from './sqlite/keyed.ts';
+import { unavailable } from './sqlite/refusal.ts';
 import {
   indexIsCurrent,
   indexPage,
@@ -212,6 +213,7 @@ export class SqliteReader implements AttachedStore {
 
   async ping(): Promise<void> {
     if (isShut(this.fresh()) !== undefined) throw new StoreError('unavailable', 'The store is shut while it is moved.');
+    if (this.writer.signals.damaged) throw unavailable('A page of the database is damaged.', 'SQLITE_CORRUPT');
     await this.writer.ask({ op: 'ping' });
   }
 

@@ -81,11 +81,17 @@ export function createLog({ level, vocabulary, now, output }: LogOptions): Log {
   };
 }
 
-/** Class and code of an error; both are checked like every field. */
+/** Class and code of an error, or of what caused it; both are checked like every field. */
 function described(error: unknown): LogFields {
   if (!(error instanceof Error)) return { errorClass: typeof error };
+  const code = codeOf(error) ?? codeOf(error.cause);
+  return { errorClass: error.name, ...(code === undefined ? {} : { errorCode: code }) };
+}
+
+function codeOf(error: unknown): string | undefined {
+  if (!(error instanceof Error)) return undefined;
   const code = 'code' in error ? error.code : 'kind' in error ? error.kind : undefined;
-  return { errorClass: error.name, ...(typeof code === 'string' ? { errorCode: code } : {}) };
+  return typeof code === 'string' ? code : undefined;
 }
 
 /**

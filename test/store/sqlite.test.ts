@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import type { IndexEntry, Predicate } from '../../src/fhir/search/algebra.ts';
 import { StoreError } from '../../src/store/port.ts';
+import { codeOf } from '../../src/store/sqlite/refusal.ts';
 import { connect } from '../../src/store/sqlite/schema.ts';
 import { followSqlite, moveSqlite } from '../../src/store/sqlite/transfer.ts';
 import { attachSqlite, openSqlite, type SqliteOptions, type SqliteStore } from '../../src/store/sqlite.ts';
@@ -230,6 +231,7 @@ test('sqlite: a full disk refuses the whole group, leaves nothing half, and work
     const reason: unknown = 'reason' in rest ? rest.reason : undefined;
     assert.equal(status, 'rejected');
     assert.ok(reason instanceof StoreError && reason.reason === 'unavailable');
+    assert.equal(codeOf(reason.cause), 'SQLITE_FULL', 'what the log says of it');
   }
   assert.equal(await store.count({ type: 'Patient', where: { kind: 'all' }, sort: [], principal: '' }), 1);
   assert.equal((await store.read({ type: 'Patient', id: 'first' }))?.version, 1, 'reads go on');
@@ -238,6 +240,28 @@ test('sqlite: a full disk refuses the whole group, leaves nothing half, and work
   assert.ok(result.ok);
   assert.deepEqual(result.auditIds, ['1-2-1'], 'no gap');
   assert.deepEqual(store.verifyAudit(), { rows: 2, broken: undefined });
+});
+
+test('sqlite: a damaged page makes its reads unavailable, with the code for the log, and the store not ready', async (context) => {
+  const first = await open(context);
+  const folder = folderOf(first);
+  const held = { type: 'Patient', id: 'damaged' };
+  const others = Array.from({ length: 300 }, (_, index) => put('Patient', `other-${index}`));
+  assert.ok((await first.commit({ commands: [put('Patient', 'damaged'), ...others], audit: [] })).ok);
+  await first.close();
+  const file = join(folder, 'firewatch.db');
+  const bytes = readFileSync(file);
+  const size = bytes.readUInt16BE(16);
+  const at = bytes.indexOf('"id":"damaged"');
+  assert.ok(at > size, 'control');
+  writeFileSync(file, bytes.fill(0xff, at - (at % size), at - (at % size) + size));
+  const store = await openSqlite(options(folder));
+  context.after(() => store.close());
+  await store.ping();
+  const damage = (error: unknown) =>
+    error instanceof StoreError && error.reason === 'unavailable' && codeOf(error.cause) === 'SQLITE_CORRUPT';
+  await assert.rejects(store.read(held), damage);
+  await assert.rejects(store.ping(), damage);
 });
 
 test('sqlite: a second connection writes through the same writer and sees what was acknowledged', async (context) => {

@@ -102,6 +102,11 @@ test('a failure tells class, code and positions, never the message', () => {
   assert.doesNotMatch(JSON.stringify(line), /Canary|race/);
 });
 
+test('a failure without a code tells that of its cause', () => {
+  const cause = Object.assign(new Error('x'), { code: 'SQLITE_FULL' });
+  assert.equal(one((log) => log.failure('request-failed', new Error('y', { cause }))).errorCode, 'SQLITE_FULL');
+});
+
 const hostileErrors: readonly [why: string, error: unknown][] = [
   ['a message that looks like a frame', new Error('x\n    at canary (src/canary.ts:1:1)')],
   [
@@ -116,7 +121,7 @@ const hostileErrors: readonly [why: string, error: unknown][] = [
   ],
   ['a thrown text', 'canary'],
   ['a thrown object', { canary: 'canary' }],
-  ['a cause', new Error('a', { cause: new Error('canary') })],
+  ['a cause', new Error('a', { cause: Object.assign(new Error('canary'), { code: 'canary' }) })],
 ];
 for (const [why, error] of hostileErrors)
   test(`nothing of the error leaks: ${why}`, () => {

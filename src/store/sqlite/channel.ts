@@ -11,6 +11,7 @@ import {
   type WireRequest,
   wireRequest,
 } from './message.ts';
+import { REFUSALS, unavailable } from './refusal.ts';
 import { Signals } from './snapshot.ts';
 
 interface Waiting {
@@ -115,7 +116,7 @@ export class WriterChannel {
       this.#keepFacets(request);
       resolve(done(request, a, b, c));
     } else if (status === STATUS.conflict) resolve({ ok: false, reason: 'conflict', command: a });
-    else if (status === STATUS.unavailable) reject(new StoreError('unavailable', 'Nothing could be made durable.'));
+    else if (status === STATUS.unavailable) reject(unavailable('Nothing could be made durable.', REFUSALS[a] ?? ''));
     else if (status === STATUS.tooCostly)
       reject(new StoreError('too-costly', 'A precondition costs too much to judge.'));
     else reject(new TypeError('The writer could not apply the commit request.'));

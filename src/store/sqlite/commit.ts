@@ -6,6 +6,7 @@ import { MintingDictionary } from './dictionary.ts';
 import { KeyedValues } from './keyed.ts';
 import { OUTCOME_WIDTH, type ReindexRow, STATUS, type WireCommand, type WireRequest } from './message.ts';
 import { Purger } from './purge.ts';
+import { codeOf, refusalOf } from './refusal.ts';
 import { PendingRows } from './rows.ts';
 import { type Connection, TYPE_SPAN } from './schema.ts';
 import { Searcher } from './search.ts';
@@ -27,12 +28,6 @@ interface Current {
 
 /** Codes after which the page cache cannot be trusted: the process must end and recover from the file. */
 const FATAL = new Set(['SQLITE_IOERR_FSYNC', 'SQLITE_IOERR_DIR_FSYNC', 'SQLITE_CORRUPT', 'SQLITE_NOTADB']);
-/** Codes that say the machine refuses, not that a request is wrong; triggers are those of a move, see journal.ts. */
-const REFUSED = /^SQLITE_(FULL|IOERR|BUSY|LOCKED|NOMEM|READONLY|CANTOPEN|PROTOCOL|CONSTRAINT_TRIGGER)/;
-
-function codeOf(error: unknown): string {
-  return error instanceof Error && 'code' in error ? String(error.code) : '';
-}
 
 /** True when the process must not go on with this file. */
 export function isFatal(error: unknown): boolean {
@@ -90,7 +85,8 @@ export class Committer {
       return this.#transaction(() => requests.map((request) => this.#request(request)));
     } catch (error) {
       if (isFatal(error)) throw error;
-      if (REFUSED.test(codeOf(error))) return requests.map(() => [STATUS.unavailable, 0, 0, 0]);
+      const refusal = refusalOf(error);
+      if (refusal >= 0) return requests.map(() => [STATUS.unavailable, refusal, 0, 0]);
       if (requests.length === 1) return [[STATUS.failed, 0, 0, 0]];
       // One request is at fault: repeated one by one, only that one fails.
       return requests.flatMap((request) => this.group([request]));

@@ -3,6 +3,7 @@ import { closeSync, existsSync, openSync } from 'node:fs';
 import { join } from 'node:path';
 import Database from 'better-sqlite3-multiple-ciphers';
 import { StoreError } from '../port.ts';
+import { REFUSALS, refusalOf } from './refusal.ts';
 
 export type Connection = Database.Database;
 export type Bound = string | number | Buffer | null;
@@ -139,9 +140,12 @@ export function connect({ folder, key }: Place, cacheMb = 64): Connection {
   } catch (cause) {
     connection.close();
     if (cause instanceof StoreError) throw cause;
-    throw new StoreError('unavailable', 'The database cannot be opened: wrong key, or not a Firewatch file.', {
-      cause,
-    });
+    const refusal = refusalOf(cause);
+    const why =
+      refusal < 0
+        ? 'wrong key, or not a Firewatch file'
+        : `${REFUSALS[refusal]}; this account must be able to write to ${folder}`;
+    throw new StoreError('unavailable', `The database cannot be opened: ${why}.`, { cause });
   }
 }
 

@@ -2,20 +2,22 @@
  * One read transaction of a connection, kept open over many reads. Each new one after any commit, also of audit rows alone, makes SQLite
  * drop the connection's page cache; so it is renewed only when data was committed since, when it is old, or when audit rows are read.
  */
+import { StoreError } from '../port.ts';
+import { isDamage, refusalOf } from './refusal.ts';
 import type { Statements } from './sql.ts';
 
 /** Oldest snapshot, ms: a bound on how long the log waits to be emptied. */
 export const OLDEST_MS = 40;
 
-/** Places in the shared memory. `commits`: raised by the writer between a commit of data and its answer. `emptying`: 1 while the log waits for readers. */
-const PLACE = { commits: 0, emptying: 1 } as const;
+/** Places in the shared memory. `commits`: raised by the writer between a commit of data and its answer. `emptying`: 1 while the log waits for readers. `damaged`: 1 from the first page on that is not what was written. */
+const PLACE = { commits: 0, emptying: 1, damaged: 2 } as const;
 
 /** Shared by every thread of one store. */
 export class Signals {
   readonly buffer: SharedArrayBuffer;
   readonly #cells: Int32Array;
 
-  constructor(buffer = new SharedArrayBuffer(8)) {
+  constructor(buffer = new SharedArrayBuffer(12)) {
     this.buffer = buffer;
     this.#cells = new Int32Array(buffer);
   }
@@ -32,6 +34,12 @@ export class Signals {
   }
   set emptying(on: boolean) {
     Atomics.store(this.#cells, PLACE.emptying, on ? 1 : 0);
+  }
+  get damaged(): boolean {
+    return Atomics.load(this.#cells, PLACE.damaged) !== 0;
+  }
+  set damaged(on: boolean) {
+    Atomics.store(this.#cells, PLACE.damaged, on ? 1 : 0);
   }
 }
 
@@ -76,6 +84,10 @@ export class Snapshot {
       const result = work();
       done = true;
       return result;
+    } catch (error) {
+      if (isDamage(error)) this.#signals.damaged = true;
+      if (!isDamage(error) && refusalOf(error) < 0) throw error;
+      throw new StoreError('unavailable', 'The database cannot be read.', { cause: error });
     } finally {
       if (!done || this.#signals.emptying) this.end();
     }
@@ -101,9 +113,16 @@ export class Snapshot {
     this.end();
   }
 
-  /** No statement of the connection may be half-way: all are read to their end at once. */
+  /** No statement of the connection may be half-way: all are read to their end at once. After a damaged page a COMMIT fails too. */
   end(): void {
-    if (this.#statements.connection.inTransaction) this.#statements.run('COMMIT');
+    const { connection } = this.#statements;
+    if (!connection.inTransaction) return;
+    try {
+      this.#statements.run('COMMIT');
+    } catch (error) {
+      if (!isDamage(error)) throw error;
+      if (connection.inTransaction) connection.exec('ROLLBACK');
+    }
   }
 
   close(): void {
