@@ -8,7 +8,7 @@ import type { JobProgress, JobRun } from '../jobs/run.ts';
 import type { Purged, PurgeJob, PurgeResult } from '../rest/jobs/purge.ts';
 import { holdPlan, noHold } from '../rest/privacy/legal-hold.ts';
 import { type AuditRow, type Command, FORGOTTEN, type ResourceStore, type StoredVersion } from '../store/port.ts';
-import { beside, binariesIn, usersOf } from './beside.ts';
+import { beside, binariesIn, type Looking, usersOf } from './beside.ts';
 import { type TraceSpace, traceCommands } from './traces.ts';
 
 export interface PurgeTools {
@@ -78,8 +78,20 @@ const NOTHING: Purged = { resources: 0, versions: 0, shared: [] };
 async function finish(run: PurgeRun, said: PurgeSaid, persons: ReadonlySet<string>, tools: PurgeTools) {
   const traces = persons.size === 0 ? [] : await traceCommands(persons, tools.spaces, tools.store, tools.pause);
   if (traces.length > 0) await tools.store.commit({ commands: traces, audit: [] });
+  if (persons.size > 0) await removeLate(persons, tools);
   await run.save({ percent: MOST_PERCENT, said });
   return true;
+}
+
+/** Devices and Tasks that came between the last look and the commit: nothing that names a patient can come after it. @throws Error after too many lost races */
+async function removeLate(persons: ReadonlySet<string>, { store, audit }: PurgeTools): Promise<void> {
+  for (let count = 0; count < TRIES; count++) {
+    const { gone } = await beside(persons, new Set(), { binaries: new Map(), users: new Map() }, lookingIn(store));
+    if (gone.length === 0) return;
+    const commands = gone.map(({ key, version }): Command => ({ op: 'purge', key, version }));
+    if ((await store.commit({ commands, audit: [audit([...persons])] })).ok) return;
+  }
+  throw new Error('What names the patient changed too often while it was to be purged.');
 }
 
 interface Found {
@@ -169,13 +181,18 @@ async function decided(persons: ReadonlySet<string>, { keys, binaries, users }: 
     versions += old.length;
     if (old.length > 0) parts.push({ op: 'purge', key, version, versions: [...new Set(old)] });
   }
-  const search = async (type: string, where: Predicate) => matchesOf(store, type, where);
-  const read = (type: string, id: string) => store.read({ type, id });
-  const also = await beside(persons, new Set(whole.keys()), { binaries, users }, { search, read });
+  const also = await beside(persons, new Set(whole.keys()), { binaries, users }, lookingIn(store));
   for (const { key, version } of also.gone) whole.set(`${key.type}/${key.id}`, { op: 'purge', key, version });
   shared.push(...also.shared);
   const purged: Purged = { resources: whole.size, versions, shared };
   return { commands: [...whole.values(), ...parts], purged };
+}
+
+function lookingIn(store: ResourceStore): Looking {
+  return {
+    search: (type, where) => matchesOf(store, type, where),
+    read: (type, id) => store.read({ type, id }),
+  };
 }
 
 const PAGE = 200;

@@ -93,7 +93,9 @@ export type Command =
    * mapping, rows about them their `erasable`, agents facets that name them as a user those entries.
    * `keyed(FORGOTTEN, patient)` is `value` afterwards.
    */
-  | { readonly op: 'forget'; readonly patients: readonly string[]; readonly through: number; readonly value: string };
+  | { readonly op: 'forget'; readonly patients: readonly string[]; readonly through: number; readonly value: string }
+  /** None of these patients is forgotten; judged inside the commit. What names a patient without being about them stands on it. */
+  | { readonly op: 'unforgotten'; readonly patients: readonly string[] };
 
 /** Space of the keyed values that `forget` sets: the patients who are forgotten. No `set` may name it. */
 export const FORGOTTEN = 'forgotten';

@@ -3,11 +3,12 @@ import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { jobRun } from '../../src/jobs/run.ts';
 import { type PurgeProgress, type PurgeSaid, type PurgeTools, runPurge } from '../../src/privacy/purge.ts';
+import { answer } from '../../src/rest/interact.ts';
 import type { PurgeJob, PurgeResult } from '../../src/rest/jobs/purge.ts';
 import { localCaller, localFacts } from '../../src/rest/permission/caller.ts';
-import type { CommitRequest } from '../../src/store/port.ts';
+import type { CommitRequest, ResourceStore } from '../../src/store/port.ts';
 import { type EngineWorld, engineWorld } from '../rest/engine-world.ts';
-import { json } from '../world.ts';
+import { json, world } from '../world.ts';
 
 const LOCAL = localCaller(localFacts('purge-1', '127.0.0.1'));
 const subject = { reference: 'Patient/p' };
@@ -77,6 +78,25 @@ async function statuses(engine: EngineWorld, paths: readonly string[]): Promise<
   const found: Record<string, number> = {};
   for (const path of paths) found[path] = (await engine.send('GET', path)).status;
   return found;
+}
+
+/** A store whose first commit lets `first` happen before it. */
+function beforeCommit(store: ResourceStore, first: () => Promise<void>): ResourceStore {
+  let done = false;
+  const commit = async (request: CommitRequest) => {
+    if (!done) {
+      done = true;
+      await first();
+    }
+    return store.commit(request);
+  };
+  return new Proxy(store, {
+    get: (target, name) => {
+      if (name === 'commit') return commit;
+      const member: unknown = Reflect.get(target, name);
+      return typeof member === 'function' ? member.bind(target) : member;
+    },
+  });
 }
 
 test('privacy@purge-record: current, superseded and deleted versions go, of every kind; another patient stays', async (context) => {
@@ -268,25 +288,33 @@ test('privacy@purge-hold: the register of erasures asks for no hold', async (con
 
 test('privacy@purge-race: a version written between the look and the commit goes too', async (context) => {
   const engine = await filled(context);
-  let written = false;
-  const commit = async (request: CommitRequest) => {
-    if (!written) {
-      written = true;
-      assert.equal((await engine.send('PUT', '/Observation/late', { body: observation('late', subject) })).status, 201);
-      assert.equal((await engine.send('PUT', '/Observation/mine', { body: observation('mine', other) })).status, 200);
-    }
-    return engine.store.commit(request);
-  };
-  const store = new Proxy(engine.store, {
-    get: (target, name) => {
-      if (name === 'commit') return commit;
-      const member: unknown = Reflect.get(target, name);
-      return typeof member === 'function' ? member.bind(target) : member;
-    },
+  const store = beforeCommit(engine.store, async () => {
+    assert.equal((await engine.send('PUT', '/Observation/late', { body: observation('late', subject) })).status, 201);
+    assert.equal((await engine.send('PUT', '/Observation/mine', { body: observation('mine', other) })).status, 200);
   });
   await purged(engine, { store });
   const paths = ['/Observation/late', '/Patient/p', '/Observation/mine', '/Observation/mine/_history/1'];
   assert.deepEqual(Object.values(await statuses(engine, paths)), [404, 404, 200, 404]);
+});
+
+test('privacy@purge-race: what names the patient outside of the compartment comes before the purge and goes, or is refused', async (context) => {
+  for (const [why, name] of NAMING) {
+    const engine = await filled(context);
+    const body = name(subject);
+    const path = `/${String('resourceType' in body && body.resourceType)}`;
+    const late = { ...engine.context, store: beforeCommit(engine.store, async () => void (await purged(engine))) };
+    const { wire } = world();
+    const answered = await answer(wire('POST', path, { body }), localCaller(localFacts('late', '127.0.0.1')), late);
+    assert.equal(answered.status, 422, `${why}: ${answered.body}`);
+    assert.match(answered.body ?? '', /was erased/);
+  }
+  const engine = await filled(context);
+  const task = { ...{ resourceType: 'Task', id: 'late', status: 'requested', intent: 'order' }, for: subject };
+  const store = beforeCommit(engine.store, async () => {
+    assert.equal((await engine.send('PUT', '/Task/late', { body: task })).status, 201);
+  });
+  await purged(engine, { store });
+  assert.deepEqual(Object.values(await statuses(engine, ['/Task/late', '/Patient/p'])), [404, 404]);
 });
 
 test('privacy@purge-stop: stopped at any step it has changed nothing; run again it is done', async (context) => {

@@ -79,6 +79,7 @@ export class MemoryStore implements ResourceStore {
       undo.push(() => this.#kept.delete(key));
       return true;
     }
+    if (command.op === 'unforgotten') return true;
     if (command.op === 'set' || command.op === 'purge' || command.op === 'forget')
       throw new TypeError('No interaction sets values or purges.');
     const name = label(command.key);

@@ -121,6 +121,32 @@ export function purgeContract(engine: string, open: OpenStore): void {
     ok(await store.commit({ commands: [about('a', 1, ['pp']), about('b', 1, [])], audit: [] }));
   });
 
+  specify(
+    'unforgotten: what names a patient is committed before `forget`, or conflicts, also in one race',
+    async (store) => {
+      const unforgotten = (...patients: readonly string[]) => ({ op: 'unforgotten', patients }) as const;
+      const named = (id: string, ...patients: readonly string[]) => ({
+        commands: [unforgotten(...patients), about(id, 1, [])],
+        audit: [auditRow(id)],
+      });
+      ok(await store.commit(named('before', 'p', 'q')));
+      const [racing, , late] = await Promise.all([
+        store.commit(named('racing', 'p')),
+        store.commit({ commands: [forget('p', Number.MAX_SAFE_INTEGER)], audit: [] }),
+        store.commit(named('late', 'p')),
+      ]);
+      assert.deepEqual([racing?.ok, late?.ok], [true, false], 'in the order they were asked for');
+      assert.equal((await store.commit(named('after', 'q', 'p'))).ok, false);
+      assert.equal(
+        (await store.commit({ commands: [unforgotten('p')], audit: [auditRow('x')] })).ok,
+        false,
+        'audit only',
+      );
+      assert.equal(await store.read({ type: 'Observation', id: 'late' }), undefined);
+      ok(await store.commit(named('others', 'q', 'pp')));
+    },
+  );
+
   specify('forget: the audit keeps its rows and loses who they are about', async (store) => {
     const told = (bytes: string, patient: string) => ({ ...auditRow(bytes, { patient }), erasable: '{"t":"salt"}' });
     ok(await store.commit({ commands: [], audit: [told('1', 'p'), told('2', 'q')] }));

@@ -50,7 +50,7 @@ export interface Change {
   /** The caller may read the version as it is after the change, so that it may be answered. */
   readonly told: boolean;
   readonly patients: readonly string[];
-  /** Patients it refers to whom the store does not judge: whether they are forgotten is asked. */
+  /** Patients it refers to without being about them: whether they are forgotten the commit judges. */
   readonly named: readonly string[];
   /** An AuditEvent a client sent: a row of the audit log, never a resource row. */
   readonly posted: AuditRow | undefined;

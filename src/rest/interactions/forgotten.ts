@@ -3,28 +3,20 @@ import { fhirError } from '../../fhir/outcome.ts';
 import { isJsonObject, type Json, type Resource } from '../../fhir/resource.ts';
 import { PATIENT } from '../../fhir/search/person.ts';
 import { localReference } from '../../fhir/search/value.ts';
-import { FORGOTTEN } from '../../store/port.ts';
+import { type Command, FORGOTTEN } from '../../store/port.ts';
 import type { RestContext } from '../context.ts';
 import type { Change } from './change.ts';
 
+/** What changes stand on that name patients without being about them: the store judges it inside the commit, as it does whom they are about. */
+export function namesNobodyForgotten(changes: readonly Change[]): readonly Command[] {
+  const patients = [...new Set(changes.flatMap(({ named }) => named))];
+  return patients.length === 0 ? [] : [{ op: 'unforgotten', patients }];
+}
+
 /** After a lost race only, so that writes pay nothing. @throws FhirError `business-rule` (422) */
-export async function assertNotForgotten(changes: readonly Change[], context: RestContext): Promise<void> {
-  await assertNone(
-    changes.flatMap(({ command }) => (command?.op === 'put' ? command.patients : [])),
-    context,
-  );
-}
-
-/** Before the commit: of those whom the store does not judge itself. @throws FhirError `business-rule` (422) */
-export async function assertNamesNobodyForgotten(changes: readonly Change[], context: RestContext): Promise<void> {
-  await assertNone(
-    changes.flatMap(({ named }) => named),
-    context,
-  );
-}
-
-async function assertNone(patients: readonly string[], { store }: RestContext): Promise<void> {
-  for (const patient of new Set(patients)) {
+export async function assertNotForgotten(changes: readonly Change[], { store }: RestContext): Promise<void> {
+  const about = changes.flatMap(({ command }) => (command?.op === 'put' ? command.patients : []));
+  for (const patient of new Set([...about, ...changes.flatMap(({ named }) => named)])) {
     if ((await store.keyed(FORGOTTEN, patient)) !== undefined) {
       throw fhirError('business-rule', `\`Patient/${patient}\` was erased: nothing can be written about it again.`);
     }

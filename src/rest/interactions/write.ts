@@ -12,7 +12,7 @@ import { assertSeesAll, heldFor, seesAll, unknown } from '../permission/permissi
 import type { FhirRequest } from '../request.ts';
 import { accessOf, answer, assertPreconditions, type Change, deletion, put, unchanged } from './change.ts';
 import { criteriaOf, deletable, matched, single } from './conditional.ts';
-import { assertNamesNobodyForgotten, assertNotForgotten } from './forgotten.ts';
+import { assertNotForgotten, namesNobodyForgotten } from './forgotten.ts';
 import { integrityOf } from './integrity.ts';
 import { isDefinition, soleClaims } from './parameter-claim.ts';
 import { provenanceChange, provenanceOf } from './provenance.ts';
@@ -57,11 +57,10 @@ export async function committed(
     const { changes, expects, access } = await decide();
     const said = provenance && (await provenanceChange(provenance, changes, caller, context));
     const all = said === undefined ? changes : [...changes, said];
-    await assertNamesNobodyForgotten(all, context);
     const holds = changes.flatMap(({ expect }) => expect ?? []);
     const stands = [...(await integrityOf(all, caller, context)), ...(await soleClaims(changes, caller, context))];
     const also = all.flatMap((change) => change.also);
-    const commands = [...expects, ...holds, ...stands, ...ordered(all), ...also];
+    const commands = [...expects, ...holds, ...namesNobodyForgotten(all), ...stands, ...ordered(all), ...also];
     const entries = access === undefined ? all.map(accessOf) : [access];
     const status = envelope === undefined ? (changes[0]?.status ?? 204) : 200;
     const row = context.audit({ caller, entries, status, ...(envelope === undefined ? {} : { envelope }) });

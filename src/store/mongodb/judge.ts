@@ -95,6 +95,9 @@ export class Judge {
           await flush();
           if (await this.#isAbout(command)) return index;
           break;
+        case 'unforgotten':
+          if (this.#forgotten.some(command.patients)) return index;
+          break;
         case 'hold':
         case 'purge':
           if (command.version !== (within.get(labelOf(command)) ?? this.#current.get(labelOf(command)))?.version) {

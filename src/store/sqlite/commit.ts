@@ -160,6 +160,11 @@ export class Committer {
         found.push(undefined);
         continue;
       }
+      if (command[0] === 'unforgotten') {
+        if (this.#purger.isForgotten(command[1])) return index;
+        found.push(undefined);
+        continue;
+      }
       if (command[0] === 'put' && this.#purger.isForgotten(command[8])) return index;
       const [, type, id, version] = command;
       const key = `${type}/${id}`;

@@ -48,7 +48,8 @@ export type WireCommand =
     ]
   /** `versions`: null for all. */
   | readonly [op: 'purge', type: string, id: string, version: number, versions: readonly number[] | null]
-  | readonly [op: 'forget', patients: readonly string[], through: number, value: string];
+  | readonly [op: 'forget', patients: readonly string[], through: number, value: string]
+  | readonly [op: 'unforgotten', patients: string];
 /** A facet's entries are left out once the writer is known to have it. */
 export type WireFacet = readonly [key: string, entries?: readonly WireEntry[]];
 export interface WireAudit {
@@ -136,6 +137,8 @@ function wireCommand(command: Command): WireCommand {
       return ['purge', command.key.type, command.key.id, command.version, command.versions ?? null];
     case 'forget':
       return ['forget', command.patients, command.through, command.value];
+    case 'unforgotten':
+      return ['unforgotten', command.patients.join(' ')];
     case 'set': {
       if (command.space === FORGOTTEN) throw new TypeError('Only `forget` says who is forgotten.');
       const { space, key, value, expect, expiresAt } = command;

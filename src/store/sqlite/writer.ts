@@ -4,7 +4,14 @@
  */
 import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
 import { type Clock, Committer, flatOutcome, isFatal } from './commit.ts';
-import { decodeRequests, type FromWriter, type ReindexRow, type ToWriter, type WireRequest } from './message.ts';
+import {
+  decodeRequests,
+  type FromWriter,
+  type ReindexRow,
+  type ToWriter,
+  type WireCommand,
+  type WireRequest,
+} from './message.ts';
 import { connect, type Place } from './schema.ts';
 import { Signals } from './snapshot.ts';
 
@@ -35,9 +42,11 @@ interface Waiting {
   readonly request: WireRequest;
 }
 
+const UNCHANGING: ReadonlySet<WireCommand[0]> = new Set(['expect', 'hold', 'unforgotten', 'set']);
+
 /** Readers of data need not see a request of audit rows and `set` values alone: who reads those asks for the newest state. */
 function changesData({ commands }: WireRequest): boolean {
-  return commands.some(([op]) => op !== 'expect' && op !== 'hold' && op !== 'set');
+  return commands.some(([op]) => !UNCHANGING.has(op));
 }
 
 export class Writer {
