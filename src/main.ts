@@ -2,6 +2,7 @@
 /** Command line. Decides nothing: reads the configuration, builds the system, shows progress, listens, drains on SIGTERM. */
 import { Command } from 'commander';
 import { authorizationCommands } from './commands/authorization.ts';
+import { backupCommand } from './commands/backup.ts';
 import { dataKeyCommand } from './commands/data-key.ts';
 import { explainCommand } from './commands/explain.ts';
 import { feedbackReport, type ReportOptions } from './commands/feedback-report.ts';
@@ -10,6 +11,7 @@ import { migrateCommand } from './commands/migrate.ts';
 import { modelCommands } from './commands/model.ts';
 import { privacyCommands } from './commands/privacy.ts';
 import { progressBar } from './commands/progress.ts';
+import { restoreCommand } from './commands/restore.ts';
 import { judgeDays } from './commands/surveillance.ts';
 import { upgradeCommand } from './commands/upgrade.ts';
 import { verifyAuditCommand } from './commands/verify-audit.ts';
@@ -71,6 +73,8 @@ explainCommand(program);
 modelCommands(program);
 privacyCommands(program);
 migrateCommand(program);
+backupCommand(program);
+restoreCommand(program);
 authorizationCommands(program);
 upgradeCommand(program);
 dataKeyCommand(program);

@@ -21,6 +21,7 @@ import { fhirHandler } from './http/fhir.ts';
 import { type Drift, modelDrift } from './model-drift.ts';
 import { openAttestation } from './open/attestation.ts';
 import { openAccess, withOauth } from './open/authorization.ts';
+import { watchBackups } from './open/backup-watch.ts';
 import { countedBy, countedModels } from './open/counted.ts';
 import { openDuties } from './open/duties.ts';
 import { watchEmergencies } from './open/emergency-watch.ts';
@@ -282,6 +283,7 @@ export async function buildSystem(
   const drift = modelDrift({ ...ambient, models, folder, store, seal: aesSeal(secret), answer: heavy.answer });
   const modelStates = countedModels(models, drift, metrics);
   const emergencies = watchEmergencies(config, { current: () => live.current, duties, metrics, log });
+  const backups = watchBackups(config, { current: () => live.current, metrics, log });
   let listening = false;
   const bodyLimitBytes = config.BODY_LIMIT_MB * 1_048_576;
   const app = httpApp({
@@ -346,6 +348,7 @@ export async function buildSystem(
       unfollow();
       const inOrder = [
         emergencies,
+        backups,
         monitoring,
         subscriptions,
         surveillance,

@@ -133,6 +133,8 @@ const PATTERNS: Readonly<Record<string, Pattern>> = {
   'client-change': security(ALERT, dicom('110129', 'Security Configuration')),
   'key-change': security(ALERT, dicom('110129', 'Security Configuration')),
   'user-change': security(ALERT, dicom('110137', 'User Security Attributes Changed')),
+  backup: { ...security(dicom('110106', 'Export'), own('backup')), action: 'R' },
+  restore: { ...security(dicom('110107', 'Import'), own('restore')), action: 'C' },
   'emergency-stop': { ...security(ALERT, dicom('110138', 'Emergency Override Stopped')), hasPurpose: true },
   'application-start': activity(dicom('110120', 'Application Start')),
   'application-stop': activity(dicom('110121', 'Application Stop')),

@@ -165,7 +165,11 @@ export class Monitor {
       const page = await store.changes(this.#read, PAGE);
       for (const version of page) await this.#take(version, store);
       this.#work();
-      if (page.length === 0) break;
+      if (page.length === 0) {
+        // Sequences that hold nothing any more, or never did, have been read too.
+        this.#read = Math.max(this.#read, this.#latest);
+        break;
+      }
     }
     if (this.#lowest() - this.#cursor >= LAG && this.#working.size === 0) {
       const lowest = this.#lowest();

@@ -21,6 +21,10 @@ const GAUGES = {
     help: 'Reviews of emergency access that are open, and those of them that are overdue; by the process that does the background work.',
     labels: ['state'],
   },
+  firewatch_backup_timestamp_seconds: {
+    help: 'When the last backup of this data folder was taken (`firewatch backup`), seconds since 1970; none before the first.',
+    labels: [],
+  },
 } as const satisfies Record<string, { readonly help: string; readonly labels: readonly string[] }>;
 export type Gauge = keyof typeof GAUGES;
 type GaugeLabels<Name extends Gauge> = Readonly<Record<(typeof GAUGES)[Name]['labels'][number], string>>;
@@ -53,7 +57,7 @@ export class Metrics {
   text(): string {
     const gauges = Object.entries(GAUGES).map(([name, { help }]) => {
       const lines = (this.#read.get(name)?.() ?? []).map(
-        ({ labels, value }) => `${name}{${labelText(labels)}} ${value}\n`,
+        ({ labels, value }) => `${name}${labelled(labels)} ${value}\n`,
       );
       return `# HELP ${name} ${help}\n# TYPE ${name} gauge\n${lines.join('')}`;
     });
@@ -70,6 +74,9 @@ export class Metrics {
       .join('');
   }
 }
+
+const labelled = (labels: Readonly<Record<string, string>>): string =>
+  Object.keys(labels).length === 0 ? '' : `{${labelText(labels)}}`;
 
 const labelText = (labels: Readonly<Record<string, string>>): string =>
   Object.entries(labels)

@@ -9,8 +9,10 @@ import type { PendingRows } from './rows.ts';
 import { CHAIN_SPAN, FACETS, TYPE_SPAN } from './schema.ts';
 import { type Row, type Statements, sql } from './sql.ts';
 
-/** The chain that rows are appended to. Others came from a store of several writers, see transfer.ts; they grow no more. */
+/** The first chain. A restored store begins another, see restore.ts, and others came from a store of several writers, see transfer.ts. Only one grows. */
 export const CHAIN = 1;
+/** Name in `meta` of the chain that rows are appended to; without it, the first. */
+export const GROWING = 'chain';
 /** `audit_event.has`: bit set of what an event has rows for. */
 export const HAS = { subject: 1, entity: 2 } as const;
 const CACHE = 50_000;
@@ -20,6 +22,7 @@ export class AuditAppender {
   readonly #pending: PendingRows;
   readonly #facets = new Map<string, number>();
   readonly #subjects = new Map<string, number>();
+  #chain = CHAIN;
   #sequence = 0;
   #previous: Buffer = CHAIN_START;
 
@@ -35,25 +38,28 @@ export class AuditAppender {
   resume(): number {
     this.#facets.clear();
     this.#subjects.clear();
-    const end = (CHAIN + 1) * CHAIN_SPAN;
-    const row = this.#statements.get(sql`SELECT key, at, hash FROM audit WHERE key < ${end} ORDER BY key DESC LIMIT 1`);
-    const hash = row?.[2];
-    this.#sequence = row === undefined ? 0 : Number(row[0]) - CHAIN * CHAIN_SPAN;
+    this.#chain = this.#statements.number(sql`SELECT value FROM meta WHERE name=${GROWING}`) ?? CHAIN;
+    const start = this.#chain * CHAIN_SPAN;
+    const row = this.#statements.get(
+      sql`SELECT key, hash FROM audit WHERE key > ${start} AND key < ${start + CHAIN_SPAN} ORDER BY key DESC LIMIT 1`,
+    );
+    const hash = row?.[1];
+    this.#sequence = row === undefined ? 0 : Number(row[0]) - start;
     this.#previous = Buffer.isBuffer(hash) ? hash : CHAIN_START;
     return Math.max(0, ...chainsOf(this.#statements).map((chain) => lastAt(this.#statements, chain)));
   }
 
-  /** @returns sequence of the first row; the others follow without gap */
+  /** @returns key of the first row; the others follow without gap */
   append(rows: readonly WireAudit[], at: number): number {
-    const first = this.#sequence + 1;
+    const first = this.#chain * CHAIN_SPAN + this.#sequence + 1;
     for (const row of rows) this.#row(row, at);
     return first;
   }
 
   #row({ form, bytes, erasable, events, subjects }: WireAudit, at: number): void {
     const sequence = ++this.#sequence;
-    const key = CHAIN * CHAIN_SPAN + sequence;
-    this.#previous = chainHash(this.#previous, { chain: CHAIN, sequence, at, form, bytes });
+    const key = this.#chain * CHAIN_SPAN + sequence;
+    this.#previous = chainHash(this.#previous, { chain: this.#chain, sequence, at, form, bytes });
     this.#statements.run('INSERT INTO audit VALUES(?,?,?,?,?,?,?)', [
       key,
       at,

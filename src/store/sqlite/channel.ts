@@ -1,7 +1,6 @@
 /** A thread's way to the writer: requests of one event-loop turn become one message, outcomes find their promises. */
 import { type MessagePort, receiveMessageOnPort } from 'node:worker_threads';
 import { type CommitRequest, type CommitResult, StoreError } from '../port.ts';
-import { CHAIN } from './audit.ts';
 import {
   encodeRequests,
   type FromWriter,
@@ -12,6 +11,7 @@ import {
   wireRequest,
 } from './message.ts';
 import { REFUSALS, unavailable } from './refusal.ts';
+import { CHAIN_SPAN } from './schema.ts';
 import { Signals } from './snapshot.ts';
 
 interface Waiting {
@@ -130,15 +130,16 @@ export class WriterChannel {
   }
 }
 
-/** Sequences of one request follow each other, so the first of each kind says all. */
+/** Sequences of one request follow each other, so the first of each kind says all; that of audit rows with its chain, as their key. */
 function done({ commands, audit }: CommitRequest, at: number, first: number, firstAudit: number): CommitResult {
+  const [chain, sequence] = [Math.floor(firstAudit / CHAIN_SPAN), firstAudit % CHAIN_SPAN];
   const writes = commands.filter((command) => command.op === 'put' || command.op === 'delete');
   return {
     ok: true,
     at,
     versions: writes.map(({ key, version }, index) => ({ key, version, sequence: first + index })),
     auditIds: audit.flatMap(({ events }, row) =>
-      events.map((_event, index) => `${CHAIN}-${firstAudit + row}-${index + 1}`),
+      events.map((_event, index) => `${chain}-${sequence + row}-${index + 1}`),
     ),
   };
 }

@@ -1,6 +1,6 @@
 /** The checkpoint thread: copies the WAL back into the database so that the writer never does. Measured: p99 of a commit 60 ms without it, 15 ms with. */
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
-import { connect, type Place } from './schema.ts';
+import { connect, isBeingCopied, type Place } from './schema.ts';
 import { Signals } from './snapshot.ts';
 
 /** Looks after which pages wait no longer: what is written again meanwhile, as index pages are, is copied once. */
@@ -52,6 +52,8 @@ function start(parent: MessagePort, { everyMs, signals: buffer, ...place }: Chec
       looks = 0;
       const done = checkpoint('PASSIVE', 0);
       if (done === undefined) return;
+      // Whoever copies reads one state to the end: to wait for it would hold the writer in vain.
+      if (done.log > BIG && isBeingCopied(place.folder)) return;
       if (done.log > TOO_BIG) empty(1000);
       else if (done.log > BIG && done.checkpointed === done.log) empty(GAP_MS);
     } catch (error) {

@@ -82,7 +82,7 @@ export type ToWriter =
       readonly done: boolean;
     };
 
-/** One outcome is OUTCOME_WIDTH numbers: request number, status, then (at, first sequence, first audit sequence), (command, 0, 0) of a conflict or (place among REFUSALS, 0, 0). */
+/** One outcome is OUTCOME_WIDTH numbers: request number, status, then (at, first sequence, key of the first audit row), (command, 0, 0) of a conflict or (place among REFUSALS, 0, 0). */
 export const OUTCOME_WIDTH = 5;
 export const STATUS = { done: 0, conflict: 1, unavailable: 2, tooCostly: 3, failed: 4 } as const;
 export type FromWriter =

@@ -117,6 +117,31 @@ function ownFile(folder: string, name: string): string {
   return file;
 }
 
+/** Says what the file is encrypted by; for a connection that has not read yet. */
+function unlock(connection: Connection, key: string | undefined): void {
+  if (key === undefined) return;
+  connection.pragma("cipher='chacha20'");
+  connection.key(Buffer.from(key, 'utf8'));
+}
+
+/**
+ * A connection to a copy of the database that nobody else has open; a rollback journal, since it is one file afterwards.
+ * @throws StoreError `unavailable` when the file cannot be read with this key
+ */
+export function connectCopy(file: string, key: string | undefined): Connection {
+  const connection = new Database(file);
+  try {
+    unlock(connection, key);
+    connection.pragma('synchronous=FULL');
+    connection.pragma('temp_store=MEMORY');
+    connection.prepare('SELECT count(*) FROM sqlite_schema').get();
+    return connection;
+  } catch (cause) {
+    connection.close();
+    throw new StoreError('unavailable', 'It cannot be read: another key, or not a database of Firewatch.', { cause });
+  }
+}
+
 /**
  * A connection with the pragmas every thread shares: WAL, synchronous FULL (asserted), no automatic checkpoint, 5 s busy wait.
  * @throws StoreError `unavailable` when the file cannot be read with this key
@@ -124,10 +149,7 @@ function ownFile(folder: string, name: string): string {
 export function connect({ folder, key }: Place, cacheMb = 64): Connection {
   const connection = new Database(ownFile(folder, 'firewatch.db'), { timeout: 5000 });
   try {
-    if (key !== undefined) {
-      connection.pragma("cipher='chacha20'");
-      connection.key(Buffer.from(key, 'utf8'));
-    }
+    unlock(connection, key);
     connection.pragma('journal_mode=WAL');
     connection.pragma('synchronous=FULL');
     connection.pragma('wal_autocheckpoint=0');
@@ -183,13 +205,43 @@ export function migrate(connection: Connection): void {
  * @throws StoreError `unavailable` when another process holds it
  */
 export function lockFolder(folder: string): Connection {
-  const lock = new Database(ownFile(folder, 'firewatch.lock'), { timeout: 0 });
+  const lock = held(ownFile(folder, 'firewatch.lock'), 0);
+  if (lock !== undefined) return lock;
+  throw new StoreError('unavailable', `The data folder ${folder} is in use by another process.`);
+}
+
+/** An empty database that is locked until closed, or until the process dies; undefined when another holds it. */
+function held(file: string, waitMs: number): Connection | undefined {
+  const lock = new Database(file, { timeout: waitMs });
   try {
     lock.pragma('journal_mode=MEMORY');
     lock.exec('BEGIN EXCLUSIVE');
     return lock;
-  } catch (cause) {
+  } catch (error) {
     lock.close();
-    throw new StoreError('unavailable', `The data folder ${folder} is in use by another process.`, { cause });
+    if (error instanceof Error && 'code' in error && error.code === 'SQLITE_BUSY') return undefined;
+    throw new StoreError('unavailable', `${file} cannot be locked.`, { cause: error });
   }
+}
+
+const COPYING = 'firewatch-copying.lock';
+/** Longer than the checkpoint thread looks. */
+const COPY_WAIT_MS = 2000;
+
+/**
+ * Held by whoever copies the database: the one read transaction of that keeps the log from being emptied, so nobody tries meanwhile.
+ * @throws StoreError `unavailable` when another process copies it
+ */
+export function lockForCopy(folder: string): Connection {
+  const lock = held(ownFile(folder, COPYING), COPY_WAIT_MS);
+  if (lock !== undefined) return lock;
+  throw new StoreError('unavailable', 'Another backup of this data folder is being made.');
+}
+
+/** Whether the database is being copied. */
+export function isBeingCopied(folder: string): boolean {
+  if (!existsSync(join(folder, COPYING))) return false;
+  const lock = held(join(folder, COPYING), 0);
+  lock?.close();
+  return lock === undefined;
 }
