@@ -238,10 +238,14 @@ export function lockForCopy(folder: string): Connection {
   throw new StoreError('unavailable', 'Another backup of this data folder is being made.');
 }
 
-/** Whether the database is being copied. */
+/** Whether the database is being copied; false also where that cannot be found out, since the writer's work must not end with it. */
 export function isBeingCopied(folder: string): boolean {
   if (!existsSync(join(folder, COPYING))) return false;
-  const lock = held(join(folder, COPYING), 0);
-  lock?.close();
-  return lock === undefined;
+  try {
+    const lock = held(join(folder, COPYING), 0);
+    lock?.close();
+    return lock === undefined;
+  } catch {
+    return false;
+  }
 }
