@@ -69,22 +69,34 @@ function levelText({ level, strength }: EsiDecision): string {
 
 function summaryOf(
   engine: TriageEngine,
-  { decision }: TriageAssessment,
+  triage: TriageAssessment,
   raised: readonly Scored[],
   scored: readonly Scored[],
 ): string {
+  const { decision } = triage;
   const { level, reasons, open, strength } = decision;
   const isLow = level === undefined || level > 2;
   const raise = isLow && raised.length > 0 ? 'Learned risk is high. ' : '';
   const estimate = strength === 'consider' || level === undefined ? '' : ' estimate';
   const why = reasons.slice(0, SUMMARY_REASONS).join('; ');
-  const taken = isLow && open.length > 0 ? `; not recorded: ${open.map(({ input }) => input).join(', ')}` : '';
+  const taken = isLow && open.length > 0 ? `; ${openInputs(triage)}` : '';
   const news = scored.filter(({ manifest }) => engine.scores.includes(manifest.id)).flatMap(scoreWords);
   return plain(
     `${raise}${levelText(decision)}${estimate}: ${why}${news.map((one) => `; ${one}`).join('')}${taken}`,
     400,
   );
 }
+
+/** `not recorded: pain; presenting complaint recorded, but not understood`: who typed a complaint is not told that there is none. */
+function openInputs({ decision: { open }, missing }: TriageAssessment): string {
+  const unread = missing.find(({ display, reason }) => display === COMPLAINT && reason.startsWith('recorded'));
+  const isUnread = (input: string) => unread !== undefined && input === COMPLAINT.toLowerCase();
+  const absent = open.map(({ input }) => input).filter((input) => !isUnread(input));
+  const parts = absent.length === 0 ? [] : [`not recorded: ${absent.join(', ')}`];
+  if (open.some(({ input }) => isUnread(input))) parts.push(`${COMPLAINT.toLowerCase()} ${unread?.reason ?? ''}`);
+  return parts.join('; ');
+}
+const COMPLAINT = 'Presenting complaint';
 
 /** `NEWS2 at least 5`; nothing when the score makes no statement. */
 function scoreWords(one: Scored): readonly string[] {
@@ -126,7 +138,7 @@ function detailOf(
     ...decision.notes.map((note) => escaped(note, LIST_LIMIT)),
     ...(decision.open.length === 0
       ? []
-      : [`Not recorded, and assumed: ${escaped(decision.open.map(({ assumes }) => assumes).join(', '), LIST_LIMIT)}`]),
+      : [`Not known, and assumed: ${escaped(decision.open.map(({ assumes }) => assumes).join(', '), LIST_LIMIT)}`]),
     `Red flags in the complaint: ${escaped(triage.redFlags.join(', ') || 'none found', LIST_LIMIT)}${triage.denied.length === 0 ? '' : `; denied or over: ${escaped(triage.denied.join(', '), LIST_LIMIT)}`}`,
     `Resources expected: ${escaped(resourcesText(triage.resources), LIST_LIMIT)}`,
     ...scored.filter((one) => !learned.includes(one)).map(scoreLine),
@@ -251,7 +263,8 @@ function undecided(
   scored: readonly Scored[],
 ): readonly BuiltCard[] {
   if (frame.service.whenIncomplete === 'silent') return [];
-  const wanted = [...triage.decision.reasons, ...triage.decision.open.map(({ input }) => `${input} not recorded`)];
+  const open = triage.decision.open.length === 0 ? [] : [openInputs(triage)];
+  const wanted = [...triage.decision.reasons, ...open];
   return [
     framed(frame, {
       kind: 'notice',

@@ -35,6 +35,8 @@ export const CUE_KINDS = [
   'otherPerson',
   'past',
   'hypothetical',
+  'presentAfter',
+  'pastAfter',
   'ends',
 ] as const;
 export type CueKind = (typeof CUE_KINDS)[number];

@@ -29,6 +29,8 @@ const REACH = 6;
 const LIST_REACH = 25;
 /** Words between a complaint and `resolved`. */
 const REACH_BACK = 2;
+/** Words between a complaint and what says that it is there after all. */
+const REACH_AGAIN = 4;
 
 const STATUS_OF = {
   denied: 'absent',
@@ -134,6 +136,7 @@ function statusOf(
   complaints: CompiledComplaints,
 ): MentionStatus {
   const outside = cues.filter(({ start, end }) => end <= one.start || start >= one.end);
+  if (isThereAgain(one, outside)) return 'present';
   const leading = outside
     .filter((cue) => isLeading(cue.kind) && cue.end <= one.start && reaches(cue, one, words, outside, complaints))
     .map(({ kind }) => kind)
@@ -144,6 +147,10 @@ function statusOf(
   }
   return trailing(one, words, found, outside) ?? 'present';
 }
+
+/** `never had chest pain like this`, `chest pain resolved but now back`: present, whatever else is said of it. */
+const isThereAgain = (one: FoundPhrase, cues: readonly FoundCue[]): boolean =>
+  cues.some(({ kind, start }) => kind === 'presentAfter' && start >= one.end && start - one.end <= REACH_AGAIN);
 
 function reaches(
   cue: FoundCue,
@@ -193,6 +200,12 @@ function trailing(
     if (cue.kind === 'negatedAfter' && between.every((word) => word === COMMA) && isLast) return 'absent';
     const isUndone = cues.some(({ kind, start, end }) => isNegation(kind) && start >= one.end && end <= cue.start);
     if (cue.kind === 'resolvedAfter' && !isUndone) return 'over';
+    // `stroke 5 years ago`, but `numb since a stroke, pain started 2 years ago` is of now.
+    if (
+      cue.kind === 'pastAfter' &&
+      !cues.some(({ kind, start }) => kind === 'ends' && start >= one.end && start < cue.start)
+    )
+      return 'past';
   }
   return undefined;
 }

@@ -24,7 +24,6 @@ const folded = (text: string): string =>
 
 /** Sentences as words; `,` stands between the items of a list. */
 export function sentencesOf(text: string, complaints: CompiledComplaints): readonly (readonly string[])[] {
-  const { abbreviations } = complaints.table;
   const said = folded(text);
   const sentences: string[][] = [[]];
   let previous = '';
@@ -34,7 +33,7 @@ export function sentencesOf(text: string, complaints: CompiledComplaints): reado
     if (count >= WORD_LIMIT) break;
     const sentence = sentences.at(-1);
     if (ENDS_SENTENCE.has(piece)) {
-      if (!(piece === '.' && isAbbreviated(previous, said[match.index + 1], abbreviations))) sentences.push([]);
+      if (!(piece === '.' && isAbbreviated(previous, said[match.index + 1], complaints))) sentences.push([]);
     } else if (/^[^\p{L}\p{N}]+$/u.test(piece)) {
       sentence?.push(COMMA);
     } else {
@@ -47,9 +46,12 @@ export function sentencesOf(text: string, complaints: CompiledComplaints): reado
   return sentences.filter((words) => words.length > 0);
 }
 
-/** `abd. pain`, `38.5`: a point that ends no sentence. */
-function isAbbreviated(before: string, after: string | undefined, abbreviations: Readonly<Record<string, string>>) {
-  return before.length === 1 || Object.hasOwn(abbreviations, before) || /[\p{L}\p{N}]/u.test(after ?? '');
+/** `abd. pain`, `38.5`: a point that ends no sentence. Of `denies cp. sob` it does: a whole complaint stands before it. */
+function isAbbreviated(before: string, after: string | undefined, { table, phrases }: CompiledComplaints) {
+  if (before.length === 1 || /[\p{L}\p{N}]/u.test(after ?? '')) return true;
+  const spelled = Object.hasOwn(table.abbreviations, before) ? table.abbreviations[before] : undefined;
+  const [first = ''] = spelled?.split(' ') ?? [];
+  return spelled !== undefined && !phrases.get(first)?.some(({ words }) => words.join(' ') === spelled);
 }
 
 function wordsOf(piece: string, complaints: CompiledComplaints): readonly string[] {
