@@ -196,7 +196,12 @@ test('a search is audited with its text and every patient shown, included ones t
   const fresh = await filled();
   await fresh.send('GET', '/Observation?_id=b1,a1');
   assert.deepEqual(fresh.accesses.at(-1)?.entries, [
-    { interaction: 'search-type', query: 'GET /fhir/Observation?_id=b1,a1', patients: ['p1', 'p2'] },
+    {
+      interaction: 'search-type',
+      type: 'Observation',
+      query: 'GET /fhir/Observation?_id=b1,a1',
+      patients: ['p1', 'p2'],
+    },
   ]);
 });
 
