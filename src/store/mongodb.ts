@@ -27,6 +27,7 @@ import { indexIsStale, indexPage, reindexAll, remake } from './mongodb/reindex.t
 import { Searcher } from './mongodb/search.ts';
 import { Stamps } from './mongodb/stamp.ts';
 import { Subjects } from './mongodb/subjects.ts';
+import { Turn } from './mongodb/turn.ts';
 import { READ_MS, Versions } from './mongodb/versions.ts';
 import { Watch } from './mongodb/watch.ts';
 import {
@@ -61,6 +62,8 @@ export interface MongoOptions {
   readonly mostEnds?: number;
   /** Tests only: before another attempt at a group of commits. */
   readonly onConflict?: () => void;
+  /** Tests and measurements only: false tries for the head as it comes. */
+  readonly takesTurns?: boolean;
   /** Tests only: of another release. */
   readonly layouts?: readonly Layout[];
 }
@@ -101,6 +104,7 @@ export class MongoReader implements AttachedStore {
     patienceMs,
     mostEnds,
     onConflict,
+    takesTurns = true,
     layouts = LAYOUTS,
     fields = CLEAR,
   }: MongoOptions) {
@@ -116,8 +120,10 @@ export class MongoReader implements AttachedStore {
     this.#life = new Life(collections.life, client, layouts.length);
     this.#stamps = new Stamps(collections, client);
     const parts = { client, collections, types, clock, patienceMs, headKey: this.headKey, life: this.#life, layouts };
-    this.#committer = new Committer({ ...parts, onConflict, onData });
-    this.#beside = new Committer({ ...parts, onConflict, onData });
+    const turn = takesTurns ? new Turn(collections) : undefined;
+    this.#committer = new Committer({ ...parts, turn, onConflict, onData });
+    // Never takes the head.
+    this.#beside = new Committer({ ...parts, turn: undefined, onConflict, onData });
     this.#versions = new Versions(collections);
     this.#searcher = new Searcher(collections, types, budgetMs, mostEnds);
     this.#audit = new AuditReader(collections, this.#searcher, renderAudit);

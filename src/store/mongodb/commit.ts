@@ -14,6 +14,7 @@ import { assertFloor, type Layout } from './prepare.ts';
 import { Forgotten } from './purge.ts';
 import { Searcher } from './search.ts';
 import { inTransaction, transactionSession } from './transaction.ts';
+import type { Turn } from './turn.ts';
 
 /** Test clocks are fixed; the system clock is read once a group. */
 export type Clock = 'system' | { readonly fixed: number };
@@ -66,6 +67,8 @@ export interface CommitterParts {
   readonly headKey: HeadKey;
   readonly life: Life;
   readonly layouts: readonly Layout[];
+  /** undefined: the head is tried for as it comes. */
+  readonly turn: Turn | undefined;
   /** Before another attempt at a group. */
   readonly onConflict?: (() => void) | undefined;
   /** After each group that wrote data. */
@@ -104,13 +107,18 @@ export class Committer {
   async close(): Promise<void> {
     await this.#running;
     await this.audit.release().catch(() => undefined);
+    await this.#parts.turn?.close();
     await this.#session.endSession();
   }
 
   async #work(): Promise<void> {
     // What is asked for in the same turn of the loop shares the first group.
     await Promise.resolve();
-    while (this.#waiting.length > 0) await this.#serve(this.#next());
+    while (this.#waiting.length > 0) {
+      // What is asked for while a turn is waited for shares it.
+      if (this.#takesHead(this.#waiting.map(({ request }) => request))) await this.#parts.turn?.comes();
+      await this.#serve(this.#next());
+    }
     this.#running = undefined;
   }
 
@@ -151,7 +159,8 @@ export class Committer {
   }
 
   async #group(requests: readonly CommitRequest[]): Promise<Done> {
-    const { client, types, clock, patienceMs, life, onConflict } = this.#parts;
+    const { client, types, clock, patienceMs, life, turn, onConflict } = this.#parts;
+    const takesHead = this.#takesHead(requests);
     for (const type of new Set(
       requests.flatMap(({ commands }) => commands.filter(isWrite).map(({ key }) => key.type)),
     )) {
@@ -162,10 +171,16 @@ export class Committer {
     const waited = async (ms: number): Promise<void> => {
       onConflict?.();
       await life.waited(ms);
+      if (takesHead) await turn?.lost();
     };
-    const attempt = (session: ClientSession) => this.#attempt(requests, now, session);
+    const attempt = async (session: ClientSession): Promise<Done> => {
+      const made = await this.#attempt(requests, now, session);
+      // The next begins while this one waits for the majority: the head is free before that.
+      turn?.leave();
+      return made;
+    };
     const ways = { patienceMs, session: this.#session, waited };
-    const done = await life.during(() => inTransaction(client, attempt, ways));
+    const done = await life.during(() => inTransaction(client, attempt, ways)).finally(() => turn?.leave());
     if (done.stage !== undefined) this.audit.committed(done.stage);
     await this.#sweep(requests, now.at);
     const wrote = ({ commands }: CommitRequest) =>
@@ -182,8 +197,7 @@ export class Committer {
     let at = Math.max(now.at, stage?.tip.at ?? 0);
     let sequence = 0;
     const writes = requests.reduce((sum, { commands }) => sum + commands.filter(isWrite).length, 0);
-    // A patient who is new to the log may have been forgotten meanwhile.
-    if (requests.some(({ commands, audit }) => !commands.every(standsAlone) || this.audit.mapsAnew(audit))) {
+    if (this.#takesHead(requests)) {
       const head = await this.#head(requests, at, session);
       at = Math.max(at, head.at);
       sequence = head.seq - writes;
@@ -249,6 +263,11 @@ export class Committer {
       // What is locked is removed by a later one.
       if (!(error instanceof MongoError)) throw error;
     }
+  }
+
+  /** A patient who is new to the log may have been forgotten meanwhile. */
+  #takesHead(requests: readonly CommitRequest[]): boolean {
+    return requests.some(({ commands, audit }) => !commands.every(standsAlone) || this.audit.mapsAnew(audit));
   }
 
   /** First of all: whoever else writes data waits or begins again, so nothing lies between judgement and write. */

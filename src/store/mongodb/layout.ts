@@ -136,7 +136,7 @@ export interface LifeDoc {
   readonly l?: number;
 }
 export interface MetaDoc {
-  /** `filling`: what `firewatch migrate` fills the database from, with a note. `moving`: a mark in the journal; `left`: moved elsewhere. `fields`: see data-key.ts. */
+  /** `filling`: what `firewatch migrate` fills the database from, with a note. `moving`: a mark in the journal; `left`: moved elsewhere. `fields`: see data-key.ts. `line`: who waits for the head. */
   readonly _id:
     | 'schema'
     | 'upgrading'
@@ -147,9 +147,12 @@ export interface MetaDoc {
     | 'filling-note'
     | 'moving'
     | 'left'
-    | 'fields';
+    | 'fields'
+    | 'line';
   readonly value?: string | number;
   readonly names?: readonly string[];
+  /** Of `line`: the first has its turn. */
+  readonly q?: readonly string[];
   /** Of `schema`, whose `value` is the oldest layout that may read the database: the newest that has written, and up to which every document has the members. */
   readonly written?: number;
   readonly filled?: number;
