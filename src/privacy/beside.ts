@@ -2,8 +2,9 @@
  * What is a person's although R4 puts it in no compartment of theirs: devices and tasks that name the patient, attachments, and the Provenance
  * of what is removed. Source: FHIR R4 compartmentdefinition-patient.html, binary.html#security, provenance.html; docs/privacy.md.
  */
-import { isJsonObject, type Resource } from '../fhir/resource.ts';
-import type { Predicate } from '../fhir/search/algebra.ts';
+import { isJsonObject, type Json, type Resource } from '../fhir/resource.ts';
+import type { ParameterKey, Predicate } from '../fhir/search/algebra.ts';
+import { SECURITY_CONTEXT } from '../fhir/search/security-context.ts';
 import { storedResource } from '../rest/wire/represent.ts';
 import type { StoredVersion } from '../store/port.ts';
 
@@ -56,10 +57,11 @@ export async function beside(
   for (const [type, code] of NAMING) {
     found.push(...(await looking.search(type, { kind: 'reference', parameter: `${type}.${code}`, targets })));
   }
-  const gone = new Set([...names, ...found.map(({ key }) => `${key.type}/${key.id}`)]);
+  const gone = new Set([...names, ...targets, ...found.map(({ key }) => `${key.type}/${key.id}`)]);
   const shared: string[] = [];
-  for (const [id, pointing] of binaries) {
-    const binary = await looking.read('Binary', id);
+  const theirs = await pointingAt('Binary', SECURITY_CONTEXT, gone, looking);
+  for (const [id, pointing] of new Map([...theirs.keys()].map((id) => [id, NOBODY] as const).concat([...binaries]))) {
+    const binary = theirs.get(id) ?? (await looking.read('Binary', id));
     if (binary === undefined) continue;
     if (isTheirs(binary, [...pointing], [...(users.get(id) ?? [])], gone)) {
       found.push(binary);
@@ -71,6 +73,8 @@ export async function beside(
   return { gone: [...found, ...(await provenanceOf(gone, looking))], shared };
 }
 
+const NOBODY: ReadonlySet<string> = new Set();
+
 /** A Binary that says whose it is, is only theirs; one that does not is that of everybody who uses it. */
 function isTheirs(
   { text }: StoredVersion,
@@ -79,33 +83,44 @@ function isTheirs(
   gone: ReadonlySet<string>,
 ): boolean {
   const { securityContext } = storedResource(text ?? '{}');
-  const of = isJsonObject(securityContext) ? [String(securityContext.reference), ...pointing] : [...pointing, ...users];
+  const context = isJsonObject(securityContext) ? [withoutVersion(securityContext.reference)] : users;
+  const of = [...context, ...pointing];
   return of.every((name) => gone.has(name));
 }
 
-/** Provenance whose targets are all removed. */
-async function provenanceOf(gone: ReadonlySet<string>, { search }: Looking): Promise<readonly StoredVersion[]> {
-  const names = [...gone];
+/** Resources of a type, by id, that refer to one of these by a parameter. */
+async function pointingAt(
+  type: string,
+  parameter: ParameterKey,
+  names: ReadonlySet<string>,
+  { search }: Looking,
+): Promise<ReadonlyMap<string, StoredVersion>> {
+  const all = [...names];
   const found = new Map<string, StoredVersion>();
-  for (let from = 0; from < names.length; from += STEP) {
-    const targets = names.slice(from, from + STEP);
-    for (const each of await search('Provenance', { kind: 'reference', parameter: 'Provenance.target', targets })) {
-      if (!gone.has(`Provenance/${each.key.id}`)) found.set(each.key.id, each);
-    }
+  for (let from = 0; from < all.length; from += STEP) {
+    const targets = all.slice(from, from + STEP);
+    for (const each of await search(type, { kind: 'reference', parameter, targets })) found.set(each.key.id, each);
   }
-  return [...found.values()].filter(({ text }) =>
-    targetsOf(storedResource(text ?? '{}')).every((name) => gone.has(name)),
+  return found;
+}
+
+/** Provenance whose targets are all removed. */
+async function provenanceOf(gone: ReadonlySet<string>, looking: Looking): Promise<readonly StoredVersion[]> {
+  const found = await pointingAt('Provenance', 'Provenance.target', gone, looking);
+  return [...found.values()].filter(
+    ({ key, text }) =>
+      !gone.has(`Provenance/${key.id}`) && targetsOf(storedResource(text ?? '{}')).every((name) => gone.has(name)),
   );
 }
 
 /** `Type/id` of the targets, without versions. */
 function targetsOf({ target }: Resource): readonly string[] {
-  return (Array.isArray(target) ? target : []).map((each) => {
-    const text = isJsonObject(each) && typeof each.reference === 'string' ? each.reference : '';
-    return text
-      .replace(/\/_history\/.*$/, '')
-      .split('/')
-      .slice(-2)
-      .join('/');
-  });
+  return (Array.isArray(target) ? target : []).map((each) => nameIn(isJsonObject(each) ? each.reference : undefined));
+}
+
+/** `Type/id` of a reference; '' for none. */
+const nameIn = (reference: Json | undefined): string => withoutVersion(reference).split('/').slice(-2).join('/');
+
+function withoutVersion(reference: Json | undefined): string {
+  return typeof reference === 'string' ? reference.replace(/\/_history\/.*$/, '') : '';
 }

@@ -111,13 +111,21 @@ test('privacy@purge-record: current, superseded and deleted versions go, of ever
     { resourceType: 'Binary', id: 'picture', contentType: 'image/png', data: 'AAAA' },
     { resourceType: 'Binary', id: 'source', contentType: 'image/png', data: 'AAAA' },
     { resourceType: 'Binary', id: 'own', contentType: 'image/png', data: 'AAAA', securityContext: subject },
+    // Nothing of theirs points at these; another's record does at the last.
+    { resourceType: 'Binary', id: 'loose', contentType: 'image/png', data: 'AAAA', securityContext: subject },
+    {
+      ...{ resourceType: 'Binary', id: 'of-doc', contentType: 'image/png', data: 'AAAA' },
+      securityContext: { reference: 'DocumentReference/doc/_history/1' },
+    },
+    { resourceType: 'Binary', id: 'lent', contentType: 'image/png', data: 'AAAA', securityContext: subject },
+    { resourceType: 'Binary', id: 'others', contentType: 'image/png', data: 'AAAA', securityContext: other },
     {
       ...{ resourceType: 'DocumentReference', id: 'doc', status: 'current', subject },
       content: ['scan', 'leaflet', 'picture', 'source', 'own'].map((id) => ({ attachment: { url: `Binary/${id}` } })),
     },
     {
       ...{ resourceType: 'DocumentReference', id: 'doc2', status: 'current', subject: { reference: 'Patient/q' } },
-      content: [{ attachment: { url: 'Binary/leaflet' } }, { attachment: { url: 'Binary/own' } }],
+      content: ['leaflet', 'own', 'lent', 'others'].map((id) => ({ attachment: { url: `Binary/${id}` } })),
     },
     // No search parameter of R4 finds these two.
     {
@@ -149,11 +157,14 @@ test('privacy@purge-record: current, superseded and deleted versions go, of ever
     '/Provenance/of-mine',
     '/Provenance/of-scan',
     '/Binary/own',
+    '/Binary/loose',
+    '/Binary/of-doc',
+    '/Binary/lent',
     '/Observation/mine/_history/1',
     '/Patient/p/$everything',
   ];
   const stays = ['/Patient/q', '/Observation/theirs', '/DocumentReference/doc2', '/Provenance/of-both', '/Media/photo'];
-  stays.push('/Provenance/derived', '/Binary/leaflet', '/Binary/picture', '/Binary/source');
+  stays.push('/Provenance/derived', '/Binary/leaflet', '/Binary/picture', '/Binary/source', '/Binary/others');
   assert.deepEqual(
     await statuses(engine, [...gone, ...also, ...stays]),
     Object.fromEntries([...[...gone, ...also].map((path) => [path, 404]), ...stays.map((path) => [path, 200])]),
