@@ -157,7 +157,7 @@ test('sqlite: a file of schema 2 is brought forward with its data', async (conte
   await before.close();
   const connection = connect({ folder });
   connection.exec(
-    `DROP TABLE kept; DROP TABLE keyed; DROP TABLE fulltext; DROP TABLE code_system; DROP TABLE about; ${SYSTEMS_OF_OLD}`,
+    `DROP TABLE kept; DROP TABLE keyed; DROP TABLE fulltext; DROP TABLE code_system; DROP TABLE about; DROP TABLE stand_in; ${SYSTEMS_OF_OLD}`,
   );
   connection.pragma('user_version=2');
   connection.close();

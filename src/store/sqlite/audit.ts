@@ -93,7 +93,7 @@ export class AuditAppender {
     if (id === undefined) {
       if (wire === undefined) throw new TypeError('An audit facet is not known and came without entries.');
       id = this.#statements.run('INSERT INTO facet(key) VALUES(?)', [key]);
-      this.#pending.insert(FACETS * TYPE_SPAN + id, this.#pending.numbered(wire).values());
+      this.#pending.insert(FACETS * TYPE_SPAN + id, [...this.#pending.numbered(wire).values()]);
     }
     if (this.#facets.size >= CACHE) this.#facets.clear();
     this.#facets.set(key, id);

@@ -252,7 +252,8 @@ export class Committer {
     const rid = Math.abs(before);
     const entries = this.#pending.numbered(wire);
     const number = this.#dictionary.mint('type', type);
-    const shape = this.#dictionary.shape(number, new Set([...entries.values()].map(([parameter]) => parameter)));
+    const rows = [...entries.values()];
+    const shape = this.#dictionary.shape(number, new Set(rows.map(([parameter]) => parameter)));
     const text = `${head}${new Date(at).toISOString()}${tail}`;
     this.#pending.about(patients, at, sequence, number);
     if (version === 1) {
@@ -268,7 +269,7 @@ export class Committer {
         patients,
         text,
       ]);
-      this.#pending.insert(rid, entries.values());
+      this.#pending.insert(rid, rows);
       this.#pending.words(rid, wire, false);
       this.#pendingKeys.add(`${type}/${id}`);
       return;

@@ -16,7 +16,10 @@ interface Seen {
   readonly turn: number;
   readonly absent: Set<string>;
   readonly codes: Map<string, readonly string[]>;
+  readonly standIns: Map<number, readonly number[]>;
 }
+
+const seenIn = (turn: number): Seen => ({ turn, absent: new Set(), codes: new Map(), standIns: new Map() });
 
 /** What a number stands for, per table; a miss is read again, since the writer may have added it meanwhile. */
 export class Dictionary {
@@ -31,7 +34,7 @@ export class Dictionary {
   constructor(statements: Statements, turn?: () => number) {
     this.statements = statements;
     this.#turn = turn;
-    this.#state = { turn: Number.NaN, absent: new Set(), codes: new Map() };
+    this.#state = seenIn(Number.NaN);
     this.#numbers = { type: new Map(), parameter: new Map(), system: new Map(), unit: new Map() };
   }
 
@@ -43,7 +46,7 @@ export class Dictionary {
 
   #ofState(): Seen {
     const turn = this.#turn?.() ?? Number.NaN;
-    if (turn !== this.#state.turn) this.#state = { turn, absent: new Set(), codes: new Map() };
+    if (turn !== this.#state.turn) this.#state = seenIn(turn);
     return this.#state;
   }
 
@@ -78,6 +81,17 @@ export class Dictionary {
     return found;
   }
 
+  /** Parameters among whose rows by value some of this one's are, see stand-in.ts. */
+  standIns(parameter: number): readonly number[] {
+    const { standIns } = this.#ofState();
+    const known = standIns.get(parameter);
+    if (known !== undefined) return known;
+    const rows = this.statements.all(sql`SELECT plain FROM stand_in WHERE parameter=${parameter}`);
+    const found = rows.map(([plain]) => Number(plain));
+    standIns.set(parameter, found);
+    return found;
+  }
+
   /** False when every resource has at most one date of this parameter. */
   hasSeveral(parameter: number): boolean {
     return this.statements.get(sql`SELECT 1 FROM parameter_several WHERE parameter=${parameter}`) !== undefined;
@@ -107,6 +121,7 @@ export class MintingDictionary extends Dictionary {
   readonly #codes = new Set<string>();
   readonly #units = new Set<string>();
   readonly #several = new Set<number>();
+  readonly #standIns = new Set<string>();
   readonly #shapes = new Map<string, number>();
 
   override forget(): void {
@@ -114,6 +129,7 @@ export class MintingDictionary extends Dictionary {
     this.#codes.clear();
     this.#units.clear();
     this.#several.clear();
+    this.#standIns.clear();
     this.#shapes.clear();
   }
 
@@ -152,6 +168,14 @@ export class MintingDictionary extends Dictionary {
     if (this.#several.has(parameter)) return;
     this.statements.run('INSERT OR IGNORE INTO parameter_several VALUES(?)', [parameter]);
     this.#several.add(parameter);
+  }
+
+  /** Notes that rows of `plain` stand for some of `parameter`. */
+  noteStandIn(parameter: number, plain: number): void {
+    const pair = `${parameter} ${plain}`;
+    if (this.#standIns.has(pair)) return;
+    this.statements.run('INSERT OR IGNORE INTO stand_in VALUES(?,?)', [parameter, plain]);
+    this.#standIns.add(pair);
   }
 
   /** Number of the set of parameters that a resource of `type` has index rows for. */

@@ -71,6 +71,9 @@ export function relationHolds(relation: Relation, low: Sql, high: Sql, from: num
   }
 }
 
+/** Keys of components end with their number, see extract.ts. */
+const isComponent = (parameter: ParameterKey): boolean => parameter.includes('$');
+
 export function isUpdated(parameter: ParameterKey): boolean {
   return parameter.endsWith('._lastUpdated');
 }
@@ -172,8 +175,9 @@ export class Leaves {
   lookup(leaf: Leaf, { rid, group }: Subject): Sql {
     const parameter = this.parameter(leaf.parameter);
     const grp = group === undefined ? raw('') : sql` AND grp=${group}`;
-    if (leaf.kind === 'token' && leaf.system !== undefined && leaf.code !== undefined) {
-      return sql`EXISTS(SELECT 1 FROM token WHERE ${this.#token(parameter, leaf)} AND rid=${rid}${grp})`;
+    // Of a component not every row by value is there.
+    if (leaf.kind === 'token' && leaf.system !== undefined && leaf.code !== undefined && group === undefined) {
+      return sql`EXISTS(SELECT 1 FROM token WHERE ${this.#token(parameter, leaf)} AND rid=${rid})`;
     }
     if (leaf.kind === 'reference') {
       if (leaf.targets.length > MANY_TARGETS) {
@@ -219,9 +223,19 @@ export class Leaves {
     }
   }
 
-  /** `SELECT rid` of the resources that satisfy the leaf, from index ranges; a resource may come twice. */
+  /**
+   * `SELECT rid` of the resources that satisfy the leaf, from index ranges; a resource may come twice. Of a component also some that do not: a
+   * composite is asked of each candidate as a whole.
+   */
   seek(leaf: Leaf): Sql {
     const parameter = this.parameter(leaf.parameter);
+    const own = this.#seek(leaf, parameter);
+    if (!isComponent(leaf.parameter)) return own;
+    const others = this.#dictionary.standIns(parameter).map((plain) => this.#seek(leaf, plain));
+    return join([own, ...others], ' UNION ALL ', '');
+  }
+
+  #seek(leaf: Leaf, parameter: number): Sql {
     switch (leaf.kind) {
       case 'token':
         return sql`SELECT rid FROM token WHERE ${this.#token(parameter, leaf)}`;

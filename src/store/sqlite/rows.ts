@@ -4,6 +4,7 @@ import type { MintingDictionary } from './dictionary.ts';
 import { KIND, type WireEntry } from './message.ts';
 import type { Bound } from './schema.ts';
 import { type Statements, sql } from './sql.ts';
+import { isLeftOut, standIns } from './stand-in.ts';
 import { columnOf } from './text.ts';
 
 type Cells = readonly Bound[];
@@ -137,11 +138,14 @@ export class PendingRows {
     }
   }
 
-  /** Index rows of a resource that has none. */
-  insert(rid: number, entries: Iterable<Entry>): void {
+  /** Index rows of a resource. @param entries those that it has not yet @param all every entry of it */
+  insert(rid: number, entries: readonly Entry[], all: readonly Entry[] = entries): void {
+    const standIn = standIns(all);
     for (const entry of entries) {
       this.add('entry', [rid, ...entry]);
-      this.add(...indexRow(entry, rid));
+      const plain = standIn(entry);
+      if (plain === undefined) this.add(...indexRow(entry, rid));
+      else this.#dictionary.noteStandIn(entry[0], plain);
     }
   }
 
@@ -167,10 +171,27 @@ export class PendingRows {
       if (entries.has(key)) kept.add(key);
       else this.#remove(rid, old);
     }
-    this.insert(
-      rid,
-      [...entries].filter(([key]) => !kept.has(key)).map(([, entry]) => entry),
-    );
+    const [all, held, fresh]: readonly [Entry[], Entry[], Entry[]] = [[], [], []];
+    for (const [key, entry] of entries) {
+      all.push(entry);
+      (kept.has(key) ? held : fresh).push(entry);
+    }
+    this.insert(rid, fresh, all);
+    this.#keepFound(rid, held, all);
+  }
+
+  /** Entries that stay, whose stand-in may be another now, or gone. */
+  #keepFound(rid: number, kept: readonly Entry[], all: readonly Entry[]): void {
+    const standIn = standIns(all);
+    for (const entry of kept.filter(isLeftOut)) {
+      const plain = standIn(entry);
+      if (plain !== undefined) {
+        this.#dictionary.noteStandIn(entry[0], plain);
+        continue;
+      }
+      const [table, cells] = indexRow(entry, rid);
+      this.#statements.run(`INSERT OR IGNORE INTO ${table} VALUES (${cells.map(() => '?').join()})`, cells);
+    }
   }
 
   #remove(rid: number, entry: Entry): void {

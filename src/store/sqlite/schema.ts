@@ -106,6 +106,10 @@ INSERT OR IGNORE INTO about SELECT id.value, held.at, held.seq, held.type FROM
   (SELECT patients, at, seq, type FROM resource UNION ALL SELECT patients, at, seq, type FROM history) AS held,
   json_each('["' || replace(held.patients, ' ', '","') || '"]') AS id WHERE held.patients <> '' ORDER BY 1, 2, 3, 4;
 `,
+  // Parameters whose rows by value are also those of a composite's component, for the resources where these are left out: see stand-in.ts.
+  `
+CREATE TABLE stand_in(parameter INTEGER, plain INTEGER, PRIMARY KEY(parameter, plain)) WITHOUT ROWID;
+`,
 ];
 
 export const SCHEMA_VERSION = MIGRATIONS.length;
