@@ -83,6 +83,18 @@ export const SETTINGS = {
   DATA_KEY_FILE: optionalText(
     'File with the passphrase that encrypts the database file; with MONGODB_URL: what the server encrypts before the database has it (docs/mongodb.md). Unset: not encrypted by the server.',
   ),
+  RESERVE_MB: whole(
+    64,
+    0,
+    65_536,
+    'Room of DATA_DIR that is kept back in a file: on a full disk it is freed, so that reads are answered and recorded while writes are refused. 0: none.',
+  ),
+  DATABASE_LIMIT_MB: whole(
+    0,
+    0,
+    16_777_215,
+    'Largest size of the embedded database in MB: beyond it writes are refused as on a full disk, and reads have RESERVE_MB more. 0: as large as the disk.',
+  ),
   BODY_LIMIT_MB: whole(16, 1, 256, 'Largest request body in MB; above it 413.'),
   BUNDLE_ENTRY_LIMIT: whole(
     10_000,

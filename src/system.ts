@@ -22,6 +22,7 @@ import { type Drift, modelDrift } from './model-drift.ts';
 import { openAttestation } from './open/attestation.ts';
 import { openAccess, withOauth } from './open/authorization.ts';
 import { watchBackups } from './open/backup-watch.ts';
+import { conditionOf } from './open/condition.ts';
 import { countedBy, countedModels } from './open/counted.ts';
 import { openDuties } from './open/duties.ts';
 import { watchEmergencies } from './open/emergency-watch.ts';
@@ -283,6 +284,7 @@ export async function buildSystem(
   const drift = modelDrift({ ...ambient, models, folder, store, seal: aesSeal(secret), answer: heavy.answer });
   const modelStates = countedModels(models, drift, metrics);
   const emergencies = watchEmergencies(config, { current: () => live.current, duties, metrics, log });
+  const condition = conditionOf({ store, metrics, now: ambient.now });
   const backups = watchBackups(config, { current: () => live.current, metrics, log });
   let listening = false;
   const bodyLimitBytes = config.BODY_LIMIT_MB * 1_048_576;
@@ -313,7 +315,7 @@ export async function buildSystem(
         models: modelStates,
         listening: () => listening,
         indexing: () => parameters.progress,
-        further: monitoring.checks,
+        further: () => [...condition(), ...monitoring.checks()],
       });
       return { ready: report.status !== 'fail', ...report };
     },

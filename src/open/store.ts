@@ -14,14 +14,24 @@ export interface StoreParts {
   readonly indexHash: string;
   readonly types: readonly string[];
 }
-type StoreConfig = Pick<Config, 'DATA_DIR' | 'DATA_KEY_FILE' | 'MONGODB_URL' | 'SEARCH_BUDGET_MS'>;
+type StoreConfig = Pick<
+  Config,
+  'DATA_DIR' | 'DATA_KEY_FILE' | 'MONGODB_URL' | 'SEARCH_BUDGET_MS' | 'RESERVE_MB' | 'DATABASE_LIMIT_MB'
+>;
 
 /** What DATA_KEY_FILE holds; undefined: it is not set. */
 export const passphraseOf = ({ DATA_KEY_FILE }: Pick<Config, 'DATA_KEY_FILE'>): string | undefined =>
   DATA_KEY_FILE === undefined ? undefined : readFileSync(DATA_KEY_FILE, 'utf8').trim();
 
+/** Pages are of 4 KB. */
+const PAGES_OF_MB = 256;
+
 function sqliteOptions(config: StoreConfig, parts: StoreParts) {
-  return { folder: config.DATA_DIR, ...parts, key: passphraseOf(config) };
+  return {
+    ...{ folder: config.DATA_DIR, ...parts, key: passphraseOf(config) },
+    reserveBytes: config.RESERVE_MB * 1_048_576,
+    maxPages: config.DATABASE_LIMIT_MB === 0 ? undefined : config.DATABASE_LIMIT_MB * PAGES_OF_MB,
+  };
 }
 
 /** The driver costs every thread some 70 ms and 30 MB, so that only who uses it loads it. */

@@ -195,6 +195,7 @@ function refusal(
 const RETRY_AFTER: ReadonlyMap<string, string> = new Map([
   ['transient', '1'],
   ['throttled', '5'],
+  ['full', '30'],
 ]);
 
 function outcomeOf(error: FhirError, headers: Readonly<Record<string, string>>, pretty: boolean): FhirResponse {
@@ -210,6 +211,14 @@ function asFhirError(error: unknown): FhirError {
     switch (error.reason) {
       case 'unavailable':
         return fhirError('transient', 'The store is not available. Try again.', { cause: error });
+      case 'full':
+        return fhirError(
+          'full',
+          'The disk of the server is full: nothing is written until there is room. Reads go on.',
+          {
+            cause: error,
+          },
+        );
       case 'too-costly':
         return fhirError(
           'too-costly',

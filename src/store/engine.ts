@@ -51,6 +51,12 @@ export interface AttachedStore extends ResourceStore {
 
 /** The store of the main thread. */
 export interface Engine extends AttachedStore, CommitSignal {
+  /** By which setting a commit is durable when it resolves, as the engine was asked for it or found it; for whoever runs the server. */
+  readonly durability: string;
+  /** Whether what stores something is refused for lack of room (`full`), while what stores nothing goes on. */
+  readonly isFull: boolean;
+  /** Instant of the newest commit, ms, 0: none yet; undefined: the engine cannot tell without asking. Never decreases, whatever the clock does. */
+  readonly newestAt: number | undefined;
   /** True when index rows were made by other definitions than those the engine was opened with. */
   readonly needsReindex: boolean;
   /** How many resources are held, roughly: for the progress of long work only. */

@@ -296,6 +296,11 @@ export class MongoStore extends MongoReader implements Engine {
   readonly #indexHash: string;
   readonly #ports = new Set<MessagePort>();
   needsReindex: boolean;
+  /** Of every transaction, see mongodb/transaction.ts. */
+  readonly durability = 'w=majority, j=true';
+  /** The database refuses by itself, and then everything. */
+  readonly isFull = false;
+  readonly newestAt = undefined;
   #closing: Promise<void> | undefined;
 
   constructor(options: MongoOptions, needsReindex: boolean) {

@@ -174,9 +174,9 @@ export interface HistoryScope {
   readonly below?: Pick<StoredVersion, 'at' | 'sequence'> | undefined;
 }
 
-/** An engine refuses with these; the door turns them into OperationOutcomes (`unavailable` 503, `too-costly` and `refused` 400). Only the message of `refused` is shown to the client: it says what is not done, and holds no value. */
+/** An engine refuses with these; the door turns them into OperationOutcomes (`unavailable` 503, `full` 503 of what stores something, `too-costly` and `refused` 400). Only the message of `refused` is shown to the client: it says what is not done, and holds no value. */
 export class StoreError extends Error {
-  readonly reason: 'unavailable' | 'too-costly' | 'refused' | 'bounded-thread' | 'bad-cursor';
+  readonly reason: 'unavailable' | 'full' | 'too-costly' | 'refused' | 'bounded-thread' | 'bad-cursor';
   constructor(reason: StoreError['reason'], message: string, options?: { cause?: unknown }) {
     super(message, options);
     this.name = 'StoreError';

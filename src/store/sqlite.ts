@@ -272,6 +272,18 @@ export class SqliteStore extends SqliteReader implements Engine {
     return synchronousOf(this.statements.connection);
   }
 
+  get durability(): string {
+    return this.synchronous === 2 ? 'WAL, synchronous=FULL' : 'not synchronised';
+  }
+
+  get isFull(): boolean {
+    return this.writer.signals.full;
+  }
+
+  get newestAt(): number {
+    return this.writer.signals.newestAt;
+  }
+
   /** How many resources are held. Visits every one: for the progress of long work only. */
   size(): number {
     return this.fresh().number(sql`SELECT count(*) FROM resource WHERE rid > 0`) ?? 0;

@@ -2,13 +2,24 @@
 
 export type HealthStatus = 'pass' | 'warn' | 'fail';
 export interface HealthCheck {
-  /** `store`, `listening`, `search-parameters`, `monitoring`, `monitoring:<rule>`, or `model:<id>|<version>`. */
+  /** `store`, `durability`, `disk`, `clock`, `listening`, `search-parameters`, `monitoring`, `monitoring:<rule>`, or `model:<id>|<version>`. */
   readonly name: string;
   readonly status: HealthStatus;
   /** A fixed word, never an error's message. */
-  readonly reason?: 'unavailable' | 'timeout' | 'loading' | 'failed' | 'draining' | 'not-attested' | 'drifted';
+  readonly reason?:
+    | 'unavailable'
+    | 'timeout'
+    | 'loading'
+    | 'failed'
+    | 'draining'
+    | 'not-attested'
+    | 'drifted'
+    | 'full'
+    | 'clock-behind';
+  /** How it is set, in the engine's own words. */
+  readonly setting?: string;
   readonly observedValue?: number;
-  readonly observedUnit?: '%' | 'changes';
+  readonly observedUnit?: '%' | 'changes' | 's';
 }
 export interface HealthReport {
   /** The worst of the checks. */

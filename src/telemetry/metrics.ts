@@ -21,6 +21,10 @@ const GAUGES = {
     help: 'Reviews of emergency access that are open, and those of them that are overdue; by the process that does the background work.',
     labels: ['state'],
   },
+  firewatch_disk_full: {
+    help: '1 while writes are refused for lack of room (RESERVE_MB), else 0.',
+    labels: [],
+  },
   firewatch_backup_timestamp_seconds: {
     help: 'When the last backup of this data folder was taken (`firewatch backup`), seconds since 1970; none before the first.',
     labels: [],

@@ -51,7 +51,7 @@ export async function start(
 ): Promise<Running> {
   const port = await freePort();
   const child: ChildProcess = spawn(process.execPath, ['src/main.ts', 'serve'], {
-    env: { ...process.env, SEED: 'none', ...storeSettings(folder), ...env, PORT: String(port) },
+    env: { ...process.env, SEED: 'none', RESERVE_MB: '0', ...storeSettings(folder), ...env, PORT: String(port) },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   started.add(child);

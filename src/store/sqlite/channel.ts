@@ -117,6 +117,7 @@ export class WriterChannel {
       resolve(done(request, a, b, c));
     } else if (status === STATUS.conflict) resolve({ ok: false, reason: 'conflict', command: a });
     else if (status === STATUS.unavailable) reject(unavailable('Nothing could be made durable.', REFUSALS[a] ?? ''));
+    else if (status === STATUS.full) reject(new StoreError('full', 'There is no room for writes.'));
     else if (status === STATUS.tooCostly)
       reject(new StoreError('too-costly', 'A precondition costs too much to judge.'));
     else reject(new TypeError('The writer could not apply the commit request.'));

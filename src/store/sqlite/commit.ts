@@ -6,7 +6,8 @@ import { MintingDictionary } from './dictionary.ts';
 import { KeyedValues } from './keyed.ts';
 import { OUTCOME_WIDTH, type ReindexRow, STATUS, type WireCommand, type WireRequest } from './message.ts';
 import { Purger } from './purge.ts';
-import { codeOf, refusalOf } from './refusal.ts';
+import { codeOf, isNoRoom, refusalOf } from './refusal.ts';
+import type { Reserve } from './reserve.ts';
 import { PendingRows } from './rows.ts';
 import { type Connection, TYPE_SPAN } from './schema.ts';
 import { Searcher } from './search.ts';
@@ -35,6 +36,11 @@ export function isFatal(error: unknown): boolean {
   return FATAL.has(code) || code.startsWith('SQLITE_CORRUPT');
 }
 
+const STORING: ReadonlySet<WireCommand[0]> = new Set(['put', 'delete', 'keep']);
+
+/** Small values and audit rows belong to answering; what is purged makes room. */
+const stores = ({ commands }: WireRequest): boolean => commands.some(([op]) => STORING.has(op));
+
 const budgetMs = 2000;
 
 export class Committer {
@@ -47,13 +53,15 @@ export class Committer {
   readonly #keyed: KeyedValues;
   readonly #purger: Purger;
   readonly #clock: Clock;
+  readonly #reserve: Reserve;
   readonly #counters = new Map<number, number>();
   readonly #pendingKeys = new Set<string>();
   #sequence = 0;
   #at = 0;
 
-  constructor(connection: Connection, clock: Clock) {
+  constructor(connection: Connection, clock: Clock, reserve: Reserve) {
     this.#connection = connection;
+    this.#reserve = reserve;
     this.#clock = clock;
     this.#statements = new Statements(connection, 600);
     this.#dictionary = new MintingDictionary(this.#statements);
@@ -81,11 +89,16 @@ export class Committer {
 
   /** Outcomes in the order of the requests; each is durable when this returns. Throws only what `isFatal` names. */
   group(requests: readonly WireRequest[]): readonly Outcome[] {
+    const hasRoom = !requests.some(stores) || this.#reserve.hasRoom();
+    const answer = (request: WireRequest): Outcome =>
+      hasRoom || !stores(request) ? this.#request(request) : [STATUS.full, 0, 0, 0];
     try {
-      return this.#transaction(() => requests.map((request) => this.#request(request)));
+      return this.#transaction(() => requests.map(answer));
     } catch (error) {
       if (isFatal(error)) throw error;
       const refusal = refusalOf(error);
+      // With the room that was kept back, whatever stores nothing goes on.
+      if (isNoRoom(error) && this.#reserve.relieve()) return this.group(requests);
       if (refusal >= 0) return requests.map(() => [STATUS.unavailable, refusal, 0, 0]);
       if (requests.length === 1) return [[STATUS.failed, 0, 0, 0]];
       // One request is at fault: repeated one by one, only that one fails.
@@ -108,6 +121,11 @@ export class Committer {
       this.#resume();
       throw error;
     }
+  }
+
+  /** Instant of the newest commit; it does not go back with the clock. */
+  get newestAt(): number {
+    return this.#at;
   }
 
   #now(): number {
@@ -350,7 +368,12 @@ export class Committer {
 
   /** Largest size of the file in pages; 0 lifts the limit. */
   limit(pages: number): void {
-    this.#connection.pragma(`max_page_count=${pages === 0 ? 4_294_967_294 : pages}`);
+    this.#reserve.limit(pages);
+  }
+
+  /** Takes writes again when there is room: for who only asks. */
+  lookForRoom(): void {
+    this.#reserve.hasRoom();
   }
 }
 

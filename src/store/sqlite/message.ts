@@ -84,7 +84,7 @@ export type ToWriter =
 
 /** One outcome is OUTCOME_WIDTH numbers: request number, status, then (at, first sequence, key of the first audit row), (command, 0, 0) of a conflict or (place among REFUSALS, 0, 0). */
 export const OUTCOME_WIDTH = 5;
-export const STATUS = { done: 0, conflict: 1, unavailable: 2, tooCostly: 3, failed: 4 } as const;
+export const STATUS = { done: 0, conflict: 1, unavailable: 2, tooCostly: 3, failed: 4, full: 5 } as const;
 export type FromWriter =
   | { readonly op: 'outcomes'; readonly outcomes: readonly number[] }
   | { readonly op: 'done'; readonly id: number; readonly failed: string | undefined };

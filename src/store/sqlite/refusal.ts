@@ -23,6 +23,9 @@ export function codeOf(error: unknown): string {
 
 export const isDamage = (error: unknown): boolean => DAMAGE.test(codeOf(error));
 
+/** The disk is full, or the database as large as it may be. */
+export const isNoRoom = (error: unknown): boolean => codeOf(error) === 'SQLITE_FULL';
+
 /** Place of the error's code among REFUSALS, extended codes under their own; -1 when it is none. */
 export function refusalOf(error: unknown): number {
   const code = codeOf(error);

@@ -9,15 +9,15 @@ import type { Statements } from './sql.ts';
 /** Oldest snapshot, ms: a bound on how long the log waits to be emptied. */
 export const OLDEST_MS = 40;
 
-/** Places in the shared memory. `commits`: raised by the writer between a commit of data and its answer. `emptying`: 1 while the log waits for readers. `damaged`: 1 from the first page on that is not what was written. */
-const PLACE = { commits: 0, emptying: 1, damaged: 2 } as const;
+/** Places in the shared memory. `commits`: raised by the writer between a commit of data and its answer. `emptying`: 1 while the log waits for readers. `damaged`: 1 from the first page on that is not what was written. `full`: 1 while there is no room for writes. `newest`: instant of the newest commit, seconds. */
+const PLACE = { commits: 0, emptying: 1, damaged: 2, full: 3, newest: 4 } as const;
 
 /** Shared by every thread of one store. */
 export class Signals {
   readonly buffer: SharedArrayBuffer;
   readonly #cells: Int32Array;
 
-  constructor(buffer = new SharedArrayBuffer(12)) {
+  constructor(buffer = new SharedArrayBuffer(20)) {
     this.buffer = buffer;
     this.#cells = new Int32Array(buffer);
   }
@@ -34,6 +34,19 @@ export class Signals {
   }
   set emptying(on: boolean) {
     Atomics.store(this.#cells, PLACE.emptying, on ? 1 : 0);
+  }
+  get full(): boolean {
+    return Atomics.load(this.#cells, PLACE.full) !== 0;
+  }
+  set full(on: boolean) {
+    Atomics.store(this.#cells, PLACE.full, on ? 1 : 0);
+  }
+  /** ms, to the second below; 32 bits of seconds last until 2106. */
+  get newestAt(): number {
+    return (Atomics.load(this.#cells, PLACE.newest) >>> 0) * 1000;
+  }
+  set newestAt(at: number) {
+    Atomics.store(this.#cells, PLACE.newest, Math.floor(at / 1000));
   }
   get damaged(): boolean {
     return Atomics.load(this.#cells, PLACE.damaged) !== 0;

@@ -13,7 +13,9 @@ export interface ThreadOptions extends Place {
   /** Tests only. */
   readonly clock?: Clock;
   /** Largest size of the database file in 4 KB pages. */
-  readonly maxPages?: number;
+  readonly maxPages?: number | undefined;
+  /** Kept back for reads and the end of the process when the disk is full. Default: 0, nothing. */
+  readonly reserveBytes?: number;
   /** Called when the file can no longer be trusted (a failed sync). Default: exit 70 at once, so that a restart recovers from the log. */
   readonly onFatal?: (message: string) => void;
 }
@@ -32,12 +34,20 @@ export class SqliteThreads {
   running = false;
 
   constructor(
-    { folder, key, clock = 'system', maxPages, onFatal = exitAtOnce, checkpointMs = 250 }: ThreadOptions,
+    {
+      folder,
+      key,
+      clock = 'system',
+      maxPages,
+      reserveBytes = 0,
+      onFatal = exitAtOnce,
+      checkpointMs = 250,
+    }: ThreadOptions,
     release: () => void,
   ) {
     this.#release = release;
     const signals = this.#signals.buffer;
-    const data: WriterData = { folder, key, clock, maxPages, signals };
+    const data: WriterData = { folder, key, clock, maxPages, reserveBytes, signals };
     const checkpoint: CheckpointData = { folder, key, everyMs: checkpointMs, signals };
     this.#writer = new Worker(threadFile('./writer'), { workerData: data });
     this.#checkpoint = new Worker(threadFile('./checkpoint'), { workerData: checkpoint });

@@ -12,12 +12,15 @@ import {
   type WireCommand,
   type WireRequest,
 } from './message.ts';
+import { Reserve } from './reserve.ts';
 import { connect, type Place } from './schema.ts';
 import { Signals } from './snapshot.ts';
 
 export interface WriterData extends Place {
   readonly clock: Clock;
   readonly maxPages: number | undefined;
+  /** Kept back for what must go on when the disk is full; 0: nothing. */
+  readonly reserveBytes: number;
   readonly signals: SharedArrayBuffer;
 }
 /** From the main thread, besides `ToWriter` on channels. */
@@ -99,6 +102,7 @@ export class Writer {
 
   #perform(message: Exclude<ToWriter, { op: 'commit' }>): string | undefined {
     try {
+      if (message.op === 'ping') this.#committer.lookForRoom();
       if (message.op === 'limit') this.#committer.limit(message.pages);
       if (message.op === 'reindex') {
         this.#committer.reindex(JSON.parse(message.rows) as readonly ReindexRow[], message.progress, message.done);
@@ -142,6 +146,7 @@ export class Writer {
   #commitGroup(group: readonly Waiting[]): void {
     if (group.length === 0) return;
     const outcomes = this.#committer.group(group.map(({ request }) => request));
+    this.#signals.newestAt = this.#committer.newestAt;
     if (group.some(({ request }) => changesData(request))) this.#committed();
     const answers = new Map<MessagePort, number[]>();
     outcomes.forEach((outcome, index) => {
@@ -161,11 +166,12 @@ function requestsOf(port: MessagePort, { from, requests }: Commits): Waiting[] {
 
 function start(parent: MessagePort, data: WriterData): void {
   const connection = connect(data);
-  const committer = new Committer(connection, data.clock);
+  const signals = new Signals(data.signals);
+  const reserve = new Reserve(connection, { folder: data.folder, bytes: data.reserveBytes, signals });
+  const committer = new Committer(connection, data.clock, reserve);
+  signals.newestAt = committer.newestAt;
   if (data.maxPages !== undefined) committer.limit(data.maxPages);
-  const writer = new Writer(committer, new Signals(data.signals), () =>
-    parent.postMessage({ op: 'committed' } satisfies WriterNotice),
-  );
+  const writer = new Writer(committer, signals, () => parent.postMessage({ op: 'committed' } satisfies WriterNotice));
   process.on('uncaughtException', (error) => {
     parent.postMessage({ op: 'fatal', message: error.message } satisfies WriterNotice);
     process.exit(1);
