@@ -7,6 +7,7 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
+import { limit } from '../test-store.ts';
 import { answerProblems } from './cds-reader.ts';
 import {
   type Ehr,
@@ -19,7 +20,7 @@ import {
   registration,
 } from './registered.ts';
 
-const DEADLINE_MS = 1500;
+const DEADLINE_MS = limit(1500);
 const BUNDLE = { resourceType: 'Bundle', type: 'searchset' };
 const json = (response: ServerResponse, body: unknown, status = 200): void => {
   response.writeHead(status, { 'content-type': 'application/fhir+json' }).end(JSON.stringify(body));

@@ -4,6 +4,7 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { after, before, test } from 'node:test';
 import { SignJWT, UnsecuredJWT } from 'jose';
+import { limit } from '../test-store.ts';
 import { answerProblems } from './cds-reader.ts';
 import {
   CLARITHROMYCIN,
@@ -44,7 +45,7 @@ before(async () => {
   });
   await new Promise<void>((resolve) => trap.listen(0, '127.0.0.1', resolve));
   trapUrl = `http://127.0.0.1:${(trap.address() as AddressInfo).port}`;
-  there = await registeredServer(clients(es, trapUrl), { CDS_DEADLINE_MS: '1000' });
+  there = await registeredServer(clients(es, trapUrl), { CDS_DEADLINE_MS: String(limit(1000)) });
   one = ehr(there.server.url, ISSUER, es);
 });
 after(async () => {

@@ -67,8 +67,11 @@ test(`kill -9 during a load of bundles, ${ROUNDS} rounds`, { timeout: limit(120_
         headers: JSON_TYPE,
         body: gunzipSync(readFileSync(FILES[round % FILES.length] ?? '')),
       }).catch(() => undefined);
+      const before = acknowledged.size;
       const loaders = Array.from({ length: 6 }, loader);
-      await new Promise((resolve) => setTimeout(resolve, 700 + ((round * 389) % 900)));
+      // However slow the machine is: some are acknowledged before the kill, and some are under way.
+      while (acknowledged.size === before) await new Promise((resolve) => setTimeout(resolve, 10));
+      await new Promise((resolve) => setTimeout(resolve, 200 + ((round * 389) % 900)));
       await server.stop('SIGKILL');
       dead = true;
       await Promise.all([...loaders, big]);
