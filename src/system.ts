@@ -42,7 +42,7 @@ import { ClientParameters } from './parameters/client-parameters.ts';
 import { LiveContext } from './parameters/live-context.ts';
 import { followedContext, ParameterThreads } from './parameters/parameter-channel.ts';
 import { fileParameters, followFolder } from './parameters/parameter-files.ts';
-import { reindex } from './parameters/reindex.ts';
+import { followOlder, reindex } from './parameters/reindex.ts';
 import type { Ambient, Caller, RestContext } from './rest/context.ts';
 import { answer } from './rest/interact.ts';
 import { type CallerFacts, factsOf } from './rest/permission/caller.ts';
@@ -274,6 +274,11 @@ export async function buildSystem(
   const surveillance = openSurveillance(config, { now: ambient.now, store, parametersPort, log, duties });
   parameters.run(threads);
   const followed = config.SEARCH_PARAMETERS_DIR ?? FOLDERS.searchParameters;
+  const older = followOlder(
+    store,
+    () => live.current,
+    (error) => files.report(error, 'older-release'),
+  );
   const unfollow = followFolder(followed, () => void parameters.written());
   await subscriptions.start();
   duties.during(subscriptions);
@@ -349,6 +354,7 @@ export async function buildSystem(
     close: async () => {
       unfollow();
       const inOrder = [
+        older,
         emergencies,
         backups,
         monitoring,

@@ -63,6 +63,8 @@ export interface Engine extends AttachedStore, CommitSignal {
   size(): Promise<number> | number;
   /** Makes every index row of `types` again; taken up where it stopped. To be called before the first request. */
   reindex(types: readonly string[], indexOf: IndexOf, onProgress?: (done: number) => void): Promise<void>;
+  /** Makes the index rows of what processes of older releases have written since; how many. Absent: no other process has the data. */
+  followOthers?(types: readonly string[], indexOf: IndexOf): Promise<number>;
   /** What another thread needs to attach to the same store: transfer it. */
   channel(): MessagePort;
   /** Recomputes every hash chain of the audit log, and looks for the heads that were told of it before. */

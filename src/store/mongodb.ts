@@ -12,6 +12,7 @@ import { type Clock, Committer, isBeside } from './mongodb/commit.ts';
 import { assertReplicaSet, connectMongo } from './mongodb/connect.ts';
 import { storeError } from './mongodb/errors.ts';
 import { CLEAR, type Fields } from './mongodb/fields.ts';
+import { behind, indexIsStale } from './mongodb/index-owner.ts';
 import {
   type Collections,
   collectionsOf,
@@ -23,7 +24,7 @@ import {
 } from './mongodb/layout.ts';
 import { Life } from './mongodb/life.ts';
 import { assertFloor, LAYOUTS, type Layout, prepare } from './mongodb/prepare.ts';
-import { indexIsStale, indexPage, reindexAll, remake } from './mongodb/reindex.ts';
+import { followOthers, indexPage, reindexAll, remake } from './mongodb/reindex.ts';
 import { Searcher } from './mongodb/search.ts';
 import { Stamps } from './mongodb/stamp.ts';
 import { Subjects } from './mongodb/subjects.ts';
@@ -84,6 +85,7 @@ export class MongoReader implements AttachedStore {
   protected readonly headKey: HeadKey;
   protected readonly watch: Watch;
   protected readonly layouts: readonly Layout[];
+  protected readonly indexHash: string;
   readonly #life: Life;
   readonly #stamps: Stamps;
   readonly #committer: Committer;
@@ -107,6 +109,7 @@ export class MongoReader implements AttachedStore {
     takesTurns = true,
     layouts = LAYOUTS,
     fields = CLEAR,
+    indexHash,
   }: MongoOptions) {
     const { client, db } = connectMongo(url);
     this.client = client;
@@ -117,9 +120,11 @@ export class MongoReader implements AttachedStore {
     const { collections, types } = this;
     const onData = () => this.watch.tell();
     this.layouts = layouts;
+    this.indexHash = indexHash;
     this.#life = new Life(collections.life, client, layouts.length);
     this.#stamps = new Stamps(collections, client);
-    const parts = { client, collections, types, clock, patienceMs, headKey: this.headKey, life: this.#life, layouts };
+    const own = { headKey: this.headKey, life: this.#life, layouts, indexHash };
+    const parts = { client, collections, types, clock, patienceMs, ...own };
     const turn = takesTurns ? new Turn(collections) : undefined;
     this.#committer = new Committer({ ...parts, turn, onConflict, onData });
     // Never takes the head.
@@ -255,7 +260,11 @@ export class MongoReader implements AttachedStore {
   }
 
   remake(rows: readonly IndexedRow[], indexOf: IndexOf): Promise<void> {
-    return this.#asked(() => remake(this.collections, rows, indexOf, this.layouts));
+    return this.#asked(() => remake(this.collections, this.indexHash, rows, indexOf, this.layouts));
+  }
+
+  followOthers(types: readonly string[], indexOf: IndexOf): Promise<number> {
+    return this.#asked(() => followOthers(this.collections, this.indexHash, types, indexOf, this.layouts));
   }
 
   /** What was asked before is answered; what is asked later is refused. */
@@ -293,7 +302,6 @@ export class MongoReader implements AttachedStore {
 
 /** The main thread's store. */
 export class MongoStore extends MongoReader implements Engine {
-  readonly #indexHash: string;
   readonly #ports = new Set<MessagePort>();
   needsReindex: boolean;
   /** Of every transaction, see mongodb/transaction.ts. */
@@ -305,7 +313,6 @@ export class MongoStore extends MongoReader implements Engine {
 
   constructor(options: MongoOptions, needsReindex: boolean) {
     super(options);
-    this.#indexHash = options.indexHash;
     this.needsReindex = needsReindex;
   }
 
@@ -314,7 +321,9 @@ export class MongoStore extends MongoReader implements Engine {
   }
 
   async reindex(types: readonly string[], indexOf: IndexOf, onProgress?: (done: number) => void): Promise<void> {
-    await reindexAll(this.collections, this.#indexHash, types, indexOf, this.layouts, onProgress);
+    if (await indexIsStale(this.collections, this.indexHash))
+      await reindexAll(this.collections, this.indexHash, types, indexOf, this.layouts, onProgress);
+    await this.followOthers(types, indexOf);
     this.needsReindex = false;
   }
 
@@ -363,7 +372,8 @@ export async function openMongo(options: MongoOptions): Promise<MongoStore> {
     if ((await collections.meta.findOne({ _id: 'filling' })) !== null)
       throw new StoreError('unavailable', BEING_FILLED);
     if ((await leftUntil(collections.meta)) === EVER) throw new StoreError('unavailable', LEFT);
-    return new MongoStore(options, await indexIsStale(collections, options.indexHash));
+    const isBehind = (await behind(collections, options.indexHash)) !== undefined;
+    return new MongoStore(options, isBehind || (await indexIsStale(collections, options.indexHash)));
   } catch (error) {
     throw storeError(error);
   } finally {

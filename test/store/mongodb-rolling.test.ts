@@ -166,7 +166,7 @@ test('mongodb@rolling: the command tells the numbers, and finishes what is finis
   await store.close();
   const main = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
   const env = { ...process.env, MONGODB_URL: url };
-  for (const options of [[], ['--finish']]) {
+  for (const options of [[], ['--finish'], ['--rows']]) {
     const { stdout } = await promisify(execFile)(process.execPath, [main, 'upgrade', ...options], { env });
     const known = LAYOUTS.length;
     assert.deepEqual(JSON.parse(stdout), { floor: known, written: known, filled: known, known });

@@ -7,6 +7,7 @@ import { type Command, type CommitRequest, type CommitResult, FORGOTTEN, StoreEr
 import { AuditAppender, type AuditStage, type HeadKey } from './audit.ts';
 import { Batch } from './batch.ts';
 import { isTimeout, storeError } from './errors.ts';
+import { countedAs } from './index-owner.ts';
 import { Judge } from './judge.ts';
 import type { Collections, HeadDoc, TypeNumbers } from './layout.ts';
 import type { Life } from './life.ts';
@@ -69,6 +70,8 @@ export interface CommitterParts {
   readonly layouts: readonly Layout[];
   /** undefined: the head is tried for as it comes. */
   readonly turn: Turn | undefined;
+  /** By which definitions callers made the entries of what they write. */
+  readonly indexHash: string;
   /** Before another attempt at a group. */
   readonly onConflict?: (() => void) | undefined;
   /** After each group that wrote data. */
@@ -275,9 +278,10 @@ export class Committer {
     const commands = requests.flatMap((request) => request.commands);
     const changed = commands.filter((command) => isWrite(command) || command.op === 'purge');
     const types = Object.fromEntries(changed.map(({ key }) => [`types.${key.type}`, 1]));
+    const by = changed.length > 0 ? { [countedAs(this.#parts.indexHash)]: 1 } : {};
     const head = await this.#parts.collections.head.findOneAndUpdate(
       { _id: 'data' },
-      { $inc: { seq: commands.filter(isWrite).length, turn: 1, ...types }, $max: { at } },
+      { $inc: { seq: commands.filter(isWrite).length, turn: 1, ...types, ...by }, $max: { at } },
       { session, returnDocument: 'after' },
     );
     if (head === null) throw new StoreError('unavailable', 'The database has lost its head.');

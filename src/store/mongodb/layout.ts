@@ -109,6 +109,8 @@ export interface HeadDoc {
   readonly turn: number;
   /** Of the groups that wrote versions of a type, how many. */
   readonly types?: Readonly<Record<string, number>>;
+  /** By whose definitions the search documents of how many groups were made. */
+  readonly by?: Readonly<Record<string, number>>;
   /** Newest sequence at the last purge, and how often somebody was forgotten. */
   readonly purged?: number;
   readonly forgets?: number;
@@ -156,6 +158,12 @@ export interface MetaDoc {
   /** Of `schema`, whose `value` is the oldest layout that may read the database: the newest that has written, and up to which every document has the members. */
   readonly written?: number;
   readonly filled?: number;
+  /** Of `index`, whose `value` made every search document last: who makes them now, and who did before. See `index-owner.ts`. */
+  readonly making?: string;
+  readonly past?: readonly string[];
+  /** Up to which sequence what others wrote is made anew, and how much they had written then. */
+  readonly from?: number;
+  readonly seen?: string;
 }
 
 /** The collections by name. */

@@ -1,42 +1,44 @@
 /** Search documents made again when the definitions that decide them have changed; each only while its version is the one that was read. */
 import type { AnyBulkWriteOperation, Document } from 'mongodb';
 import type { IndexedRow, IndexOf, IndexPage } from '../engine.ts';
+import { assertOwner, beginMaking, behind, endMaking } from './index-owner.ts';
 import { type Collections, placeOf, type ResourceDoc, TYPE_SPAN, type VersionDoc } from './layout.ts';
 import { searchMembers } from './members.ts';
 import { assertFloor, type Layout, withAdded } from './prepare.ts';
 
 const STEP = 200;
-
-/** @returns true when search documents were made by other definitions; an empty database is current from the start */
-export async function indexIsStale({ meta, resource }: Collections, indexHash: string): Promise<boolean> {
-  const held = await meta.findOne({ _id: 'index' });
-  if (held?.value === indexHash) return false;
-  const isEmpty = (await resource.findOne({}, { projection: { _id: 1 } })) === null;
-  if (isEmpty) await meta.updateOne({ _id: 'index' }, { $set: { value: indexHash } }, { upsert: true });
-  return !isEmpty;
-}
+/** Rows are computed at one time on a thread that answers requests. */
+const FOLLOWED = 10;
 
 /** At most `count` resources after a place. Costs no more than the page. */
 export async function indexPage(
-  { resource, version, fields }: Collections,
+  collections: Collections,
   after: number,
   count: number,
 ): Promise<IndexPage & { readonly percent: number }> {
+  const { resource } = collections;
   const found = await resource
     .find({ r: { $gt: Math.max(after, 0) } }, { projection: { _id: 1, r: 1, s: 1, v: 1 } })
     .sort({ r: 1 })
     .limit(count)
     .toArray();
+  const rows = await rowsOf(collections, found);
+  const last = found.at(-1)?.r ?? after;
+  return { rows, last, percent: found.length === 0 ? 100 : percentAt(await rangesOf(resource, last), last) };
+}
+
+async function rowsOf(
+  { version, fields }: Pick<Collections, 'version' | 'fields'>,
+  found: readonly Pick<ResourceDoc, '_id' | 'r' | 's' | 'v'>[],
+): Promise<readonly IndexedRow[]> {
   const texts = await version.find({ _id: { $in: found.map(({ s }) => s) } }).toArray();
   const held = new Map(
     texts.map((each) => [each._id, each.x === null ? undefined : fields.open(placeOf.version(each), each.x)]),
   );
-  const rows = found.flatMap(({ _id, r, s, v }): readonly IndexedRow[] => {
+  return found.flatMap(({ _id, r, s, v }): readonly IndexedRow[] => {
     const text = held.get(s);
     return text !== undefined ? [{ rid: r, version: v, type: _id.slice(0, _id.indexOf('/')), text }] : [];
   });
-  const last = found.at(-1)?.r ?? after;
-  return { rows, last, percent: found.length === 0 ? 100 : percentAt(await rangesOf(resource, last), last) };
 }
 
 /** Where the resources of one type lie. */
@@ -79,12 +81,16 @@ function percentAt(ranges: readonly Range[], place: number): number {
   return Math.min(Math.floor((100 * lengths(place)) / Math.max(1, lengths(Number.POSITIVE_INFINITY))), 99);
 }
 
+/** @throws StoreError `unavailable` when a newer release makes search documents, or shuts this one out */
 export async function remake(
-  { resource, version, head }: Collections,
+  collections: Collections,
+  indexHash: string,
   rows: readonly IndexedRow[],
   indexOf: IndexOf,
   layouts: readonly Layout[],
 ): Promise<void> {
+  const { resource, version, head } = collections;
+  await assertOwner(collections, indexHash);
   assertFloor((await head.findOne({ _id: 'data' }))?.floor, layouts.length);
   const made = rows.map(({ rid, version: v, text, type }) => ({ rid, v, type, ...indexOf(text) }));
   if (made.length === 0) return;
@@ -120,6 +126,7 @@ export async function reindexAll(
   onProgress: ((done: number) => void) | undefined,
 ): Promise<void> {
   const { meta } = collections;
+  await beginMaking(collections, indexHash);
   const progress = String((await meta.findOne({ _id: 'reindex' }))?.value ?? '');
   const space = progress.indexOf(' ');
   let after = progress.slice(space + 1) === indexHash ? Number(progress.slice(0, space)) : 0;
@@ -128,12 +135,47 @@ export async function reindexAll(
     const page = await indexPage(collections, after, STEP);
     if (page.last === after) break;
     const rows = page.rows.filter(({ type }) => isWanted.has(type));
-    await remake(collections, rows, indexOf, layouts);
+    await remake(collections, indexHash, rows, indexOf, layouts);
     after = page.last;
     await meta.updateOne({ _id: 'reindex' }, { $set: { value: `${after} ${indexHash}` } }, { upsert: true });
     done += rows.length;
     onProgress?.(done);
   }
-  await meta.updateOne({ _id: 'index' }, { $set: { value: indexHash } }, { upsert: true });
+  await endMaking(collections, indexHash);
   await meta.deleteOne({ _id: 'reindex' });
+}
+
+/**
+ * Makes anew what processes of other releases have written since, in small pages: requests are answered meanwhile.
+ * @returns how many
+ */
+export async function followOthers(
+  collections: Collections,
+  indexHash: string,
+  wanted: readonly string[],
+  indexOf: IndexOf,
+  layouts: readonly Layout[],
+): Promise<number> {
+  const { resource, version } = collections;
+  const range = await behind(collections, indexHash);
+  if (range === undefined) return 0;
+  const isWanted = new Set(wanted);
+  let done = 0;
+  for (let { after } = range; ; ) {
+    const page = await version
+      .find({ _id: { $gt: after, $lte: range.until } }, { projection: { _id: 1, o: 1 } })
+      .sort({ _id: 1 })
+      .limit(FOLLOWED)
+      .toArray();
+    const last = page.at(-1);
+    if (last === undefined) break;
+    after = last._id;
+    const ids = [...new Set(page.map(({ o }) => o))];
+    const found = await resource.find({ _id: { $in: ids }, r: { $gt: 0 } }).toArray();
+    const rows = (await rowsOf(collections, found)).filter(({ type }) => isWanted.has(type));
+    await remake(collections, indexHash, rows, indexOf, layouts);
+    done += rows.length;
+  }
+  await range.done();
+  return done;
 }
