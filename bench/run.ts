@@ -12,7 +12,8 @@ const HELP = `npm run bench -- [options]
   --seconds N         length of each measurement (5)
   --connections A,B   connections of the load generator (16,64; hook calls also 1, and the first after a start)
   --only A,B          rows: ${ROWS.map(({ name }) => name).join(', ')}, stall
-  --node-options "X"  for the server, e.g. "--inspect=127.0.0.1:9229" to profile it; --cpu-prof disturbs its writer thread
+  --node-options=X    for the server, e.g. --inspect=127.0.0.1:9229 to profile it. Not --cpu-prof: its signals, one each ms, end SQLite's
+                      sleeps, so that the 5 s a writer waits for a lock are over in 20 ms and calls are answered 503
   --write             keep the tables as bench/results/<day>.md
   --quick             about 30 s: 1 s each, 16 connections, 50 patients
 Needs Linux (/proc). CPU is user + system time of the whole server process, all threads.`;

@@ -109,8 +109,8 @@ export interface Cds {
   report(query: URLSearchParams, admitted: Admitted): Promise<CdsAnswer>;
   /** A page of everybody's cards, for who runs the server. */
   reportPage(query: ReportQuery, caller: Caller): Promise<ReportPage>;
-  /** Calls that nobody sent, for the sake of the first real ones; leaves no trace and never rejects. */
-  rehearse(): Promise<void>;
+  /** Calls that nobody sent, for the sake of the first real ones; leaves no trace and never rejects. @returns how many things went wrong */
+  rehearse(): Promise<number>;
   /** The answer to a request that reaches no service, audited. */
   refuse(error: FhirError, caller: Caller): Promise<CdsAnswer>;
 }

@@ -1,8 +1,12 @@
 // Calls before the server is ready: they reach engines and cards, and leave no trace. docs/cds-hooks.md#a-call
 import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { readConfig } from '../../src/config.ts';
 import { loadDrugSafety } from '../../src/risk/drugs/safety.ts';
+import { buildSystem } from '../../src/system.ts';
 import { assessment, FINDING, ROOT, world } from './world.ts';
 
 test('rehearsal@reach: every engine is asked, and each kind of service builds its cards', async () => {
@@ -56,4 +60,18 @@ test('rehearsal@bound: a slow machine is ready all the same', async () => {
   const one = world({ now: () => (now += 1000) });
   await one.cds.rehearse();
   assert.ok(one.checks.length + one.evidence.length < 20);
+});
+
+test('rehearsal@real: in the whole system every rehearsed call is judged to its end, and the store holds nothing of it', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'firewatch-rehearsal-'));
+  const system = await buildSystem(readConfig({ DATA_DIR: folder, SEED: 'none', LOG_LEVEL: 'error' }));
+  try {
+    const before = await system.store.latestSequence();
+    assert.equal(await system.cds.rehearse(), 0, 'nothing went wrong');
+    assert.equal(await system.store.latestSequence(), before);
+    assert.deepEqual(await system.store.keyedPage('cds.call', { count: 1 }), []);
+  } finally {
+    await system.close();
+    rmSync(folder, { recursive: true, force: true });
+  }
 });

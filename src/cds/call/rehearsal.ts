@@ -2,6 +2,7 @@
  * Calls that nobody sent, before the server says that it is ready: code is compiled and models run once, so that no clinician waits for it.
  * Nothing of them is read from the store, written, audited or counted. Source: docs/cds-hooks.md#a-call.
  */
+import { auditRow } from '../../audit.ts';
 import type { Json, JsonObject, Resource } from '../../fhir/resource.ts';
 import { localCaller, localFacts } from '../../rest/permission/caller.ts';
 import type { ResourceStore } from '../../store/port.ts';
@@ -20,39 +21,62 @@ const ID = 'rehearsal';
 const INSTANCE = '00000000-0000-4000-8000-000000000000';
 const SUBJECT = { reference: `Patient/${ID}` };
 
-/** Calls each service a few times. Never rejects: what fails here fails in the first real call, and is reported there. */
-export async function rehearse(services: readonly Service[], parts: CdsParts): Promise<void> {
+/**
+ * Calls each service a few times. Never rejects: what fails here fails in the first real call, and is reported there.
+ * @returns how many things went wrong
+ */
+export async function rehearse(services: readonly Service[], parts: CdsParts): Promise<number> {
   const from: Sender = {
     client: demonstrationClient([]),
     replay: undefined,
     caller: localCaller(localFacts(ID, '127.0.0.1')),
   };
-  const stage = staged(parts);
+  let faults = 0;
+  const stage = staged(parts, () => faults++);
   const startedAt = parts.ambient.now();
   for (let round = 0; round < ROUNDS; round++) {
     for (const service of services) {
-      if (parts.ambient.now() - startedAt > LONGEST_MS) return;
+      if (parts.ambient.now() - startedAt > LONGEST_MS) return faults;
       await invoke(service, JSON.stringify(callOf(service, startedAt)), from, stage);
     }
   }
+  return faults;
 }
 
-/** The room with walls of paper: reads find nothing, writes go nowhere. */
-function staged(parts: CdsParts): CdsParts {
+/** Holds nothing and keeps nothing. Whole, since a store of the server is of a class: what is copied of it has no methods. */
+const NOTHING: ResourceStore = {
+  commit: async () => ({ ok: true, at: 0, versions: [], auditIds: [] }),
+  read: async () => undefined,
+  history: async () => ({ matches: [], next: undefined }),
+  search: async () => ({ matches: [], next: undefined }),
+  searchTypes: async () => ({ matches: [], next: undefined }),
+  count: async () => 0,
+  countTypes: async () => ({ count: 0, exact: true }),
+  stamp: () => undefined,
+  askedStamp: async () => undefined,
+  kept: async () => undefined,
+  keyed: async () => undefined,
+  keyedPage: async () => [],
+  changes: async () => [],
+  versionsAbout: async () => [],
+  latestSequence: async () => 0,
+  subjectKeys: (patients) => patients,
+  ping: async () => undefined,
+  close: async () => undefined,
+};
+
+/** The room with walls of paper: reads find nothing, writes go nowhere, audit rows are made and dropped. */
+function staged(parts: CdsParts, failed: () => void): CdsParts {
   // Without a policy nothing is restricted: the Consents of a store that holds nothing are not asked for.
   const { policy: _none, ...context } = parts.context;
-  const store: Pick<ResourceStore, 'commit' | 'keyed' | 'stamp'> = {
-    commit: async () => ({ ok: true, at: 0, versions: [], auditIds: [] }),
-    keyed: async () => undefined,
-    stamp: () => undefined,
-  };
+  const source = { observer: parts.fhirBase, address: '127.0.0.1' };
   return {
     ...parts,
     context: {
       ...context,
-      store: { ...context.store, ...store },
-      audit: () => ({ form: 1, bytes: '', erasable: undefined, events: [], subjects: [] }),
-      report: () => undefined,
+      store: NOTHING,
+      audit: (access) => auditRow(access, NOTHING.subjectKeys, ID, source, context.indexEntries),
+      report: failed,
     },
     door: async () => ({ status: 404, headers: {}, body: '{}' }),
     answered: new Answered(),
