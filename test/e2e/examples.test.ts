@@ -9,7 +9,7 @@ import type { Definitions } from '../../src/fhir/definitions/definitions.ts';
 import { loadDefinitions } from '../../src/fhir/definitions/load.ts';
 import { parseJson, type Resource } from '../../src/fhir/resource.ts';
 import { extractor } from '../../src/fhir/search/extract.ts';
-import { notOnStandIn } from '../test-store.ts';
+import { limit, notOnStandIn } from '../test-store.ts';
 import { each, labels, type Send, sender } from './client.ts';
 import { comparable } from './comparable.ts';
 import { searchValues } from './search-values.ts';
@@ -70,7 +70,7 @@ after(async () => {
   removeFolder(server.folder);
 });
 
-test(`${examples.length} official examples go in as JSON and come out equal`, { timeout: 300_000 }, async () => {
+test(`${examples.length} official examples go in as JSON and come out equal`, { timeout: limit(300_000) }, async () => {
   const wrong: string[] = [];
   await each(examples, WIDTH, async (example) => {
     const { type, label, text } = example;
@@ -95,7 +95,9 @@ test(`${examples.length} official examples go in as JSON and come out equal`, { 
   assert.ok(examples.length >= 700);
 });
 
-test('as XML they come out, go in again, and are the same resource: no new version', { timeout: 300_000 }, async () => {
+test('as XML they come out, go in again, and are the same resource: no new version', {
+  timeout: limit(300_000),
+}, async () => {
   const wrong: string[] = [];
   await each(examples, WIDTH, async ({ type, label }) => {
     const xml = await send('GET', `/${label}`, undefined, { accept: XML });
@@ -116,7 +118,7 @@ test('as XML they come out, go in again, and are the same resource: no new versi
 });
 
 test('they are found by their parameters', {
-  timeout: 900_000,
+  timeout: limit(900_000),
   skip: notOnStandIn('thousands of searches by scan'),
 }, async (context) => {
   const claimed = (type: string) => capability.types.get(type)?.searchParameters.values();

@@ -5,6 +5,7 @@ import { globSync, readFileSync } from 'node:fs';
 import { basename } from 'node:path';
 import { after, before, test } from 'node:test';
 import { gunzipSync } from 'node:zlib';
+import { limit } from '../test-store.ts';
 import { comparable, type Element } from './comparable.ts';
 import { newFolder, type Running, removeFolder, start } from './server.ts';
 
@@ -40,7 +41,9 @@ const NOT_STORED: Readonly<Record<string, string>> = {
   OperationOutcome: 'not a stored type: capability-statement.json does not claim it',
 };
 
-test('at least 200 official examples of all types: none refused wrongly, out equal', { timeout: 120_000 }, async () => {
+test('at least 200 official examples of all types: none refused wrongly, out equal', {
+  timeout: limit(120_000),
+}, async () => {
   const wrong: string[] = [];
   let stored = 0;
   for (const file of globSync('test/data/fhir-examples/*.json').toSorted()) {
@@ -89,7 +92,9 @@ interface Entry {
   readonly response?: { readonly status: string; readonly location: string };
 }
 
-test('Synthea bundles load as transactions and every resource comes back equal', { timeout: 300_000 }, async () => {
+test('Synthea bundles load as transactions and every resource comes back equal', {
+  timeout: limit(300_000),
+}, async () => {
   const wrong: string[] = [];
   for (const file of globSync('test/data/synthea/*.json.gz').toSorted()) {
     const text = gunzipSync(readFileSync(file)).toString('utf8');
