@@ -1,6 +1,6 @@
 /** Small dictionaries: names that repeat (types, parameters, code systems, units) as integers. The writer mints, readers look up. */
 import { LONG_INTERVAL } from './schema.ts';
-import { raw, type Statements, sql } from './sql.ts';
+import { raw, type Sql, type Statements, sql } from './sql.ts';
 
 const TABLES = ['type', 'parameter', 'system', 'unit'] as const;
 export type DictionaryName = (typeof TABLES)[number];
@@ -17,9 +17,18 @@ interface Seen {
   readonly absent: Set<string>;
   readonly codes: Map<string, readonly string[]>;
   readonly standIns: Map<number, readonly number[]>;
+  readonly several: Map<number, boolean>;
+  readonly long: Map<number, boolean>;
 }
 
-const seenIn = (turn: number): Seen => ({ turn, absent: new Set(), codes: new Map(), standIns: new Map() });
+const seenIn = (turn: number): Seen => ({
+  turn,
+  absent: new Set(),
+  codes: new Map(),
+  standIns: new Map(),
+  several: new Map(),
+  long: new Map(),
+});
 
 /** What a number stands for, per table; a miss is read again, since the writer may have added it meanwhile. */
 export class Dictionary {
@@ -94,13 +103,20 @@ export class Dictionary {
 
   /** False when every resource has at most one date of this parameter. */
   hasSeveral(parameter: number): boolean {
-    return this.statements.get(sql`SELECT 1 FROM parameter_several WHERE parameter=${parameter}`) !== undefined;
+    const { several } = this.#ofState();
+    return this.#asked(several, parameter, sql`SELECT 1 FROM parameter_several WHERE parameter=${parameter}`);
   }
 
   /** True when some date interval of this parameter is longer than LONG_INTERVAL. */
   hasLongDates(parameter: number): boolean {
     const long = sql`SELECT 1 FROM date INDEXED BY date_long WHERE parameter=${parameter} AND high - low > ${raw(String(LONG_INTERVAL))} LIMIT 1`;
-    return this.statements.get(long) !== undefined;
+    return this.#asked(this.#ofState().long, parameter, long);
+  }
+
+  #asked(known: Map<number, boolean>, parameter: number, query: Sql): boolean {
+    const answer = known.get(parameter) ?? this.statements.get(query) !== undefined;
+    known.set(parameter, answer);
+    return answer;
   }
 
   typeName(id: number): string {

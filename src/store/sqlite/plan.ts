@@ -120,9 +120,12 @@ export class Planner {
       case 'chain':
       case 'has':
         return this.#driveJoin(where, type, limit);
-      default: {
+      case 'ids':
+        // One row an id at most: nothing is to be counted.
+        if (where.ids.length > limit) return this.#driveBase(this.seek(where, type), limit);
+        return { base: this.seek(where, type), rest: [], bound: where.ids.length };
+      default:
         return this.#driveBase(this.seek(where, type), limit);
-      }
     }
   }
 
