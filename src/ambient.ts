@@ -3,6 +3,7 @@ import { randomBytes, randomFillSync } from 'node:crypto';
 import type { Ambient } from './rest/context.ts';
 
 const HEX = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'));
+const NIBBLE = '0123456789abcdef';
 const POOL_BYTES = 4096;
 
 /** The real clock and ids. */
@@ -34,11 +35,10 @@ export function systemAmbient(): Ambient {
       }
       const high = Math.floor(last / 0x1_0000_0000);
       const low = last % 0x1_0000_0000;
-      const tail = Array.from({ length: 7 }, () => hex(random())).join('');
-      return (
-        `${hex(high >>> 8)}${hex(high)}${hex(low >>> 24)}${hex(low >>> 16)}-${hex(low >>> 8)}${hex(low)}` +
-        `-7${(counter & 0xfff).toString(16).padStart(3, '0')}-${hex(0x80 | (random() & 0x3f))}${tail.slice(0, 2)}-${tail.slice(2)}`
-      );
+      const time = `${hex(high >>> 8)}${hex(high)}${hex(low >>> 24)}${hex(low >>> 16)}-${hex(low >>> 8)}${hex(low)}`;
+      const count = `${NIBBLE[counter >>> 8] ?? '0'}${hex(counter)}`;
+      const start = `${time}-7${count}-${hex(0x80 | (random() & 0x3f))}${hex(random())}-${hex(random())}`;
+      return `${start}${hex(random())}${hex(random())}${hex(random())}${hex(random())}${hex(random())}`;
     },
   };
 }

@@ -167,13 +167,16 @@ export type LogFields = {
   readonly [Name in Exclude<keyof typeof FIELDS, 'at'>]?: (Name extends Numeric ? number : string) | undefined;
 };
 
+/** In the order of a line. */
+const CHECKERS = Object.entries<Checker>(FIELDS);
+
 /** Fields as they may be written: unknown names are dropped, values that do not pass are 'redacted', undefined is left out. */
 export function checkedFields(
   fields: Readonly<Record<string, unknown>>,
   vocabulary: Vocabulary,
 ): Record<string, string | number> {
   const checked: Record<string, string | number> = {};
-  for (const [name, checker] of Object.entries<Checker>(FIELDS)) {
+  for (const [name, checker] of CHECKERS) {
     if (Object.hasOwn(fields, name) && fields[name] !== undefined) checked[name] = checker(fields[name], vocabulary);
   }
   return checked;
