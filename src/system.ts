@@ -10,6 +10,7 @@ import { buildCds, type Cds } from './cds/cds.ts';
 import type { Progress } from './commands/progress.ts';
 import type { Config } from './config.ts';
 import { patientsOf } from './fhir/compartment.ts';
+import { FhirError } from './fhir/outcome.ts';
 import { conformanceValidator } from './fhir/profile/validator.ts';
 import { uncompilable } from './fhir/search/extract.ts';
 import { planSearch } from './fhir/search/plan.ts';
@@ -19,6 +20,7 @@ import { httpApp } from './http/app.ts';
 import { cdsHandler } from './http/cds.ts';
 import { fhirHandler } from './http/fhir.ts';
 import { type Drift, modelDrift } from './model-drift.ts';
+import { openAdmission } from './open/admission.ts';
 import { openAttestation } from './open/attestation.ts';
 import { openAccess, withOauth } from './open/authorization.ts';
 import { watchBackups } from './open/backup-watch.ts';
@@ -44,7 +46,7 @@ import { followedContext, ParameterThreads } from './parameters/parameter-channe
 import { fileParameters, followFolder } from './parameters/parameter-files.ts';
 import { followOlder, reindex } from './parameters/reindex.ts';
 import type { Ambient, Caller, RestContext } from './rest/context.ts';
-import { answer } from './rest/interact.ts';
+import { answer, refuse } from './rest/interact.ts';
 import { type CallerFacts, factsOf } from './rest/permission/caller.ts';
 import type { FhirResponse, WireRequest } from './rest/request.ts';
 import { riskDesk } from './risk/desk.ts';
@@ -223,18 +225,22 @@ export async function buildSystem(
   if (store.needsReindex) await reindex(store, live.current, onProgress);
 
   const url = publicUrl(config);
-  const heavy = await startHeavy(config, store.channel(), threads.channel(snapshot, true));
+  const [metrics, secret] = [new Metrics(), secretOf(config, 'record.key')];
+  const gates = openAdmission(metrics);
+  const heavy = await startHeavy(config, store.channel(), threads.channel(snapshot, true), gates.heavy);
   /** The door for rooms on this thread: what may not run here is repeated on the heavy thread. */
   const anyThread = async (wire: WireRequest, caller: Caller): Promise<FhirResponse> => {
     try {
       return await answer(wire, caller, live.current);
     } catch (error) {
-      if (error instanceof StoreError && error.reason === 'bounded-thread') return heavy.answer(wire, factsOf(caller));
-      throw error;
+      if (!(error instanceof StoreError) || error.reason !== 'bounded-thread') throw error;
+      return heavy.answer(wire, factsOf(caller), 'hook').catch((busy: unknown) => {
+        if (busy instanceof FhirError) return refuse(busy, wire, caller, live.current);
+        throw busy;
+      });
     }
   };
   const outside = openOutside(config);
-  const [metrics, secret] = [new Metrics(), secretOf(config, 'record.key')];
   const cds = buildCds({
     folder: config.CDS_SERVICES_DIR ?? FOLDERS.cdsServices,
     clientsFolder: config.CDS_CLIENTS_DIR,
@@ -305,9 +311,11 @@ export async function buildSystem(
       bodyLimitBytes,
       ...jobs.http(files),
       heavy: heavy.answer,
+      gate: gates.main,
     }),
     cds: cdsHandler({
       cds,
+      gate: gates.main,
       guard: identity.guard(cds.origins),
       origins: cds.origins,
       bodyLimitBytes: config.CDS_BODY_LIMIT_MB * 1_048_576,
@@ -364,6 +372,7 @@ export async function buildSystem(
         duties,
         jobs,
         outside,
+        gates,
         heavy,
         models,
       ];

@@ -57,6 +57,8 @@ const KINDS = {
   // the server
   throttled: { code: 'throttled', status: 429 },
   transient: { code: 'transient', status: 503 },
+  /** Of the server, not of one caller. */
+  busy: { code: 'throttled', status: 503 },
   /** The disk is full: reads go on. */
   full: { code: 'no-store', status: 503 },
   exception: { code: 'exception', status: 500 },

@@ -4,6 +4,7 @@ import type { Admitted, Cds, Peer } from '../cds/cds.ts';
 import type { CdsAnswer } from '../cds/parts.ts';
 import { FhirError, fhirError } from '../fhir/outcome.ts';
 import { localCaller, localFacts } from '../rest/permission/caller.ts';
+import type { Gate } from '../rest/wire/gate.ts';
 import type { Guard } from './access.ts';
 import { AbortedRequest, readBody } from './body.ts';
 import { send } from './headers.ts';
@@ -11,6 +12,8 @@ import { send } from './headers.ts';
 export interface CdsHandlerParts {
   readonly cds: Cds;
   readonly guard: Guard;
+  /** Who begins when; without it everybody at once. */
+  readonly gate?: Pick<Gate, 'within'> | undefined;
   /** Origins of pages that may call; the server's own needs no entry. */
   readonly origins: ReadonlySet<string>;
   /** Prefetch makes bodies large; above this 413. */
@@ -121,7 +124,7 @@ function pathOf(call: Call): string {
 }
 
 async function performed(
-  { cds, bodyLimitBytes }: CdsHandlerParts,
+  { cds, bodyLimitBytes, gate }: CdsHandlerParts,
   call: Call,
   request: Request,
   admitted: Admitted,
@@ -130,5 +133,7 @@ async function performed(
   const { kind, id } = call;
   if (kind === 'explain') return cds.explain(id, admitted);
   const text = (await readBody(request, bodyLimitBytes)) ?? '';
-  return kind === 'feedback' ? cds.feedback(id, text, admitted) : cds.invoke(id, text, admitted, request.headers);
+  const answered = () =>
+    kind === 'feedback' ? cds.feedback(id, text, admitted) : cds.invoke(id, text, admitted, request.headers);
+  return gate === undefined ? answered() : gate.within('hook', answered);
 }

@@ -1,12 +1,14 @@
 /** Carries bytes between HTTP and the FHIR door; decides only which thread answers. */
 import type { Request, Response } from 'express';
-import { fhirError } from '../fhir/outcome.ts';
+import { FhirError, fhirError } from '../fhir/outcome.ts';
 import type { RestContext } from '../rest/context.ts';
 import { answer, refuse } from '../rest/interact.ts';
 import { isAnsweredLater, type Later } from '../rest/jobs/async.ts';
 import { isHeavyOperation } from '../rest/operations.ts';
 import { type CallerFacts, localFacts, strangerFacts } from '../rest/permission/caller.ts';
 import type { FhirResponse, WireRequest } from '../rest/request.ts';
+import type { Gate } from '../rest/wire/gate.ts';
+import { loadClassOf } from '../rest/wire/load-class.ts';
 import { likelyFormat } from '../rest/wire/parse-request.ts';
 import { placeOf } from '../rest/wire/place.ts';
 import { callerOf } from '../smart/access.ts';
@@ -30,6 +32,8 @@ export interface FhirHandlerParts {
   readonly bodyLimitBytes: number;
   /** The same `answer` on the thread with a time budget. Rejects only when that thread is gone. */
   heavy(wire: WireRequest, caller: CallerFacts): Promise<FhirResponse>;
+  /** Who begins when; without it everybody at once. */
+  readonly gate?: Pick<Gate, 'within'> | undefined;
   /** Where bodies of NDJSON go; without it they are refused like any other unknown type. */
   readonly uploads?: UploadPlace;
   /** Takes requests whose clients prefer to be answered later; without it all are answered at once. */
@@ -163,8 +167,9 @@ const ONCE = [
 async function routed(wire: WireRequest, facts: CallerFacts, parts: FhirHandlerParts): Promise<FhirResponse> {
   if (parts.later !== undefined && isAnsweredLater(wire)) return parts.later(wire, facts);
   if ((parts.isHeavy ?? isHeavy)(wire)) return onHeavy(wire, facts, parts);
+  const onMain = () => answer(wire, callerOf(facts, parts.context), parts.context);
   try {
-    return await answer(wire, callerOf(facts, parts.context), parts.context);
+    return await (parts.gate === undefined ? onMain() : parts.gate.within(loadClassOf(wire, facts), onMain));
   } catch (error) {
     if (error instanceof StoreError && error.reason === 'bounded-thread') return onHeavy(wire, facts, parts);
     throw error;
@@ -175,6 +180,7 @@ async function onHeavy(wire: WireRequest, facts: CallerFacts, parts: FhirHandler
   try {
     return await parts.heavy(wire, facts);
   } catch (cause) {
+    if (cause instanceof FhirError) throw cause;
     throw fhirError('transient', 'The thread for large requests is not available. Try again.', { cause });
   }
 }

@@ -196,6 +196,7 @@ const RETRY_AFTER: ReadonlyMap<string, string> = new Map([
   ['transient', '1'],
   ['throttled', '5'],
   ['full', '30'],
+  ['busy', '2'],
 ]);
 
 function outcomeOf(error: FhirError, headers: Readonly<Record<string, string>>, pretty: boolean): FhirResponse {

@@ -9,6 +9,10 @@ const COUNTERS = {
   firewatch_cds_cards_total: { help: 'Cards shown.', labels: ['service', 'model', 'indicator'] },
   firewatch_cds_feedback_total: { help: 'Feedback on cards.', labels: ['service', 'model', 'outcome'] },
   firewatch_cds_events_total: { help: 'What went otherwise in CDS Hooks calls.', labels: ['event'] },
+  firewatch_turned_away_total: {
+    help: 'Requests turned away with 503 because the server had too much to do, by class and thread.',
+    labels: ['class', 'thread'],
+  },
 } as const satisfies Record<string, { readonly help: string; readonly labels: readonly string[] }>;
 
 /** THE table of gauges: what is so at the moment it is asked. */
@@ -20,6 +24,14 @@ const GAUGES = {
   firewatch_break_glass_reviews: {
     help: 'Reviews of emergency access that are open, and those of them that are overdue; by the process that does the background work.',
     labels: ['state'],
+  },
+  firewatch_waiting: {
+    help: 'Requests that wait for their turn, by class and thread.',
+    labels: ['class', 'thread'],
+  },
+  firewatch_event_loop_lag_seconds: {
+    help: 'Longest turn of the main thread in the last half second.',
+    labels: [],
   },
   firewatch_disk_full: {
     help: '1 while writes are refused for lack of room (RESERVE_MB), else 0.',

@@ -4,6 +4,8 @@ import { type MessagePort, Worker } from 'node:worker_threads';
 import type { Config } from '../config.ts';
 import type { CallerFacts } from '../rest/permission/caller.ts';
 import type { FhirResponse, WireRequest } from '../rest/request.ts';
+import type { Gate } from '../rest/wire/gate.ts';
+import { type LoadClass, loadClassOf } from '../rest/wire/load-class.ts';
 
 export interface HeavyTask {
   readonly id: number;
@@ -15,13 +17,21 @@ export type HeavyReply =
   | { readonly id: number; readonly failure: string };
 
 export interface Heavy {
-  /** Rejects only when the thread itself is gone. */
-  answer(wire: WireRequest, caller: CallerFacts): Promise<FhirResponse>;
+  /**
+   * In its turn, by class; without one, by what is asked.
+   * @throws FhirError `busy`, any other error when the thread itself is gone
+   */
+  answer(wire: WireRequest, caller: CallerFacts, of?: LoadClass): Promise<FhirResponse>;
   close(): Promise<void>;
 }
 
 /** Starts the thread; resolves when it is ready. `channel` reaches the one writer, `parameters` says what clients search by. */
-export async function startHeavy(config: Config, channel: MessagePort, parameters: MessagePort): Promise<Heavy> {
+export async function startHeavy(
+  config: Config,
+  channel: MessagePort,
+  parameters: MessagePort,
+  gate: Gate,
+): Promise<Heavy> {
   const extension = import.meta.url.endsWith('.ts') ? '.ts' : '.js';
   const worker = new Worker(new URL(`./heavy-worker${extension}`, import.meta.url), {
     workerData: { config, channel, parameters },
@@ -49,14 +59,16 @@ export async function startHeavy(config: Config, channel: MessagePort, parameter
   worker.on('error', fail);
   worker.on('exit', () => fail(new Error('The heavy thread has ended.')));
 
+  const posted = (wire: WireRequest, caller: CallerFacts): Promise<FhirResponse> =>
+    new Promise((resolve, reject) => {
+      if (gone !== undefined) return reject(gone);
+      const id = next++;
+      waiting.set(id, { resolve, reject });
+      worker.postMessage({ id, wire, caller } satisfies HeavyTask);
+    });
   return {
-    answer: (wire, caller) =>
-      new Promise((resolve, reject) => {
-        if (gone !== undefined) return reject(gone);
-        const id = next++;
-        waiting.set(id, { resolve, reject });
-        worker.postMessage({ id, wire, caller } satisfies HeavyTask);
-      }),
+    // What waits, waits here: what the thread has been given it does in the order of its coming.
+    answer: (wire, caller, of = loadClassOf(wire, caller)) => gate.within(of, () => posted(wire, caller)),
     close: async () => {
       if (gone !== undefined) return;
       worker.postMessage('close');

@@ -69,6 +69,7 @@ export async function refuse(
 const REFUSAL_HEADERS: Readonly<Partial<Record<FhirError['kind'], Readonly<Record<string, string>>>>> = {
   login: { 'WWW-Authenticate': 'Bearer' },
   throttled: { 'Retry-After': '5' },
+  busy: { 'Retry-After': '2' },
 };
 
 /** An OperationOutcome as answer. */
