@@ -4,7 +4,7 @@ import type { Admitted, Cds, Peer } from '../cds/cds.ts';
 import type { CdsAnswer } from '../cds/parts.ts';
 import { FhirError, fhirError } from '../fhir/outcome.ts';
 import { localCaller, localFacts } from '../rest/permission/caller.ts';
-import type { Gate } from '../rest/wire/gate.ts';
+import type { Gate } from '../rest/permission/gate.ts';
 import type { Guard } from './access.ts';
 import { AbortedRequest, readBody } from './body.ts';
 import { send } from './headers.ts';

@@ -1,7 +1,7 @@
 /** Admission as configured: a gate for each thread that answers, the lag of the main one, and what both say in /metrics. */
 import { monitorEventLoopDelay } from 'node:perf_hooks';
-import { Gate } from '../rest/wire/gate.ts';
-import { type Allowances, HEAVY, LOAD_CLASSES, MAIN } from '../rest/wire/load-class.ts';
+import { Gate } from '../rest/permission/gate.ts';
+import { type Allowances, HEAVY, LOAD_CLASSES, MAIN } from '../rest/permission/load-class.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 
 /** Longest wait, ms: a client that waits longer has given up or sent again. */

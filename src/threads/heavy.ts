@@ -3,9 +3,9 @@ import { once } from 'node:events';
 import { type MessagePort, Worker } from 'node:worker_threads';
 import type { Config } from '../config.ts';
 import type { CallerFacts } from '../rest/permission/caller.ts';
+import type { Gate } from '../rest/permission/gate.ts';
+import { type LoadClass, loadClassOf } from '../rest/permission/load-class.ts';
 import type { FhirResponse, WireRequest } from '../rest/request.ts';
-import type { Gate } from '../rest/wire/gate.ts';
-import { type LoadClass, loadClassOf } from '../rest/wire/load-class.ts';
 
 export interface HeavyTask {
   readonly id: number;

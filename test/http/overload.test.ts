@@ -3,8 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { shareAt } from '../../src/open/admission.ts';
 import type { CallerFacts } from '../../src/rest/permission/caller.ts';
-import type { WireRequest } from '../../src/rest/request.ts';
-import { Gate } from '../../src/rest/wire/gate.ts';
+import { Gate } from '../../src/rest/permission/gate.ts';
 import {
   type Allowances,
   HEAVY,
@@ -12,7 +11,8 @@ import {
   type LoadClass,
   loadClassOf,
   MAIN,
-} from '../../src/rest/wire/load-class.ts';
+} from '../../src/rest/permission/load-class.ts';
+import type { WireRequest } from '../../src/rest/request.ts';
 import { world } from '../world.ts';
 import { listening } from './server.ts';
 

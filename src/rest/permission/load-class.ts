@@ -1,7 +1,8 @@
 /** Which requests go first when there is more to do than can be done, and how many of each may be under way. docs/operations.md#overload. */
-import type { CallerFacts } from '../permission/caller.ts';
+
 import type { WireRequest } from '../request.ts';
-import { type Asked, methodsOf, placeOf } from './place.ts';
+import { type Asked, methodsOf, placeOf } from '../wire/place.ts';
+import type { CallerFacts } from './caller.ts';
 
 /** What goes first stands first. */
 export const LOAD_CLASSES = ['emergency', 'hook', 'read', 'search', 'write', 'bulk'] as const;
