@@ -3,7 +3,7 @@ import type { AnyBulkWriteOperation, ClientSession } from 'mongodb';
 import { instantText } from '../../fhir/time.ts';
 import type { Command } from '../port.ts';
 import { type Collections, type KeptDoc, placeOf, type ResourceDoc, type VersionDoc } from './layout.ts';
-import { searchMembers } from './members.ts';
+import type { SearchMembers } from './members.ts';
 import { type Layout, withAdded } from './prepare.ts';
 import { type Forgotten, forget, purge } from './purge.ts';
 
@@ -27,7 +27,8 @@ export class Batch {
     this.#layouts = layouts;
   }
 
-  write(command: Write, r: number, s: number): void {
+  /** @param members of a `put` */
+  write(command: Write, r: number, s: number, members: SearchMembers = {}): void {
     const { key, version: v, patients: p } = command;
     const o = `${key.type}/${key.id}`;
     const isPut = command.op === 'put';
@@ -36,7 +37,6 @@ export class Batch {
     const text = isPut ? `${command.body.head}${instantText(this.#at)}${command.body.tail}` : undefined;
     const x = text === undefined ? null : this.#collections.fields.seal(placeOf.version(made), text);
     this.#versions.push(withAdded<VersionDoc>(this.#layouts, 'version', { ...made, x }));
-    const members = isPut ? searchMembers(command.entries) : {};
     const searched: ResourceDoc = { _id: o, r: isPut ? r : -r, v, s, at: this.#at, ...members };
     this.#resources.set(o, withAdded(this.#layouts, 'resource', searched));
   }

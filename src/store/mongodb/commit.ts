@@ -11,6 +11,7 @@ import { countedAs } from './index-owner.ts';
 import { Judge } from './judge.ts';
 import type { Collections, HeadDoc, TypeNumbers } from './layout.ts';
 import type { Life } from './life.ts';
+import { type SearchMembers, searchMembers } from './members.ts';
 import { assertFloor, type Layout } from './prepare.ts';
 import { Forgotten } from './purge.ts';
 import { Searcher } from './search.ts';
@@ -84,6 +85,8 @@ export class Committer {
   readonly audit: AuditAppender;
   readonly #forgotten: Forgotten;
   readonly #waiting: Waiting[] = [];
+  /** Made once and before the head is held, however often the group is tried. */
+  readonly #members = new WeakMap<Command, SearchMembers>();
   /** One for all groups: they follow each other. */
   readonly #session: ClientSession;
   #running: Promise<void> | undefined;
@@ -99,7 +102,10 @@ export class Committer {
 
   /** @throws TypeError on AuditEvents among the commands */
   async commit(request: CommitRequest): Promise<CommitResult> {
-    for (const command of request.commands) check(command);
+    for (const command of request.commands) {
+      check(command);
+      if (command.op === 'put') this.#members.set(command, searchMembers(command.entries));
+    }
     return new Promise((resolve, reject) => {
       this.#waiting.push({ request, resolve, reject });
       this.#running ??= this.#work();
@@ -226,7 +232,7 @@ export class Committer {
         if (isWrite(command)) {
           const { key, version } = command;
           const place = judge.write(command, (await types.base(key.type)) + ++sequence);
-          batch.write(command, place, sequence);
+          batch.write(command, place, sequence, this.#members.get(command));
           versions.push({ key, version, sequence });
         } else if (command.op === 'keep') batch.keep(command.key, command.value);
         else if (command.op === 'set') batch.set(command);

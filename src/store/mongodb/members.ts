@@ -57,8 +57,10 @@ function indexed(entries: readonly IndexEntry[], further: readonly string[]): In
   };
 }
 
+export type SearchMembers = Omit<ResourceDoc, '_id' | 'r' | 'v' | 's' | 'at'>;
+
 /** Members of the search document that follow from the entries. */
-export function searchMembers(entries: readonly IndexEntry[]): Omit<ResourceDoc, '_id' | 'r' | 'v' | 's' | 'at'> {
+export function searchMembers(entries: readonly IndexEntry[]): SearchMembers {
   const has = new Set(entries.map(({ parameter }) => keyed(parameter, 'h')));
   const groups = Map.groupBy(
     entries.filter(({ group }) => group > 0),
