@@ -3,6 +3,7 @@ import { type TestContext, test } from 'node:test';
 import { followMongo, openMongoMove } from '../../src/store/mongodb/transfer.ts';
 import { type MongoOptions, type MongoStore, openMongo } from '../../src/store/mongodb.ts';
 import { storeParts } from '../migrate/world.ts';
+import { clockContract } from './clock-contract.ts';
 import { storeContract } from './contract.ts';
 import { testServer } from './mongodb-server.ts';
 import { purgeContract } from './purge-contract.ts';
@@ -32,6 +33,14 @@ if ('skip' in server) {
   storeContract('mongodb', open);
   searchContract('mongodb', open);
   purgeContract('mongodb', open);
+  clockContract('mongodb', (context) => {
+    const url = server.url();
+    return async (fixed) => {
+      const store = await openMongo(options(url, { clock: { fixed } }));
+      context.after(() => store.close());
+      return store;
+    };
+  });
   transferContract('mongodb', () => {
     const place = { url: server.url(), headKey: new Uint8Array(32) };
     return {

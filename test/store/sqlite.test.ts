@@ -11,6 +11,7 @@ import { connect } from '../../src/store/sqlite/schema.ts';
 import { followSqlite, moveSqlite } from '../../src/store/sqlite/transfer.ts';
 import { attachSqlite, openSqlite, type SqliteOptions, type SqliteStore } from '../../src/store/sqlite.ts';
 import { storeParts } from '../migrate/world.ts';
+import { clockContract } from './clock-contract.ts';
 import { plan, SCANS_ALLOWED, storeContract } from './contract.ts';
 import { CONTRACT_ROWS } from './contract-row.ts';
 import { purgeContract } from './purge-contract.ts';
@@ -58,6 +59,10 @@ const watched = async (context: TestContext, at?: number): Promise<SqliteStore> 
 storeContract('sqlite', watched);
 searchContract('sqlite', watched);
 purgeContract('sqlite', watched);
+clockContract('sqlite', (context) => {
+  const folder = temporaryFolder(context);
+  return (fixed) => open(context, { clock: { fixed } }, folder);
+});
 transferContract('sqlite', (context) => {
   const folder = temporaryFolder(context);
   return {

@@ -212,7 +212,8 @@ export class Committer {
       sequence = head.seq - writes;
       await this.#forgotten.follow(head, session);
     }
-    const judge = new Judge(collections, this.#searcher, this.#forgotten, session, at);
+    // What expires goes by the clock as it is, like its readers; `at` never goes back.
+    const judge = new Judge(collections, this.#searcher, this.#forgotten, session, now.at);
     await judge.prepare(requests.flatMap(({ commands }) => commands));
     const batch = new Batch(collections, session, at, this.#parts.layouts);
     const results: CommitResult[] = [];

@@ -110,7 +110,7 @@ export class Committer {
     try {
       this.#statements.run('BEGIN IMMEDIATE');
       const result = work();
-      this.#keyed.sweep(this.#now());
+      this.#keyed.sweep(this.#read());
       this.#pending.flush();
       this.#pendingKeys.clear();
       this.#statements.run('COMMIT');
@@ -128,10 +128,15 @@ export class Committer {
     return this.#at;
   }
 
+  /** The instant of what is written: it never goes back. */
   #now(): number {
-    const read = this.#clock === 'system' ? Date.now() : this.#clock.fixed;
-    this.#at = Math.max(this.#at, read);
+    this.#at = Math.max(this.#at, this.#read());
     return this.#at;
+  }
+
+  /** What expires goes by the clock as it is, like its readers: after a clock that was ahead all that is short-lived would be over at once. */
+  #read(): number {
+    return this.#clock === 'system' ? Date.now() : this.#clock.fixed;
   }
 
   #request({ commands, audit }: WireRequest): Outcome {
@@ -169,7 +174,7 @@ export class Committer {
         continue;
       }
       if (command[0] === 'set') {
-        if (!this.#keyed.holds(command, commands.slice(0, index), this.#now())) return index;
+        if (!this.#keyed.holds(command, commands.slice(0, index), this.#read())) return index;
         found.push(undefined);
         continue;
       }
