@@ -1,5 +1,5 @@
 /** Mounts the rooms on Express, which only carries bytes: no query parser, no ETag, no body parser. Also listening and draining. */
-import { createServer, type Server } from 'node:http';
+import { createServer, type IncomingMessage, type Server } from 'node:http';
 import express, { type Express, type NextFunction, type Request, type RequestHandler, type Response } from 'express';
 import { fhirError, operationOutcome } from '../fhir/outcome.ts';
 import type { HealthReport } from '../telemetry/health.ts';
@@ -133,6 +133,19 @@ const TIMEOUT_CHECK_MS = 1_000;
 const MAX_HEADER_BYTES = 32_768;
 const MAX_CONNECTIONS = 2_000;
 
+/**
+ * RFC 9112 §3.2.2: a target with a host (`GET http://host/fhir/...`) is taken by every server, and counts instead of the Host header.
+ * @returns the same request, changed
+ */
+function toOriginForm(request: IncomingMessage): IncomingMessage {
+  const [, host, rest = ''] = /^https?:\/\/([^/?#]+)([/?][^#]*)?$/i.exec(request.url ?? '') ?? [];
+  if (host === undefined) return request;
+  request.url = rest.startsWith('/') ? rest : `/${rest}`;
+  request.headers.host = host;
+  request.headersDistinct.host = [host];
+  return request;
+}
+
 /** Resolves when the server accepts connections; rejects when it can't listen. */
 export function listen(app: Express, { HOST, PORT, REQUEST_TIMEOUT_MS }: ListenSettings): Promise<Server> {
   const server = createServer(
@@ -144,7 +157,7 @@ export function listen(app: Express, { HOST, PORT, REQUEST_TIMEOUT_MS }: ListenS
       maxHeaderSize: MAX_HEADER_BYTES,
       insecureHTTPParser: false,
     },
-    app,
+    (request, response) => app(toOriginForm(request), response),
   );
   server.maxConnections = MAX_CONNECTIONS;
   return new Promise((resolve, reject) => {

@@ -136,6 +136,8 @@ test('folding, escapes, references', () => {
     ['  A \t B\u00a0C ', 'a b c'],
     ['ﬁ Ⅷ', 'fi viii'],
     ['İstanbul', 'istanbul'],
+    ['Straße STRASSE STRAẞE', 'strasse strasse strasse'],
+    ['ΟΔΟΣ οδός', 'οδοσ οδοσ'],
     ['100%_$', '100'],
     ['...', ''],
     ['a'.repeat(201), 'a'.repeat(200)],

@@ -38,6 +38,18 @@ for (const [path, status, why] of rows) {
 
 test('a fault is reported to the operator', () => assert.equal(open.reported.length, 1));
 
+test('RFC 9112 §3.2.2: a target with a host is taken, and its host counts instead of the header', async () => {
+  const rows: readonly (readonly [target: string, status: number, why: string])[] = [
+    [`http://127.0.0.1:${open.port}/fhir/metadata`, 200, 'ours'],
+    [`http://127.0.0.1:${open.port}/cds-services/x`, 200, 'ours, below another room'],
+    [`http://127.0.0.1:${open.port}?x`, 404, 'no path'],
+    ['http://attacker.example/fhir/metadata', 421, 'of another host, whatever the header says'],
+    [`http://127.0.0.1:${open.port}@attacker.example/fhir/metadata`, 421, 'user information is not a host'],
+    ['ftp://127.0.0.1/fhir/metadata', 404, 'another scheme is no path of ours'],
+  ];
+  for (const [target, status, why] of rows) assert.equal((await open.ask('GET', target)).status, status, why);
+});
+
 test('not ready is 503, alive stays 200', async () => {
   open.there.store.fails = { read: new Error('down') };
   assert.equal((await open.ask('GET', '/health/ready')).status, 503);

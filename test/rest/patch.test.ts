@@ -118,6 +118,12 @@ test('refusals: status, nothing written, audited as a patch', async () => {
   assert.deepEqual(wrong, []);
 });
 
+test('mime types: what no patch can be is answered with what one is', async () => {
+  const { ask } = await held();
+  const { body } = await ask('PATCH', '/Patient/p', '<diff/>', { 'content-type': 'application/xml-patch+xml' });
+  for (const type of ['json-patch', 'merge-patch', 'fhir']) assert.match(body ?? '', new RegExp(`application/${type}`));
+});
+
 test('a patch that changes nothing makes no version, and is audited', async () => {
   const { ask, store, accesses } = await held();
   const before = store.texts('Patient');

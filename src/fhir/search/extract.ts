@@ -20,7 +20,7 @@ export interface ExtractSettings extends RowSettings {
 }
 
 /** Raised when the same resource gives other rows than before: part of what decides whether a store is indexed anew. */
-export const ROWS_FORM = 4;
+export const ROWS_FORM = 5;
 
 const META = [
   ['_profile', 'uri', 'Resource.meta.profile'],

@@ -2,9 +2,11 @@
  * Words of narratives and resources, and the queries `_text` and `_content` ask of them. Source: search.html#content; the specification
  * leaves the grammar to the server: words and "phrases", AND (also unwritten), OR, NOT and parentheses; operators in either case.
  */
+
 import { fhirError } from '../outcome.ts';
 import { isJsonObject, type Json, type Resource } from '../resource.ts';
 import type { Criterion } from './query.ts';
+import { caseless } from './value.ts';
 
 export type FullTextCode = '_text' | '_content';
 export const FULL_TEXT: ReadonlySet<string> = new Set<string>(['_text', '_content'] satisfies FullTextCode[]);
@@ -28,10 +30,7 @@ function foldedText(text: string): string {
         .toLowerCase()
         .replace(/[^a-z0-9]+/g, ' ')
         .trim()
-    : text
-        .normalize('NFKD')
-        .toLowerCase()
-        .replace(/\p{M}+/gu, '')
+    : caseless(text)
         .replace(/[^\p{L}\p{N}]+/gu, ' ')
         .trim();
   return plain.length <= LONGEST_WORD ? plain : plain.split(' ').map(shortened).join(' ');

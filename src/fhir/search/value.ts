@@ -24,18 +24,20 @@ export function unescaped(value: string): string {
   return value.includes('\\') ? value.replace(/\\([,$|\\])/g, '$1') : value;
 }
 
+/** Without accents, and without case as Unicode folds it: the capitals of `Straße` are `STRASSE`, and there is one sigma. */
+export function caseless(text: string): string {
+  const plain = text.normalize('NFKD').replace(/\p{M}+/gu, '');
+  return plain.toLowerCase().toUpperCase().toLowerCase().replaceAll('ς', 'σ');
+}
+
 /**
- * Lower case without accents; punctuation and symbols become spaces, white space is collapsed; at most TEXT_LIMIT characters.
+ * Without case and accents; punctuation and symbols become spaces, white space is collapsed; at most TEXT_LIMIT characters.
  * `O'Brien-Müller` is `o brien muller`.
  */
 export function folded(text: string): string {
   const plain = /^[A-Za-z0-9]+(?: [A-Za-z0-9]+)*$/.test(text)
     ? text.toLowerCase()
-    : text
-        .slice(0, TEXT_LIMIT * 4)
-        .normalize('NFKD')
-        .toLowerCase()
-        .replace(/\p{M}+/gu, '')
+    : caseless(text.slice(0, TEXT_LIMIT * 4))
         .replace(/[\p{P}\p{S}\p{Z}\p{C}\s]+/gu, ' ')
         .trim();
   return plain.length > TEXT_LIMIT ? plain.slice(0, TEXT_LIMIT).toWellFormed().trimEnd() : plain;

@@ -1,5 +1,5 @@
 /** The patch that a request carries. Source: FHIR R4 http.html#patch (media types; Binary and Parameters in a Bundle). */
-import { fhirError } from '../../fhir/outcome.ts';
+import { FhirError, fhirError } from '../../fhir/outcome.ts';
 import { decodeCarriedPatch, decodePatch, PATCH_TYPES, type Patch } from '../../fhir/patch/patch.ts';
 import { parseJson, type Resource } from '../../fhir/resource.ts';
 
@@ -16,7 +16,21 @@ export function patchOf(
 ): Patch {
   if (given !== undefined) return decodeCarriedPatch(given);
   const form = PATCH_TYPES.get((contentType ?? '').split(';', 1)[0]?.trim().toLowerCase() ?? '');
-  if (form === undefined) return decodePatch('fhirpath', whole());
+  if (form === undefined) return decodePatch('fhirpath', pathPatch(whole));
   if ((body ?? '').trim() === '') throw fhirError('required', 'The request has no body.');
   return decodePatch(form, parseJson(body ?? ''));
+}
+
+/** What another media type could be: only here it may be a patch of JSON too. */
+function pathPatch(whole: () => Resource): Resource {
+  try {
+    return whole();
+  } catch (error) {
+    if (!(error instanceof FhirError) || error.kind !== 'unsupported-media-type') throw error;
+    throw fhirError(
+      'unsupported-media-type',
+      `A patch is \`${[...PATCH_TYPES.keys()].join('`, `')}\`, or Parameters (FHIRPath Patch) in \`application/fhir+json\` or \`application/fhir+xml\`.`,
+      { cause: error },
+    );
+  }
 }
