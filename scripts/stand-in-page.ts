@@ -22,8 +22,6 @@ export interface FileRun {
 export interface RunSettings {
   readonly standIn: string;
   readonly counts: Readonly<Record<string, string>>;
-  readonly mostSeconds: number;
-  readonly atOnce: number;
   readonly machine: string;
   /** Files that a pass is about. */
   readonly files: readonly string[];
@@ -67,7 +65,7 @@ const END = { passes: 'passes', fails: '**fails**', time: '**no end**' } as cons
 
 /** @param runs in the order of their ends */
 export function standInPage(runs: readonly FileRun[], settings: RunSettings): string {
-  const { standIn, counts, mostSeconds, atOnce, machine, files } = settings;
+  const { standIn, counts, machine, files } = settings;
   const pass = [...new Map(runs.filter(({ isPass }) => isPass).map((run) => [run.file, run])).values()].toSorted(
     (one, other) => (one.file < other.file ? -1 : 1),
   );
@@ -88,7 +86,7 @@ export function standInPage(runs: readonly FileRun[], settings: RunSettings): st
     `(${standIn}, [decision 0041](decisions/0041-mongodb-test-stand-ins.md), which says why what fails does). Nothing here was run on a replica set.`,
     '',
     `One pass of ${pass.length} of ${files.length} files, begun ${minute(instants[0] ?? '')}, the last file begun ${minute(instants.at(-1) ?? '')}, on ${commits.length > 1 ? 'the commits' : 'the commit'} ${commits.join(', ')}: **${good} files pass, ${pass.length - good} do not**;`,
-    `${sum(pass, ({ passed }) => passed)} rows passed, ${sum(pass, ({ failed }) => failed)} failed, ${sum(pass, ({ skips }) => skips.length)} were skipped. ${atOnce} files at once, at most ${mostSeconds} s each, ${machine}.`,
+    `${sum(pass, ({ passed }) => passed)} rows passed, ${sum(pass, ({ failed }) => failed)} failed, ${sum(pass, ({ skips }) => skips.length)} were skipped. On ${machine}.`,
     `Counts: ${stated.join(', ')}; others as the tests have them.`,
     '',
     ...(missing.length === 0 ? [] : [`**Not run in the pass:** ${list(missing)}.`, '']),

@@ -126,8 +126,6 @@ await Promise.all(Array.from({ length: atOnce }, work));
 const settings = {
   standIn: STAND_IN.replace('==', ' '),
   counts: COUNTS,
-  mostSeconds: MOST_SECONDS,
-  atOnce,
   machine: `${availableParallelism()} cores, Node ${process.versions.node}, ${process.platform}-${process.arch}`,
   files: all,
 };

@@ -48,7 +48,7 @@ const run = (over: Partial<FileRun>): FileRun => ({
   ...{ end: 'passes', passed: 3, failed: 0, skips: [], failing: [], ...over },
 });
 const SETTINGS = {
-  ...{ standIn: 'Stand 1', counts: { LEAK_CASES: '6' }, mostSeconds: 9, atOnce: 2, machine: 'a machine' },
+  ...{ standIn: 'Stand 1', counts: { LEAK_CASES: '6' }, machine: 'a machine' },
   files: ['test/a.test.ts', 'test/b.test.ts', 'test/c.test.ts', 'test/d.test.ts'],
 };
 
@@ -64,7 +64,7 @@ test('the page: one pass, what it did not reach, what failed, what was run again
     SETTINGS,
   );
   assert.match(page, /One pass of 3 of 4 files, .* on the commit abc1234: \*\*1 files pass, 2 do not\*\*;/);
-  assert.match(page, /\n4 rows passed, 1 failed, 1 were skipped\. 2 files at once, at most 9 s each, a machine\./);
+  assert.match(page, /\n4 rows passed, 1 failed, 1 were skipped\. On a machine\./);
   assert.match(page, /\*\*Not run in the pass:\*\* `test\/d\.test\.ts`\./);
   assert.match(page, /- `test\/b\.test\.ts`: "one \| row"\.\n- `test\/c\.test\.ts`: no row told; ended by its time\./);
   assert.match(page, /\| `test\/b\.test\.ts` \| 2026-01-02 05:00 UTC \| def5678 \| passes \| 3 \| 0 \| 0 \| 7 \|/);
