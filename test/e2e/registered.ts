@@ -90,7 +90,7 @@ export const registration = (name: string, keys: readonly Key[], more: Json = {}
 /** A site that accepts the sepsis models in just these versions: their services are there. */
 const ATTESTED = Object.entries({
   'sepsis-icu': '1.1.0',
-  'sepsis-3': '1.0.0',
+  'sepsis-3': '1.1.0',
   sofa: '1.0.0',
   'sepsis-hour-1': '1.0.0',
 }).map(([model, version]) => ({ attestedBy: 'Head of intensive care', at: '2026-01-15', model, version }));

@@ -242,7 +242,7 @@ test(
 );
 
 test('monitoring@attestation: refused when malformed; without it, or of another version, no sepsis outside the demonstration', () => {
-  const good = { attestedBy: 'Quality board', at: '2026-01-02', model: 'sepsis-3', version: '1.0.0' };
+  const good = { attestedBy: 'Quality board', at: '2026-01-02', model: 'sepsis-3', version: '1.1.0' };
   assert.deepEqual(readAttestations(JSON.stringify(good), START), [good]);
   assert.deepEqual(readAttestations(JSON.stringify([good, good]), START), [good, good], 'one for each model');
   const bad: readonly (readonly [given: string, said: RegExp])[] = [

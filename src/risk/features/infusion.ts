@@ -2,11 +2,11 @@
 import { convertUnit } from '../../fhir/quantity.ts';
 import { isJsonObject, isNumber, type Json, type JsonObject, numberOf, type Resource } from '../../fhir/resource.ts';
 import type { Evidence } from '../assessment.ts';
-import type { FeatureKind, FeatureSpec } from '../manifest.ts';
+import type { FeatureKind, FeatureSpec, UnitTable } from '../manifest.ts';
 import { isInSet, saysWord, setNamed } from './code-set.ts';
 import { instantOf } from './encounter.ts';
 import { medicationConcept } from './infection.ts';
-import { type Feature, LOINC, numericValue, readings, roundTo, sourceOf, textOf, words } from './observation.ts';
+import { type Feature, LOINC, numericValue, readings, roundTo, sourceOf, unitOf, words } from './observation.ts';
 import { type Knowledge, missing, type Read, windowStart } from './pick.ts';
 
 /** Infusions of less are no vasopressor therapy: Vincent 1996, "adrenergic agents administered for at least 1 h". */
@@ -90,8 +90,13 @@ function ratesOf(resource: Resource): readonly JsonObject[] {
 }
 
 /** A rate in the unit of the input; a rate for the whole body is divided by the weight. */
-function rateIn(quantity: JsonObject, unit: string, weight: () => number | undefined): number | undefined {
-  const code = textOf(quantity.code);
+function rateIn(
+  quantity: JsonObject,
+  unit: string,
+  weight: () => number | undefined,
+  units: UnitTable,
+): number | undefined {
+  const code = unitOf(quantity, units);
   if (!isNumber(quantity.value) || code === undefined || quantity.comparator !== undefined) return undefined;
   const value = numberOf(quantity.value);
   const direct = convertUnit(value, code, unit);
@@ -111,7 +116,7 @@ const infusionRate: Read = (spec, evidence, knowledge) => {
   let highest: Feature | undefined;
   const weight = () => weightOf(evidence, knowledge);
   for (const { resource, at } of infusions) {
-    const rates = ratesOf(resource).map((quantity) => rateIn(quantity, spec.unit, weight));
+    const rates = ratesOf(resource).map((quantity) => rateIn(quantity, spec.unit, weight, knowledge.units));
     const known = rates.filter((rate) => rate !== undefined);
     if (rates.length === 0 || known.length < rates.length) return missing('infusion rate not understood');
     const value = roundTo(Math.max(...known), spec.precision ?? 3);

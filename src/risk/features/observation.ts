@@ -234,7 +234,7 @@ export function convertAnalyte(
 }
 
 /** UCUM code of a Quantity. A unit text without system and code counts only when the alias table or UCUM itself knows it. */
-function unitOf(quantity: JsonObject, units: UnitTable): string | undefined {
+export function unitOf(quantity: JsonObject, units: UnitTable): string | undefined {
   const system = textOf(quantity.system);
   const code = textOf(quantity.code);
   if (code !== undefined) return system === UCUM ? code : undefined;

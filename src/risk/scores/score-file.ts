@@ -39,6 +39,8 @@ export interface ScoreChange {
   readonly around: string;
   readonly fromHours: number;
   readonly toHours: number;
+  /** Items that are not counted when the record states the set: an organ that failed long before cannot rise. */
+  readonly preexisting?: readonly { readonly item: string; readonly set: string }[];
 }
 
 export interface ScoreFile

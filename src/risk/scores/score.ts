@@ -3,6 +3,7 @@ import { featuresOf, outsidePopulation } from '../assess.ts';
 import type { Assessment, Evidence, MissingInput, UsedInput } from '../assessment.ts';
 import { effectiveAt, type Feature, roundTo } from '../features/observation.ts';
 import { DEFAULT_HOURS, type Knowledge } from '../features/pick.ts';
+import { statementOf } from '../features/statement.ts';
 import type { FeatureSpec } from '../manifest.ts';
 import type { Values } from './formula.ts';
 import type { Score, ScoreChange, ScoreItem } from './score-file.ts';
@@ -112,7 +113,7 @@ function lookback({ file }: Score, { resources, ...rest }: Evidence): (at: numbe
   });
 }
 
-/** Highest total in the window, evaluated every 6 h and at its end, minus the total at its beginning; what is missing counts 0 in both. */
+/** Highest total in the window, evaluated every 6 h and at its end, minus the total at its beginning; what is missing, or failed long before, counts 0 in both. */
 async function rise(
   change: ScoreChange,
   around: number,
@@ -125,10 +126,15 @@ async function rise(
   const from = around + change.fromHours * HOUR_MS;
   const end = Math.min(around + change.toHours * HOUR_MS, evidence.at);
   const recordAt = lookback(score, evidence);
+  const failedBefore = new Set(
+    (change.preexisting ?? [])
+      .filter(({ set }) => statementOf(set, evidence, knowledge.vocabulary) !== undefined)
+      .map(({ item }) => item),
+  );
   const totalAt = async (at: number): Promise<number> => {
     await breathe();
     const { points } = await scored(score, recordAt(at), knowledge, scores);
-    return [...points.values()].reduce((sum, each) => sum + each, 0);
+    return [...points].reduce((sum, [item, each]) => (failedBefore.has(item) ? sum : sum + each), 0);
   };
   const before = await totalAt(from);
   let highest = Math.max(before, await totalAt(end));
