@@ -52,7 +52,7 @@ test('trained-card@inputs a low probability is silent', async () => {
 test('trained-card@inputs the model of other hours says that it was not run', async () => {
   const [card] = await cardsFor('icu-mortality', 'icu-mortality-24h', 'shock');
   assert.equal(card?.indicator, 'info');
-  assert.match(card?.summary ?? '', /^ICU mortality risk \(24 h\) \d+ %, high risk/);
+  assert.match(card?.summary ?? '', /^ICU mortality risk \(death in hospital, from the first 24 h\) \d+ %, high risk/);
   assert.match(card?.detail ?? '', /48 h\): not computed, earlier than 48 h/);
 });
 

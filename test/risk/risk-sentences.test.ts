@@ -80,9 +80,12 @@ test('risk-sentences@elsewhere: outside intensive care and emergency no learned 
   }
 });
 
-test('risk-sentences@mortality: the models of intensive care say "ICU mortality risk" and their hours', () => {
+test('risk-sentences@mortality: the models of intensive care say "ICU mortality risk", that it is death in hospital, and that the hours are those looked at', () => {
   const titles = ['icu-mortality-24h', 'icu-mortality-48h'].map((id) => models.manifests.get(id)?.title);
-  assert.deepEqual(titles, ['ICU mortality risk after 24 h', 'ICU mortality risk after 48 h']);
+  assert.deepEqual(titles, [
+    'ICU mortality risk: death in hospital, from the first 24 h',
+    'ICU mortality risk: death in hospital, from the first 48 h',
+  ]);
 });
 
 const COMFORT: Resource = {
