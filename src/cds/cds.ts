@@ -162,7 +162,7 @@ export function buildCds(options: CdsOptions): Cds {
   const etag = `"${createHash('sha256').update(list).digest('base64url').slice(0, 22)}"`;
   const parts: CdsParts = {
     models,
-    scoreFiles: scoreFiles(models),
+    scoreFiles: scoreFiles(models, options.triage.table),
     drugSafety,
     triage: options.triage,
     context,

@@ -331,6 +331,17 @@ export function readChecked<T>(folder: string, file: string, check: ValidateFunc
   throw new Error(`${file}: ${told(check.errors)}`);
 }
 
+/** A kept text as the type its schema proves; undefined when it is no JSON, or of another shape. */
+export function jsonAs<T>(text: string, check: ValidateFunction<T>): T | undefined {
+  try {
+    const value: unknown = JSON.parse(text);
+    return check(value) ? value : undefined;
+  } catch (cause) {
+    if (cause instanceof SyntaxError) return undefined;
+    throw cause;
+  }
+}
+
 /** Attributes that may say "not available", 170.315(b)(11)(v)(A)(2). */
 const MAY_BE_UNAVAILABLE = new Set([17, 18, 19, 20, 23, 24, 25, 27, 29, 30, 31]);
 

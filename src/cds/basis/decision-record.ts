@@ -37,6 +37,8 @@ export interface RecordedTriage extends Omit<TriageAssessment, 'edition' | 'fact
   readonly edition: { readonly id: TriageAssessment['edition']['id']; readonly title: string };
   /** Of models/esi.json. */
   readonly version: string;
+  /** Of the file; absent in records of earlier releases. */
+  readonly sha256?: string;
 }
 
 /** One hook call that led to a card. */

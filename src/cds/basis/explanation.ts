@@ -47,5 +47,5 @@ export async function explanationOf(
   const written = await context.store.commit({ commands: [], audit: [row] });
   if (!written.ok) throw fhirError('transient', 'The access could not be recorded, so it is not answered.');
   const card = decision.cards.find((each) => each.uuid === uuid.toLowerCase());
-  return { card, decision, computedAgain, triageAgain: triageAgain(decision, triage) };
+  return { card, decision, computedAgain, triageAgain: await triageAgain(decision, triage, context.store) };
 }

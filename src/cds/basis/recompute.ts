@@ -51,17 +51,24 @@ export interface TriageAgain {
   readonly edition: RecordedTriage['edition']['id'];
   /** Of models/esi.json. */
   readonly version: string;
-  /** null: no facts were kept, or the table is of another version. */
+  /** null: no facts were kept, or neither this table nor a kept one is the one that was used. */
   readonly level: number | null;
   readonly same: boolean | null;
 }
 
-/** The decision of a triage, made again from the facts that were kept; undefined when the call was none. */
-export function triageAgain({ triage }: DecisionRecord, engine: Triage): TriageAgain | undefined {
+/** The decision of a triage, made again from the facts and by the table that were kept; undefined when the call was none. */
+export async function triageAgain(
+  { triage }: Pick<DecisionRecord, 'triage'>,
+  engine: Triage,
+  store: Pick<ResourceStore, 'keyed'>,
+): Promise<TriageAgain | undefined> {
   if (triage === undefined) return undefined;
-  const { facts, version, decision } = triage;
+  const { facts, version, decision, sha256 = engine.table?.sha256 } = triage;
   const edition = triage.edition.id;
-  const again = facts === undefined || version !== engine.version ? undefined : engine.decide(facts, edition);
+  const isOurs = version === engine.version && sha256 === engine.table?.sha256;
+  const kept = isOurs || triage.sha256 === undefined ? undefined : await scoreFileOf(store, triage.sha256);
+  const again =
+    facts === undefined || (!isOurs && kept === undefined) ? undefined : engine.decide(facts, edition, kept);
   if (again === undefined) return { edition, version, level: null, same: null };
   return { edition, version, level: again.level ?? null, same: JSON.stringify(again) === JSON.stringify(decision) };
 }

@@ -1,8 +1,9 @@
 /**
- * The files of scores that decision records stand on, kept in the store under their hash: a file may change, and its old cards are still computed
+ * The files of scores, and the table of triage, that decision records stand on, kept in the store under their hash: a file may change, and its old cards are still computed
  * again. Graphs are too large for that: their older versions stay on disk (docs/models.md). A file of a score says nothing of a patient.
  */
 import type { Assessment, Models } from '../../risk/assessment.ts';
+import type { EsiFile } from '../../risk/triage/triage.ts';
 import type { Command, ResourceStore } from '../../store/port.ts';
 
 const SPACE = 'cds.score';
@@ -11,22 +12,29 @@ const SLACK_MS = 86_400_000;
 
 export interface ScoreFiles {
   /** What must be committed with a record of these assessments that is kept until `expiresAt`; nothing when it is there for long enough. */
-  commands(assessments: readonly Assessment[], expiresAt: number): readonly Command[];
+  commands(
+    assessments: readonly Assessment[],
+    expiresAt: number,
+    triage?: { readonly sha256?: string },
+  ): readonly Command[];
   /** Says that commands were committed, these among them. */
   committed(commands: readonly Command[]): void;
 }
 
 /** For one process: it remembers what it has written. */
-export function scoreFiles(models: Pick<Models, 'scoreFile'>): ScoreFiles {
+export function scoreFiles(models: Pick<Models, 'scoreFile'>, table?: EsiFile): ScoreFiles {
   const written = new Map<string, number>();
   return {
-    commands(assessments, expiresAt) {
+    commands(assessments, expiresAt, triage) {
+      const isDue = (sha256: string) => (written.get(sha256) ?? 0) < expiresAt;
       const files = new Map(
         assessments.flatMap(({ model }) => {
-          const text = (written.get(model.sha256) ?? 0) < expiresAt ? models.scoreFile(model) : undefined;
+          const text = isDue(model.sha256) ? models.scoreFile(model) : undefined;
           return text === undefined ? [] : [[model.sha256, text] as const];
         }),
       );
+      if (table !== undefined && triage?.sha256 === table.sha256 && isDue(table.sha256))
+        files.set(table.sha256, table.text);
       return [...files].map(([key, value]) => ({
         op: 'set' as const,
         space: SPACE,

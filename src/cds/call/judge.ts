@@ -134,7 +134,12 @@ export async function judgeTriage(
     basis: {
       assessments: scored.map(({ assessment }) => assessment),
       findings: [],
-      triage: { ...assessed, edition: { id: edition.id, title: edition.title }, version: triage.version },
+      triage: {
+        ...assessed,
+        edition: { id: edition.id, title: edition.title },
+        version: triage.version,
+        ...(triage.table === undefined ? {} : { sha256: triage.table.sha256 }),
+      },
     },
     failed,
     remarks: [`esi-${triage.edition.id}@${triage.version}`, ...remarks],

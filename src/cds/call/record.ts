@@ -92,7 +92,7 @@ function decision(
   const expiresAt = at + recordMs;
   return [
     ...decisionCommands(record, { seal, expiresAt, handles, basisExpiresAt: at + basisMs }),
-    ...scoreFiles.commands(record.assessments, expiresAt),
+    ...scoreFiles.commands(record.assessments, expiresAt, record.triage),
   ];
 }
 

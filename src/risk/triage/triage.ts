@@ -1,11 +1,12 @@
 /** Emergency triage of one patient: facts read from FHIR resources, the ESI decision, red flags and expected resources. Decision 0023. */
+import { createHash } from 'node:crypto';
 import { isJsonObject, isNumber, type JsonObject, type Resource } from '../../fhir/resource.ts';
 import type { Evidence } from '../assessment.ts';
 import { classOf, currentEncounters } from '../features/encounter.ts';
 import { readFeature } from '../features/features.ts';
 import { type Feature, LOINC, textOf } from '../features/observation.ts';
 import type { Knowledge } from '../features/pick.ts';
-import { type EsiTable, type FeatureSpec, loadSchemas, readChecked } from '../manifest.ts';
+import { type EsiTable, type FeatureSpec, jsonAs, loadSchemas, readChecked, readModelFile } from '../manifest.ts';
 import { withoutOwnOutput } from '../own-output.ts';
 import { type Complaints, complaintsOf } from './complaint.ts';
 import { decideEsi, type EsiDecision, type EsiEdition, type EsiFacts, type ExpectedResources } from './esi.ts';
@@ -40,8 +41,17 @@ export interface Triage {
   /** Why the patient is no emergency visit; undefined when one is under way. */
   outside(evidence: Evidence): string | undefined;
   assess(evidence: Evidence): TriageAssessment;
-  /** The decision for facts that were kept; undefined for an edition that is not known. */
-  decide(facts: EsiFacts, edition: EsiEdition['id']): EsiDecision | undefined;
+  /** models/esi.json as it was read: decision records keep it under its hash. */
+  readonly table: EsiFile | undefined;
+  /**
+   * The decision for facts that were kept, by this table or by an older one whose text was kept; undefined for an edition that is not known and
+   * for a text that is no such table.
+   */
+  decide(facts: EsiFacts, edition: EsiEdition['id'], older?: string): EsiDecision | undefined;
+}
+export interface EsiFile {
+  readonly sha256: string;
+  readonly text: string;
 }
 
 const WINDOW_HOURS = 24;
@@ -215,17 +225,24 @@ function outsideEmergency(evidence: Evidence): string | undefined {
   return classes.includes(EMERGENCY) ? undefined : 'no emergency encounter is under way';
 }
 
+interface OfFile extends EsiFile {
+  /** A table of the same shape; undefined for any other text. */
+  readonly read: (text: string) => EsiTable | undefined;
+}
+
 /** The engine over a table already read. */
-export function triageOf(table: EsiTable, knowledge: Knowledge): Triage {
+export function triageOf(table: EsiTable, knowledge: Knowledge, file?: OfFile): Triage {
   const edition = table.editions.find(({ id }) => id === table.use);
   if (edition === undefined) throw new TypeError(`esi.json has no edition ${table.use}.`);
   const sets = { ...knowledge.vocabulary, sets: table.sets };
   return {
     version: table.version,
     edition,
+    table: file,
     outside: outsideEmergency,
-    decide(facts, id) {
-      const asked = table.editions.find((each) => each.id === id);
+    decide(facts, id, older) {
+      const by = older === undefined ? table : file?.read(older);
+      const asked = by?.editions.find((each) => each.id === id);
       return asked && decideEsi(facts, asked);
     },
     assess(evidence) {
@@ -273,5 +290,8 @@ export function loadTriage(folder: string): Triage {
     complaints: readChecked(folder, 'complaints.json', schemas.complaints),
     concepts: readChecked(folder, 'concepts.json', schemas.concepts).concepts,
   };
-  return triageOf(readChecked(folder, 'esi.json', schemas.esi), knowledge);
+  const text = readModelFile(folder, 'esi.json').toString('utf8');
+  const sha256 = createHash('sha256').update(text).digest('hex');
+  const read = (kept: string) => jsonAs(kept, schemas.esi);
+  return triageOf(readChecked(folder, 'esi.json', schemas.esi), knowledge, { sha256, text, read });
 }
