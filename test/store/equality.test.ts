@@ -1,6 +1,7 @@
 // Both engines under the same door: the same generated requests, the same answers. EQUAL_REQUESTS: how many (default 300).
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { type TestContext, test } from 'node:test';
+import { mongoFields } from '../../src/store/mongodb/connect.ts';
 import { openMongo } from '../../src/store/mongodb.ts';
 import { openSqlite } from '../../src/store/sqlite.ts';
 import { engineWorld } from '../rest/engine-world.ts';
@@ -23,15 +24,24 @@ function shown({ status, headers, body }: { status: number; headers: object; bod
   return JSON.stringify([status, headers, text]);
 }
 
-test(`the same ${REQUESTS} requests have the same answers from both engines`, {
-  skip: 'skip' in server ? server.skip : false,
-}, async (context) => {
+for (const key of [undefined, 'a passphrase']) {
+  const how = key === undefined ? '' : ', MongoDB with a data key';
+  test(
+    `the same ${REQUESTS} requests have the same answers from both engines${how}`,
+    {
+      skip: 'skip' in server ? server.skip : false,
+    },
+    (context) => compared(context, key),
+  );
+}
+
+async function compared(context: TestContext, key: string | undefined): Promise<void> {
   if ('skip' in server) return;
   const embedded = await engineWorld([], AT, openSqlite);
   context.after(() => embedded.close());
   const url = server.url();
-  const other = await engineWorld([], AT, ({ folder: _folder, ...options }) =>
-    openMongo({ ...options, url, headKey: new Uint8Array(32) }),
+  const other = await engineWorld([], AT, async ({ folder: _folder, ...options }) =>
+    openMongo({ ...options, url, fields: await mongoFields(url, key), headKey: new Uint8Array(32) }),
   );
   context.after(() => other.close());
   const next: (string | undefined)[] = [undefined, undefined];
@@ -60,4 +70,4 @@ test(`the same ${REQUESTS} requests have the same answers from both engines`, {
   assert.deepEqual(changes[1], changes[0]);
   // The stream is no monologue of refusals.
   for (const status of [200, 201, 400, 404, 410, 412]) assert.ok((statuses.get(status) ?? 0) > 0, `no ${status}`);
-});
+}

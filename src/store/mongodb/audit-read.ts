@@ -1,14 +1,17 @@
 /** AuditEvents out of audit rows: read, search and count. Their order is by instant, then chain and place in it. */
 import type { RenderAuditEvent } from '../../audit.ts';
 import type { Predicate, SearchPlan } from '../../fhir/search/algebra.ts';
+import { satisfies } from '../../fhir/search/satisfies.ts';
 import { and, NONE, not, or } from '../../fhir/search/simplify.ts';
 import { decodeCursor, encodeCursor } from '../cursor.ts';
 import { type Page, type SearchResult, type StoredVersion, StoreError } from '../port.ts';
 import { allOf, anyOf, filterOf } from './filter.ts';
 import type { Run } from './join.ts';
+import { candidatesOf, entriesAt, isJudged } from './judged.ts';
 import { type AuditDoc, type AuditEventDoc, CHAIN_SPAN, type Collections, placeOf } from './layout.ts';
 import { type Filter, isUpdated, NOTHING, startsWith } from './leaf.ts';
 import { keyed } from './members.ts';
+import { BATCH } from './sealed-order.ts';
 import type { Searcher } from './search.ts';
 import { READ_MS } from './versions.ts';
 
@@ -193,8 +196,21 @@ export class AuditReader {
   /** Events with a facet that satisfies a leaf. */
   async #facets(where: Predicate, run: Run): Promise<Filter> {
     const options = { projection: { _id: 1 as const }, maxTimeMS: run.left() };
-    const found = await this.#collections.facet.find(filterOf(where, 'AuditEvent'), options).toArray();
+    if (this.#collections.fields.isSealed && isJudged(where)) return this.#judgedFacets(where, run);
+    const filter = filterOf(where, 'AuditEvent', this.#collections.fields);
+    const found = await this.#collections.facet.find(filter, options).toArray();
     return { k: { $in: found.map(({ _id }) => `f ${_id}`) } };
+  }
+
+  async #judgedFacets(where: Predicate, run: Run): Promise<Filter> {
+    const { facet, fields } = this.#collections;
+    const found = facet.find(candidatesOf(where, fields), { maxTimeMS: run.left(), batchSize: BATCH });
+    const texts: string[] = [];
+    for await (const { _id, e } of found) {
+      const entries = entriesAt(fields, placeOf.facet(_id), e);
+      if (satisfies(where, { type: 'AuditEvent', id: _id, at: 0, entries })) texts.push(`f ${_id}`);
+    }
+    return { k: { $in: texts } };
   }
 
   async #present(parameter: string, run: Run): Promise<Filter> {

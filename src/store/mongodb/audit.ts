@@ -168,7 +168,7 @@ export class AuditAppender {
 
   #facet(stage: AuditStage, { key, entries }: AuditFacet): void {
     if (this.#facets.has(key) || stage.facets.has(key)) return;
-    stage.facets.set(key, { _id: key, ...searchMembers(entries) });
+    stage.facets.set(key, { _id: key, ...searchMembers(entries, this.#collections.fields, placeOf.facet(key)) });
   }
 
   /** Writes what is staged. @throws StoreError that begins the transaction again when the chain has become another store's */

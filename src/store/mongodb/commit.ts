@@ -9,7 +9,7 @@ import { Batch } from './batch.ts';
 import { isTimeout, storeError } from './errors.ts';
 import { countedAs } from './index-owner.ts';
 import { Judge } from './judge.ts';
-import type { Collections, HeadDoc, TypeNumbers } from './layout.ts';
+import { type Collections, type HeadDoc, placeOf, type TypeNumbers } from './layout.ts';
 import type { Life } from './life.ts';
 import { type SearchMembers, searchMembers } from './members.ts';
 import { assertFloor, type Layout } from './prepare.ts';
@@ -102,9 +102,13 @@ export class Committer {
 
   /** @throws TypeError on AuditEvents among the commands */
   async commit(request: CommitRequest): Promise<CommitResult> {
+    const { fields } = this.#parts.collections;
     for (const command of request.commands) {
       check(command);
-      if (command.op === 'put') this.#members.set(command, searchMembers(command.entries));
+      if (command.op !== 'put') continue;
+      const { key, version, entries } = command;
+      const place = placeOf.resource(`${key.type}/${key.id}`, version);
+      this.#members.set(command, searchMembers(entries, fields, place));
     }
     return new Promise((resolve, reject) => {
       this.#waiting.push({ request, resolve, reject });

@@ -1,8 +1,9 @@
 /**
  * What of a document the database may read: everything, or, with a data key, only what docs/mongodb.md lists. Texts are sealed before they leave the process and
- * bound to their place, so that none can be put in another's. Reasons: docs/decisions/0058.
+ * bound to their place, so that none can be put in another's; what is asked by equality is a
+ * keyed hash. Reasons: docs/decisions/0058.
  */
-import { hkdfSync } from 'node:crypto';
+import { createHmac, hkdfSync } from 'node:crypto';
 import { Binary } from 'mongodb';
 import { KEY_BYTES, Sealer } from './xaes.ts';
 
@@ -27,6 +28,8 @@ export interface Fields {
   seal(place: Place, text: string): Stored;
   /** @throws SealError */
   open(place: Place, stored: Stored): string;
+  /** What stands for a value that is asked by equality only; alike for equal values of one scope, and without a key the value itself. */
+  hidden(scope: string, value: string): string;
 }
 
 export const CLEAR: Fields = {
@@ -36,8 +39,11 @@ export const CLEAR: Fields = {
     if (typeof stored === 'string') return stored;
     throw new SealError(place);
   },
+  hidden: (_scope, value) => value,
 };
 
+/** Of a hash: 128 bits, which 2^50 values share with a chance of 2^-29. */
+const HIDDEN_CHARACTERS = 22;
 /** First byte of what is sealed: how. */
 const FORM = 1;
 const boundTo = (place: Place): Uint8Array => Buffer.from(JSON.stringify(place));
@@ -46,6 +52,7 @@ const boundTo = (place: Place): Uint8Array => Buffer.from(JSON.stringify(place))
 export function sealedFields(key: Uint8Array): Fields {
   const derived = (what: string) => Buffer.from(hkdfSync('sha256', key, '', `firewatch fields ${what}`, KEY_BYTES));
   const sealer = new Sealer(derived('text'));
+  const termKey = derived('term');
   return {
     isSealed: true,
     seal: (place, text) => new Binary(Buffer.concat([Buffer.of(FORM), sealer.seal(Buffer.from(text), boundTo(place))])),
@@ -55,5 +62,10 @@ export function sealedFields(key: Uint8Array): Fields {
       if (text === undefined) throw new SealError(place);
       return text.toString();
     },
+    hidden: (scope, value) =>
+      createHmac('sha256', termKey)
+        .update(JSON.stringify([scope, value]))
+        .digest('base64url')
+        .slice(0, HIDDEN_CHARACTERS),
   };
 }

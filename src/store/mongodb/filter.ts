@@ -2,8 +2,9 @@
 import type { Predicate } from '../../fhir/search/algebra.ts';
 import { EARTH_RADIUS, latitudeKey, longitudeKey } from '../../fhir/search/near.ts';
 import { StoreError } from '../port.ts';
+import { CLEAR, type Fields } from './fields.ts';
 import { alternatives, type Filter, type Interval, isUpdated, NOTHING, window } from './leaf.ts';
-import { keyed } from './members.ts';
+import { keyed, wordTerm } from './members.ts';
 
 const isEverything = (filter: Filter): boolean => Object.keys(filter).length === 0;
 
@@ -41,8 +42,8 @@ function textsOf(filter: Filter): readonly string[] | undefined {
   return typeof k === 'object' && k !== null && '$in' in k ? k.$in : undefined;
 }
 
-/** @throws TypeError on `chain` and `has` */
-export function filterOf(where: Predicate, type: string): Filter {
+/** @throws TypeError on `chain` and `has`, and on what is judged where texts are sealed */
+export function filterOf(where: Predicate, type: string, fields: Fields = CLEAR): Filter {
   switch (where.kind) {
     case 'all':
       return {};
@@ -53,44 +54,44 @@ export function filterOf(where: Predicate, type: string): Filter {
     case 'missing':
       return { k: where.missing ? { $ne: keyed(where.parameter, 'h') } : keyed(where.parameter, 'h') };
     case 'text':
-      return words(where);
+      return words(where, fields);
     case 'near':
       return near(where);
     case 'composite':
-      return composite(where.components);
+      return composite(where.components, fields);
     case 'and':
-      return conjunction(where.of, type);
+      return conjunction(where.of, type, fields);
     case 'or':
-      return anyOf(where.of.map((child) => filterOf(child, type)));
+      return anyOf(where.of.map((child) => filterOf(child, type, fields)));
     case 'not': {
-      const inner = filterOf(where.of, type);
+      const inner = filterOf(where.of, type, fields);
       return isEverything(inner) ? NOTHING : { $nor: [inner] };
     }
     case 'chain':
     case 'has':
       throw new TypeError(`A ${where.kind} is resolved before.`);
     default:
-      return anyOf(alternatives(where));
+      return anyOf(alternatives(where, fields));
   }
 }
 
 /** Intervals of one date parameter are asked together. */
-function conjunction(children: readonly Predicate[], type: string): Filter {
+function conjunction(children: readonly Predicate[], type: string, fields: Fields): Filter {
   const isDate = (child: Predicate): child is Interval => child.kind === 'interval' && !isUpdated(child.parameter);
   const windows = [...Map.groupBy(children.filter(isDate), ({ parameter }) => parameter).values()];
   return allOf([
-    ...children.filter((child) => !isDate(child)).map((child) => filterOf(child, type)),
+    ...children.filter((child) => !isDate(child)).map((child) => filterOf(child, type, fields)),
     ...windows.map((intervals) => {
       const [only] = intervals;
-      return intervals.length === 1 && only ? filterOf(only, type) : anyOf(window(intervals));
+      return intervals.length === 1 && only ? filterOf(only, type, fields) : anyOf(window(intervals));
     }),
   ]);
 }
 
 /** Some group satisfies every component. A text that is equal is also asked of the whole, where the index is. */
-function composite(components: readonly Predicate[]): Filter {
+function composite(components: readonly Predicate[], fields: Fields): Filter {
   const product = components.reduce<readonly (readonly Filter[])[]>(
-    (all, component) => all.flatMap((each) => branches(component).map((branch) => [...each, branch])),
+    (all, component) => all.flatMap((each) => branches(component, fields).map((branch) => [...each, branch])),
     [[]],
   );
   return anyOf(
@@ -102,7 +103,7 @@ function composite(components: readonly Predicate[]): Filter {
 }
 
 /** @throws StoreError `refused` on a component that one row does not decide */
-function branches(component: Predicate): readonly Filter[] {
+function branches(component: Predicate, fields: Fields): readonly Filter[] {
   switch (component.kind) {
     case 'token':
     case 'string':
@@ -110,23 +111,24 @@ function branches(component: Predicate): readonly Filter[] {
     case 'uri':
     case 'interval':
     case 'quantity':
-      return alternatives(component);
+      return alternatives(component, fields);
     case 'or':
-      return component.of.flatMap(branches);
+      return component.of.flatMap((each) => branches(each, fields));
     default:
       throw new StoreError('refused', `A composite of ${component.kind} is not supported.`);
   }
 }
 
 /** Each word is in the index; that they follow each other is then read from the text. */
-function words({ parameter, words: asked }: Extract<Predicate, { kind: 'text' }>): Filter {
+function words({ parameter, words: asked }: Extract<Predicate, { kind: 'text' }>, fields: Fields): Filter {
   if (asked.length === 0 || !asked.every((word) => /^[\p{L}\p{N}]+$/u.test(word))) {
     throw new TypeError('A word of a full-text query is not folded.');
   }
   const isNarrative = parameter.endsWith('._text');
-  const each = [...new Set(asked)].map((word) => `${isNarrative ? 'n' : 'c'} ${word}`);
+  const each = [...new Set(asked)].map((word) => wordTerm(fields, isNarrative ? 'n' : 'c', word));
   const held: Filter = { w: each.length === 1 ? each[0] : { $all: each } };
   if (asked.length === 1) return held;
+  if (fields.isSealed) throw new TypeError('A phrase is judged before.');
   const phrase = { $regex: ` ${asked.join(' ')} ` };
   return allOf([held, isNarrative ? { n: phrase } : { $or: [{ n: phrase }, { c: phrase }] }]);
 }

@@ -51,6 +51,8 @@ export interface ResourceDoc extends Partial<Indexed> {
   readonly at: number;
   /** Words: `n word` of the narrative, `c word` of any text. */
   readonly w?: readonly string[];
+  /** Sealed: the entries that it was made of. Only with a data key, and `n` and `c` only without. */
+  readonly e?: Stored;
   /** Narrative and other words as one text each, with a space at both ends. */
   readonly n?: string;
   readonly c?: string;
@@ -83,6 +85,7 @@ export interface AuditEventDoc {
 /** A facet is searched as a resource is. */
 export interface FacetDoc extends Partial<Indexed> {
   readonly _id: string;
+  readonly e?: Stored;
 }
 export interface SubjectDoc {
   readonly _id: string;
@@ -191,6 +194,8 @@ export const placeOf = {
   version: ({ _id, o, v, at, m }: Omit<VersionDoc, 'x'>): Place => ['version', _id, o, v, at, m],
   audit: ({ _id, at, f }: Pick<AuditDoc, '_id' | 'at' | 'f'>): Place => ['audit', _id, at, f],
   erasable: (_id: number): Place => ['audit', _id, 'erasable'],
+  resource: (_id: string, v: number): Place => ['resource', _id, v],
+  facet: (_id: string): Place => ['facet', _id],
   kept: (_id: string): Place => ['kept', _id],
   keyed: (_id: string, expiresAt: number | null): Place => ['keyed', _id, expiresAt],
 } as const;

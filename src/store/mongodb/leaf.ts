@@ -5,7 +5,8 @@
 import type { Document } from 'mongodb';
 import type { Predicate, Relation } from '../../fhir/search/algebra.ts';
 import { ancestors, prefixEnd } from '../text-range.ts';
-import { type Key, keyed, severalDates, systemText } from './members.ts';
+import type { Fields } from './fields.ts';
+import { type Key, keyed, PREFIX_MOST, prefixTerm, severalDates, systemTerm, term } from './members.ts';
 
 export type Filter = Document;
 export type Leaf = Extract<Predicate, { kind: 'token' | 'string' | 'reference' | 'uri' | 'interval' | 'quantity' }>;
@@ -80,21 +81,21 @@ export function updatedTests({ relation, low, high }: Interval): readonly Filter
 export const isUpdated = (parameter: string): boolean => parameter.endsWith('._lastUpdated');
 
 /** Alternatives of a leaf; none: nothing satisfies it. */
-export function alternatives(leaf: Leaf): readonly Filter[] {
+export function alternatives(leaf: Leaf, fields: Fields): readonly Filter[] {
   const { parameter } = leaf;
   const equal = (key: Key, ...values: readonly string[]): Filter => {
-    const texts = values.map((value) => keyed(parameter, key, value));
+    const texts = values.map((value) => term(fields, parameter, key, value));
     return { k: texts.length === 1 ? texts[0] : { $in: texts } };
   };
   switch (leaf.kind) {
     case 'token': {
       const { system, code } = leaf;
       if (system === undefined) return [code === undefined ? startsWith(keyed(parameter, 'c')) : equal('c', code)];
-      const start = `${systemText(system)} `;
-      return [code === undefined ? startsWith(keyed(parameter, 's', start)) : equal('s', start + code)];
+      const text = systemTerm(fields, parameter, system, code);
+      return [code === undefined ? startsWith(text) : { k: text }];
     }
     case 'string':
-      return [stringTest(leaf)];
+      return [stringTest(leaf, fields)];
     case 'reference': {
       const { targets, version } = leaf;
       if (targets.length === 0) return [];
@@ -105,7 +106,8 @@ export function alternatives(leaf: Leaf): readonly Filter[] {
       const { match, value } = leaf;
       if (match === 'exact') return [equal('u', value)];
       if (match === 'above') return [equal('u', ...ancestors(value))];
-      return [equal('u', value), startsWith(keyed(parameter, 'u', value.endsWith('/') ? value : `${value}/`))];
+      const start = value.endsWith('/') ? value : `${value}/`;
+      return [equal('u', value), fields.isSealed ? equal('b', start) : startsWith(keyed(parameter, 'u', start))];
     }
     case 'interval': {
       if (isUpdated(parameter)) return updatedTests(leaf);
@@ -125,16 +127,20 @@ export function alternatives(leaf: Leaf): readonly Filter[] {
   }
 }
 
-function stringTest({ parameter, match, value }: Extract<Leaf, { kind: 'string' }>): Filter {
+/** @throws TypeError on what is judged where texts are sealed */
+function stringTest({ parameter, match, value }: Extract<Leaf, { kind: 'string' }>, fields: Fields): Filter {
   const folded = keyed(parameter, 'f');
   switch (match) {
-    case 'prefix':
-      return startsWith(folded + value);
     case 'exact':
-      return { k: keyed(parameter, 'x', value) };
+      return { k: term(fields, parameter, 'x', value) };
     case 'equal':
-      return { k: folded + value };
+      return { k: term(fields, parameter, 'f', value) };
+    case 'prefix':
+      if (!fields.isSealed || value === '') return startsWith(folded + value);
+      if ([...value].length > PREFIX_MOST) throw new TypeError('A long prefix is judged before.');
+      return { k: prefixTerm(fields, parameter, value) };
     default:
+      if (fields.isSealed && value !== '') throw new TypeError('A part of a text is judged before.');
       return value === '' ? startsWith(folded) : pattern(folded, value, match === 'suffix');
   }
 }

@@ -1,8 +1,10 @@
 /** Removal for good, inside a transaction: versions with their search documents, and persons from the audit log, whose chains stay whole. */
 import type { ClientSession } from 'mongodb';
 import { type Command, FORGOTTEN } from '../port.ts';
-import { type Collections, type HeadDoc, placeOf } from './layout.ts';
-import { keyed } from './members.ts';
+import type { Fields } from './fields.ts';
+import { entriesAt } from './judged.ts';
+import { type Collections, type FacetDoc, type HeadDoc, placeOf } from './layout.ts';
+import { searchMembers, term } from './members.ts';
 
 /** Parameter of the facets that name users by reference. */
 const AGENT = 'AuditEvent.agent';
@@ -64,6 +66,17 @@ function anonymous(k: readonly string[], user: string): readonly string[] {
   return left.filter((text) => part(text, 1) !== 'h' || parameters.has(part(text, 0)));
 }
 
+/** The same where texts are sealed: made again of the entries that are left. */
+function withoutUser({ _id, e }: FacetDoc, user: string, fields: Fields): Omit<FacetDoc, '_id'> {
+  const place = placeOf.facet(_id);
+  const left = entriesAt(fields, place, e).filter((entry) => {
+    const values: readonly unknown[] = Object.values(entry);
+    return entry.kind !== 'uri' && !values.some((value) => value === user || String(value).endsWith(` ${user}`));
+  });
+  const { k, e: sealed } = searchMembers(left, fields, place);
+  return { ...(k === undefined ? {} : { k }), ...(sealed === undefined ? {} : { e: sealed }) };
+}
+
 /** Nothing may be staged. Rows about them lose what is erasable, their keys the mapping, agents facets the user. */
 export async function forget(
   { keyed: values, subject, audit, auditEvent, facet, head, fields }: Collections,
@@ -85,8 +98,9 @@ export async function forget(
     }
     await subject.deleteMany({ p: patient }, { session });
     const user = `Patient/${patient}`;
-    for (const found of await facet.find({ k: keyed(AGENT, 'r', user) }, { session }).toArray()) {
-      await facet.updateOne({ _id: found._id }, { $set: { k: anonymous(found.k ?? [], user) } }, { session });
+    for (const found of await facet.find({ k: term(fields, AGENT, 'r', user) }, { session }).toArray()) {
+      const left = fields.isSealed ? withoutUser(found, user, fields) : { k: anonymous(found.k ?? [], user) };
+      await facet.updateOne({ _id: found._id }, { $set: left }, { session });
     }
   }
   await head.updateOne({ _id: 'data' }, { $inc: { forgets: 1 } }, { session });

@@ -89,7 +89,7 @@ export async function remake(
   indexOf: IndexOf,
   layouts: readonly Layout[],
 ): Promise<void> {
-  const { resource, version, head } = collections;
+  const { resource, version, head, fields } = collections;
   await assertOwner(collections, indexHash);
   assertFloor((await head.findOne({ _id: 'data' }))?.floor, layouts.length);
   const made = rows.map(({ rid, version: v, text, type }) => ({ rid, v, type, ...indexOf(text) }));
@@ -104,7 +104,7 @@ export async function remake(
     const document = held.get(rid);
     if (document === undefined || document.v !== v) continue;
     const { _id, r, s, at } = document;
-    const searched: ResourceDoc = { _id, r, v, s, at, ...searchMembers(entries) };
+    const searched: ResourceDoc = { _id, r, v, s, at, ...searchMembers(entries, fields, placeOf.resource(_id, v)) };
     const { _id: filter, ...replacement } = withAdded(layouts, 'resource', searched);
     documents.push({ replaceOne: { filter: { _id: filter, s, r }, replacement } });
     versions.push({

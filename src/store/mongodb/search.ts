@@ -2,14 +2,17 @@
 import type { Document } from 'mongodb';
 import type { SearchPlan, SortKey } from '../../fhir/search/algebra.ts';
 import { type CursorValue, decodeCursor, encodeCursor } from '../cursor.ts';
-import { compareOrdered } from '../order.ts';
+import { compareOrdered, type Placed } from '../order.ts';
 import { type Page, StoreError } from '../port.ts';
 import { prefixEnd } from '../text-range.ts';
+import type { Fields } from './fields.ts';
 import { allOf } from './filter.ts';
 import { inSession, Joins, type Run } from './join.ts';
-import type { Collections, TypeNumbers } from './layout.ts';
+import { entriesAt } from './judged.ts';
+import { type Collections, placeOf, type TypeNumbers } from './layout.ts';
 import type { Filter } from './leaf.ts';
 import { type Key, keyed } from './members.ts';
+import { BATCH, Best, bestText, MOST_SORTED, unorderedPipeline } from './sealed-order.ts';
 
 /** Matches counted before a total is estimated, and resources a sample holds. */
 const COUNTED = 20_000;
@@ -37,12 +40,19 @@ export class Searcher {
   readonly #types: TypeNumbers;
   readonly #joins: Joins;
   readonly #budgetMs: number;
+  readonly #fields: Fields;
 
   /** @param budgetMs longest time of one search. `mostEnds`: see Joins */
-  constructor({ resource }: Pick<Collections, 'resource'>, types: TypeNumbers, budgetMs: number, mostEnds?: number) {
+  constructor(
+    { resource, fields }: Pick<Collections, 'resource' | 'fields'>,
+    types: TypeNumbers,
+    budgetMs: number,
+    mostEnds?: number,
+  ) {
     this.#resource = resource;
+    this.#fields = fields;
     this.#types = types;
-    this.#joins = new Joins(resource, types, mostEnds);
+    this.#joins = new Joins(resource, types, mostEnds, fields);
     this.#budgetMs = budgetMs;
   }
 
@@ -68,7 +78,7 @@ export class Searcher {
     if (filter === undefined) {
       throw new StoreError(
         'too-costly',
-        'A chain leads to too many resources. Narrow it: name a patient, a code or a period.',
+        'A chain, or a part of a text, leads to too many resources. Narrow it: name a patient, a code or a period.',
       );
     }
     return filter;
@@ -139,7 +149,9 @@ export class Searcher {
 
   async #ordered(plan: SearchPlan, order: Order, run: Run): Promise<readonly Match[]> {
     if (order.limit <= 0) return [];
-    const pipeline = pipelineOf(await this.filter(plan, run), plan, order);
+    const filter = await this.filter(plan, run);
+    if (this.#fields.isSealed && plan.sort.some(isText)) return this.#orderedHere(filter, plan, order, run);
+    const pipeline = pipelineOf(filter, plan, order);
     const found = await this.#resource.aggregate(pipeline, { maxTimeMS: run.left(), ...inSession(run) }).toArray();
     return found.map((document) => ({
       r: Number(document.r),
@@ -147,7 +159,31 @@ export class Searcher {
       keys: plan.sort.map((key, index) => cursorValue(document[`k${index}`], key, plan.type)),
     }));
   }
+
+  /** @throws StoreError `too-costly` on more than MOST_SORTED matches */
+  async #orderedHere(filter: Filter, { sort, type }: SearchPlan, order: Order, run: Run): Promise<readonly Match[]> {
+    const told = sort.map((key, index) => ({ key, index })).filter(({ key }) => !isText(key));
+    const values = named(told, 'k', ({ key }) => {
+      const native = nativeOf(key);
+      return native === undefined ? sortValue(key) : `$${native}`;
+    });
+    const asked = { maxTimeMS: run.left(), batchSize: BATCH, ...inSession(run) };
+    const best = new Best<Match & Placed>(sort, order.limit, order.after);
+    let count = 0;
+    for await (const found of this.#resource.aggregate(unorderedPipeline(filter, values), asked)) {
+      if (++count > MOST_SORTED) throw this.tooCostly();
+      const [name, r, s] = [String(found._id), Number(found.r), Number(found.s)];
+      const entries = entriesAt(this.#fields, placeOf.resource(name, Number(found.v)), found.e);
+      const keys = sort.map((key, index) =>
+        isText(key) ? bestText(entries, key) : cursorValue(found[`k${index}`], key, type),
+      );
+      best.take({ r, s, keys, place: r });
+    }
+    return best.kept;
+  }
 }
+
+const isText = ({ indexed }: SortKey): boolean => SORTED_KEYS[indexed] !== undefined;
 
 function paged(found: readonly Match[], count: number, bound: string): Matches {
   const matches = found.slice(0, count);

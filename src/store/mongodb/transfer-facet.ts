@@ -1,7 +1,9 @@
 /** A facet's search document back to its entries: the inverse of `searchMembers` for the kinds that AuditEvents have. */
 import type { IndexEntry } from '../../fhir/search/algebra.ts';
 import { folded, foldedJoined } from '../../fhir/search/value.ts';
-import type { FacetDoc } from './layout.ts';
+import type { Fields } from './fields.ts';
+import { entriesAt } from './judged.ts';
+import { type DateRow, type FacetDoc, placeOf, type QuantityRow } from './layout.ts';
 
 const system = (text: string): string => text.replaceAll('%20', ' ').replaceAll('%25', '%');
 
@@ -36,7 +38,9 @@ function stringsOf(keys: readonly Parsed[]): readonly IndexEntry[] {
 }
 
 /** Words are left out: AuditEvents are not searched by them. */
-export function entriesOfFacet({ k = [], d = [], q = [] }: FacetDoc): readonly IndexEntry[] {
+export function entriesOfFacet({ _id, k = [], d = [], q = [], e }: FacetDoc, fields: Fields): readonly IndexEntry[] {
+  const readable = [...datesOf(d), ...quantitiesOf(q)];
+  if (fields.isSealed) return [...entriesAt(fields, placeOf.facet(_id), e), ...readable];
   const keys = k.map(parsed);
   const group = 0;
   const versioned = new Map(
@@ -60,11 +64,10 @@ export function entriesOfFacet({ k = [], d = [], q = [] }: FacetDoc): readonly I
         return [];
     }
   });
-  const dates = d.map(
-    ({ p, l, h }): IndexEntry => ({ kind: 'date', parameter: parsed(`${p}  `)[0], low: l, high: h, group }),
-  );
-  const quantities = q.map(
-    ({ p, u, l, h }): IndexEntry => ({ kind: 'quantity', parameter: p, unit: u, low: l, high: h, group }),
-  );
-  return [...entries, ...stringsOf(keys), ...dates, ...quantities];
+  return [...entries, ...stringsOf(keys), ...readable];
 }
+
+const datesOf = (rows: readonly DateRow[]): readonly IndexEntry[] =>
+  rows.map(({ p, l, h }) => ({ kind: 'date', parameter: parsed(`${p}  `)[0], low: l, high: h, group: 0 }));
+const quantitiesOf = (rows: readonly QuantityRow[]): readonly IndexEntry[] =>
+  rows.map(({ p, u, l, h }) => ({ kind: 'quantity', parameter: p, unit: u, low: l, high: h, group: 0 }));

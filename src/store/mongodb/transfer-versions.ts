@@ -49,7 +49,10 @@ export function versionPart({ collections, types, write, indexOf }: VersionParts
     const documents: ResourceDoc[] = [];
     for (const [_id, { key, version: v, sequence: s, at, deleted, rank, text }] of newest) {
       const place = (await types.base(key.type)) + rank;
-      const members = index === undefined || text === undefined ? {} : searchMembers(index(text).entries);
+      const members =
+        index === undefined || text === undefined
+          ? {}
+          : searchMembers(index(text).entries, fields, placeOf.resource(_id, v));
       const made: ResourceDoc = { _id, r: deleted ? -place : place, v, s, at, ...members };
       documents.push(withAdded(LAYOUTS, 'resource', made));
     }

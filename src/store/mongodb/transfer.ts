@@ -89,8 +89,8 @@ function movable(client: MongoClient, collections: Collections, { headKey: key, 
   const latest = async (): Promise<number> => new Versions(collections).latestSequence();
   return {
     facet: docPart(facet, write, {
-      read: (document) => ({ key: document._id, entries: entriesOfFacet(document) }),
-      write: ({ key, entries }) => ({ _id: key, ...searchMembers(entries) }),
+      read: (document) => ({ key: document._id, entries: entriesOfFacet(document, fields) }),
+      write: ({ key, entries }) => ({ _id: key, ...searchMembers(entries, fields, placeOf.facet(key)) }),
     }),
     subject: docPart(subject, write, {
       read: ({ _id, p }) => ({ key: _id, patient: p }),
