@@ -270,15 +270,16 @@ test(
     const line = client.db().collection<LineDoc>('meta');
     const killed = ['a', 'b', 'c', 'd', 'e'];
     await line.updateOne({ _id: 'line' }, { $set: { q: killed } }, { upsert: true });
-    const began = performance.now();
-    ok((await stores[0]?.commit({ commands: [put('Patient', 'p')], audit: [] })) ?? assert.fail());
-    const ms = performance.now() - began;
-    assert.ok(ms < 8000, `2 s, and what the commit takes on a loaded machine; not 2 s for each: ${ms} ms`);
-    assert.ok(ms > 1000, 'control: it was waited for a turn');
-    for (let each = 0; (await line.findOne({ _id: 'line' }))?.q.length !== 0; each++) {
-      assert.ok(each < 20, 'who goes past a killed one takes it out of the line');
-      ok((await stores[0]?.commit({ commands: [put('Patient', `p${each}`)], audit: [] })) ?? assert.fail());
+    const took: number[] = [];
+    while ((await line.findOne({ _id: 'line' }))?.q.length !== 0) {
+      const began = performance.now();
+      ok((await stores[0]?.commit({ commands: [put('Patient', `p${took.length}`)], audit: [] })) ?? assert.fail());
+      took.push(performance.now() - began);
+      assert.ok(took.length < 200, 'who goes past a killed one takes it out of the line');
     }
+    const longest = Math.max(...took);
+    assert.ok(longest < 8000, `2 s, and what the commit takes on a loaded machine; not 2 s for each: ${longest} ms`);
+    assert.ok(longest > 1000, 'control: a turn was waited for');
   },
 );
 

@@ -35,6 +35,7 @@ export class Turn {
   /** What a turn takes, as last seen, ms. */
   #turnMs = 0;
   #leaving: Promise<void> = Promise.resolve();
+  #looking: Promise<void> = Promise.resolve();
 
   constructor({ meta }: Pick<Collections, 'meta'>) {
     this.#meta = meta;
@@ -43,10 +44,7 @@ export class Turn {
   /** Before the head is tried. Resolves at once where nobody else writes. */
   async comes(): Promise<void> {
     await this.#leaving;
-    if (!this.#isMet && performance.now() - this.#looked > LOOK_MS) {
-      this.#isMet = (await this.#line()).length > 0;
-      this.#looked = performance.now();
-    }
+    if (!this.#isMet && performance.now() - this.#looked > LOOK_MS) this.#look();
     if (this.#isMet) await this.#stand();
   }
 
@@ -67,7 +65,7 @@ export class Turn {
 
   async close(): Promise<void> {
     this.leave();
-    await this.#leaving;
+    await Promise.all([this.#leaving, this.#looking]);
   }
 
   async #stand(): Promise<void> {
@@ -91,6 +89,14 @@ export class Turn {
       const turnMs = passed > 0 ? this.#turnMs : Math.max(this.#turnMs, now - began);
       await rest(Math.min(LONGEST_REST_MS, Math.max(SHORTEST_REST_MS, (place - 1 + PART) * turnMs)));
     }
+  }
+
+  /** Nobody waits for it: what it finds is for the next group. */
+  #look(): void {
+    this.#looked = performance.now();
+    this.#looking = this.#line().then((line) => {
+      if (line.length > 0) this.#isMet = true;
+    });
   }
 
   async #line(): Promise<readonly string[]> {
