@@ -31,6 +31,7 @@ COPY security-labels ./security-labels
 RUN mkdir -p /data && chown node:node /data
 ENV NODE_ENV=production
 ENV DATA_DIR=/data
+ENV ORT_DISABLE_TELEMETRY=1
 VOLUME /data
 EXPOSE 8080
 USER node

@@ -52,7 +52,10 @@ install(root, 'packages', []);
 // The channel says nothing: its end tells the server that this process is gone, so that no orphan keeps the port and the data folder.
 const child = spawn(binary, process.argv.slice(2), {
   stdio: ['inherit', 'inherit', 'inherit', 'ipc'],
-  env: Object.assign({}, process.env, { PATH: path.dirname(binary) + path.delimiter + process.env.PATH }),
+  env: Object.assign({}, process.env, {
+    PATH: path.dirname(binary) + path.delimiter + process.env.PATH,
+    ORT_DISABLE_TELEMETRY: '1', // tests and training load the ONNX runtime too; see src/risk/models/session.ts
+  }),
 });
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal));
 /** Parent and grandparent of this process: the shell of an npm script, and npm. */

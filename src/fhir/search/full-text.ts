@@ -2,7 +2,6 @@
  * Words of narratives and resources, and the queries `_text` and `_content` ask of them. Source: search.html#content; the specification
  * leaves the grammar to the server: words and "phrases", AND (also unwritten), OR, NOT and parentheses; operators in either case.
  */
-
 import { fhirError } from '../outcome.ts';
 import { isJsonObject, type Json, type Resource } from '../resource.ts';
 import type { Criterion } from './query.ts';

@@ -4,6 +4,12 @@
  */
 import { Worker } from 'node:worker_threads';
 
+/**
+ * From 1.30 on the runtime's builds for Linux and macOS send events to their maker, and keep an identifier of the machine and a queue below the
+ * home folder, unless this is set when the first session is made. They ask the environment of the process, which the main thread's own is.
+ */
+process.env.ORT_DISABLE_TELEMETRY = '1';
+
 /** Outputs by tensor name, in column order. */
 export type Tensors = Readonly<Record<string, readonly number[]>>;
 
