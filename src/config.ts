@@ -84,10 +84,10 @@ export const SETTINGS = {
     'File with the passphrase that encrypts the database file; with MONGODB_URL: what the server encrypts before the database has it (docs/mongodb.md). Unset: not encrypted by the server.',
   ),
   RESERVE_MB: whole(
-    64,
+    128,
     0,
     65_536,
-    'Room of DATA_DIR that is kept back in a file: on a full disk it is freed, so that reads are answered and recorded while writes are refused. 0: none.',
+    'Room of DATA_DIR that is kept back in a file: on a full disk it is freed, so that reads are answered and recorded while writes are refused; the log, of up to 64 MB, has to fit into it. 0: none.',
   ),
   DATABASE_LIMIT_MB: whole(
     0,

@@ -1,5 +1,5 @@
 /** `firewatch backup`: the whole installation as one file, while its server runs and takes writes; and whether such a file is whole. docs/operations.md#backup */
-import { closeSync, existsSync, openSync, readFileSync, readSync, statSync } from 'node:fs';
+import { closeSync, existsSync, openSync, readSync, statSync } from 'node:fs';
 import { readFile, rm, statfs } from 'node:fs/promises';
 import { constants, setPriority } from 'node:os';
 import { basename, dirname, join, resolve } from 'node:path';
@@ -8,6 +8,7 @@ import { systemAmbient } from '../ambient.ts';
 import { type Config, readConfig } from '../config.ts';
 import { LAST_BACKUP } from '../open/backup-watch.ts';
 import { registerFile } from '../open/privacy.ts';
+import { passphraseOf } from '../open/store.ts';
 import {
   type BackupFile,
   type BackupNote,
@@ -36,9 +37,6 @@ const NOT_IN_IT =
 
 export type KeyConfig = Pick<Config, 'DATA_DIR' | 'DATA_KEY_FILE' | 'MONGODB_URL' | 'ERASURE_REGISTER'>;
 type Tell = (line: string) => void;
-
-export const keyOf = ({ DATA_KEY_FILE }: Pick<Config, 'DATA_KEY_FILE'>): string | undefined =>
-  DATA_KEY_FILE === undefined ? undefined : readFileSync(DATA_KEY_FILE, 'utf8').trim();
 
 /** @throws Error where the data is MongoDB's */
 export function assertEmbedded({ MONGODB_URL }: Pick<Config, 'MONGODB_URL'>): void {
@@ -103,7 +101,7 @@ export async function backup(name: string, config: KeyConfig, progress: (what: s
   if (existsSync(file)) throw new Error(`${file} is there already: a backup takes nothing's place.`);
   if (existsSync(part))
     throw new Error(`${part} is being written, or was left by a backup that was cut short: remove it.`);
-  const key = keyOf(config);
+  const key = passphraseOf(config);
   const source = openSource({ folder: config.DATA_DIR, key });
   try {
     await assertRoom(dirname(file), source.bytes);
@@ -164,7 +162,7 @@ export interface Verified extends Taken {
 export async function verifyBackup(name: string, config: Pick<Config, 'DATA_KEY_FILE'>): Promise<Verified> {
   const file = resolve(name);
   if (!existsSync(file)) throw new Error(`${file} is not there.`);
-  const [key, encrypted] = [keyOf(config), isEncrypted(file)];
+  const [key, encrypted] = [passphraseOf(config), isEncrypted(file)];
   if (!encrypted && key !== undefined)
     throw new Error(
       `${file} is not encrypted, but DATA_KEY_FILE is set: it is no backup of this installation, or is none.`,

@@ -6,11 +6,12 @@ import type { Command } from 'commander';
 import { systemAmbient } from '../ambient.ts';
 import { type Config, readConfig } from '../config.ts';
 import { registerFile } from '../open/privacy.ts';
+import { passphraseOf } from '../open/store.ts';
 import { addToRegister, readRegister } from '../privacy/register.ts';
 import { localCaller, localFacts } from '../rest/permission/caller.ts';
 import { becomeDatabase } from '../store/sqlite/restore.ts';
 import { buildSystem, type System } from '../system.ts';
-import { assertEmbedded, keyOf, REGISTER, verifyBackup } from './backup.ts';
+import { assertEmbedded, REGISTER, verifyBackup } from './backup.ts';
 import { renamed, synced, writeDurably } from './durable.ts';
 import { type Progress, progressBar } from './progress.ts';
 
@@ -59,7 +60,7 @@ export async function restore(
   assertEmbedded(config);
   const folder = resolve(config.DATA_DIR);
   assertEmpty(folder);
-  const [key, ambient] = [keyOf(config), systemAmbient()];
+  const [key, ambient] = [passphraseOf(config), systemAmbient()];
   const bar = progress('restore');
   bar(0, 4);
   const { file, takenAt } = await verifyBackup(name, config);

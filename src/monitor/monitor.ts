@@ -156,18 +156,20 @@ export class Monitor {
 
   async #readOn(store: ResourceStore): Promise<void> {
     for (;;) {
-      this.#latest = await store.latestSequence();
+      const latest = await store.latestSequence();
       if (this.#isClosed) return;
       if (this.#waiting.size >= MOST_WAITING) {
         this.#isAsked = true;
         return;
       }
       const page = await store.changes(this.#read, PAGE);
+      // A page that is not full ends with the newest: sequences that hold nothing any more, or never did, are nobody's backlog.
+      this.#latest = page.length < PAGE ? (page.at(-1)?.sequence ?? this.#read) : latest;
       for (const version of page) await this.#take(version, store);
       this.#work();
       if (page.length === 0) {
-        // Sequences that hold nothing any more, or never did, have been read too.
-        this.#read = Math.max(this.#read, this.#latest);
+        this.#read = Math.max(this.#read, latest);
+        this.#latest = this.#read;
         break;
       }
     }

@@ -19,6 +19,10 @@ after(() => {
   for (const each of folders) removeFolder(each);
 });
 
+interface Check {
+  readonly name: string;
+  readonly observedValue?: number;
+}
 interface Answer {
   readonly status: number;
   readonly json: {
@@ -63,7 +67,8 @@ test('reliability@backup-drill: taken under writes, killed, restored elsewhere, 
   writeFileSync(keyFile, 'a passphrase of the drill');
   const key = { DATA_KEY_FILE: keyFile };
   const file = join(kept, 'night.fwbackup');
-  const server = await start(key, data);
+  const watched = { ...key, MONITORING: 'on' };
+  const server = await start(watched, data);
   for (const id of ['stays', 'erased'])
     assert.equal((await ask(server.url, `Patient/${id}`, 'PUT', patient(id))).status, 201);
   assert.equal((await ask(server.url, 'Patient/stays', 'PUT', patient('stays', 'second'))).status, 200);
@@ -115,7 +120,7 @@ test('reliability@backup-drill: taken under writes, killed, restored elsewhere, 
   assert.equal(JSON.parse(restored.said).erasures, 1);
   assert.deepEqual(readFileSync(join(other, 'cursor.key')), readFileSync(join(data, 'cursor.key')));
 
-  const second = await start(key, other);
+  const second = await start(watched, other);
   for (const id of before)
     assert.equal((await ask(second.url, `Patient/${id}`)).status, 200, `${id} was acknowledged before`);
   assert.equal((await ask(second.url, 'Patient/erased')).status, 404, 'who was erased since does not come back');
@@ -134,6 +139,12 @@ test('reliability@backup-drill: taken under writes, killed, restored elsewhere, 
   assert.equal(told.json.entry?.length, 1, 'the restore is recorded');
   const [, rows = '0'] = told.json.entry?.[0]?.resource.id.split('-') ?? [];
   assert.ok(Number(rows) >= 1);
+  // The sequences that were left out are no changes to be read.
+  for (let behind = -1; behind !== 0; await new Promise((resolve) => setTimeout(resolve, 50))) {
+    const { checks } = (await (await fetch(`${second.url}/health/ready`)).json()) as { checks: Check[] };
+    behind = checks.find(({ name }) => name === 'monitoring')?.observedValue ?? -1;
+    assert.ok(behind < 10_000, `monitoring is ${behind} changes behind`);
+  }
   assert.equal(await second.stop(), 0);
   const chain = await command({ DATA_DIR: other, ...key }, 'verify-audit');
   assert.equal(chain.code, 0, chain.output);

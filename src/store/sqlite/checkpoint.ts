@@ -11,6 +11,8 @@ const ENOUGH = 16_384;
 const BIG = 8192;
 /** From here a writer and readers are made to wait for it. */
 const TOO_BIG = 65_536;
+/** The same on a full disk: an empty log is room. */
+const SMALL = 256;
 
 /** Longest wait for readers in a gap, ms: longer than an idle snapshot lives. */
 const GAP_MS = 60;
@@ -48,13 +50,14 @@ function start(parent: MessagePort, { everyMs, signals: buffer, ...place }: Chec
   const timer = setInterval(() => {
     try {
       const waiting = checkpoint('NOOP', 0);
-      if (waiting === undefined || (++looks < LOOKS && waiting.log - waiting.checkpointed < ENOUGH)) return;
+      if (waiting === undefined || (!signals.full && ++looks < LOOKS && waiting.log - waiting.checkpointed < ENOUGH))
+        return;
       looks = 0;
       const done = checkpoint('PASSIVE', 0);
       if (done === undefined) return;
       // Whoever copies reads one state to the end: to wait for it would hold the writer in vain.
       if (done.log > BIG && isBeingCopied(place.folder)) return;
-      if (done.log > TOO_BIG) empty(1000);
+      if (done.log > (signals.full ? SMALL : TOO_BIG)) empty(1000);
       else if (done.log > BIG && done.checkpointed === done.log) empty(GAP_MS);
     } catch (error) {
       // A full or busy disk: the WAL stays as it is and the next look tries again.
