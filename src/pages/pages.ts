@@ -73,10 +73,13 @@ export function publicPages({ catalogue, assets, sandbox }: PageOptions): Public
   return {
     answer: (asked, ifNoneMatch) => {
       const path = asked.replace(/(?<=.)\/$/, '');
-      const Location = elsewhere.get(path);
-      if (Location !== undefined) return { status: 302, headers: { Location, 'Cache-Control': 'no-cache' }, body: '' };
       const found = kept.get(path) ?? makers.get(path)?.();
-      if (found === undefined) return undefined;
+      if (found === undefined) {
+        const Location = elsewhere.get(path) ?? elsewhere.get(VERSIONED.exec(path)?.[1] ?? '');
+        return Location === undefined
+          ? undefined
+          : { status: 302, headers: { Location, 'Cache-Control': 'no-cache' }, body: '' };
+      }
       kept.set(path, found);
       const common = { ETag: found.etag, 'Cache-Control': 'no-cache', 'Content-Security-Policy': found.policy };
       const known = (ifNoneMatch ?? '').split(/\s*,\s*/);
@@ -189,6 +192,9 @@ ${table(title, ['Name', 'Id', 'Version', 'For'], rows)}`,
     body: html`${groups}`,
   };
 }
+
+/** Path of a model with a version: an old card leads to one that is no longer here, and from there to the newest, which names its own. */
+const VERSIONED = /^(\/models\/[^/]+)\/\d+\.\d+\.\d+$/;
 
 /** From the path of a model without a version to that of its newest. */
 function newest(catalogue: ReadonlyMap<string, CatalogueEntry>): [string, string][] {

@@ -152,6 +152,8 @@ for (const [path, leads] of [
   ['/', '/models'],
   ['/models/news2', '/models/news2/1.0.0'],
   ['/models/sepsis-icu', '/models/sepsis-icu/1.1.0'],
+  ['/models/sepsis-3/1.0.0', '/models/sepsis-3/1.1.0'],
+  ['/models/esi-v4/0.9.0', '/models/esi-v4/1.0.0'],
 ] as const) {
   test(`pages@elsewhere: ${path} leads to ${leads}`, () => {
     const answer = pages.answer(path, undefined);
