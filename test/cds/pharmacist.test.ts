@@ -1,5 +1,6 @@
 // Orders that a pharmacist would stop, and orders that must not be stopped, signed through order-sign with the real tables. Rows and sources: pharmacist-rows.ts; decision 0059.
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import type { Resource } from '../../src/fhir/resource.ts';
@@ -87,3 +88,16 @@ test('pharmacist@alternatives: what inhibits CYP3A moderately is not offered bes
   assert.doesNotMatch(await offered('simvastatin'), /isavuconazo|fluconazole/);
   assert.match(await offered('pravastatin'), /isavuconazo/);
 });
+
+test('pharmacist@prefetch: every measurement that a rule asks for is in the prefetch of the services; what monitors chart has a key of its own', () => {
+  const json = (file: string) => JSON.parse(readFileSync(join(ROOT, file), 'utf8'));
+  const labs: readonly { name: string; loinc: readonly string[] }[] = json('knowledge/patient-terms.json').labs;
+  for (const service of ['drug-interactions-sign', 'drug-interactions-select']) {
+    const prefetch: Readonly<Record<string, string>> = json(`cds-services/${service}.json`).prefetch;
+    const keysOf = (code: string) => Object.keys(prefetch).filter((key) => codesIn(prefetch[key] ?? '').includes(code));
+    const unread = labs.flatMap(({ loinc }) => loinc.filter((code) => keysOf(code).length === 0));
+    assert.deepEqual([service, unread], [service, []]);
+    assert.deepEqual([keysOf('8867-4'), keysOf('2345-7')], [['pulse'], ['glucose']]);
+  }
+});
+const codesIn = (template: string) => [...template.matchAll(/loinc\.org[|]([0-9-]+)/g)].map(([, code]) => code);
