@@ -4,7 +4,7 @@ import type { Card, CardKind } from './card.ts';
 import { inputProblems } from './input-lint.ts';
 import { hasInvisible } from './plain-text.ts';
 
-/** Longest summary, in UTF-16 units and in code points ("less than 140 characters"). */
+/** Longest summary, in UTF-16 units ("less than 140 characters"); code points are never more. */
 export const SUMMARY_LIMIT = 139;
 
 /** Longest label of a suggestion, in UTF-16 units: more is cut by clients. */
@@ -125,9 +125,7 @@ const NONE: readonly string[] = [];
 function summaryProblems({ summary }: Card): readonly string[] {
   if (!isText(summary)) return ['summary is missing'];
   return [
-    ...(summary.length > SUMMARY_LIMIT || [...summary].length > SUMMARY_LIMIT
-      ? ['summary is longer than 139 characters']
-      : []),
+    ...(summary.length > SUMMARY_LIMIT ? ['summary is longer than 139 characters'] : []),
     ...(/[<>\n]/.test(summary) ? ['summary holds markup or a line break'] : []),
     ...(hasInvisible(summary, false) ? ['summary holds invisible characters'] : []),
   ];

@@ -10,6 +10,7 @@ const SPACE = /\s+/gu;
 
 /** Runs of what is not printable ASCII: only these are looked at by Unicode class. */
 const OTHERS = /[^ -~]+/g;
+const OTHERS_IN_LINES = /[^ -~\n]+/g;
 /** Most data is that, in one line. */
 const ONE_LINE_OF_ASCII = /^[!-~]+(?: [!-~]+)*$/;
 
@@ -21,8 +22,7 @@ function visible(data: string): string {
 
 /** True when text holds a character that is invisible or changes the direction of others; line feeds are allowed on request. */
 export function hasInvisible(text: string, lineFeeds: boolean): boolean {
-  const line = lineFeeds ? text.replaceAll('\n', '') : text;
-  return line.match(OTHERS)?.some((run) => run.search(INVISIBLE) >= 0) ?? false;
+  return text.match(lineFeeds ? OTHERS_IN_LINES : OTHERS)?.some((run) => run.search(INVISIBLE) >= 0) ?? false;
 }
 
 /**

@@ -9,8 +9,12 @@ export function canonicalText(value: Json): string {
 function sorted(value: Json): Json {
   if (Array.isArray(value)) return value.map(sorted);
   if (!isJsonObject(value)) return value;
-  const names = Object.keys(value).toSorted();
-  return Object.fromEntries(names.flatMap((name) => (value[name] === undefined ? [] : [[name, sorted(value[name])]])));
+  const inOrder: [string, Json][] = [];
+  for (const name of Object.keys(value).sort()) {
+    const member = value[name];
+    if (member !== undefined) inOrder.push([name, sorted(member)]);
+  }
+  return Object.fromEntries(inOrder);
 }
 
 /** Whether both say the same, meta apart. */
