@@ -149,7 +149,7 @@ class OpenNames {
   }
 }
 /** Most have few names, which are found sooner one by one than in a set that is made. */
-const FEW = 12;
+const FEW = 24;
 const ARRAY = -1;
 
 const forbiddenName = () =>

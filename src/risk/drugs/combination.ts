@@ -25,9 +25,14 @@ export function combinationFindings(
   const others = all.filter(
     (one) => one !== draft && !one.isLocal && isCurrent(one) && one.mention.source !== draft.replaces,
   );
-  const found = [...rules].flatMap((rule) => tripleFinding(draft, others, recent, rule, facts, knowledge) ?? []);
+  const current = currentBeside([draft, ...others], undefined);
+  // Most rules name a drug that nobody takes.
+  const isPresent = (set: ReadonlySet<Ingredient>) => current.values().some((one) => set.has(one));
+  const found = [...rules].flatMap((rule) =>
+    rule.sets.every(isPresent) ? (tripleFinding(draft, others, recent, rule, facts, knowledge) ?? []) : [],
+  );
   if (!prolongs) return found;
-  const situation = { facts, current: currentBeside([draft, ...others], undefined), terms };
+  const situation = { facts, current, terms };
   return [...found, ...qtFinding(draft, others, situation, knowledge)];
 }
 
@@ -129,7 +134,6 @@ function completed(
   const members = sets.map((set) =>
     membersOf([draft, ...others], set).filter(({ taken, ingredient }) => counted(taken, ingredient)),
   );
-  // Most rules name a drug that nobody takes.
   if (members.some((each) => each.length === 0)) return undefined;
   for (const [index, each] of members.entries()) {
     const [left, right] = members.filter((_each, other) => other !== index);
