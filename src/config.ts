@@ -60,6 +60,17 @@ const timeZone = (fallback: string, doc: string): Setting<string> => ({
   doc,
 });
 
+/** Links are this text and a path, so that it has nothing behind its own path. */
+const optionalBase = (doc: string): Setting<string | undefined> => ({
+  fallback: undefined,
+  parse: (value) => {
+    const url = URL.canParse(value) ? new URL(value) : undefined;
+    if (/^https?:$/.test(url?.protocol ?? '') && !/[?#@\s]|\/$/.test(value)) return value;
+    throw new TypeError('must be an http or https URL without trailing slash, query, fragment and user');
+  },
+  doc,
+});
+
 /** THE table. */
 export const SETTINGS = {
   HOST: text(
@@ -74,7 +85,7 @@ export const SETTINGS = {
   JOBS_DIR: optionalText(
     'Folder of the files of bulk exports, imports and asynchronous answers. With MONGODB_URL: one that every process reaches by this path; unset, exports and imports are refused there. Without: DATA_DIR.',
   ),
-  PUBLIC_URL: optionalText('Base in every link the server mints, without trailing slash. Default: http://HOST:PORT.'),
+  PUBLIC_URL: optionalBase('Base in every link the server mints, without trailing slash. Default: http://HOST:PORT.'),
   SEED: oneOf<'demo' | 'none'>(
     'demo',
     ['demo', 'none'],

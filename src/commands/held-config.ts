@@ -10,7 +10,9 @@ import { type Config, readConfig } from '../config.ts';
 export function heldConfig(): Config {
   const config = readConfig();
   if (config.MONGODB_URL === undefined && !existsSync(join(config.DATA_DIR, 'firewatch.db'))) {
-    throw new Error(`There is no database in ${resolve(config.DATA_DIR)}. DATA_DIR names the folder of the server.`);
+    throw new Error(
+      `There is no database in ${resolve(config.DATA_DIR)}, or this account may not see it. DATA_DIR names the folder of the server.`,
+    );
   }
   return config;
 }

@@ -25,7 +25,7 @@ import { Dictionary } from './sqlite/dictionary.ts';
 import type { Total } from './sqlite/estimate.ts';
 import { isShut } from './sqlite/journal.ts';
 import { keyedPage, readKeyed } from './sqlite/keyed.ts';
-import { unavailable } from './sqlite/refusal.ts';
+import { refusalOf, unavailable } from './sqlite/refusal.ts';
 import {
   indexIsCurrent,
   indexPage,
@@ -35,7 +35,7 @@ import {
   reindexAll,
   remakeRows,
 } from './sqlite/reindex.ts';
-import { connect, lockFolder, migrate, type Place, synchronousOf } from './sqlite/schema.ts';
+import { cannotOpen, connect, lockFolder, migrate, type Place, synchronousOf } from './sqlite/schema.ts';
 import { Searcher } from './sqlite/search.ts';
 import { Snapshot } from './sqlite/snapshot.ts';
 import { Statements, sql } from './sqlite/sql.ts';
@@ -353,7 +353,7 @@ export async function openSqlite(options: SqliteOptions): Promise<SqliteStore> {
     return new SqliteStore(options, threads);
   } catch (error) {
     release();
-    throw error;
+    throw refusalOf(error) < 0 ? error : cannotOpen(error, options.folder);
   }
 }
 

@@ -5,6 +5,7 @@ import { once } from 'node:events';
 import { request } from 'node:http';
 import { test } from 'node:test';
 import { setTimeout } from 'node:timers/promises';
+import { readConfig } from '../../src/config.ts';
 import { limit, storeSettings } from '../test-store.ts';
 import { newFolder, removeFolder, start } from './server.ts';
 
@@ -99,6 +100,16 @@ test('§1.1.1 without identity provider it does not listen beyond loopback', () 
   });
   assert.equal(status, 1);
   assert.match(stderr, /loopback/);
+});
+
+test('a PUBLIC_URL that links cannot begin with is refused and named', () => {
+  const wrong = ['x', 'ftp://x.example', 'https://x.example/', 'https://x.example/a?b=1', 'https://x.example#a'];
+  for (const PUBLIC_URL of [...wrong, 'https://me@x.example']) {
+    assert.throws(() => readConfig({ PUBLIC_URL }), /PUBLIC_URL must be an http or https URL/, PUBLIC_URL);
+  }
+  for (const PUBLIC_URL of ['http://127.0.0.1:8080', 'https://x.example/firewatch']) {
+    assert.equal(readConfig({ PUBLIC_URL }).PUBLIC_URL, PUBLIC_URL);
+  }
 });
 
 test('a wrong setting stops the start and is named', () => {

@@ -166,13 +166,18 @@ export function connect({ folder, key }: Place, cacheMb = 64): Connection {
   } catch (cause) {
     connection.close();
     if (cause instanceof StoreError) throw cause;
-    const refusal = refusalOf(cause);
-    const why =
-      refusal < 0
-        ? 'wrong key, or not a Firewatch file'
-        : `${REFUSALS[refusal]}; this account must be able to write to ${folder}`;
-    throw new StoreError('unavailable', `The database cannot be opened: ${why}.`, { cause });
+    throw cannotOpen(cause, folder);
   }
+}
+
+/** Why a file or its folder cannot be used. */
+export function cannotOpen(cause: unknown, folder: string): StoreError {
+  const refusal = refusalOf(cause);
+  const why =
+    refusal < 0
+      ? 'wrong key, or not a Firewatch file'
+      : `${REFUSALS[refusal]}; this account must be able to write to ${folder}`;
+  return new StoreError('unavailable', `The database cannot be opened: ${why}.`, { cause });
 }
 
 /** 2 = FULL: a commit is synced before it is acknowledged. */
