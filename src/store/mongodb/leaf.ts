@@ -6,7 +6,7 @@ import type { Document } from 'mongodb';
 import type { Predicate, Relation } from '../../fhir/search/algebra.ts';
 import { ancestors, prefixEnd } from '../text-range.ts';
 import type { Fields } from './fields.ts';
-import { type Key, keyed, PREFIX_MOST, prefixTerm, severalDates, systemTerm, term } from './members.ts';
+import { belowTerm, type Key, keyed, PREFIX_MOST, prefixTerm, severalDates, systemTerm, term } from './members.ts';
 
 export type Filter = Document;
 export type Leaf = Extract<Predicate, { kind: 'token' | 'string' | 'reference' | 'uri' | 'interval' | 'quantity' }>;
@@ -107,7 +107,10 @@ export function alternatives(leaf: Leaf, fields: Fields): readonly Filter[] {
       if (match === 'exact') return [equal('u', value)];
       if (match === 'above') return [equal('u', ...ancestors(value))];
       const start = value.endsWith('/') ? value : `${value}/`;
-      return [equal('u', value), fields.isSealed ? equal('b', start) : startsWith(keyed(parameter, 'u', start))];
+      return [
+        equal('u', value),
+        fields.isSealed ? { k: belowTerm(fields, parameter, start) } : startsWith(keyed(parameter, 'u', start)),
+      ];
     }
     case 'interval': {
       if (isUpdated(parameter)) return updatedTests(leaf);

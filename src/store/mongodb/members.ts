@@ -8,9 +8,8 @@ export function systemText(system: string): string {
   return system.replaceAll('%', '%25').replaceAll(' ', '%20');
 }
 
-/** What a text of `k` says: s system and code, c code, r reference, v reference with version, f folded, x exact, u URI, h has the parameter; where texts are sealed also p prefix of
- * folded, b URI up to a slash. */
-export type Key = 's' | 'c' | 'r' | 'v' | 'f' | 'x' | 'u' | 'h' | 'p' | 'b';
+/** What a text of `k` says: s system and code, c code, r reference, v reference with version, f folded, x exact, u URI, h has the parameter. */
+export type Key = 's' | 'c' | 'r' | 'v' | 'f' | 'x' | 'u' | 'h';
 export const keyed = (parameter: string, key: Key, value = ''): string => `${parameter} ${key} ${value}`;
 
 /** A text of `k` that is asked by equality. */
@@ -25,9 +24,11 @@ export function systemTerm(fields: Fields, parameter: string, system: string, co
     : start + (fields.isSealed ? fields.hidden(`${scope} ${systemText(system)}`, code) : code);
 }
 export const wordTerm = (fields: Fields, of: 'n' | 'c', word: string): string => `${of} ${fields.hidden(of, word)}`;
-/** Only of what is sealed: texts that can be read are asked by range. */
+/** Only of what is sealed: texts that can be read are asked by range. Without the parameter's name, by which the members would tell how long a text is. */
 export const prefixTerm = (fields: Fields, parameter: string, prefix: string): string =>
-  term(fields, parameter, 'p', prefix);
+  `p ${fields.hidden(`${parameter} p`, prefix)}`;
+export const belowTerm = (fields: Fields, parameter: string, start: string): string =>
+  `b ${fields.hidden(`${parameter} b`, start)}`;
 /** Characters of a prefix that is asked by a hash; of a longer one, the rest is judged. */
 export const PREFIX_MOST = 24;
 
@@ -40,7 +41,7 @@ function prefixTerms(fields: Fields, parameter: string, folded: string): readonl
 function belowTerms(fields: Fields, parameter: string, uri: string): readonly string[] {
   if (!fields.isSealed) return [];
   const ends = [...uri.matchAll(/\//g)].map(({ index }) => index + 1);
-  return ends.map((end) => term(fields, parameter, 'b', uri.slice(0, end)));
+  return ends.map((end) => belowTerm(fields, parameter, uri.slice(0, end)));
 }
 
 /** JSON cursors have no infinities; the largest doubles stand in. */
