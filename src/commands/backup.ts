@@ -101,6 +101,8 @@ export async function backup(name: string, config: KeyConfig, progress: (what: s
   if (existsSync(file)) throw new Error(`${file} is there already: a backup takes nothing's place.`);
   if (existsSync(part))
     throw new Error(`${part} is being written, or was left by a backup that was cut short: remove it.`);
+  // What was acknowledged before this instant is in it; what commits while it is copied may be.
+  const began = systemAmbient().now();
   const key = passphraseOf(config);
   const source = openSource({ folder: config.DATA_DIR, key });
   try {
@@ -111,11 +113,7 @@ export async function backup(name: string, config: KeyConfig, progress: (what: s
     const bar = progress('check');
     bar(0, 3);
     const files = await installationFiles(config);
-    const { heads, sequence } = describeCopy(
-      { file: part, key },
-      { release: VERSION, takenAt: systemAmbient().now() },
-      files,
-    );
+    const { heads, sequence } = describeCopy({ file: part, key }, { release: VERSION, takenAt: began }, files);
     bar(1, 3);
     if (!source.holds(heads) || sequence < source.state.sequence)
       throw new Error('The copy is not a later state of the database it was made of. It was removed.');

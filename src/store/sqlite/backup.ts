@@ -32,7 +32,7 @@ export interface BackupNote extends State {
   readonly form: 1;
   /** Release that made it. */
   readonly release: string;
-  /** Instant, ms. */
+  /** When it was begun, ms: what was acknowledged before is in it. */
   readonly takenAt: number;
   readonly counts: Readonly<Record<string, number>>;
 }
