@@ -113,7 +113,7 @@ for (const fault of faults) {
     if (fault === 'answers as it should') assert.doesNotMatch(said, /Not received|Incomplete data/);
     else assert.match(said, /\*\*(?:Not received|Incomplete data):\*\*/);
     const asked = servers.get(fault)?.asked ?? 0;
-    assert.ok(asked > 0 && asked <= 9 * 5, `${asked} requests: at most five pages of each key`);
+    assert.ok(asked > 0 && asked <= 11 * 5, `${asked} requests: at most five pages of each key`);
   });
 }
 
