@@ -19,6 +19,11 @@ export async function serve(config: Config): Promise<void> {
         'so it listens on loopback only. Use HOST=127.0.0.1, or name the issuers of access tokens by ISSUERS_DIR, or AUTHORIZATION=embedded.',
     );
   }
+  if (/^(?:0\.0\.0\.0|::)$/.test(config.HOST) && config.PUBLIC_URL === undefined) {
+    throw new Error(
+      `HOST=${config.HOST} is every address of this machine, so that links and the issuer of tokens need a name: set PUBLIC_URL.`,
+    );
+  }
   endWithBootstrap();
   // Until it listens nothing is in flight and what is stored is whole at any instant, so a start is simply left.
   let stop: () => void = () => process.exit(0);

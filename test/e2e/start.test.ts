@@ -112,6 +112,18 @@ test('a PUBLIC_URL that links cannot begin with is refused and named', () => {
   }
 });
 
+test('every address of the machine without a PUBLIC_URL is refused: no link could be followed', () => {
+  const folder = newFolder();
+  const { status, stderr } = spawnSync(process.execPath, ['src/main.ts', 'serve'], {
+    env: { ...process.env, HOST: '0.0.0.0', AUTHORIZATION: 'embedded', SEED: 'none', ...storeSettings(folder) },
+    encoding: 'utf8',
+    timeout: 60_000,
+  });
+  removeFolder(folder);
+  assert.equal(status, 1);
+  assert.match(stderr, /set PUBLIC_URL/);
+});
+
 test('a wrong setting stops the start and is named', () => {
   const { status, stderr } = spawnSync(process.execPath, ['src/main.ts', 'serve'], {
     env: { ...process.env, PORT: 'eighty', ...storeSettings(newFolder()) },
