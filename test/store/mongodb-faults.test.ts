@@ -64,6 +64,9 @@ if ('skip' in server) {
       1,
       { failCommands: ['commitTransaction'], errorCode: 251, ...TRANSIENT },
     ],
+    ['a session that another process ended', 1, { failCommands: ['insert'], errorCode: 11601 }],
+    ['a session that was ended between two commands', 1, { failCommands: ['update'], errorCode: 251 }],
+    ['a transaction that took too long for the server', 1, { failCommands: ['insert'], errorCode: 290 }],
     ['a commit whose answer is lost', 2, { failCommands: ['commitTransaction'], closeConnection: true }],
     ['a connection that breaks inside the transaction', 1, { failCommands: ['insert'], closeConnection: true }],
   ];
@@ -100,6 +103,15 @@ if ('skip' in server) {
     await client.db('admin').command({ configureFailPoint: 'failCommand', mode: 'off' });
     assert.deepEqual(await written(store), ['before/1']);
     ok(await store.commit({ commands: [put('Patient', 'a')], audit: [auditRow('1')] }));
+  });
+
+  test('mongodb: a session that is ended at its commit: unavailable, since nobody knows', async (context) => {
+    const url = server.url();
+    const store = await open(context, url);
+    ok(await store.commit({ commands: [put('Patient', 'before')], audit: [] }));
+    if (!(await failing(context, url, { times: 1 }, { failCommands: ['commitTransaction'], errorCode: 11601 }))) return;
+    await assert.rejects(store.commit({ commands: [put('Patient', 'a')], audit: [] }), isReason('unavailable'));
+    ok(await store.commit({ commands: [put('Patient', 'b')], audit: [] }));
   });
 
   test('mongodb: nobody there: unavailable', async () => {

@@ -25,8 +25,11 @@ function isUnavailable(error: MongoError): boolean {
 /** Of the errors of use those that say that the connection is gone. */
 const CLOSED = [MongoClientClosedError, MongoNotConnectedError, MongoTopologyClosedError];
 
-/** HostUnreachable, HostNotFound, NetworkTimeout, ShutdownInProgress, PrimarySteppedDown, ExceededTimeLimit, SocketException, NotWritablePrimary, InterruptedAtShutdown, InterruptedDueToReplStateChange, NotPrimaryNoSecondaryOk, NotPrimaryOrSecondary; WriteConcernTimeout, OutOfDiskSpace. */
-const UNAVAILABLE = new Set([6, 7, 89, 91, 189, 262, 9001, 10107, 11600, 11602, 13435, 13436, 64, 14031]);
+/** HostUnreachable, HostNotFound, NetworkTimeout, ShutdownInProgress, PrimarySteppedDown, ExceededTimeLimit, SocketException, NotWritablePrimary, InterruptedAtShutdown, InterruptedDueToReplStateChange, NotPrimaryNoSecondaryOk, NotPrimaryOrSecondary; WriteConcernTimeout, OutOfDiskSpace; Interrupted, CursorKilled, NoSuchTransaction: a session that was ended from outside. */
+const UNAVAILABLE = new Set([
+  ...[6, 7, 89, 91, 189, 262, 9001, 10107, 11600, 11602, 13435, 13436, 64, 14031],
+  ...[11601, 237, 251],
+]);
 
 /** @param tooCostly what an elapsed budget is; a read without one is `unavailable` */
 export function storeError(error: unknown, tooCostly?: (cause: unknown) => StoreError): unknown {

@@ -17,17 +17,17 @@ const PATIENCE_MS = 20_000;
 const FIRST_REST_MS = 2;
 const LONGEST_REST_MS = 250;
 
-const DUPLICATE_KEY = 11_000;
+/**
+ * Before the commit these leave nothing behind, also where the server gives them no label: a key that another process has just written, which the
+ * next snapshot shows (DuplicateKey); a session that another process ended, since it saw no sign of life of this one (Interrupted, CursorKilled,
+ * CursorNotFound, NoSuchTransaction); TransactionExceededLifetimeLimitSeconds.
+ */
+const ENDED = new Set([11_000, 11_601, 237, 43, 251, 290]);
 
 /** Another process was first, or the primary went: nothing was written, and another attempt may do it. */
-function isTransient(error: unknown): boolean {
-  if (!(error instanceof MongoError)) return false;
-  // A key that another process has just written: the next snapshot shows it.
-  return (
-    error.hasErrorLabel('TransientTransactionError') ||
-    (error instanceof MongoServerError && error.code === DUPLICATE_KEY)
-  );
-}
+const isTransient = (error: unknown): boolean =>
+  error instanceof MongoError && error.hasErrorLabel('TransientTransactionError');
+const isEnded = (error: unknown): boolean => error instanceof MongoServerError && ENDED.has(Number(error.code));
 
 export interface TransactionWays {
   readonly patienceMs?: number | undefined;
@@ -51,15 +51,17 @@ export async function inTransaction<T>(
   const session = kept ?? transactionSession(client);
   try {
     for (let pause = FIRST_REST_MS; ; pause = Math.min(pause * 2, LONGEST_REST_MS)) {
+      let isWorking = true;
       try {
         session.startTransaction();
         const result = await work(session);
+        isWorking = false;
         await commit(session, end);
         return result;
       } catch (error) {
         // The server has ended it already, or will.
         if (session.inTransaction()) await session.abortTransaction().catch(() => undefined);
-        if (!isTransient(error)) throw error;
+        if (!isTransient(error) && !(isWorking && isEnded(error))) throw error;
         if (performance.now() > end)
           throw new StoreError('unavailable', 'Others write all the time.', { cause: error });
       }
