@@ -74,7 +74,7 @@ test('§1.9.2 §2.1 cds-hooks-2.0@sandbox: no Bundle type, keys it could not fet
   assert.deepEqual([status, cards.map(({ indicator }) => indicator)], [200, ['critical', 'info']]);
   assert.deepEqual(one.audits[0]?.hook?.prefetch, {
     given: ['medications'],
-    fetched: ['stopped', 'statements', 'patient', 'labs', 'conditions', 'encounters', 'procedures'],
+    fetched: ['stopped', 'statements', 'patient', 'labs', 'pulse', 'glucose', 'conditions', 'encounters', 'procedures'],
     missing: ['allergies'],
   });
 });

@@ -193,5 +193,5 @@ test('§1.7.4 §8.16 cds-hooks-2.0@metrics calls, cards and feedback are counted
   assert.match(text, /^firewatch_cds_feedback_total\{model="unknown",outcome="overridden",service="triage"\} 1$/m);
   assert.doesNotMatch(text, /demo-|Practitioner|Patient|draft|clarithromycin|[0-9a-f]{8}-/i);
   for (const line of text.trim().split('\n'))
-    assert.match(line, /^# (?:HELP|TYPE) \w+ |^\w+\{(?:\w+="[^"\n]*",?)*\} \d+$/);
+    assert.match(line, /^# (?:HELP|TYPE) \w+ |^\w+\{(?:\w+="[^"\n]*",?)*\} \d+$|^\w+ \d+(?:\.\d+)?$/);
 });
