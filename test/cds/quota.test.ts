@@ -44,6 +44,15 @@ for (const [processes, callsPerMinute, why] of rows) {
   });
 }
 
+test('several processes, many calls at the same moment: none is refused while the minute has calls left', async (t) => {
+  const there = await engineWorld([]);
+  t.after(() => there.close());
+  const client = { name: 'ehr', callsPerMinute: 600, callsAtOnce: 100 };
+  const quotas = Array.from({ length: 3 }, () => new Quota(() => 0, there.store));
+  const calls = quotas.flatMap((quota) => Array.from({ length: 50 }, () => quota.take(client)));
+  assert.equal((await Promise.all(calls)).length, 150);
+});
+
 test('several processes, calls at once: a place is given back also when the minute is used up', async (t) => {
   const there = await engineWorld([]);
   t.after(() => there.close());

@@ -40,7 +40,7 @@ test('conditional interactions of three processes', {
     const [first] = folders;
     for (const key of readdirSync(first ?? '').filter((name) => name.endsWith('.key') && folder !== first))
       copyFileSync(join(first ?? '', key), join(folder, key));
-    const each = await start({ MONGODB_URL: url, LOG_LEVEL: 'error' }, folder);
+    const each = await start({ MONGODB_URL: url, JOBS_DIR: first ?? '', LOG_LEVEL: 'error' }, folder);
     running.push(each);
     sends.push(sender(`${each.url}/fhir`));
   }

@@ -20,14 +20,16 @@ interface Bucket {
   filling: Filling;
   /** Calls taken from the shared bucket. */
   taken: number;
+  /** More of them are being asked for, once for all calls that wait: true when there were some. */
+  asked: Promise<boolean> | undefined;
   running: number;
 }
 
 const SPACE = 'cds.quota';
 /** Part of a minute's calls that a process takes at a time. */
 const PART = 1 / 20;
-/** Other processes may be first this often. */
-const ATTEMPTS = 8;
+/** Other processes may be first this often: each asks once at a time, so somebody is served with each attempt. */
+const ATTEMPTS = 64;
 
 export class Quota {
   readonly #buckets = new Map<string, Bucket>();
@@ -52,6 +54,7 @@ export class Quota {
     const bucket = this.#buckets.get(name) ?? {
       filling: { tokens: callsPerMinute, filledAt: this.#now() },
       taken: 0,
+      asked: undefined,
       running: 0,
     };
     this.#buckets.set(name, bucket);
@@ -80,11 +83,23 @@ export class Quota {
       bucket.filling = { ...filling, tokens: filling.tokens - (isEnough ? 1 : 0) };
       return isEnough;
     }
-    if (bucket.taken < 1) bucket.taken += await this.#takenFrom(this.#shared, client);
-    // Others of this process may have spent them meanwhile.
-    if (bucket.taken < 1) return false;
+    while (bucket.taken < 1) {
+      bucket.asked ??= this.#refilled(bucket, this.#shared, client);
+      if (!(await bucket.asked)) return false;
+      // Others of this process may have spent them meanwhile.
+    }
     bucket.taken--;
     return true;
+  }
+
+  async #refilled(bucket: Bucket, store: QuotaStore, client: Limits): Promise<boolean> {
+    try {
+      const taken = await this.#takenFrom(store, client);
+      bucket.taken += taken;
+      return taken > 0;
+    } finally {
+      bucket.asked = undefined;
+    }
   }
 
   /** @returns whole calls, 0 when the minute's are used up */
