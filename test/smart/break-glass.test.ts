@@ -354,7 +354,7 @@ test(
     await closed(task?.id);
     const end = Date.parse(task?.executionPeriod?.end ?? '');
     try {
-      clock.shift = end - 2000 - Date.now();
+      clock.shift = end - 30_000 - Date.now();
       await look();
       assert.deepEqual(await ends(), [[], []]);
       clock.shift = end + 2000 - Date.now();
