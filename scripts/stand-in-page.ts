@@ -95,7 +95,8 @@ export function standInPage(runs: readonly FileRun[], settings: RunSettings): st
     ...pass
       .filter(({ end }) => end !== 'passes')
       .map(({ file, failing, end }) => {
-        const rows = failing.map((name) => `"${name}"`).join('; ');
+        // A failure outside of every row has the path of its file as name.
+        const rows = failing.map((name) => (name.startsWith('/') ? 'outside of its rows' : `"${name}"`)).join('; ');
         return `- \`${file}\`: ${rows === '' ? 'no row told' : rows}${end === 'time' ? '; ended by its time' : ''}.`;
       }),
     ...(good === pass.length ? ['Nothing.'] : []),
